@@ -1,0 +1,52 @@
+// Text to token ids and back. One implementation reads the structure of Hugging Face's
+// tokenizer.json; vocabularies that live elsewhere (GGUF metadata) are first put into that form.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace initrt {
+
+using TokenId = std::int32_t;
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  /// Ids of `text` as the reference tokenizer gives them, with the special tokens that its
+  /// post-processor adds (a BOS, for instance).
+  [[nodiscard]] virtual std::vector<TokenId> encode(std::string_view text) const = 0;
+
+  /// The bytes a token stands for; may be part of a UTF-8 character. Empty for special tokens
+  /// and for ids outside the vocabulary (padding rows of the embedding).
+  [[nodiscard]] virtual std::string token_bytes(TokenId id) const = 0;
+
+  [[nodiscard]] virtual std::size_t vocabulary() const = 0;
+};
+
+/// A tokenizer from the parsed content of a tokenizer.json.
+/// @throws Error naming the part (model type, pre-tokenizer, ...) that is malformed or not known.
+[[nodiscard]] std::unique_ptr<Tokenizer> make_tokenizer(const nlohmann::json& tokenizer_json);
+
+/// GGUF's `tokenizer.ggml.*` metadata in the form of a tokenizer.json that the Hugging Face
+/// libraries load as it is. @throws Error naming the model or pre-tokenizer kind not known.
+[[nodiscard]] nlohmann::json tokenizer_json_from_gguf(const nlohmann::json& gguf_metadata);
+
+/// Joins token bytes into text without ever giving out half a UTF-8 character.
+class Utf8Stream {
+ public:
+  /// Adds bytes; returns what is now complete. Bytes that can begin no valid character come out
+  /// as U+FFFD.
+  std::string push(std::string_view bytes);
+  /// What was left incomplete, as U+FFFD, or nothing.
+  std::string finish();
+
+ private:
+  std::string pending_;
+};
+
+}  // namespace initrt

@@ -1,0 +1,39 @@
+// How the planning layer reads the small parts of a checkpoint (headers, configs, tokenizers).
+// The planning layer does no I/O of its own: runtime/storage implements this.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace initrt {
+
+struct FileInfo {
+  enum class Kind : std::uint8_t { Regular, Directory, Other };
+  Kind kind = Kind::Other;
+  std::uint64_t bytes = 0;  ///< size of a regular file
+};
+
+/// Read access by path. Symbolic links are followed.
+class Files {
+ public:
+  virtual ~Files() = default;
+
+  /// What the path leads to, or nothing where it does not exist.
+  virtual std::optional<FileInfo> stat(const std::string& path) = 0;
+
+  /// Names (not paths) in a directory, sorted.
+  virtual std::vector<std::string> list(const std::string& directory) = 0;
+
+  /// Exactly `bytes` bytes from `offset`.
+  /// @throws Error naming the path and the byte where the file ends too soon or cannot be read.
+  virtual std::vector<std::byte> read(const std::string& path, std::uint64_t offset,
+                                      std::uint64_t bytes) = 0;
+
+  /// The whole of a text file of at most `limit` bytes. @throws Error also where it is larger.
+  std::string read_text(const std::string& path, std::uint64_t limit = 256ull << 20);
+};
+
+}  // namespace initrt
