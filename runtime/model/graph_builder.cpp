@@ -1,0 +1,71 @@
+#include "runtime/model/graph_builder.h"
+
+#include <algorithm>
+
+namespace initrt {
+
+ActivationId GraphBuilder::activation(std::string name, std::uint64_t columns) {
+  graph_.activations.push_back({std::move(name), columns});
+  return static_cast<ActivationId>(graph_.activations.size() - 1);
+}
+
+std::uint32_t GraphBuilder::matrix(std::string name, std::uint64_t rows, std::uint64_t columns,
+                                   std::uint32_t rotary_heads) {
+  graph_.tensors.push_back({std::move(name), rows, columns, false, rotary_heads});
+  return static_cast<std::uint32_t>(graph_.tensors.size() - 1);
+}
+
+std::uint32_t GraphBuilder::vector(std::string name, std::uint64_t rows) {
+  graph_.tensors.push_back({std::move(name), rows, 1, true, 0});
+  return static_cast<std::uint32_t>(graph_.tensors.size() - 1);
+}
+
+ParamId GraphBuilder::param(Unit& unit, std::uint32_t tensor) const {
+  unit.params.push_back({tensor, 0, graph_.tensors[tensor].rows});
+  return static_cast<ParamId>(unit.params.size() - 1);
+}
+
+void GraphBuilder::embedding(std::uint32_t table) {
+  Unit unit;
+  unit.name = "embedding";
+  unit.kind = UnitKind::Embedding;
+  graph_.embedding = {{static_cast<std::uint32_t>(graph_.units.size()), param(unit, table)}};
+  graph_.units.push_back(std::move(unit));
+}
+
+std::uint64_t GraphBuilder::largest_block_elements() const {
+  std::uint64_t largest = 0;
+  for (const Unit& unit : graph_.units) {
+    if (unit.kind != UnitKind::Block) continue;
+    std::uint64_t elements = 0;
+    for (const Param& param : unit.params) elements += param.rows * graph_.tensor_of(param).columns;
+    largest = std::max(largest, elements);
+  }
+  return largest;
+}
+
+void GraphBuilder::head(std::uint32_t norm, std::uint32_t table, ActivationId hidden,
+                        ActivationId normed, float epsilon, bool tied) {
+  const Tensor& vocabulary = graph_.tensors[table];
+  const std::uint64_t norm_elements = graph_.tensors[norm].rows;
+  const std::uint64_t largest = std::max(largest_block_elements(), norm_elements + 1);
+  const std::uint64_t rows_per_tile =
+      std::max<std::uint64_t>(1, (largest - norm_elements) / vocabulary.columns);
+  const std::uint64_t tiles = (vocabulary.rows + rows_per_tile - 1) / rows_per_tile;
+  for (std::uint64_t tile = 0; tile < tiles; ++tile) {
+    const std::uint64_t row_begin = tile * rows_per_tile;
+    Unit unit;
+    unit.name = "head." + std::to_string(tile);
+    unit.kind = UnitKind::Head;
+    if (tile == 0) unit.ops.emplace_back(RmsNormOp{hidden, normed, param(unit, norm), epsilon});
+    unit.params.push_back({table, row_begin, std::min(rows_per_tile, vocabulary.rows - row_begin)});
+    const auto weight = static_cast<ParamId>(unit.params.size() - 1);
+    unit.ops.emplace_back(HeadOp{normed, weight, row_begin});
+    if (tied) {
+      graph_.embedding.push_back({static_cast<std::uint32_t>(graph_.units.size()), weight});
+    }
+    graph_.units.push_back(std::move(unit));
+  }
+}
+
+}  // namespace initrt

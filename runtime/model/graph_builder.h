@@ -1,0 +1,45 @@
+// What families share when they build a graph: adding tensors, activations and units, and cutting
+// the vocabulary tables into tiles no larger than a block.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "sharding/graph.h"
+
+namespace initrt {
+
+class GraphBuilder {
+ public:
+  explicit GraphBuilder(Graph graph) : graph_(std::move(graph)) {}
+
+  ActivationId activation(std::string name, std::uint64_t columns);
+
+  /// Adds a canonical tensor and returns its index.
+  std::uint32_t matrix(std::string name, std::uint64_t rows, std::uint64_t columns,
+                       std::uint32_t rotary_heads = 0);
+  std::uint32_t vector(std::string name, std::uint64_t rows);
+
+  /// Adds a whole tensor to a unit and returns its place among the unit's params.
+  ParamId param(Unit& unit, std::uint32_t tensor) const;
+
+  void unit(Unit unit) { graph_.units.push_back(std::move(unit)); }
+
+  /// Adds the embedding as a unit of its own whose rows are exchanged.
+  void embedding(std::uint32_t table);
+
+  /// Adds the head: the final norm and the vocabulary table, cut into tiles of at most the elements
+  /// of the largest block so far. `tied`: the same tiles are also the embedding.
+  void head(std::uint32_t norm, std::uint32_t table, ActivationId hidden, ActivationId normed,
+            float epsilon, bool tied);
+
+  [[nodiscard]] const Graph& graph() const { return graph_; }
+  Graph take() { return std::move(graph_); }
+
+ private:
+  [[nodiscard]] std::uint64_t largest_block_elements() const;
+
+  Graph graph_;
+};
+
+}  // namespace initrt

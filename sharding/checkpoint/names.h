@@ -1,0 +1,63 @@
+// Names: which tensor of a checkpoint, and which of its rows, a canonical tensor is made of.
+// One file per naming (Hugging Face, GGUF, ...). Whatever a naming does otherwise than the
+// canonical order (interleaved rotary rows, fused matrices, column splits) is undone here, as
+// strided runs of rows, and nothing after the binding knows about it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sharding/checkpoint/catalog.h"
+#include "sharding/graph.h"
+
+namespace initrt {
+
+/// Canonical rows [row, row + rows), columns [column, column + columns) come from rows
+/// source_row, source_row + source_stride, ... and columns from source_column of one catalog tensor.
+struct RowRun {
+  std::uint32_t source = 0;  ///< index into Catalog::tensors
+  std::uint64_t row = 0, rows = 0;
+  std::uint64_t source_row = 0, source_stride = 1;
+  std::uint64_t column = 0, columns = 0;
+  std::uint64_t source_column = 0;
+};
+
+/// Where one canonical tensor comes from. Together the runs cover each element once.
+struct Binding {
+  std::vector<RowRun> runs;
+};
+
+/// One way of naming tensors.
+struct Naming {
+  std::string_view name;
+  /// Whether the checkpoint's names look like this naming.
+  bool (*matches)(const Catalog&);
+  /// The checkpoint's name for a canonical name ("" where it has none).
+  std::string (*translate)(std::string_view canonical);
+  /// Whether rotary heads are stored with their halves interleaved (row 2i, 2i + 1 are a pair).
+  bool (*rotary_interleaved)(const Catalog&);
+};
+
+[[nodiscard]] std::span<const Naming> namings();
+
+struct Bindings {
+  std::string naming;
+  std::vector<Binding> tensors;         ///< as Graph::tensors
+  std::vector<std::string> unexpected;  ///< tensors of the checkpoint that nothing uses
+  std::uint64_t payload_bytes = 0;      ///< bytes of all tensors used, each counted once
+};
+
+/// Binds every tensor of the graph.
+/// @param all_names the message of a failure lists every missing tensor, not the first few
+/// @throws Error for missing tensors (how many, which, the nearest names) and for shapes that
+///         disagree with the graph.
+[[nodiscard]] Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names);
+
+/// The candidate nearest to `word` by edit distance, or "" if none is near (a third of its length).
+[[nodiscard]] std::string nearest(std::string_view word, std::span<const std::string> candidates);
+
+}  // namespace initrt

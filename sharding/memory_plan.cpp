@@ -1,0 +1,105 @@
+#include "sharding/memory_plan.h"
+
+#include <algorithm>
+
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+bool is_gathered(const Unit& unit) { return unit.kind != UnitKind::Embedding; }
+
+}  // namespace
+
+std::string_view name(MemoryCategory category) {
+  constexpr std::array<std::string_view, kMemoryCategories> kNames = {
+      "shard", "resident", "slots", "staging", "kv_cache", "activations", "logits", "scratch"};
+  return kNames.at(static_cast<std::size_t>(category));
+}
+
+std::uint64_t MemoryPlan::total() const {
+  std::uint64_t sum = 0;
+  for (const std::uint64_t part : bytes) sum += part;
+  return sum;
+}
+
+std::uint64_t widest_linear_input(const Graph& graph) {
+  std::uint64_t widest = 0;
+  for (const Unit& unit : graph.units) {
+    for (const Op& op : unit.ops) {
+      if (const auto* linear = std::get_if<LinearOp>(&op)) {
+        widest = std::max(widest, graph.activations[linear->in].columns);
+      } else if (const auto* head = std::get_if<HeadOp>(&op)) {
+        widest = std::max(widest, graph.activations[head->in].columns);
+      }
+    }
+  }
+  return widest;
+}
+
+std::uint64_t kv_cache_bytes(const Graph& graph, DType dtype, std::uint64_t sequences,
+                             std::uint64_t context) {
+  return 2 * bytes_of(dtype, sequences * graph.layers * graph.kv_heads * context * graph.head_size);
+}
+
+std::uint64_t embedding_row_bytes(const Graph& graph, const Layout& layout) {
+  const TableTile& tile = graph.embedding.front();
+  return bytes_of(layout.dtype,
+                  graph.tensor_of(graph.units[tile.unit].params[tile.param]).columns);
+}
+
+std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t context) {
+  return context * graph.rotary.dimensions * sizeof(float);
+}
+
+std::uint64_t row_buffer_bytes(const Graph& graph, const Layout& layout, const RunShape& shape) {
+  const std::uint64_t rows = shape.sweep_rows * embedding_row_bytes(graph, layout);
+  return rows * (shape.gather == GatherKind::Collective ? 3 : 1);
+}
+
+Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t world,
+                      Granularity granularity, const RunShape& shape) {
+  Placement placement;
+  MemoryPlan& memory = placement.memory;
+  memory[MemoryCategory::Staging] = shape.staging_bytes;
+  memory[MemoryCategory::KvCache] =
+      kv_cache_bytes(graph, layout.dtype, shape.sequences, shape.context);
+  for (const Activation& activation : graph.activations) {
+    memory[MemoryCategory::Activations] += shape.sweep_rows * activation.columns * sizeof(float);
+  }
+  memory[MemoryCategory::Logits] = shape.logit_rows * graph.vocabulary * sizeof(float);
+  memory[MemoryCategory::Scratch] = rotary_table_bytes(graph, shape.context) +
+                                    row_buffer_bytes(graph, layout, shape) + shape.device_scratch;
+  const auto cut_with = [&](const std::vector<bool>& resident) {
+    placement.cut = make_cut(layout, world, granularity, resident);
+    memory[MemoryCategory::Shard] = placement.cut.chunks_bytes;
+    memory[MemoryCategory::Resident] = placement.cut.resident_bytes;
+    return memory.total();
+  };
+  std::vector<bool> resident(graph.units.size(), false);
+  cut_with(resident);
+  if (shape.gather == GatherKind::Collective) {
+    std::uint64_t largest = 0;
+    for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
+      if (is_gathered(graph.units[unit])) {
+        largest = std::max(largest, placement.cut.gathered_bytes(unit));
+      }
+    }
+    memory[MemoryCategory::Slots] = (shape.prefetch + 1ull) * largest;
+  }
+  if (shape.budget == 0) return placement;
+  if (memory.total() > shape.budget) {
+    fail("memory.budget is {} bytes, but this job needs at least {} on each of {} ranks",
+         shape.budget, memory.total(), world);
+  }
+  if (shape.gather == GatherKind::InPlace) return placement;  // whole units cost nothing as it is
+  for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
+    if (!is_gathered(graph.units[unit])) continue;
+    resident[unit] = true;
+    if (cut_with(resident) > shape.budget) resident[unit] = false;
+  }
+  cut_with(resident);
+  return placement;
+}
+
+}  // namespace initrt

@@ -1,0 +1,90 @@
+// Layout x rank -> every buffer that holds tensor payload, to the byte. Pure: the runtime allocates
+// exactly these, through a ledger with the same categories.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "sharding/graph.h"
+#include "sharding/layout.h"
+
+namespace initrt {
+
+enum class MemoryCategory : std::uint8_t {
+  Shard,        ///< this rank's chunks of the units that are gathered on demand
+  Resident,     ///< units kept whole because the budget allows it (this rank's chunk included)
+  Slots,        ///< where units are gathered to, one at a time each
+  Staging,      ///< the ring of blocks that reads go through
+  KvCache,
+  Activations,
+  Logits,
+  Scratch,      ///< rotary table, device scratch, rows on their way between ranks
+};
+inline constexpr std::size_t kMemoryCategories = 8;
+
+[[nodiscard]] std::string_view name(MemoryCategory category);
+
+/// Bytes by category.
+struct MemoryPlan {
+  std::array<std::uint64_t, kMemoryCategories> bytes{};
+
+  [[nodiscard]] std::uint64_t& operator[](MemoryCategory category) {
+    return bytes[static_cast<std::size_t>(category)];
+  }
+  [[nodiscard]] std::uint64_t operator[](MemoryCategory category) const {
+    return bytes[static_cast<std::size_t>(category)];
+  }
+  [[nodiscard]] std::uint64_t total() const;
+};
+
+/// How a rank gets at whole units.
+enum class GatherKind : std::uint8_t {
+  InPlace,     ///< whole units are addressable without a copy (one rank, or mapped memory)
+  Collective,  ///< all-gathered into slots
+};
+
+/// What a run needs beside the model.
+struct RunShape {
+  GatherKind gather = GatherKind::InPlace;
+  std::uint32_t prefetch = 1;      ///< units gathered ahead; prefetch + 1 slots
+  std::uint64_t staging_bytes = 0;
+  std::uint64_t sequences = 1;     ///< most sequences a rank holds at once
+  std::uint64_t context = 1;       ///< positions per sequence
+  std::uint64_t sweep_rows = 1;    ///< most token rows a rank brings to a sweep
+  std::uint64_t logit_rows = 1;    ///< most rows per sweep that want logits
+  std::uint64_t device_scratch = 0;  ///< Device::scratch_bytes() at its largest op
+  std::uint64_t budget = 0;        ///< bytes a rank may use; 0: nothing resident beyond the slots
+};
+
+struct Placement {
+  MemoryPlan memory;
+  Cut cut;
+};
+
+/// The widest input of a matrix product in the graph, in columns (for Device::scratch_bytes).
+[[nodiscard]] std::uint64_t widest_linear_input(const Graph& graph);
+
+/// Cuts the layout, sizes every buffer, and spends what the budget leaves on resident units,
+/// first units first.
+/// @throws Error where the budget is below what the run needs at the least, saying both.
+[[nodiscard]] Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t world,
+                                    Granularity granularity, const RunShape& shape);
+
+/// Bytes of the KV cache: 2 x layers x sequences x KV heads x context x head size elements.
+[[nodiscard]] std::uint64_t kv_cache_bytes(const Graph& graph, DType dtype,
+                                           std::uint64_t sequences, std::uint64_t context);
+
+/// Bytes of the rotary table: float32 [context, 2, dimensions / 2], cosines and sines.
+[[nodiscard]] std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t context);
+
+/// Bytes of the buffers that embedding rows go through: where they arrive and, if other ranks hold
+/// some of them, where they are packed and received on the way.
+[[nodiscard]] std::uint64_t row_buffer_bytes(const Graph& graph, const Layout& layout,
+                                             const RunShape& shape);
+
+/// Bytes of one row of the embedding table in `layout`.
+[[nodiscard]] std::uint64_t embedding_row_bytes(const Graph& graph, const Layout& layout);
+
+}  // namespace initrt

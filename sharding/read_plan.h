@@ -1,0 +1,59 @@
+// Layout x catalog x rank -> which byte ranges of which files land where in this rank's shard.
+// Planned unit by unit, so that the plan of a large model is never held whole.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sharding/checkpoint/catalog.h"
+#include "sharding/checkpoint/names.h"
+#include "sharding/layout.h"
+
+namespace initrt {
+
+/// Consecutive source elements that become consecutive destination elements.
+struct Piece {
+  std::uint64_t offset = 0;       ///< bytes into the file, at a block boundary of `from`
+  std::uint64_t bytes = 0;        ///< whole blocks of `from`
+  std::uint32_t skip = 0;         ///< elements of the first block that lie before the piece
+  DType from = DType::F32;
+  std::uint64_t elements = 0;     ///< elements to convert
+  std::uint64_t destination = 0;  ///< bytes into this rank's shard
+};
+
+/// One contiguous read and the pieces inside it.
+struct Read {
+  std::uint32_t file = 0;
+  std::uint64_t offset = 0, bytes = 0;
+  std::uint32_t first_piece = 0, pieces = 0;
+};
+
+/// All reads of one unit for one rank, in file order.
+struct UnitReads {
+  std::vector<Read> reads;
+  std::vector<Piece> pieces;
+
+  [[nodiscard]] std::uint64_t bytes() const;
+};
+
+/// Reads nearer than this are joined into one: the gap costs less than another request.
+inline constexpr std::uint64_t kCoalesceGapBytes = 4096;
+
+/// The pieces for canonical elements [begin, end) of one tensor. Element `begin` lands at byte
+/// `destination`, the rest behind it in `to`. Appended to `pieces` in no particular order.
+void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& catalog,
+                   std::uint64_t begin, std::uint64_t end, std::uint64_t destination, DType to,
+                   std::vector<std::pair<std::uint32_t, Piece>>& pieces);
+
+/// Sorts pieces (with the file each is in), splits those larger than `max_read_bytes`, and joins
+/// neighbours into reads of at most that size. @param to the dtype written
+[[nodiscard]] UnitReads coalesce(std::vector<std::pair<std::uint32_t, Piece>> pieces, DType to,
+                                 std::uint64_t max_read_bytes);
+
+/// What rank `rank` reads for unit `unit`; destinations are offsets into the shard.
+[[nodiscard]] UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
+                                   const Bindings& bindings, const Catalog& catalog,
+                                   std::uint32_t unit, std::uint32_t rank,
+                                   std::uint64_t max_read_bytes);
+
+}  // namespace initrt
