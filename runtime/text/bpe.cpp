@@ -1,0 +1,185 @@
+// Reading of the BPE model, and merging with a queue: O(n log n) in the length of a word, so that
+// a text without any place to cut (a megabyte of one letter) is no slower than others.
+#include "runtime/text/bpe.h"
+
+#include <algorithm>
+#include <limits>
+#include <queue>
+#include <tuple>
+
+#include "runtime/text/utf8.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+std::uint64_t pair_key(TokenId left, TokenId right) {
+  return (static_cast<std::uint64_t>(left) << 32) | static_cast<std::uint32_t>(right);
+}
+
+/// The two tokens of a merge in either of its two spellings.
+std::pair<std::string_view, std::string_view> halves_of(const nlohmann::json& merge,
+                                                        const JsonNode& all, std::size_t index) {
+  if (merge.is_string()) {
+    const std::string_view text = merge.get_ref<const std::string&>();
+    const std::size_t space = text.find(' ');
+    if (space != std::string_view::npos && text.find(' ', space + 1) == std::string_view::npos) {
+      return {text.substr(0, space), text.substr(space + 1)};
+    }
+  } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
+             merge[1].is_string()) {
+    return {merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>()};
+  }
+  all.item(index).expected("two tokens, as \"a b\" or as [\"a\", \"b\"]");
+}
+
+/// Fails where the model asks for something that would change ids and is not implemented.
+void check_features(const JsonNode& model) {
+  if (model.flag("byte_fallback", false)) {
+    fail("{}.byte_fallback: true is not supported yet (SentencePiece vocabularies)", model.path());
+  }
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    const std::optional<JsonNode> affix = model.find(key);
+    if (affix && !affix->string().empty()) affix->expected("null or empty (not supported yet)");
+  }
+  const std::optional<JsonNode> dropout = model.find("dropout");
+  if (dropout && dropout->value() != 0.0) {
+    dropout->expected("null (dropout makes ids random and is for training)");
+  }
+}
+
+}  // namespace
+
+Bpe::Bpe(const JsonNode& model) {
+  const std::optional<JsonNode> type = model.find("type");
+  if (type && type->string() != "BPE") type->expected("\"BPE\", the one model type known here");
+  check_features(model);
+  read_vocabulary(model.at("vocab"));
+  read_merges(model.at("merges"));
+  fuse_unknown_ = model.flag("fuse_unk", false);
+  ignore_merges_ = model.flag("ignore_merges", false);
+  const std::optional<JsonNode> unknown = model.find("unk_token");
+  if (unknown && !unknown->string().empty()) {
+    unknown_ = id_of(unknown->string());
+    if (!unknown_) unknown->expected("a token of the vocabulary");
+  }
+}
+
+void Bpe::read_vocabulary(const JsonNode& json) {
+  if (!json.value().is_object()) json.expected("an object of token to id");
+  if (json.value().empty()) fail("{} is empty", json.path());
+  ids_.reserve(json.value().size());
+  tokens_.reserve(json.value().size());
+  for (const auto& [token, value] : json.value().items()) {
+    if (!value.is_number_integer() || value.get<std::uint64_t>() >= kTokenIdLimit) {
+      fail("{}: the id of {} must be from 0 to {}, but is {}", json.path(), in_quotes(token),
+           kTokenIdLimit - 1, value.is_number() ? value.dump() : value.type_name());
+    }
+    const auto id = value.get<TokenId>();
+    const auto entry = ids_.emplace(token, id).first;
+    const auto [other, is_new] = tokens_.emplace(id, entry->first);
+    if (!is_new) {
+      fail("{}: {} and {} have the same id {}", json.path(), in_quotes(other->second),
+           in_quotes(token), id);
+    }
+    id_end_ = std::max(id_end_, static_cast<std::size_t>(id) + 1);
+  }
+}
+
+void Bpe::read_merges(const JsonNode& json) {
+  const std::size_t count = json.size();
+  if (count > std::numeric_limits<std::uint32_t>::max()) fail("{}: too many", json.path());
+  merges_.reserve(count);
+  std::string whole;
+  for (std::size_t rank = 0; rank < count; ++rank) {
+    const auto [left, right] = halves_of(json.value()[rank], json, rank);
+    const auto known = [&](std::string_view token) {
+      const std::optional<TokenId> id = id_of(token);
+      if (!id) fail("{}[{}]: {} is not in the vocabulary", json.path(), rank, in_quotes(token));
+      return *id;
+    };
+    whole = left;
+    whole += right;
+    const std::uint64_t key = pair_key(known(left), known(right));
+    merges_[key] = {static_cast<std::uint32_t>(rank), known(whole)};
+  }
+}
+
+std::optional<TokenId> Bpe::id_of(std::string_view token) const {
+  const auto entry = ids_.find(token);
+  return entry == ids_.end() ? std::nullopt : std::optional(entry->second);
+}
+
+std::optional<std::string_view> Bpe::token_of(TokenId id) const {
+  const auto entry = tokens_.find(id);
+  return entry == tokens_.end() ? std::nullopt : std::optional(entry->second);
+}
+
+const Bpe::Merge* Bpe::merge_of(TokenId left, TokenId right) const {
+  const auto entry = merges_.find(pair_key(left, right));
+  return entry == merges_.end() ? nullptr : &entry->second;
+}
+
+std::vector<Bpe::Symbol> Bpe::symbols_of(std::string_view word) const {
+  if (word.size() > std::numeric_limits<std::int32_t>::max()) {
+    fail("a word of {} bytes is too long to tokenize", word.size());
+  }
+  std::vector<Symbol> symbols;
+  symbols.reserve(word.size());
+  bool after_unknown = false;
+  while (!word.empty()) {
+    const std::size_t bytes = utf8_step(word).bytes;
+    const std::optional<TokenId> known = id_of(word.substr(0, bytes));
+    word.remove_prefix(bytes);
+    const std::optional<TokenId> id = known ? known : unknown_;
+    if (!id || (!known && fuse_unknown_ && after_unknown)) continue;
+    after_unknown = !known;
+    const auto at = static_cast<std::int32_t>(symbols.size());
+    if (at > 0) symbols.back().next = at;
+    symbols.push_back({*id, at - 1, -1});
+  }
+  return symbols;
+}
+
+void Bpe::encode(std::string_view word, std::vector<TokenId>& ids) const {
+  if (ignore_merges_) {
+    if (const std::optional<TokenId> id = id_of(word)) return ids.push_back(*id);
+  }
+  std::vector<Symbol> symbols = symbols_of(word);
+  struct Candidate {
+    std::uint32_t rank;
+    std::int32_t left;  ///< index of the left symbol: of equal ranks, the leftmost comes first
+    TokenId id;         ///< what the pair becomes; tells whether the pair is still there
+    bool operator>(const Candidate& other) const {
+      return std::tie(rank, left) > std::tie(other.rank, other.left);
+    }
+  };
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
+  const auto consider = [&](std::int32_t left) {
+    if (left < 0 || symbols[left].next < 0) return;
+    const Merge* merge = merge_of(symbols[left].id, symbols[symbols[left].next].id);
+    if (merge != nullptr) queue.push({merge->rank, left, merge->id});
+  };
+  for (std::int32_t i = 0; i < static_cast<std::int32_t>(symbols.size()); ++i) consider(i);
+
+  while (!queue.empty()) {
+    const Candidate best = queue.top();
+    queue.pop();
+    Symbol& left = symbols[best.left];
+    if (left.id < 0 || left.next < 0) continue;
+    Symbol& right = symbols[left.next];
+    const Merge* merge = merge_of(left.id, right.id);
+    if (merge == nullptr || merge->id != best.id) continue;
+    left.id = best.id;
+    left.next = right.next;
+    right.id = -1;
+    if (left.next >= 0) symbols[left.next].previous = best.left;
+    consider(left.previous);
+    consider(best.left);
+  }
+  for (const Symbol& symbol : symbols) {
+    if (symbol.id >= 0) ids.push_back(symbol.id);
+  }
+}
+
+}  // namespace initrt

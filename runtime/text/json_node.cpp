@@ -1,0 +1,68 @@
+// Typed access to unchecked JSON.
+#include "runtime/text/json_node.h"
+
+#include "runtime/text/utf8.h"
+#include "sharding/error.h"
+
+namespace initrt {
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t kMost = 60;
+  const std::string whole = nlohmann::json(to_valid_utf8(text.substr(0, kMost))).dump();
+  return text.size() <= kMost ? whole : whole + "...";
+}
+
+JsonNode JsonNode::at(std::string_view key) const {
+  if (!value_->is_object()) expected("an object");
+  const auto member = value_->find(key);
+  if (member == value_->end()) fail("{}has no \"{}\"", path_, key);
+  return {*member, (path_.back() == ' ' ? path_ : path_ + ".") + std::string(key), 0};
+}
+
+std::optional<JsonNode> JsonNode::find(std::string_view key) const {
+  if (!value_->is_object()) expected("an object");
+  const auto member = value_->find(key);
+  if (member == value_->end() || member->is_null()) return std::nullopt;
+  return at(key);
+}
+
+std::size_t JsonNode::size() const {
+  if (!value_->is_array()) expected("an array");
+  return value_->size();
+}
+
+JsonNode JsonNode::item(std::size_t index) const {
+  return {(*value_)[index], fmt::format("{}[{}]", path_, index), 0};
+}
+
+const std::string& JsonNode::string() const {
+  if (!value_->is_string()) expected("a string");
+  return value_->get_ref<const std::string&>();
+}
+
+bool JsonNode::boolean() const {
+  if (!value_->is_boolean()) expected("true or false");
+  return value_->get<bool>();
+}
+
+TokenId JsonNode::token_id() const {
+  // A negative number reads as an unsigned one far above the limit.
+  if (!value_->is_number_integer() || value_->get<std::uint64_t>() >= kTokenIdLimit) {
+    expected(fmt::format("a token id from 0 to {}", kTokenIdLimit - 1));
+  }
+  return value_->get<TokenId>();
+}
+
+bool JsonNode::flag(std::string_view key, bool fallback) const {
+  const std::optional<JsonNode> member = find(key);
+  return member ? member->boolean() : fallback;
+}
+
+void JsonNode::expected(std::string_view what) const {
+  const std::string is = value_->is_structured() ? std::string("an ") + value_->type_name()
+                         : value_->is_string()   ? in_quotes(value_->get_ref<const std::string&>())
+                                                 : value_->dump();
+  fail("{} must be {}, but is {}", path_.back() == ' ' ? path_ + "the document" : path_, what, is);
+}
+
+}  // namespace initrt
