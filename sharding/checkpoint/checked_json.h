@@ -1,0 +1,26 @@
+// JSON as a checkpoint's small files hold it, with what a plain parser lets pass made an error:
+// keys given twice (which one counts differs between programs) and nesting without end.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "sharding/checkpoint/files.h"
+
+namespace initrt {
+
+/// Parses `text`; `where` (a path) opens every error.
+/// @throws Error with the byte where the text is not JSON, a key repeats, or nesting passes 64.
+[[nodiscard]] nlohmann::json parse_json(std::string_view text, std::string_view where);
+
+/// The JSON object in the file at `path`, which has at most `limit` bytes.
+/// @throws Error as parse_json(), and where the file cannot be read or holds no object.
+[[nodiscard]] nlohmann::json read_json_object(Files& files, const std::string& path,
+                                              std::uint64_t limit = 64ull << 20);
+
+/// `text` in double quotes for an error line: control characters escaped, bytes that are not UTF-8
+/// replaced, cut after 200 bytes. Names in a hostile file can hold anything.
+[[nodiscard]] std::string quote(std::string_view text);
+
+}  // namespace initrt

@@ -1,0 +1,33 @@
+// The readers that formats.cpp registers, and what they share.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "sharding/checkpoint/catalog.h"
+
+namespace initrt {
+
+[[nodiscard]] bool detect_safetensors(Files& files, const std::string& path);
+[[nodiscard]] Catalog open_safetensors(Files& files, const std::string& path);
+
+[[nodiscard]] bool detect_gguf(Files& files, const std::string& path);
+[[nodiscard]] Catalog open_gguf(Files& files, const std::string& path);
+
+/// `directory`/`name`; an empty directory is the working directory.
+[[nodiscard]] std::string join_path(std::string_view directory, std::string_view name);
+
+/// The directory part of a path: "a/b" -> "a", "/b" -> "/", "b" -> "".
+[[nodiscard]] std::string directory_of(std::string_view path);
+
+/// The last part of a path.
+[[nodiscard]] std::string_view name_of(std::string_view path);
+
+/// Size of a regular file that must be there. @throws Error naming the path where it is not.
+[[nodiscard]] std::uint64_t file_bytes(Files& files, const std::string& path);
+
+/// Names in `directory` that end with `suffix`, sorted.
+[[nodiscard]] std::vector<std::string> list_with_suffix(Files& files, const std::string& directory,
+                                                        std::string_view suffix);
+
+}  // namespace initrt

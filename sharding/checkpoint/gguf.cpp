@@ -1,0 +1,141 @@
+// GGUF checkpoints: one file, the pieces of a split one, or a directory that holds either.
+#include <algorithm>
+#include <charconv>
+
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/formats.h"
+#include "sharding/checkpoint/gguf_config.h"
+#include "sharding/checkpoint/gguf_header.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+constexpr std::string_view kSuffix = ".gguf";
+
+/// The parts of a split file's name, `prefix-00001-of-00003.gguf` (llama.cpp's gguf-split).
+struct PieceName {
+  std::string prefix;  ///< up to and without "-00001"
+  std::uint64_t number = 0, count = 0;
+};
+
+std::optional<std::uint64_t> five_digits(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.size() != 5 || error != std::errc() || end != text.data() + text.size()) return {};
+  return value;
+}
+
+std::optional<PieceName> parse_piece(std::string_view path) {
+  constexpr std::string_view kPattern = "-00001-of-00003.gguf";
+  if (path.size() <= kPattern.size()) return {};
+  const std::string_view tail = path.substr(path.size() - kPattern.size());
+  const auto number = five_digits(tail.substr(1, 5));
+  const auto count = five_digits(tail.substr(10, 5));
+  if (!tail.starts_with("-") || tail.substr(6, 4) != "-of-" || !tail.ends_with(kSuffix) ||
+      !number || !count) {
+    return {};
+  }
+  return PieceName{std::string(path.substr(0, path.size() - kPattern.size())), *number, *count};
+}
+
+std::string piece_path(const std::string& prefix, std::uint64_t number, std::uint64_t count) {
+  return fmt::format("{}-{:05}-of-{:05}{}", prefix, number, count, kSuffix);
+}
+
+/// An optional count in the metadata. @throws Error where it is not a number from 0 on.
+std::uint64_t count_of(const GgufHeader& header, const std::string& path, const char* key,
+                       std::uint64_t otherwise) {
+  const auto found = header.metadata.find(key);
+  if (found == header.metadata.end()) return otherwise;
+  // Writers have used signed types for these.
+  if (!found->is_number_integer() || (*found < 0)) {
+    fail("{}: metadata key {} is not a count", path, quote(key));
+  }
+  return found->get<std::uint64_t>();
+}
+
+void add_piece(Catalog& catalog, const std::string& path, GgufHeader header) {
+  const auto file = static_cast<std::uint32_t>(catalog.files.size());
+  catalog.files.push_back({path, header.file_bytes});
+  for (TensorEntry& tensor : header.tensors) {
+    tensor.file = file;
+    catalog.tensors.push_back(std::move(tensor));
+  }
+  if (file == 0) catalog.metadata = std::move(header.metadata);
+}
+
+/// Reads all pieces of the split file that `path` is a piece of.
+void add_split(Files& files, Catalog& catalog, const std::string& path, std::uint64_t count) {
+  const std::optional<PieceName> name = parse_piece(path);
+  if (!name || name->count != count) {
+    fail(
+        "{}: a piece of a GGUF file split in {}, but not named so: expected "
+        "...-00001-of-{:05}.gguf",
+        path, count, count);
+  }
+  std::uint64_t tensors = 0;  // that all pieces together should have, as the first one says
+  for (std::uint64_t number = 1; number <= count; ++number) {
+    const std::string piece = piece_path(name->prefix, number, count);
+    if (!files.stat(piece)) fail("{}: missing: piece {} of {} of {}", piece, number, count, path);
+    GgufHeader header = read_gguf_header(files, piece);
+    const std::uint64_t said = count_of(header, piece, "split.no", count) + 1;
+    if (said != number || count_of(header, piece, "split.count", 0) != count) {
+      fail("{}: its metadata does not say that it is piece {} of {}", piece, number, count);
+    }
+    if (number == 1) tensors = count_of(header, piece, "split.tensors.count", 0);
+    add_piece(catalog, piece, std::move(header));
+  }
+  if (tensors != 0 && tensors != catalog.tensors.size()) {
+    fail("{}: its pieces hold {} tensors, expected {}", path, catalog.tensors.size(), tensors);
+  }
+}
+
+/// The one model in a directory: a single file, or the first of pieces that belong together.
+std::string file_in(Files& files, const std::string& directory) {
+  const std::vector<std::string> names = list_with_suffix(files, directory, kSuffix);
+  if (names.empty()) fail("{}: no *.gguf in this directory", directory);
+  const auto first = parse_piece(names.front());
+  const bool together = std::all_of(names.begin() + 1, names.end(), [&](const std::string& name) {
+    const auto piece = parse_piece(name);
+    return first && piece && piece->prefix == first->prefix && piece->count == first->count;
+  });
+  if (!together) {
+    fail("{}: several GGUF models, name the file of one: {}", directory, fmt::join(names, ", "));
+  }
+  return join_path(directory, names.front());
+}
+
+}  // namespace
+
+bool detect_gguf(Files& files, const std::string& path) {
+  const std::optional<FileInfo> found = files.stat(path);
+  if (!found) return false;
+  if (found->kind == FileInfo::Kind::Directory) {
+    return !list_with_suffix(files, path, kSuffix).empty();
+  }
+  if (found->bytes < 4) return false;
+  const std::vector<std::byte> head = files.read(path, 0, 4);
+  return std::string_view(reinterpret_cast<const char*>(head.data()), 4) == "GGUF";
+}
+
+Catalog open_gguf(Files& files, const std::string& path) {
+  const std::optional<FileInfo> found = files.stat(path);
+  const bool directory = found && found->kind == FileInfo::Kind::Directory;
+  const std::string file = directory ? file_in(files, path) : path;
+  Catalog catalog;
+  catalog.format = "gguf";
+  catalog.path = path;
+  GgufHeader header = read_gguf_header(files, file);
+  const std::uint64_t pieces = count_of(header, file, "split.count", 1);
+  if (pieces > 1) {
+    add_split(files, catalog, file, pieces);
+  } else {
+    add_piece(catalog, file, std::move(header));
+  }
+  catalog.finish();
+  catalog.config = config_from_gguf(catalog.metadata, catalog.tensors);
+  return catalog;
+}
+
+}  // namespace initrt
