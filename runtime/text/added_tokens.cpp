@@ -40,8 +40,8 @@ bool is_space(std::string_view character) {
   }
 }
 
-/// \w of Unicode's Technical Standard 18, but for symbols that count as alphabetic (circled
-/// letters): letters, marks, decimal digits, connectors, joiners.
+/// \w of Unicode's Technical Standard 18: letters, marks, decimal digits, connectors, joiners, and
+/// the symbols that count as alphabetic (circled and squared letters).
 bool is_word(std::string_view character) {
   const utf8proc_int32_t code_point = first_code_point(character);
   if (code_point == 0x200C || code_point == 0x200D) return true;
@@ -58,6 +58,11 @@ bool is_word(std::string_view character) {
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_PC:
       return true;
+    case UTF8PROC_CATEGORY_SO:
+      return (code_point >= 0x24B6 && code_point <= 0x24E9) ||
+             (code_point >= 0x1F130 && code_point <= 0x1F149) ||
+             (code_point >= 0x1F150 && code_point <= 0x1F169) ||
+             (code_point >= 0x1F170 && code_point <= 0x1F189);
     default:
       return false;
   }
@@ -135,13 +140,15 @@ void AddedTokenFinder::split(std::string_view text,
     }
     std::size_t begin = at;
     std::size_t end = at + token->content.size();
-    // The search goes on behind the content, whatever is stripped or turned down.
+    // The search goes on behind the content, whatever is stripped: whitespace that two tokens
+    // want counts for both, as in the reference.
     at = end;
     if (token->single_word && ((begin > 0 && is_word(last_character(text.substr(0, begin)))) ||
                                (end < text.size() && is_word(text.substr(end))))) {
       continue;
     }
     if (token->lstrip) {
+      begin = std::max(begin, done);
       while (begin > done) {
         const std::string_view space = last_character(text.substr(done, begin - done));
         if (!is_space(space)) break;
@@ -153,6 +160,7 @@ void AddedTokenFinder::split(std::string_view text,
         end += utf8_step(text.substr(end)).bytes;
       }
     }
+    if (begin >= end) continue;  // the token before took all of it
     if (begin > done) on_text(text.substr(done, begin - done));
     on_token(token->id);
     done = end;
