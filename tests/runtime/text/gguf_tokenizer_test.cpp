@@ -1,0 +1,152 @@
+#include <gtest/gtest.h>
+
+#include "tests/runtime/text/small_tokenizer.h"
+
+namespace initrt {
+namespace {
+
+using Ids = std::vector<TokenId>;
+using nlohmann::json;
+using testing::HasSubstr;
+
+/// The small tokenizer as GGUF metadata, with <s> = 261 (control), <u> = 262 (user-defined) and
+/// <p> = 263 (unused).
+json small_metadata(const char* pre) {
+  const json tokenizer = small_tokenizer();
+  std::vector<std::string> tokens(264);
+  for (const auto& [token, id] : tokenizer["model"]["vocab"].items()) tokens[id] = token;
+  tokens[261] = "<s>";
+  tokens[262] = "<u>";
+  tokens[263] = "<p>";
+  std::vector<int> types(264, 1);
+  types[261] = 3;
+  types[262] = 4;
+  types[263] = 5;
+  return {{"tokenizer.ggml.model", "gpt2"},
+          {"tokenizer.ggml.pre", pre},
+          {"tokenizer.ggml.tokens", tokens},
+          {"tokenizer.ggml.token_type", types},
+          {"tokenizer.ggml.merges", tokenizer["model"]["merges"]},
+          {"tokenizer.ggml.bos_token_id", 261},
+          {"tokenizer.ggml.eos_token_id", 261},
+          {"tokenizer.ggml.unknown_token_id", 0}};
+}
+
+Ids encode_gguf(const json& metadata, std::string_view text) {
+  return encode(tokenizer_json_from_gguf(metadata), text);
+}
+
+std::string error_with(const char* key, const json& value) {
+  json metadata = small_metadata("smollm");
+  metadata[key] = value;
+  return error_of([&] { (void)tokenizer_json_from_gguf(metadata); });
+}
+
+TEST(GgufTokenizer, ControlAndUserDefinedTokensAreFoundInText) {
+  const auto tokenizer = make_tokenizer(tokenizer_json_from_gguf(small_metadata("smollm")));
+  EXPECT_EQ(tokenizer->encode("<s>hello<u><p>"), (Ids{261, 259, 262, '<', 'p', '>'}));
+  EXPECT_EQ(tokenizer->token_bytes(261), "");
+  EXPECT_EQ(tokenizer->token_bytes(262), "<u>");
+  EXPECT_EQ(tokenizer->token_bytes(263), "<p>");
+  EXPECT_EQ(tokenizer->vocabulary(), 264u);
+}
+
+TEST(GgufTokenizer, WithoutTokenTypesAllTokensAreNormal) {
+  json metadata = small_metadata("gpt-2");
+  metadata.erase("tokenizer.ggml.token_type");
+  EXPECT_EQ(encode_gguf(metadata, "<s>"), (Ids{'<', 's', '>'}));
+}
+
+TEST(GgufTokenizer, TheKindDecidesHowTextIsCut) {
+  json with_numbers = small_metadata("smollm");
+  with_numbers["tokenizer.ggml.tokens"][263] = "11";
+  with_numbers["tokenizer.ggml.merges"].push_back("1 1");
+  const auto encode_as = [&](const char* pre, std::string_view text) {
+    with_numbers["tokenizer.ggml.pre"] = pre;
+    return encode_gguf(with_numbers, text);
+  };
+  EXPECT_EQ(encode_as("smollm", "1111"), (Ids{'1', '1', '1', '1'}));
+  EXPECT_EQ(encode_as("gpt-2", "1111"), (Ids{263, 263}));
+  EXPECT_EQ(encode_as("default", "1111"), (Ids{263, 263}));
+  EXPECT_EQ(encode_as("qwen2", "1111"), (Ids{'1', '1', '1', '1'}));
+  EXPECT_EQ(encode_as("qwen2", "e\u0301"), (Ids{0xC3, 0xA9}));
+  // Groups of three, and a BOS even where the metadata does not ask for one.
+  EXPECT_EQ(encode_as("llama-bpe", "1111"), (Ids{261, 263, '1', '1'}));
+  with_numbers.erase("tokenizer.ggml.pre");
+  EXPECT_EQ(encode_gguf(with_numbers, "1111"), (Ids{263, 263}));
+}
+
+TEST(GgufTokenizer, BosAndEosAreAddedWhereAskedFor) {
+  json metadata = small_metadata("smollm");
+  metadata["tokenizer.ggml.add_bos_token"] = true;
+  EXPECT_EQ(encode_gguf(metadata, "hello"), (Ids{261, 259}));
+  metadata["tokenizer.ggml.add_eos_token"] = true;
+  EXPECT_EQ(encode_gguf(metadata, "hello"), (Ids{261, 259, 261}));
+  metadata["tokenizer.ggml.pre"] = "llama-bpe";
+  metadata["tokenizer.ggml.add_bos_token"] = false;
+  metadata["tokenizer.ggml.add_eos_token"] = false;
+  EXPECT_EQ(encode_gguf(metadata, "hello"), Ids{259});
+}
+
+TEST(GgufTokenizer, APrefixSpaceIsAddedWhereAskedFor) {
+  json metadata = small_metadata("gpt-2");
+  metadata["tokenizer.ggml.add_space_prefix"] = true;
+  EXPECT_EQ(encode_gguf(metadata, "hello"), Ids{260});
+}
+
+TEST(GgufTokenizer, UnknownKindsAreNamed) {
+  EXPECT_EQ(error_with("tokenizer.ggml.pre", "gpt-5"),
+            "GGUF metadata: tokenizer.ggml.pre must be a pre-tokenizer kind known here (smollm "
+            "gpt-2 default llama-bpe qwen2), but is \"gpt-5\"");
+  EXPECT_THAT(error_with("tokenizer.ggml.model", "llama"),
+              HasSubstr("tokenizer.ggml.model must be \"gpt2\""));
+  EXPECT_THAT(error_with("tokenizer.ggml.model", "llama"), HasSubstr("but is \"llama\""));
+}
+
+TEST(GgufTokenizer, MalformedMetadataIsAnErrorNamingTheKey) {
+  EXPECT_THAT(error_of([] { (void)tokenizer_json_from_gguf(json()); }),
+              HasSubstr("GGUF metadata: the document must be an object"));
+  for (const char* key :
+       {"tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.merges"}) {
+    json metadata = small_metadata("smollm");
+    metadata.erase(key);
+    EXPECT_EQ(error_of([&] { (void)tokenizer_json_from_gguf(metadata); }),
+              fmt::format("GGUF metadata: has no \"{}\"", key));
+  }
+  EXPECT_THAT(error_with("tokenizer.ggml.tokens", "x"), HasSubstr("tokens must be an array"));
+  EXPECT_THAT(error_with("tokenizer.ggml.tokens", {1}), HasSubstr("token_type has 264 entries"));
+  EXPECT_THAT(error_with("tokenizer.ggml.merges", {1}), HasSubstr("merges[0] must be a string"));
+  EXPECT_THAT(error_with("tokenizer.ggml.merges", {"a b c"}), HasSubstr("merges[0] must be two"));
+  EXPECT_THAT(error_with("tokenizer.ggml.pre", 1),
+              HasSubstr("tokenizer.ggml.pre must be a string"));
+  EXPECT_THAT(error_with("tokenizer.ggml.add_bos_token", 1), HasSubstr("add_bos_token must be"));
+}
+
+TEST(GgufTokenizer, MalformedTokensAreErrorsNamingTheIndex) {
+  const auto error = [](const char* key, std::size_t index, const json& value) {
+    json metadata = small_metadata("smollm");
+    metadata[key][index] = value;
+    return error_of([&] { (void)tokenizer_json_from_gguf(metadata); });
+  };
+  EXPECT_THAT(error("tokenizer.ggml.tokens", 7, 5), HasSubstr("tokens[7] must be a string"));
+  EXPECT_THAT(error("tokenizer.ggml.tokens", 7, "\xFF"), HasSubstr("tokens[7] must be UTF-8"));
+  EXPECT_THAT(error("tokenizer.ggml.tokens", 262, "he"),
+              HasSubstr("tokens[262]: \"he\" is also the token of id 256"));
+  EXPECT_THAT(error("tokenizer.ggml.token_type", 7, "x"),
+              HasSubstr("token_type[7] must be an integer"));
+}
+
+TEST(GgufTokenizer, ABosThatIsNoTokenIsAnError) {
+  json metadata = small_metadata("llama-bpe");
+  for (const json& id : {json(264), json(-1), json("x")}) {
+    metadata["tokenizer.ggml.bos_token_id"] = id;
+    EXPECT_THAT(error_of([&] { (void)tokenizer_json_from_gguf(metadata); }),
+                HasSubstr("tokenizer.ggml.bos_token_id must be"));
+  }
+  metadata.erase("tokenizer.ggml.bos_token_id");
+  EXPECT_THAT(error_of([&] { (void)tokenizer_json_from_gguf(metadata); }),
+              HasSubstr("has no \"tokenizer.ggml.bos_token_id\""));
+}
+
+}  // namespace
+}  // namespace initrt

@@ -1,0 +1,141 @@
+#include "runtime/text/pre_tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/text/byte_level.h"
+#include "tests/runtime/text/small_tokenizer.h"
+
+namespace initrt {
+namespace {
+
+using nlohmann::json;
+using Words = std::vector<std::string>;
+
+Words split(const json& pre_tokenizer, std::string_view text) {
+  Words words;
+  PreTokenizer(JsonNode(pre_tokenizer, "test")).split(text, [&](std::string_view word) {
+    words.emplace_back(word);
+  });
+  return words;
+}
+
+json byte_level(bool add_prefix_space, bool use_regex) {
+  return {{"type", "ByteLevel"}, {"add_prefix_space", add_prefix_space}, {"use_regex", use_regex}};
+}
+
+json regex_split(const char* pattern, const char* behavior, bool invert = false) {
+  return {{"type", "Split"},
+          {"pattern", {{"Regex", pattern}}},
+          {"behavior", behavior},
+          {"invert", invert}};
+}
+
+json sequence(const json& parts) { return {{"type", "Sequence"}, {"pretokenizers", parts}}; }
+
+TEST(PreTokenizer, WithoutOneTheTextIsOneWord) {
+  Words words;
+  PreTokenizer(std::nullopt).split("a b", [&](std::string_view word) { words.emplace_back(word); });
+  EXPECT_EQ(words, Words{"a b"});
+}
+
+TEST(PreTokenizer, ByteLevelCutsAsGpt2) {
+  EXPECT_EQ(split(byte_level(false, true), "I'll pay 15$  now\n"),
+            (Words{"I", "'ll", "Ġpay", "Ġ15", "$", "Ġ", "Ġnow", "Ċ"}));
+  EXPECT_EQ(split(byte_level(false, true), "DON'T"), (Words{"DON", "'", "T"}));
+  EXPECT_EQ(split(byte_level(false, false), "a é"), Words{"aĠÃ©"});
+}
+
+TEST(PreTokenizer, APrefixSpaceGoesBeforeEachPieceThatHasNone) {
+  EXPECT_EQ(split(byte_level(true, true), "a"), Words{"Ġa"});
+  EXPECT_EQ(split(byte_level(true, true), " a"), Words{"Ġa"});
+  EXPECT_EQ(
+      split(sequence({{{"type", "Digits"}, {"individual_digits", true}}, byte_level(true, true)}),
+            "a1 b23"),
+      (Words{"Ġa", "Ġ1", "Ġb", "Ġ2", "Ġ3"}));
+}
+
+TEST(PreTokenizer, DigitsAreCutOneByOneOrTogether) {
+  json digits = {{"type", "Digits"}, {"individual_digits", true}};
+  EXPECT_EQ(split(digits, "a12½Ⅷ b"), (Words{"a", "1", "2", "½", "Ⅷ", " b"}));
+  digits["individual_digits"] = false;
+  EXPECT_EQ(split(digits, "a12½Ⅷ b"), (Words{"a", "12½Ⅷ", " b"}));
+}
+
+TEST(PreTokenizer, AStepSeesNothingBeyondItsPiece) {
+  // As one text, "  1" would leave one space to the left; cut at the digit, both stay together.
+  const json steps = {{{"type", "Digits"}, {"individual_digits", true}}, byte_level(false, true)};
+  EXPECT_EQ(split(sequence(steps), "a  1"), (Words{"a", "ĠĠ", "1"}));
+}
+
+TEST(PreTokenizer, SplitHasFiveBehaviors) {
+  EXPECT_EQ(split(regex_split("b+", "Removed"), "abba"), (Words{"a", "a"}));
+  EXPECT_EQ(split(regex_split("b+", "Isolated"), "abba"), (Words{"a", "bb", "a"}));
+  EXPECT_EQ(split(regex_split("b", "MergedWithPrevious"), "abba"), (Words{"ab", "b", "a"}));
+  EXPECT_EQ(split(regex_split("b", "MergedWithNext"), "abba"), (Words{"a", "b", "ba"}));
+  EXPECT_EQ(split(regex_split("b", "Contiguous"), "abba"), (Words{"a", "bb", "a"}));
+  EXPECT_EQ(split(regex_split("b+", "Removed", true), "abba"), Words{"bb"});
+}
+
+TEST(PreTokenizer, APlainStringIsNoPattern) {
+  json pre = regex_split("", "Isolated");
+  pre["pattern"] = {{"String", "."}};
+  EXPECT_EQ(split(pre, "a.b"), (Words{"a", ".", "b"}));
+}
+
+TEST(PreTokenizer, EmptyMatchesCutBetweenCharacters) {
+  EXPECT_EQ(split(regex_split("(?=世)", "Isolated"), "世世a世"), (Words{"世", "世a", "世"}));
+  EXPECT_EQ(split(regex_split("b*", "Isolated"), "aéb"), (Words{"a", "é", "b"}));
+}
+
+TEST(PreTokenizer, PatternsMeanWhatTheyMeanInRuby) {
+  // Lines, not the whole text; \s is White_Space: with U+0085, without U+180E.
+  EXPECT_EQ(split(regex_split("$", "Isolated"), "a\nb\n"), (Words{"a", "\nb", "\n"}));
+  EXPECT_EQ(split(regex_split("\\s", "Isolated"), "a\u0085b\u180ec"),
+            (Words{"a", "\u0085", "b\u180ec"}));
+  EXPECT_EQ(split(regex_split("[^\\s\\]]+", "Removed"), "ab ]c"), Words{" ]"});
+  EXPECT_EQ(split(regex_split("[]a]", "Isolated"), "x]a"), (Words{"x", "]", "a"}));
+  EXPECT_EQ(split(regex_split("\\S+", "Removed"), "a b"), Words{" "});
+}
+
+TEST(PreTokenizer, LettersAndNumbersAreThoseOfUnicode16) {
+  EXPECT_EQ(split(regex_split("\\p{L}+", "Isolated"), "-a\U000323af\U0001e5d0-"),
+            (Words{"-", "a\U000323af\U0001e5d0", "-"}));
+  EXPECT_EQ(split(regex_split("[^\\p{N}]+", "Isolated"), "a\U00010d40"),
+            (Words{"a", "\U00010d40"}));
+}
+
+TEST(PreTokenizer, WhatRubyAndPcre2ReadDifferentlyIsAnError) {
+  for (const char* pattern :
+       {"\\h", "\\w+", "[a&&b]", "[a[b]]", "(?m:.)", "(?m).", "(*UTF)a", "(?R)", "a\\"}) {
+    EXPECT_THAT(error_of([&] { split(regex_split(pattern, "Isolated"), "a"); }),
+                testing::AllOf(testing::HasSubstr("test: pattern.Regex: "),
+                               testing::HasSubstr("is not supported")))
+        << pattern;
+  }
+}
+
+TEST(PreTokenizer, APatternThatIsNotValidIsAnError) {
+  for (const char* pattern : {"(", "a{2,1}", "[b-a]", "\\p{Nonsense}", "\xFF"}) {
+    EXPECT_THAT(error_of([&] { split(regex_split(pattern, "Isolated"), "a"); }),
+                testing::HasSubstr("test: pattern.Regex: the regular expression"))
+        << pattern;
+  }
+}
+
+TEST(PreTokenizer, APatternThatNeverEndsIsAnError) {
+  EXPECT_THAT(error_of([] { split(regex_split("(a|a)*[^a]", "Isolated"), std::string(64, 'a')); }),
+              testing::HasSubstr("the regular expression failed at byte 0 of a text"));
+}
+
+TEST(PreTokenizer, NestingAndStepsAreLimited) {
+  json nested = byte_level(false, true);
+  for (int depth = 0; depth < 10; ++depth) nested = sequence(json::array({nested}));
+  EXPECT_THAT(error_of([&] { split(nested, "a"); }), testing::HasSubstr("nested more than 8 deep"));
+  json steps = json::array();
+  for (int i = 0; i < 33; ++i) steps.push_back({{"type", "Digits"}});
+  EXPECT_THAT(error_of([&] { split(sequence(steps), "a"); }),
+              testing::HasSubstr("pretokenizers[32]: more than 32 steps"));
+}
+
+}  // namespace
+}  // namespace initrt
