@@ -15,7 +15,8 @@ std::string in_quotes(std::string_view text) {
 JsonNode JsonNode::at(std::string_view key) const {
   if (!value_->is_object()) expected("an object");
   const auto member = value_->find(key);
-  if (member == value_->end()) fail("{}has no \"{}\"", path_, key);
+  if (member == value_->end())
+    fail("{}{}has no \"{}\"", path_, path_.back() == ' ' ? "" : " ", key);
   return {*member, (path_.back() == ' ' ? path_ : path_ + ".") + std::string(key), 0};
 }
 
