@@ -1,0 +1,208 @@
+// Elements to and from float32, as functions without branches that the compiler turns into vector
+// code for whichever instruction set their caller is compiled for. Every step is one correctly
+// rounded float operation, so all instruction sets give the same bits.
+//
+// Block layouts are ggml's (ggml-common.h, `block_q4_0` and siblings); the order of operations is
+// that of the gguf Python package's dequantize(), which tests/golden compares with bit by bit.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "sharding/dtype.h"
+
+// Inlined without fail: a kernel's instruction set is that of the function they end up in.
+#define INITRT_INLINE [[gnu::always_inline]] inline
+
+namespace initrt::decode {
+
+template <class T>
+INITRT_INLINE T load(const std::byte* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+INITRT_INLINE std::uint32_t u8(const std::byte* from) { return static_cast<std::uint8_t>(*from); }
+
+INITRT_INLINE float from_bf16(std::uint16_t bits) {
+  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+}
+
+INITRT_INLINE float from_f16(std::uint16_t half) {
+  const std::uint32_t sign = (half & 0x8000u) << 16;
+  const std::uint32_t magnitude = (half & 0x7fffu) << 13;
+  const std::uint32_t normal = magnitude + (112u << 23);
+  // A subnormal's bits under the exponent of 2^-14, less 2^-14, is its value, exactly.
+  const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(
+      std::bit_cast<float>(magnitude + (113u << 23)) - std::bit_cast<float>(113u << 23));
+  const std::uint32_t special = magnitude | 0x7f800000u;
+  const std::uint32_t finite = magnitude < 0x00800000u ? subnormal : normal;
+  return std::bit_cast<float>((magnitude >= 0x0f800000u ? special : finite) | sign);
+}
+
+/// E4M3 without infinities (OCP FP8, "E4M3FN"): bias 7, S.1111.111 is NaN.
+INITRT_INLINE float from_f8_e4m3(std::uint32_t bits) {
+  const std::uint32_t magnitude = (bits & 0x7fu) << 20;
+  const std::uint32_t normal = magnitude + (120u << 23);
+  const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(
+      std::bit_cast<float>(magnitude + (121u << 23)) - std::bit_cast<float>(121u << 23));
+  const std::uint32_t finite = magnitude < 0x00800000u ? subnormal : normal;
+  const std::uint32_t sign = (bits & 0x80u) << 24;
+  return std::bit_cast<float>((magnitude == 0x07f00000u ? 0x7fc00000u : finite) | sign);
+}
+
+/// Rounds to nearest even; a NaN stays one (its quiet bit is set).
+INITRT_INLINE std::uint16_t to_bf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t rounded = bits + 0x7fffu + (bits >> 16 & 1u);
+  const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
+  return static_cast<std::uint16_t>((nan ? bits | 0x00400000u : rounded) >> 16);
+}
+
+/// Rounds to nearest even, to infinity from 65520 on; a NaN stays one.
+INITRT_INLINE std::uint16_t to_f16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  const std::uint32_t normal = (magnitude + 0xfffu + (magnitude >> 13 & 1u) - (112u << 23)) >> 13;
+  // Adding 1/2, whose last bit is 2^-24, rounds to a multiple of the smallest subnormal half.
+  const std::uint32_t subnormal =
+      std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) -
+      std::bit_cast<std::uint32_t>(0.5f);
+  const std::uint32_t finite = magnitude < 0x38800000u ? subnormal : normal;
+  const std::uint32_t large = magnitude >= 0x477ff000u ? 0x7c00u : finite;
+  const std::uint32_t nan = 0x7e00u | (magnitude >> 13 & 0x3ffu);
+  return static_cast<std::uint16_t>((magnitude > 0x7f800000u ? nan : large) |
+                                    (bits >> 16 & 0x8000u));
+}
+
+/// Scale and minimum `i` of Q4_K and Q5_K: eight of each, six bits apiece, in 12 bytes.
+struct ScaleMin {
+  std::uint32_t scale, min;
+};
+INITRT_INLINE ScaleMin k_scale(const std::byte* scales, int i) {
+  if (i < 4) return {u8(scales + i) & 63, u8(scales + i + 4) & 63};
+  const std::uint32_t both = u8(scales + i + 4);
+  return {(both & 15) | (u8(scales + i - 4) >> 6) << 4, both >> 4 | (u8(scales + i) >> 6) << 4};
+}
+
+INITRT_INLINE float signed_float(std::uint32_t value) {
+  return static_cast<float>(static_cast<std::int32_t>(value));
+}
+
+/// Decodes one block of `Type` at `in` into block_elements floats at `out`.
+template <DType Type>
+INITRT_INLINE void block(const std::byte* in, float* out) {
+  if constexpr (Type == DType::Q4_0 || Type == DType::Q4_1) {
+    constexpr bool kMin = Type == DType::Q4_1;
+    const float d = from_f16(load<std::uint16_t>(in));
+    const float m = kMin ? from_f16(load<std::uint16_t>(in + 2)) : 0.0f;
+    const std::byte* codes = in + (kMin ? 4 : 2);
+    for (int j = 0; j < 16; ++j) {
+      const std::uint32_t code = u8(codes + j);
+      out[j] = kMin ? d * signed_float(code & 15) + m : d * signed_float((code & 15) - 8);
+      out[j + 16] = kMin ? d * signed_float(code >> 4) + m : d * signed_float((code >> 4) - 8);
+    }
+  } else if constexpr (Type == DType::Q5_0 || Type == DType::Q5_1) {
+    constexpr bool kMin = Type == DType::Q5_1;
+    const float d = from_f16(load<std::uint16_t>(in));
+    const float m = kMin ? from_f16(load<std::uint16_t>(in + 2)) : 0.0f;
+    const std::byte* codes = in + (kMin ? 8 : 6);
+    const auto high = load<std::uint32_t>(in + (kMin ? 4 : 2));
+    for (int j = 0; j < 16; ++j) {
+      const std::uint32_t low = (u8(codes + j) & 15) | (high >> j & 1) << 4;
+      const std::uint32_t up = u8(codes + j) >> 4 | (high >> (j + 16) & 1) << 4;
+      out[j] = kMin ? d * signed_float(low) + m : d * signed_float(low - 16);
+      out[j + 16] = kMin ? d * signed_float(up) + m : d * signed_float(up - 16);
+    }
+  } else if constexpr (Type == DType::Q8_0) {
+    const float d = from_f16(load<std::uint16_t>(in));
+    for (int j = 0; j < 32; ++j) out[j] = d * static_cast<float>(load<std::int8_t>(in + 2 + j));
+  } else if constexpr (Type == DType::IQ4_NL) {
+    constexpr std::int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                         1,    13,   25,  38,  53,  69,  89,  113};
+    const float d = from_f16(load<std::uint16_t>(in));
+    for (int j = 0; j < 16; ++j) {
+      out[j] = d * static_cast<float>(kValues[u8(in + 2 + j) & 15]);
+      out[j + 16] = d * static_cast<float>(kValues[u8(in + 2 + j) >> 4]);
+    }
+  } else if constexpr (Type == DType::Q2_K) {
+    // scales[16] (scale, min in four bits each), codes[64] of two bits, d, dmin
+    const float d = from_f16(load<std::uint16_t>(in + 80));
+    const float dmin = from_f16(load<std::uint16_t>(in + 82));
+    for (int group = 0; group < 16; ++group) {
+      const std::uint32_t scale = u8(in + group);
+      const float dl = d * signed_float(scale & 15), ml = dmin * signed_float(scale >> 4);
+      const std::byte* codes = in + 16 + group / 8 * 32 + group % 2 * 16;
+      const int shift = group % 8 / 2 * 2;
+      for (int j = 0; j < 16; ++j) {
+        out[group * 16 + j] = dl * signed_float(u8(codes + j) >> shift & 3) - ml;
+      }
+    }
+  } else if constexpr (Type == DType::Q3_K) {
+    // high bits[32], codes[64] of two bits, scales[12] of six bits, d. A high bit of 0 takes off 4.
+    const float d = from_f16(load<std::uint16_t>(in + 108));
+    const std::byte* scales = in + 96;
+    for (int group = 0; group < 16; ++group) {
+      const std::uint32_t low = u8(scales + group % 8) >> (group / 8 * 4) & 15;
+      const std::uint32_t high = u8(scales + 8 + group % 4) >> (group / 4 * 2) & 3;
+      const float dl = d * signed_float((low | high << 4) - 32);
+      const std::byte* codes = in + 32 + group / 8 * 32 + group % 2 * 16;
+      const std::byte* mask = in + group % 2 * 16;
+      const int shift = group % 8 / 2 * 2, bit = group / 2;
+      for (int j = 0; j < 16; ++j) {
+        const std::uint32_t code = u8(codes + j) >> shift & 3;
+        const std::uint32_t off = (~u8(mask + j) >> bit & 1) << 2;
+        out[group * 16 + j] = dl * signed_float(code - off);
+      }
+    }
+  } else if constexpr (Type == DType::Q4_K || Type == DType::Q5_K) {
+    // d, dmin, scales[12], (Q5_K: high bits[32],) codes[128] of four bits
+    constexpr bool kFive = Type == DType::Q5_K;
+    const float d = from_f16(load<std::uint16_t>(in));
+    const float dmin = from_f16(load<std::uint16_t>(in + 2));
+    for (int group = 0; group < 8; ++group) {
+      const ScaleMin scale = k_scale(in + 4, group);
+      const float dl = d * signed_float(scale.scale), ml = dmin * signed_float(scale.min);
+      const std::byte* codes = in + (kFive ? 48 : 16) + group / 2 * 32;
+      const int shift = group % 2 * 4;
+      for (int j = 0; j < 32; ++j) {
+        std::uint32_t code = u8(codes + j) >> shift & 15;
+        if constexpr (kFive) code |= (u8(in + 16 + j) >> group & 1) << 4;
+        out[group * 32 + j] = dl * signed_float(code) - ml;
+      }
+    }
+  } else if constexpr (Type == DType::Q6_K) {
+    // low codes[128] of four bits, high codes[64] of two, scales[16] (signed bytes), d
+    const float d = from_f16(load<std::uint16_t>(in + 208));
+    for (int group = 0; group < 8; ++group) {
+      const float first = d * static_cast<float>(load<std::int8_t>(in + 192 + group * 2));
+      const float second = d * static_cast<float>(load<std::int8_t>(in + 193 + group * 2));
+      const std::byte* low = in + group / 4 * 64 + group % 2 * 32;
+      const std::byte* high = in + 128 + group / 4 * 32;
+      const int shift = group % 4 / 2 * 4, high_shift = group % 4 * 2;
+      for (int j = 0; j < 32; ++j) {
+        const std::uint32_t code = (u8(low + j) >> shift & 15) | (u8(high + j) >> high_shift & 3)
+                                                                     << 4;
+        out[group * 32 + j] = (j < 16 ? first : second) * signed_float(code - 32);
+      }
+    }
+  } else if constexpr (Type == DType::F64) {
+    *out = static_cast<float>(load<double>(in));
+  } else if constexpr (Type == DType::F32) {
+    *out = load<float>(in);
+  } else if constexpr (Type == DType::F16) {
+    *out = from_f16(load<std::uint16_t>(in));
+  } else if constexpr (Type == DType::BF16) {
+    *out = from_bf16(load<std::uint16_t>(in));
+  } else if constexpr (Type == DType::F8_E4M3) {
+    *out = from_f8_e4m3(u8(in));
+  } else {
+    static_assert(Type == DType::F8_E5M2);
+    *out = from_f16(static_cast<std::uint16_t>(u8(in) << 8));  // the upper half of a half
+  }
+}
+
+}  // namespace initrt::decode

@@ -1,0 +1,37 @@
+#include "runtime/storage/file_descriptor.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "sharding/error.h"
+
+namespace initrt {
+
+FileDescriptor::~FileDescriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+OpenFile open_regular(const std::string& path) {
+  // O_NONBLOCK: opening a FIFO for reading would otherwise wait for someone to write. It changes
+  // nothing for the regular files that are all that passes the check.
+  int fd = -1;
+  do {
+    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) fail("{}: cannot open: {}", path, errno_text(errno));
+  OpenFile file{FileDescriptor(fd), 0};
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) fail("{}: cannot stat: {}", path, errno_text(errno));
+  if (S_ISDIR(status.st_mode)) fail("{}: a directory, expected a file", path);
+  if (!S_ISREG(status.st_mode)) fail("{}: not a regular file", path);
+  file.bytes = static_cast<std::uint64_t>(status.st_size);
+  return file;
+}
+
+std::string errno_text(int error) { return std::generic_category().message(error); }
+
+}  // namespace initrt

@@ -1,0 +1,69 @@
+#include "runtime/storage/local_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "runtime/storage/file_descriptor.h"
+#include "sharding/error.h"
+
+namespace initrt {
+
+std::optional<FileInfo> LocalFiles::stat(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+    fail("{}: cannot stat: {}", path, errno_text(errno));
+  }
+  FileInfo found;
+  if (S_ISREG(status.st_mode)) {
+    found.kind = FileInfo::Kind::Regular;
+    found.bytes = static_cast<std::uint64_t>(status.st_size);
+  } else if (S_ISDIR(status.st_mode)) {
+    found.kind = FileInfo::Kind::Directory;
+  }
+  return found;
+}
+
+std::vector<std::string> LocalFiles::list(const std::string& directory) {
+  std::error_code error;
+  std::vector<std::string> names;
+  std::filesystem::directory_iterator entry(directory, error), end;
+  for (; !error && entry != end; entry.increment(error)) {
+    names.push_back(entry->path().filename().string());
+  }
+  if (error) fail("{}: cannot list: {}", directory, error.message());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::vector<std::byte> LocalFiles::read(const std::string& path, std::uint64_t offset,
+                                        std::uint64_t bytes) {
+  const OpenFile file = open_regular(path);
+  // Checked before anything is allocated: a size from a hostile header may be absurd.
+  if (offset > file.bytes || bytes > file.bytes - offset) {
+    fail("{}: truncated: {} bytes from byte {} are needed, but the file has {}", path, bytes,
+         offset, file.bytes);
+  }
+  std::vector<std::byte> content(bytes);
+  std::uint64_t done = 0;
+  while (done < bytes) {
+    const ssize_t got = ::pread(file.descriptor.get(), content.data() + done, bytes - done,
+                                static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail("{}: cannot read at byte {}: {}", path, offset + done, errno_text(errno));
+    if (got == 0) {
+      fail("{}: truncated while it was read: it ends at byte {}, byte {} was expected", path,
+           offset + done, offset + bytes);
+    }
+    done += static_cast<std::uint64_t>(got);
+  }
+  return content;
+}
+
+}  // namespace initrt

@@ -1,0 +1,18 @@
+// Files on this machine's file systems, for headers, configs and tokenizers.
+#pragma once
+
+#include "sharding/checkpoint/files.h"
+
+namespace initrt {
+
+/// Opens a file anew for each call: there are few, and none is kept open.
+class LocalFiles final : public Files {
+ public:
+  /// @throws Error where the path cannot be examined (no permission, a loop of links).
+  std::optional<FileInfo> stat(const std::string& path) override;
+  std::vector<std::string> list(const std::string& directory) override;
+  std::vector<std::byte> read(const std::string& path, std::uint64_t offset,
+                              std::uint64_t bytes) override;
+};
+
+}  // namespace initrt
