@@ -1,6 +1,6 @@
 // The model on a meta representation: names, shapes and ops; no storage, no device.
-// A graph is units in execution order (embedding, blocks, head tiles). A family in runtime/model
-// builds it from a model config; everything after reads only this.
+// A graph is units: whatever holds embedding rows first, then blocks, then the head. A family in
+// runtime/model builds it from a model config; everything after reads only this.
 #pragma once
 
 #include <cstdint>
@@ -118,13 +118,26 @@ struct Graph {
   std::string family;
   std::vector<Tensor> tensors;
   std::vector<Activation> activations;
-  std::vector<Unit> units;               ///< in execution, load and gather order
+  /// In load order, which is execution order but for tied tables: their head tiles come first, since
+  /// the first thing a sweep needs is embedding rows.
+  std::vector<Unit> units;
   std::vector<TableTile> embedding;      ///< tiles of the token embedding, in row order
   ActivationId hidden = 0;               ///< where embedding rows go in and the head reads
   std::uint64_t vocabulary = 0;
   std::uint64_t context = 0;             ///< most positions the model was made for
   std::uint32_t layers = 0, heads = 0, kv_heads = 0, head_size = 0;
   RotarySpec rotary;
+
+  /// Indices of the units that a sweep runs, in order: blocks, then head tiles.
+  [[nodiscard]] std::vector<std::uint32_t> execution_order() const {
+    std::vector<std::uint32_t> order;
+    for (const UnitKind kind : {UnitKind::Block, UnitKind::Head}) {
+      for (std::uint32_t unit = 0; unit < units.size(); ++unit) {
+        if (units[unit].kind == kind) order.push_back(unit);
+      }
+    }
+    return order;
+  }
 
   [[nodiscard]] const Tensor& tensor_of(const Param& param) const { return tensors[param.tensor]; }
 };

@@ -54,6 +54,20 @@ std::uint64_t UnitReads::bytes() const {
   return sum;
 }
 
+StagingRing make_staging_ring(std::uint64_t budget) {
+  constexpr std::uint64_t kBlock = 4u << 20;
+  constexpr std::uint64_t kSmallBlock = 32u << 10;
+  constexpr std::uint64_t kMostBlocks = 16;
+  if (budget < kLeastStagingBytes) {
+    fail("load.staging is {} bytes; the least is {}", budget, kLeastStagingBytes);
+  }
+  StagingRing ring;
+  ring.blocks = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
+      budget / kBlock, std::min<std::uint64_t>(4, budget / kSmallBlock), kMostBlocks));
+  ring.block_bytes = std::min(kBlock, budget / ring.blocks / 4096 * 4096);
+  return ring;
+}
+
 void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& catalog,
                    std::uint64_t begin, std::uint64_t end, std::uint64_t destination, DType to,
                    std::vector<FilePiece>& pieces) {

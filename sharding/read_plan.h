@@ -36,6 +36,21 @@ struct UnitReads {
   [[nodiscard]] std::uint64_t bytes() const;
 };
 
+/// The ring of staging blocks that a budget buys: each block is read, converted and given back.
+struct StagingRing {
+  std::uint32_t blocks = 1;
+  std::uint64_t block_bytes = 0;  ///< a multiple of 4096
+
+  [[nodiscard]] std::uint64_t bytes() const { return blocks * block_bytes; }
+};
+
+/// The least staging a job may ask for.
+inline constexpr std::uint64_t kLeastStagingBytes = 64u << 10;
+
+/// Blocks of 4 MiB (large enough for a drive's full rate, small enough to stay in a shared cache
+/// between read and conversion), at most 16 of them; smaller and fewer for a small budget.
+[[nodiscard]] StagingRing make_staging_ring(std::uint64_t budget);
+
 /// Reads nearer than this are joined into one: the gap costs less than another request.
 inline constexpr std::uint64_t kCoalesceGapBytes = 4096;
 

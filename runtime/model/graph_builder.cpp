@@ -61,10 +61,12 @@ void GraphBuilder::head(std::uint32_t norm, std::uint32_t table, ActivationId hi
     unit.params.push_back({table, row_begin, std::min(rows_per_tile, vocabulary.rows - row_begin)});
     const auto weight = static_cast<ParamId>(unit.params.size() - 1);
     unit.ops.emplace_back(HeadOp{normed, weight, row_begin});
-    if (tied) {
-      graph_.embedding.push_back({static_cast<std::uint32_t>(graph_.units.size()), weight});
-    }
+    if (tied) graph_.embedding.push_back({static_cast<std::uint32_t>(tile), weight});
     graph_.units.push_back(std::move(unit));
+  }
+  if (tied) {  // embedding rows are needed first: load these tiles first
+    std::rotate(graph_.units.begin(), graph_.units.end() - static_cast<std::ptrdiff_t>(tiles),
+                graph_.units.end());
   }
 }
 

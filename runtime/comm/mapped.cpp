@@ -1,0 +1,171 @@
+#include "runtime/comm/mapped.h"
+
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "runtime/comm/descriptor_exchange.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kHugePage = 2u << 20;
+constexpr std::size_t kMessageBytes = 1024;
+constexpr int kSpins = 2000;  // some tens of microseconds
+
+std::uint64_t round_up(std::uint64_t value, std::uint64_t step) {
+  return (value + step - 1) / step * step;
+}
+
+static_assert(sizeof(std::atomic<std::uint32_t>) == 4 &&
+              std::atomic<std::uint32_t>::is_always_lock_free);
+
+// Sleeps while `word` is `value`, 20 ms at the most: the caller looks for failures in between.
+void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t value) {
+  const timespec limit{0, 20'000'000};
+  syscall(SYS_futex, &word, FUTEX_WAIT, value, &limit, nullptr, 0);
+}
+
+void futex_wake(const std::atomic<std::uint32_t>& word) {
+  syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+void cpu_relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+Mapping map(void* where, std::uint64_t bytes, int protection, int flags, int fd,
+            std::uint64_t offset) {
+  void* address = mmap(where, bytes, protection, flags, fd, static_cast<off_t>(offset));
+  if (address == MAP_FAILED) {
+    fail("mapped memory: mapping {} bytes: {}", bytes, std::strerror(errno));
+  }
+  return {address, bytes};
+}
+
+}  // namespace
+
+struct MappedControl {
+  alignas(64) std::atomic<std::uint32_t> published;  ///< units whose chunk is there
+  alignas(64) std::atomic<std::uint32_t> epoch;      ///< all-gathers this rank has entered
+  // By parity of the epoch: a rank enters epoch e + 2 only after all entered e + 1, which each does
+  // after it has read e.
+  alignas(64) std::array<std::array<std::byte, kMessageBytes>, 2> message;
+};
+static_assert(sizeof(MappedControl) <= kPage);
+
+MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger)
+    : base_(base), shard_bytes_(cut.memory_bytes()) {
+  const std::uint64_t control_offset = round_up(shard_bytes_, kPage);
+  const std::uint64_t file_bytes = control_offset + kPage;
+  const Descriptor mine(memfd_create("initrt-shard", MFD_CLOEXEC));
+  if (mine.get() < 0 || ftruncate(mine.get(), static_cast<off_t>(file_bytes)) != 0) {
+    fail("mapped memory: a shared shard of {} bytes: {}", file_bytes, std::strerror(errno));
+  }
+  own_ = map(nullptr, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, mine.get(), 0);
+  madvise(own_.data(), control_offset, MADV_HUGEPAGE);  // refused where shmem has no huge pages
+  const std::vector<Descriptor> all = exchange_descriptors(base, mine.get());
+
+  // One reservation for all units, so that each can begin at a huge page.
+  std::uint64_t reserved = kHugePage;
+  std::vector<std::uint64_t> begin;
+  for (std::uint32_t unit = 0; unit < cut.units.size(); ++unit) {
+    begin.push_back(reserved);
+    reserved = round_up(reserved + cut.gathered_bytes(unit), kHugePage);
+  }
+  whole_ = map(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const auto start = reinterpret_cast<std::uintptr_t>(whole_.data());
+  std::byte* const aligned = whole_.data() - start % kHugePage;
+  for (std::uint32_t unit = 0; unit < cut.units.size(); ++unit) {
+    const std::uint64_t chunk = cut.units[unit].chunk_bytes;
+    for (std::uint32_t rank = 0; rank < cut.world && chunk > 0; ++rank) {
+      void* const where = aligned + begin[unit] + rank * chunk;
+      void* const got = mmap(where, chunk, PROT_READ, MAP_SHARED | MAP_FIXED, all[rank].get(),
+                             static_cast<off_t>(cut.chunk_offset(unit, rank)));
+      if (got == MAP_FAILED) {
+        fail("mapped memory: mapping rank {}'s chunk of unit {}: {} (vm.max_map_count?)", rank, unit,
+             std::strerror(errno));
+      }
+      madvise(where, chunk, MADV_HUGEPAGE);
+    }
+    units_.push_back(aligned + begin[unit]);
+  }
+  for (const Descriptor& descriptor : all) {
+    controls_.push_back(map(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor.get(),
+                            control_offset));
+  }
+  entry_ = LedgerEntry(ledger, MemoryCategory::Shard, shard_bytes_);
+}
+
+MappedMemory::~MappedMemory() = default;
+
+MappedControl& MappedMemory::control(std::uint32_t rank) const {
+  return *reinterpret_cast<MappedControl*>(controls_[rank].data());
+}
+
+void MappedMemory::publish(std::uint32_t units) {
+  MappedControl& own = control(base_.rank());
+  own.published.store(units, std::memory_order_release);
+  futex_wake(own.published);
+}
+
+std::uint32_t MappedMemory::published() const {
+  std::uint32_t least = UINT_MAX;
+  for (std::uint32_t rank = 0; rank < base_.size(); ++rank) {
+    least = std::min(least, control(rank).published.load(std::memory_order_acquire));
+  }
+  return least;
+}
+
+void MappedMemory::wait_published(std::uint32_t units, const std::function<void()>& check) const {
+  for (std::uint32_t rank = 0; rank < base_.size(); ++rank) {
+    const std::atomic<std::uint32_t>& word = control(rank).published;
+    for (std::uint32_t seen = word.load(std::memory_order_acquire); seen < units;
+         seen = word.load(std::memory_order_acquire)) {
+      futex_wait(word, seen);
+      check();
+      base_.check();
+    }
+  }
+}
+
+void MappedCommunicator::all_gather(std::span<const std::byte> mine, std::span<std::byte> all) {
+  if (mine.size() > kMessageBytes) {
+    base_.all_gather(mine, all);
+    return;
+  }
+  ++epoch_;
+  const std::size_t parity = epoch_ % 2;
+  MappedControl& own = memory_.control(rank());
+  std::copy(mine.begin(), mine.end(), own.message[parity].begin());
+  own.epoch.store(epoch_, std::memory_order_release);
+  futex_wake(own.epoch);
+  for (std::uint32_t peer = 0; peer < size(); ++peer) {
+    MappedControl& other = memory_.control(peer);
+    int spins = spin_ ? kSpins : 0;
+    for (std::uint32_t seen = other.epoch.load(std::memory_order_acquire);
+         static_cast<std::int32_t>(seen - epoch_) < 0;
+         seen = other.epoch.load(std::memory_order_acquire)) {
+      if (spins-- > 0) {
+        cpu_relax();
+        continue;
+      }
+      futex_wait(other.epoch, seen);
+      base_.check();
+    }
+    std::copy_n(other.message[parity].begin(), mine.size(), all.begin() + peer * mine.size());
+  }
+}
+
+}  // namespace initrt

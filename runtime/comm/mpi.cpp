@@ -1,0 +1,320 @@
+#include "runtime/comm/mpi.h"
+
+#include <mpi.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <thread>
+
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kNewsTag = 1;
+constexpr std::size_t kPageBytes = 4096;  // counts above 2^31 bytes go as pages
+constexpr std::size_t kMostNewsBytes = 4096;
+constexpr auto kGrace = 3s;  // for rank 0 to end the job, before a failed rank does so itself
+
+// What ranks send to rank 0: a heartbeat, or a failure with its text.
+struct News {
+  std::uint64_t place = 0;
+  std::uint32_t failed = 0;
+  std::uint32_t text_bytes = 0;
+  std::array<char, kMostNewsBytes> text{};
+};
+
+void check_mpi(int code, const char* what) {
+  if (code == MPI_SUCCESS) return;
+  std::array<char, MPI_MAX_ERROR_STRING> text{};
+  int length = 0;
+  MPI_Error_string(code, text.data(), &length);
+  fail("MPI: {} failed: {}", what, std::string_view(text.data(), static_cast<std::size_t>(length)));
+}
+
+struct Count {
+  int count;
+  MPI_Datatype type;
+};
+
+class PageType {
+ public:
+  PageType() {
+    check_mpi(MPI_Type_contiguous(kPageBytes, MPI_BYTE, &type_), "MPI_Type_contiguous");
+    check_mpi(MPI_Type_commit(&type_), "MPI_Type_commit");
+  }
+  PageType(const PageType&) = delete;
+  PageType& operator=(const PageType&) = delete;
+  ~PageType() { MPI_Type_free(&type_); }
+
+  [[nodiscard]] Count count(std::size_t bytes) const {
+    constexpr std::size_t kMost = std::numeric_limits<int>::max();
+    if (bytes <= kMost) return {static_cast<int>(bytes), MPI_BYTE};
+    if (bytes % kPageBytes != 0 || bytes / kPageBytes > kMost) {
+      fail("MPI: a transfer of {} bytes is neither below 2^31 nor whole pages", bytes);
+    }
+    return {static_cast<int>(bytes / kPageBytes), type_};
+  }
+
+ private:
+  MPI_Datatype type_ = MPI_DATATYPE_NULL;
+};
+
+std::string describe(std::uint64_t place) {
+  const auto unit = static_cast<std::uint32_t>(place);
+  switch (static_cast<Stage>(place >> 32)) {
+    case Stage::Start: return "starting";
+    case Stage::Load: return fmt::format("loading unit {}", unit);
+    case Stage::Generate: return fmt::format("running unit {}", unit);
+    case Stage::Finish: return "finishing";
+  }
+  return "";
+}
+
+}  // namespace
+
+Launcher detect_launcher() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_RANK", "PMI_ID", "PMIX_RANK"}) {
+    if (std::getenv(name) != nullptr) return Launcher::Mpi;
+  }
+  // SLURM_PROCID is set in steps; a batch script itself has none of several tasks to be.
+  const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
+  if (std::getenv("SLURM_PROCID") != nullptr && tasks != nullptr && std::atoi(tasks) > 1) {
+    return Launcher::SlurmWithoutPmi;
+  }
+  return Launcher::None;
+}
+
+MpiSession::MpiSession() {
+  int provided = 0;
+  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+  if (provided < MPI_THREAD_SERIALIZED) {
+    fail("MPI: this library gives thread level {}, initrt needs MPI_THREAD_SERIALIZED", provided);
+  }
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  int value = 0;
+  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &value), "MPI_Comm_rank");
+  rank_ = static_cast<std::uint32_t>(value);
+  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &value), "MPI_Comm_size");
+  size_ = static_cast<std::uint32_t>(value);
+  MPI_Comm node = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node),
+            "MPI_Comm_split_type");
+  MPI_Comm_rank(node, &value);
+  local_rank_ = static_cast<std::uint32_t>(value);
+  MPI_Comm_size(node, &value);
+  local_size_ = static_cast<std::uint32_t>(value);
+  MPI_Comm_free(&node);
+}
+
+MpiSession::~MpiSession() { MPI_Finalize(); }
+
+// All of this is touched by the communication thread only, but for construction and destruction.
+struct MpiCommunicator::Requests {
+  MPI_Comm data = MPI_COMM_NULL;
+  MPI_Comm news = MPI_COMM_NULL;
+  PageType page;
+  std::map<std::uint64_t, std::array<MPI_Request, 2>> active;  // by Transfer::sequence
+
+  News incoming;                              // rank 0
+  MPI_Request listening = MPI_REQUEST_NULL;   // rank 0
+  std::vector<std::uint64_t> places;          // rank 0: where each rank was last heard to be
+  Clock::time_point last_progress = Clock::now();
+
+  News outgoing;
+  MPI_Request sending = MPI_REQUEST_NULL;
+  std::uint64_t progress_seen = 0;
+  Clock::time_point last_sent{};
+  Clock::time_point failed_at{};
+  bool failure_sent = false;
+};
+
+MpiCommunicator::MpiCommunicator(const MpiSession& session, bool spin, std::chrono::seconds timeout)
+    : QueuedCommunicator(spin),
+      rank_(session.rank()),
+      size_(session.size()),
+      requests_(std::make_unique<Requests>()),
+      timeout_seconds_(timeout.count()) {
+  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &requests_->data), "MPI_Comm_dup");
+  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &requests_->news), "MPI_Comm_dup");
+  requests_->places.resize(size_);
+  start_thread();
+}
+
+MpiCommunicator::~MpiCommunicator() {
+  stop_thread();
+  for (MPI_Request* request : {&requests_->listening, &requests_->sending}) {
+    if (*request == MPI_REQUEST_NULL) continue;
+    MPI_Cancel(request);
+    MPI_Request_free(request);
+  }
+  MPI_Comm_free(&requests_->news);
+  MPI_Comm_free(&requests_->data);
+}
+
+void MpiCommunicator::note_progress(Stage stage, std::uint32_t unit) {
+  place_.store(static_cast<std::uint64_t>(stage) << 32 | unit, std::memory_order_relaxed);
+  progress_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void MpiCommunicator::begin(const TransferHandle& transfer) {
+  auto& requests = requests_->active[transfer->sequence];
+  requests.fill(MPI_REQUEST_NULL);
+  const Count out = requests_->page.count(transfer->out.size());
+  // An all-gather receives world size times what is sent; Open MPI counts per rank.
+  const bool in_place = transfer->kind == Transfer::Kind::AllGather &&
+                        transfer->out.data() == transfer->in.data() + rank_ * transfer->out.size();
+  switch (transfer->kind) {
+    case Transfer::Kind::AllGather:
+      check_mpi(MPI_Iallgather(in_place ? MPI_IN_PLACE : transfer->out.data(), out.count, out.type,
+                               transfer->in.data(), out.count, out.type, requests_->data,
+                               requests.data()),
+                "MPI_Iallgather");
+      break;
+    case Transfer::Kind::SendReceive: {
+      const Count in = requests_->page.count(transfer->in.size());
+      check_mpi(MPI_Irecv(transfer->in.data(), in.count, in.type, static_cast<int>(transfer->from), 0,
+                          requests_->data, requests.data()),
+                "MPI_Irecv");
+      check_mpi(MPI_Isend(transfer->out.data(), out.count, out.type, static_cast<int>(transfer->to),
+                          0, requests_->data, &requests[1]),
+                "MPI_Isend");
+      break;
+    }
+    case Transfer::Kind::Broadcast: {
+      const Count in = requests_->page.count(transfer->in.size());
+      check_mpi(MPI_Ibcast(transfer->in.data(), in.count, in.type,
+                           static_cast<int>(transfer->from), requests_->data, requests.data()),
+                "MPI_Ibcast");
+      break;
+    }
+  }
+}
+
+bool MpiCommunicator::test(const TransferHandle& transfer) {
+  const auto found = requests_->active.find(transfer->sequence);
+  int done = 0;
+  check_mpi(MPI_Testall(static_cast<int>(found->second.size()), found->second.data(), &done,
+                        MPI_STATUSES_IGNORE),
+            "a transfer between ranks");
+  if (done == 0) return false;
+  requests_->active.erase(found);
+  return true;
+}
+
+void MpiCommunicator::poll() {
+  const Clock::time_point now = Clock::now();
+  if (failed_.load(std::memory_order_acquire)) handle_own_failure(now);
+  if (rank_ == 0) {
+    listen(now);
+    watch_deadline(now);
+  } else {
+    send_heartbeat(now);
+  }
+}
+
+void MpiCommunicator::send_heartbeat(Clock::time_point now) {
+  Requests& r = *requests_;
+  if (r.failure_sent || now - r.last_sent < 500ms) return;
+  int done = 1;
+  if (r.sending != MPI_REQUEST_NULL) MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
+  const std::uint64_t progress = progress_.load(std::memory_order_relaxed);
+  if (done == 0 || progress == r.progress_seen) return;
+  r.progress_seen = progress;
+  r.last_sent = now;
+  r.outgoing.place = place_.load(std::memory_order_relaxed);
+  MPI_Isend(&r.outgoing, offsetof(News, text), MPI_BYTE, 0, kNewsTag, r.news, &r.sending);
+}
+
+void MpiCommunicator::listen(Clock::time_point now) {
+  Requests& r = *requests_;
+  while (true) {
+    if (r.listening == MPI_REQUEST_NULL) {
+      check_mpi(MPI_Irecv(&r.incoming, sizeof(News), MPI_BYTE, MPI_ANY_SOURCE, kNewsTag, r.news,
+                          &r.listening),
+                "MPI_Irecv");
+    }
+    int done = 0;
+    MPI_Status status;
+    check_mpi(MPI_Test(&r.listening, &done, &status), "MPI_Test");
+    if (done == 0) return;
+    if (r.incoming.failed != 0) {
+      abort_job(std::string(r.incoming.text.data(), r.incoming.text_bytes));
+    }
+    r.places[static_cast<std::size_t>(status.MPI_SOURCE)] = r.incoming.place;
+    r.last_progress = now;
+  }
+}
+
+void MpiCommunicator::watch_deadline(Clock::time_point now) {
+  Requests& r = *requests_;
+  const std::uint64_t progress = progress_.load(std::memory_order_relaxed);
+  if (progress != r.progress_seen) {
+    r.progress_seen = progress;
+    r.last_progress = now;
+  }
+  const std::chrono::seconds timeout(timeout_seconds_.load(std::memory_order_relaxed));
+  if (now - r.last_progress <= timeout) return;
+  r.places[0] = place_.load(std::memory_order_relaxed);
+  std::string where;
+  for (std::uint32_t rank = 0; rank < size_; ++rank) {
+    if (rank == 8 && size_ > 9) {
+      where += fmt::format(", and {} more", size_ - rank);
+      break;
+    }
+    where += fmt::format("{}rank {} was {}", rank == 0 ? "" : ", ", rank, describe(r.places[rank]));
+  }
+  abort_job(fmt::format("no rank has made progress for {} s (key \"timeout\"): {}", timeout.count(),
+                        where));
+}
+
+void MpiCommunicator::handle_own_failure(Clock::time_point now) {
+  Requests& r = *requests_;
+  if (rank_ == 0) abort_job(failure_message_);
+  if (r.failed_at == Clock::time_point{}) r.failed_at = now;
+  if (!r.failure_sent) {
+    int done = 1;
+    if (r.sending != MPI_REQUEST_NULL) MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
+    if (done != 0) {
+      r.outgoing.failed = 1;
+      r.outgoing.text_bytes =
+          static_cast<std::uint32_t>(std::min(failure_message_.size(), kMostNewsBytes));
+      std::memcpy(r.outgoing.text.data(), failure_message_.data(), r.outgoing.text_bytes);
+      MPI_Isend(&r.outgoing, sizeof(News), MPI_BYTE, 0, kNewsTag, r.news, &r.sending);
+      r.failure_sent = true;
+    }
+  }
+  if (r.failure_sent && r.sending != MPI_REQUEST_NULL) {
+    int done = 0;
+    MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
+  }
+  if (now - r.failed_at > kGrace) abort_job(failure_message_);
+}
+
+void MpiCommunicator::abort_job(const std::string& message) {
+  const std::string line = "initrt: " + message + "\n";
+  // One write: lines of several processes do not mix.
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  MPI_Abort(MPI_COMM_WORLD, 1);
+  std::_Exit(1);
+}
+
+void MpiCommunicator::fail_world(const std::string& message) {
+  if (!failed_.load()) {
+    failure_message_ = message;
+    failed_.store(true, std::memory_order_release);
+  }
+  // The communication thread ends the process; were it stuck, this does.
+  std::this_thread::sleep_for(2 * kGrace);
+  const std::string line = "initrt: " + message + "\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  std::_Exit(1);
+}
+
+}  // namespace initrt

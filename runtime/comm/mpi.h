@@ -1,0 +1,81 @@
+// The world that mpirun or srun made: transfers over MPI, failures and heartbeats to rank 0.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "runtime/comm/queued.h"
+
+namespace initrt {
+
+/// How this process was started, from its environment alone.
+enum class Launcher : std::uint8_t {
+  None,           ///< alone: world size 1, MPI is not started
+  Mpi,            ///< mpirun, or srun with PMI or PMIx
+  SlurmWithoutPmi ///< one of several Slurm tasks that MPI could not connect
+};
+[[nodiscard]] Launcher detect_launcher();
+
+/// MPI_Init to MPI_Finalize. One per process.
+class MpiSession {
+ public:
+  MpiSession();
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+  ~MpiSession();
+
+  [[nodiscard]] std::uint32_t rank() const { return rank_; }
+  [[nodiscard]] std::uint32_t size() const { return size_; }
+  [[nodiscard]] std::uint32_t local_rank() const { return local_rank_; }  ///< among this node's
+  [[nodiscard]] std::uint32_t local_size() const { return local_size_; }
+
+ private:
+  std::uint32_t rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
+};
+
+/// @throws Error from any wait once MPI reports an error. A failure of any rank ends the whole job
+/// with MPI_Abort: rank 0 prints the first cause it hears of, after "initrt: ".
+class MpiCommunicator final : public QueuedCommunicator {
+ public:
+  /// @param session outlives this
+  /// @param spin see QueuedCommunicator
+  /// @param timeout the job ends when no rank has made progress for this long
+  MpiCommunicator(const MpiSession& session, bool spin, std::chrono::seconds timeout);
+  ~MpiCommunicator() override;
+
+  [[nodiscard]] std::uint32_t rank() const override { return rank_; }
+  [[nodiscard]] std::uint32_t size() const override { return size_; }
+  void note_progress(Stage stage, std::uint32_t unit) override;
+  [[noreturn]] void fail_world(const std::string& message) override;
+
+  /// Known only after the job file is read.
+  void set_timeout(std::chrono::seconds timeout) { timeout_seconds_ = timeout.count(); }
+
+ protected:
+  void begin(const TransferHandle& transfer) override;
+  bool test(const TransferHandle& transfer) override;
+  void poll() override;
+
+ private:
+  struct Requests;
+  using Clock = std::chrono::steady_clock;
+
+  void send_heartbeat(Clock::time_point now);
+  void listen(Clock::time_point now);
+  void watch_deadline(Clock::time_point now);
+  void handle_own_failure(Clock::time_point now);
+  [[noreturn]] void abort_job(const std::string& message);
+
+  const std::uint32_t rank_, size_;
+  std::unique_ptr<Requests> requests_;
+  std::atomic<std::int64_t> timeout_seconds_;
+  std::atomic<std::uint64_t> place_{0};     // stage << 32 | unit
+  std::atomic<std::uint64_t> progress_{0};  // counts note_progress()
+  std::atomic<bool> failed_{false};         // failure_message_ is written before it is set
+  std::string failure_message_;
+};
+
+}  // namespace initrt

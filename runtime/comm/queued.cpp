@@ -1,0 +1,166 @@
+#include "runtime/comm/queued.h"
+
+#include <chrono>
+#include <cstring>
+
+namespace initrt {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kIdleSleep = 10ms;           // how late a failure elsewhere may be noticed
+constexpr int kPollsBeforeSleep = 200;      // tens of microseconds
+constexpr auto kShortestSleep = 20us;
+constexpr auto kLongestSleep = 500us;
+
+void finish(Transfer& transfer, Transfer::State state) {
+  transfer.state.store(state, std::memory_order_release);
+  transfer.state.notify_all();
+}
+
+}  // namespace
+
+void QueuedCommunicator::start_thread() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void QueuedCommunicator::stop_thread() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+TransferHandle QueuedCommunicator::queue(TransferHandle transfer) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (failure_) std::rethrow_exception(failure_);
+    transfer->sequence = next_sequence_++;
+    incoming_.push_back(transfer);
+  }
+  wake_.notify_one();
+  return transfer;
+}
+
+void QueuedCommunicator::all_gather(std::span<const std::byte> mine, std::span<std::byte> all) {
+  wait(start_all_gather({}, mine, all));
+}
+
+TransferHandle QueuedCommunicator::start_all_gather(std::function<bool()> ready,
+                                                    std::span<const std::byte> chunk,
+                                                    std::span<std::byte> whole) {
+  auto transfer = std::make_shared<Transfer>();
+  transfer->kind = Transfer::Kind::AllGather;
+  transfer->out = chunk;
+  transfer->in = whole;
+  transfer->ready = std::move(ready);
+  return queue(std::move(transfer));
+}
+
+void QueuedCommunicator::send_receive(std::span<const std::byte> out, std::uint32_t to,
+                                      std::span<std::byte> in, std::uint32_t from) {
+  auto transfer = std::make_shared<Transfer>();
+  transfer->kind = Transfer::Kind::SendReceive;
+  transfer->out = out;
+  transfer->in = in;
+  transfer->to = to;
+  transfer->from = from;
+  wait(queue(std::move(transfer)));
+}
+
+void QueuedCommunicator::broadcast(std::vector<std::byte>& data, std::uint32_t root) {
+  const std::uint64_t mine = data.size();
+  std::vector<std::uint64_t> sizes(size());
+  all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(sizes)));
+  data.resize(sizes[root]);
+  auto transfer = std::make_shared<Transfer>();
+  transfer->kind = Transfer::Kind::Broadcast;
+  transfer->in = data;
+  transfer->from = root;
+  wait(queue(std::move(transfer)));
+}
+
+void QueuedCommunicator::wait(const TransferHandle& transfer) {
+  transfer->state.wait(Transfer::State::Pending, std::memory_order_acquire);
+  if (transfer->state.load(std::memory_order_acquire) == Transfer::State::Failed) {
+    std::rethrow_exception(transfer->failure);
+  }
+}
+
+void QueuedCommunicator::check() {
+  const std::lock_guard lock(mutex_);
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+void QueuedCommunicator::fail_all(std::deque<TransferHandle>& transfers,
+                                  const std::exception_ptr& failure) {
+  for (const TransferHandle& transfer : transfers) {
+    transfer->failure = failure;
+    finish(*transfer, Transfer::State::Failed);
+  }
+  transfers.clear();
+}
+
+void QueuedCommunicator::step(std::deque<TransferHandle>& queued,
+                              std::vector<TransferHandle>& active) {
+  while (!queued.empty() && (!queued.front()->ready || queued.front()->ready())) {
+    active.push_back(queued.front());
+    queued.pop_front();
+    begin(active.back());
+  }
+  std::erase_if(active, [this](const TransferHandle& transfer) {
+    if (!test(transfer)) return false;
+    finish(*transfer, Transfer::State::Done);
+    return true;
+  });
+  poll();
+}
+
+void QueuedCommunicator::run() {
+  std::deque<TransferHandle> queued;
+  std::vector<TransferHandle> active;
+  int polls = 0;
+  auto sleep = std::chrono::duration_cast<std::chrono::microseconds>(kShortestSleep);
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      const bool idle = queued.empty() && active.empty();
+      if (idle && incoming_.empty()) {
+        if (stopping_) return;
+        wake_.wait_for(lock, kIdleSleep);
+      }
+      if (!incoming_.empty()) polls = 0;
+      queued.insert(queued.end(), incoming_.begin(), incoming_.end());
+      incoming_.clear();
+    }
+    try {
+      const std::size_t before = active.size() + queued.size();
+      step(queued, active);
+      if (active.size() + queued.size() != before) polls = 0;
+    } catch (...) {
+      const std::exception_ptr failure = std::current_exception();
+      queued.insert(queued.begin(), active.begin(), active.end());
+      active.clear();
+      const std::lock_guard lock(mutex_);
+      if (!failure_) failure_ = failure;
+      queued.insert(queued.end(), incoming_.begin(), incoming_.end());
+      incoming_.clear();
+      fail_all(queued, failure_);
+    }
+    if (active.empty() && queued.empty()) continue;
+    if (polls == 0) sleep = kShortestSleep;
+    if (++polls < kPollsBeforeSleep) {
+      if (!spin_) std::this_thread::yield();
+      continue;
+    }
+    if (spin_ && !active.empty()) continue;
+    // Cores are fewer than threads, or only a chunk that has not arrived holds the queue up.
+    std::unique_lock lock(mutex_);
+    if (incoming_.empty()) wake_.wait_for(lock, sleep);
+    sleep = std::min(sleep * 2, std::chrono::microseconds(kLongestSleep));
+  }
+}
+
+}  // namespace initrt

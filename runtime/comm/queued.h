@@ -1,0 +1,81 @@
+// A communicator whose transfers are all posted and polled by one thread, in call order: what MPI
+// needs, since it makes no progress by itself. Transports implement begin(), test() and poll().
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "runtime/comm/communicator.h"
+
+namespace initrt {
+
+/// One transfer. Fields up to `sequence` are set once, before it is queued.
+class Transfer {
+ public:
+  enum class Kind : std::uint8_t { AllGather, SendReceive, Broadcast };
+  enum class State : std::uint32_t { Pending, Done, Failed };
+
+  Kind kind = Kind::AllGather;
+  std::span<const std::byte> out;
+  std::span<std::byte> in;
+  std::uint32_t to = 0;
+  std::uint32_t from = 0;         ///< or the root of a broadcast
+  std::function<bool()> ready;    ///< empty: at once
+  std::uint64_t sequence = 0;     ///< counts this rank's transfers; the same on every rank
+
+  std::atomic<State> state{State::Pending};
+  std::exception_ptr failure;     ///< written before state becomes Failed
+};
+
+class QueuedCommunicator : public Communicator {
+ public:
+  void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override;
+  void send_receive(std::span<const std::byte> out, std::uint32_t to, std::span<std::byte> in,
+                    std::uint32_t from) override;
+  void broadcast(std::vector<std::byte>& data, std::uint32_t root) override;
+  TransferHandle start_all_gather(std::function<bool()> ready, std::span<const std::byte> chunk,
+                                  std::span<std::byte> whole) override;
+  void wait(const TransferHandle& transfer) override;
+  void check() override;
+
+ protected:
+  /// @param spin whether the thread may poll without sleeping while something is under way (there is
+  ///        a core for it)
+  explicit QueuedCommunicator(bool spin) : spin_(spin) {}
+
+  /// Derived constructors and destructors call these: the thread uses their virtual functions.
+  void start_thread();
+  /// Waits for queued transfers, or fails them if the world has failed, and ends the thread.
+  void stop_thread();
+
+  // Called on the communication thread only:
+  virtual void begin(const TransferHandle& transfer) = 0;
+  /// Whether a begun transfer is complete.
+  virtual bool test(const TransferHandle& transfer) = 0;
+  /// Looks after everything else: failures of other ranks, the deadline.
+  /// @throws Error to fail every transfer
+  virtual void poll() = 0;
+
+ private:
+  TransferHandle queue(TransferHandle transfer);
+  void run();
+  void step(std::deque<TransferHandle>& queued, std::vector<TransferHandle>& active);
+  static void fail_all(std::deque<TransferHandle>& transfers, const std::exception_ptr& failure);
+
+  const bool spin_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<TransferHandle> incoming_;  // guarded by mutex_
+  std::exception_ptr failure_;           // guarded by mutex_
+  bool stopping_ = false;                // guarded by mutex_
+  std::uint64_t next_sequence_ = 0;      // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace initrt

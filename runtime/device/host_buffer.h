@@ -1,0 +1,60 @@
+// Host memory that holds tensor payload: page-aligned, zeroed, on huge pages where they are to be
+// had, and entered in the ledger.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "runtime/device/ledger.h"
+
+namespace initrt {
+
+/// A mapping of memory, released when it goes. Movable; owns its pages.
+class Mapping {
+ public:
+  Mapping() = default;
+  Mapping(void* address, std::size_t bytes) : address_(address), bytes_(bytes) {}
+  Mapping(Mapping&& other) noexcept;
+  Mapping& operator=(Mapping&& other) noexcept;
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping();
+
+  [[nodiscard]] std::byte* data() const { return static_cast<std::byte*>(address_); }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+ private:
+  void* address_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+/// Anonymous private memory, aligned to 2 MiB where it is that large, with MADV_HUGEPAGE asked for
+/// (best effort: measured, first touch of 4 KiB pages is 3 to 4 times slower).
+class HostBuffer {
+ public:
+  HostBuffer() = default;
+  /// @throws Error naming the category and size where the memory cannot be had.
+  HostBuffer(Ledger& ledger, MemoryCategory category, std::uint64_t bytes);
+
+  [[nodiscard]] std::byte* data() const { return data_; }
+  [[nodiscard]] std::span<std::byte> span() const { return {data_, bytes_}; }
+  [[nodiscard]] float* floats() const { return reinterpret_cast<float*>(data_); }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  Mapping mapping_;
+  std::byte* data_ = nullptr;
+  std::uint64_t bytes_ = 0;
+  LedgerEntry entry_;
+};
+
+/// Memory this process uses, with shared pages counted in proportion (PSS), in bytes; 0 if the
+/// kernel does not tell.
+[[nodiscard]] std::uint64_t proportional_set_bytes();
+
+/// Bytes of [data, data + bytes) of this process that are on huge pages now.
+[[nodiscard]] std::uint64_t huge_page_bytes(const std::byte* data, std::uint64_t bytes);
+
+}  // namespace initrt

@@ -1,0 +1,136 @@
+// How the forward pass gets at whole units. It does not know which kind is under it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "runtime/comm/communicator.h"
+#include "runtime/device/host_buffer.h"
+#include "runtime/load/arrivals.h"
+#include "runtime/text/tokenizer.h"
+#include "sharding/layout.h"
+
+namespace initrt {
+
+/// All ranks run the same sequence of begin_sweep, fetch_rows, acquire and release.
+class Gather {
+ public:
+  virtual ~Gather() = default;
+
+  /// A new pass over `units` (indices, in the order in which they will be acquired).
+  virtual void begin_sweep(std::span<const std::uint32_t> units) = 0;
+
+  /// The whole unit, once all its chunks have arrived; valid until release(). Units are acquired in
+  /// the order given to begin_sweep, one at a time.
+  virtual const std::byte* acquire(std::uint32_t unit) = 0;
+  virtual void release(std::uint32_t unit) = 0;
+
+  /// Copies the embedding rows of `tokens` to `out`, dense, in the layout's dtype.
+  /// @param most_rows the most tokens that any rank asks for in this call
+  virtual void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
+                          std::span<std::byte> out) = 0;
+};
+
+/// Where an embedding row lies.
+struct TableRow {
+  std::uint32_t unit = 0;
+  std::uint64_t offset = 0;  ///< bytes into the unit
+};
+
+/// Finds embedding rows in the tiles that hold them. References outlive it.
+class EmbeddingTable {
+ public:
+  EmbeddingTable(const Graph& graph, const Layout& layout);
+  [[nodiscard]] TableRow find(TokenId token) const;
+  [[nodiscard]] std::uint64_t row_bytes() const { return row_bytes_; }
+  /// The first `units_needed()` units hold all rows.
+  [[nodiscard]] std::uint32_t units_needed() const { return units_needed_; }
+
+ private:
+  struct Tile {
+    std::uint64_t row_begin;
+    TableRow start;
+  };
+  std::vector<Tile> tiles_;
+  std::uint64_t row_bytes_ = 0;
+  std::uint32_t units_needed_ = 0;
+};
+
+/// Whole units are addressable as they are: one rank's own memory, or mapped memory.
+class InPlaceGather final : public Gather {
+ public:
+  /// @param units address of each whole unit
+  /// @param wait_for blocks until the first n units have arrived on all ranks
+  InPlaceGather(const Graph& graph, const Layout& layout, std::vector<const std::byte*> units,
+                std::function<void(std::uint32_t)> wait_for)
+      : table_(graph, layout), units_(std::move(units)), wait_for_(std::move(wait_for)) {}
+
+  void begin_sweep(std::span<const std::uint32_t>) override {}
+  const std::byte* acquire(std::uint32_t unit) override;
+  void release(std::uint32_t) override {}
+  void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
+                  std::span<std::byte> out) override;
+
+ private:
+  const EmbeddingTable table_;
+  const std::vector<const std::byte*> units_;
+  const std::function<void(std::uint32_t)> wait_for_;
+};
+
+/// Units are all-gathered from the ranks' chunks into slots, `prefetch` ahead of use; resident units
+/// are gathered once, in place. A gather is posted once this rank's chunk has arrived.
+class CollectiveGather final : public Gather {
+ public:
+  /// @param shard this rank's shard memory, as cut
+  /// @param row_buffers for rows on their way: room for two times the rows of a sweep
+  CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut, Communicator& comm,
+                   Arrivals& arrivals, std::span<std::byte> shard, std::uint32_t prefetch,
+                   std::uint64_t slots_bytes, Ledger& ledger, std::span<std::byte> row_buffers);
+  CollectiveGather(const CollectiveGather&) = delete;
+  CollectiveGather& operator=(const CollectiveGather&) = delete;
+  /// Transfers under way hold on to this memory: the world must be at rest or have failed.
+  ~CollectiveGather() override;
+
+  void begin_sweep(std::span<const std::uint32_t> units) override;
+  const std::byte* acquire(std::uint32_t unit) override;
+  void release(std::uint32_t unit) override;
+  void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
+                  std::span<std::byte> out) override;
+
+ private:
+  struct Posted {
+    std::byte* whole = nullptr;
+    TransferHandle transfer;  // empty once waited for, and for a resident unit gathered before
+  };
+
+  void post(std::size_t position);
+  template <class Visit>
+  std::size_t for_each_part(std::span<const TokenId> tokens, std::uint32_t owner,
+                            Visit visit) const;
+  // The parts of some rank's rows that this rank holds, one after the other.
+  std::size_t pack(std::span<const TokenId> tokens, std::span<std::byte> packed) const;
+  // The other way: this rank's own rows' parts that `owner` holds, out of `packed`.
+  void unpack(std::span<const TokenId> tokens, std::uint32_t owner,
+              std::span<const std::byte> packed, std::span<std::byte> out) const;
+  std::size_t part_bytes(std::span<const TokenId> tokens, std::uint32_t owner) const;
+
+  const EmbeddingTable table_;
+  const Cut& cut_;
+  Communicator& comm_;
+  Arrivals& arrivals_;
+  const std::span<std::byte> shard_;
+  const std::uint32_t slots_;
+  const std::uint64_t slot_bytes_;
+  HostBuffer slot_memory_;
+  const std::span<std::byte> row_buffers_;
+
+  std::vector<std::uint32_t> sequence_;
+  std::vector<Posted> posted_;         // a prefix of sequence_
+  std::size_t position_ = 0;           // of the next unit to acquire
+  std::vector<bool> gathered_once_;    // resident units that are whole
+};
+
+}  // namespace initrt

@@ -1,0 +1,164 @@
+#include "runtime/load/loader.h"
+
+#include <algorithm>
+
+#include "runtime/load/convert.h"
+#include "sharding/error.h"
+
+namespace initrt {
+
+std::uint64_t max_read_bytes(const StagingRing& ring) {
+  return ring.block_bytes - kReadPaddingBytes;
+}
+
+ReadTotals count_reads(const LoadSource& source, std::uint32_t rank,
+                       std::uint64_t most_read_bytes) {
+  ReadTotals totals;
+  totals.files.assign(source.catalog.files.size(), false);
+  for (std::uint32_t unit = 0; unit < source.graph.units.size(); ++unit) {
+    const UnitReads plan = plan_reads(source.graph, source.layout, source.cut, source.bindings,
+                                      source.catalog, unit, rank, most_read_bytes);
+    totals.bytes += plan.bytes();
+    totals.reads += plan.reads.size();
+    for (const Read& read : plan.reads) totals.files[read.file] = true;
+  }
+  return totals;
+}
+
+Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring,
+               Ledger& ledger, std::span<std::byte> shard,
+               std::vector<std::unique_ptr<RangeReader>> files, Arrivals& arrivals,
+               UnitHook on_unit)
+    : source_(source),
+      rank_(rank),
+      ring_(ring),
+      max_read_bytes_(initrt::max_read_bytes(ring)),
+      staging_(ledger, MemoryCategory::Staging, ring.bytes()),
+      shard_(shard),
+      files_(std::move(files)),
+      arrivals_(arrivals),
+      on_unit_(std::move(on_unit)) {
+  for (const Binding& binding : source.bindings.tensors) {
+    for (const RowRun& run : binding.runs) {
+      const TensorEntry& entry = source.catalog.tensors[run.source];
+      if (!can_convert(entry.dtype, source.layout.dtype)) {
+        fail("{}: tensor {} is {}, which cannot be converted to {}",
+             source.catalog.files[entry.file].path, entry.name, name(entry.dtype),
+             name(source.layout.dtype));
+      }
+    }
+  }
+  remaining_.resize(source.graph.units.size());
+  total_bytes_ = count_reads(source, rank, max_read_bytes_).bytes;
+}
+
+Loader::~Loader() {
+  stop_ = true;
+  for (std::thread& worker : workers_) {
+    if (worker.joinable()) worker.join();
+  }
+}
+
+void Loader::start() {
+  started_ = std::chrono::steady_clock::now();
+  {
+    const std::lock_guard lock(mutex_);
+    plan_unit(0);
+  }
+  for (std::uint32_t i = 0; i < ring_.blocks; ++i) {
+    workers_.emplace_back(
+        [this, block = staging_.span().subspan(i * ring_.block_bytes, ring_.block_bytes)] {
+          try {
+            work(block);
+          } catch (...) {
+            stop_ = true;
+            arrivals_.fail(std::current_exception());
+          }
+        });
+  }
+}
+
+LoadStatistics Loader::finish() {
+  for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
+  arrivals_.check();
+  staging_ = HostBuffer();
+  LoadStatistics statistics;
+  statistics.seconds = static_cast<double>(finished_ns_.load()) * 1e-9;
+  statistics.requested_bytes = done_bytes_.load();
+  statistics.written_bytes = written_bytes_.load();
+  return statistics;
+}
+
+// Called with mutex_ held. A unit of which this rank reads nothing arrives at once.
+void Loader::plan_unit(std::uint32_t unit) {
+  current_unit_ = unit;
+  next_read_ = 0;
+  if (unit == source_.graph.units.size()) {
+    current_ = nullptr;
+    return;
+  }
+  current_ = std::make_shared<const UnitReads>(
+      plan_reads(source_.graph, source_.layout, source_.cut, source_.bindings, source_.catalog,
+                 unit, rank_, max_read_bytes_));
+  remaining_[unit] = static_cast<std::uint32_t>(current_->reads.size());
+}
+
+std::optional<Loader::Task> Loader::next() {
+  const std::lock_guard lock(mutex_);
+  const auto units = static_cast<std::uint32_t>(source_.graph.units.size());
+  while (current_unit_ < units && next_read_ == current_->reads.size()) {
+    const std::uint32_t unit = current_unit_;
+    plan_unit(unit + 1);
+    if (remaining_[unit] == 0) note_arrivals();
+  }
+  if (current_unit_ == units) return std::nullopt;
+  return Task{current_, current_unit_, next_read_++};
+}
+
+void Loader::work(std::span<std::byte> block) {
+  while (!stop_) {
+    const std::optional<Task> task = next();
+    if (!task) return;
+    if (on_unit_ && task->read == 0) on_unit_(task->unit);
+    execute(*task, block);
+    const std::lock_guard lock(mutex_);
+    if (--remaining_[task->unit] == 0) note_arrivals();
+  }
+}
+
+void Loader::execute(const Task& task, std::span<std::byte> block) {
+  const Read& read = task.unit_reads->reads[task.read];
+  const std::span<const std::byte> bytes =
+      files_[read.file]->read(read.offset, read.bytes, block);
+  std::uint64_t written = 0;
+  for (std::uint32_t i = 0; i < read.pieces; ++i) {
+    const Piece& piece = task.unit_reads->pieces[read.first_piece + i];
+    convert(bytes.subspan(piece.offset - read.offset, piece.bytes), piece.from, piece.skip,
+            piece.elements, shard_.data() + piece.destination, source_.layout.dtype);
+    written += bytes_of(source_.layout.dtype, piece.elements);
+  }
+  done_bytes_ += read.bytes;
+  written_bytes_ += written;
+}
+
+// Called with mutex_ held, once some unit has no reads left. Units may finish out of order; they
+// arrive in order: when they and all before them are done.
+void Loader::note_arrivals() {
+  const std::uint32_t before = arrived_;
+  while (arrived_ < current_unit_ && remaining_[arrived_] == 0) ++arrived_;
+  // The unit being planned from is done too once its last read has been given out and finished.
+  if (arrived_ == current_unit_ && arrived_ < source_.graph.units.size() &&
+      next_read_ == current_->reads.size() && remaining_[arrived_] == 0) {
+    ++arrived_;
+  }
+  if (arrived_ == before) return;
+  if (arrived_ == source_.graph.units.size()) {
+    finished_ns_ = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                       std::chrono::steady_clock::now() - started_)
+                       .count();
+  }
+  arrivals_.advance(arrived_);
+}
+
+}  // namespace initrt

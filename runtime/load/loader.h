@@ -1,0 +1,114 @@
+// The streaming pipeline: read plan -> staging ring -> conversion -> shard. Workers each own one
+// block of the ring; reading and converting overlap because they are at different points.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "runtime/device/host_buffer.h"
+#include "runtime/load/arrivals.h"
+#include "runtime/storage/range_reader.h"
+#include "sharding/read_plan.h"
+
+namespace initrt {
+
+/// Everything that decides what a rank loads. References outlive the loader.
+struct LoadSource {
+  const Graph& graph;
+  const Layout& layout;
+  const Cut& cut;
+  const Bindings& bindings;
+  const Catalog& catalog;
+};
+
+struct LoadStatistics {
+  double seconds = 0;              ///< from start() until the last unit arrived
+  std::uint64_t requested_bytes = 0;  ///< tensor payload asked for
+  std::uint64_t written_bytes = 0;    ///< put into the shard
+};
+
+class Loader {
+ public:
+  /// Called from a worker when it begins a unit (for progress, and for tests that hold a rank).
+  using UnitHook = std::function<void(std::uint32_t unit)>;
+
+  /// @param shard this rank's shard memory, zeroed
+  /// @param files one reader for each of catalog.files; null for files nothing is read from
+  Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring, Ledger& ledger,
+         std::span<std::byte> shard, std::vector<std::unique_ptr<RangeReader>> files,
+         Arrivals& arrivals, UnitHook on_unit);
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+  /// Stops early if loading is not done.
+  ~Loader();
+
+  void start();
+
+  /// Waits for the workers and frees the staging ring. @throws the first failure
+  LoadStatistics finish();
+
+  /// Payload bytes requested so far and in all, for a progress display.
+  [[nodiscard]] std::uint64_t done_bytes() const { return done_bytes_.load(); }
+  [[nodiscard]] std::uint64_t total_bytes() const { return total_bytes_; }
+
+  [[nodiscard]] const std::vector<std::unique_ptr<RangeReader>>& files() const { return files_; }
+
+ private:
+  struct Task {
+    std::shared_ptr<const UnitReads> unit_reads;
+    std::uint32_t unit = 0;
+    std::uint32_t read = 0;
+  };
+
+  void work(std::span<std::byte> block);
+  std::optional<Task> next();
+  void plan_unit(std::uint32_t unit);
+  void execute(const Task& task, std::span<std::byte> block);
+  void note_arrivals();
+
+  const LoadSource source_;
+  const std::uint32_t rank_;
+  const StagingRing ring_;
+  const std::uint64_t max_read_bytes_;
+  HostBuffer staging_;
+  const std::span<std::byte> shard_;
+  const std::vector<std::unique_ptr<RangeReader>> files_;
+  Arrivals& arrivals_;
+  const UnitHook on_unit_;
+
+  std::mutex mutex_;
+  std::shared_ptr<const UnitReads> current_;     // guarded by mutex_, as are the next four
+  std::uint32_t current_unit_ = 0;
+  std::uint32_t next_read_ = 0;
+  std::uint32_t arrived_ = 0;
+  std::vector<std::uint32_t> remaining_;         // reads of each planned unit not done yet
+  std::atomic<bool> stop_{false};
+  std::atomic<std::uint64_t> done_bytes_{0};
+  std::atomic<std::uint64_t> written_bytes_{0};
+  std::uint64_t total_bytes_ = 0;
+  std::chrono::steady_clock::time_point started_;
+  std::atomic<std::int64_t> finished_ns_{0};
+  std::vector<std::thread> workers_;
+};
+
+/// What a rank reads in all, from its plan.
+struct ReadTotals {
+  std::uint64_t bytes = 0;
+  std::uint64_t reads = 0;
+  std::vector<bool> files;  ///< which files of the catalog are touched
+};
+[[nodiscard]] ReadTotals count_reads(const LoadSource& source, std::uint32_t rank,
+                                     std::uint64_t max_read_bytes);
+
+/// The largest read that fits a block, with room for a reader's alignment.
+[[nodiscard]] std::uint64_t max_read_bytes(const StagingRing& ring);
+
+}  // namespace initrt
