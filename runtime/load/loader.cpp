@@ -8,7 +8,7 @@
 namespace initrt {
 
 std::uint64_t max_read_bytes(const StagingRing& ring) {
-  return ring.block_bytes - kReadPaddingBytes;
+  return ring.block_bytes - 2 * kBlockAlignment;
 }
 
 ReadTotals count_reads(const LoadSource& source, std::uint32_t rank,

@@ -91,8 +91,8 @@ void PreTokenizer::run(std::size_t step, std::string_view piece,
   };
   std::string prefixed;
   if (now.prefix_space && !piece.starts_with(' ')) {
-    prefixed = " ";
-    prefixed += piece;
+    prefixed.push_back(' ');
+    prefixed.append(piece);
     piece = prefixed;
   }
   if (!now.cut) return pass_on(piece);

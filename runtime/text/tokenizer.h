@@ -18,17 +18,22 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   /// Ids of `text` as the reference tokenizer gives them, with the special tokens that its
-  /// post-processor adds (a BOS, for instance).
+  /// post-processor adds (a BOS, for instance). Special tokens written out in the text become
+  /// their ids. What is not UTF-8 is read as U+FFFD, as Python's errors="replace" does.
+  /// Several threads may call it at once.
   [[nodiscard]] virtual std::vector<TokenId> encode(std::string_view text) const = 0;
 
   /// The bytes a token stands for; may be part of a UTF-8 character. Empty for special tokens
   /// and for ids outside the vocabulary (padding rows of the embedding).
   [[nodiscard]] virtual std::string token_bytes(TokenId id) const = 0;
 
+  /// One more than the largest id, which is what an embedding needs rows for.
   [[nodiscard]] virtual std::size_t vocabulary() const = 0;
 };
 
-/// A tokenizer from the parsed content of a tokenizer.json.
+/// A tokenizer from the parsed content of a tokenizer.json: byte-level BPE, the kind of GPT-2,
+/// Llama 3, Qwen and SmolLM. Its `truncation` and `padding` are not applied: they are settings of
+/// the program that wrote the file.
 /// @throws Error naming the part (model type, pre-tokenizer, ...) that is malformed or not known.
 [[nodiscard]] std::unique_ptr<Tokenizer> make_tokenizer(const nlohmann::json& tokenizer_json);
 

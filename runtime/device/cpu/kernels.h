@@ -1,0 +1,73 @@
+// The table of kernels that one instruction set's file fills and CpuDevice calls. Kernels work on
+// ranges and tiles of one thread; the device checks arguments and splits the work.
+//
+// This header and those the kernel files include declare no inline functions outside of anonymous
+// namespaces: a copy compiled for one instruction set must never be linked into another's code.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace initrt::cpu {
+
+/// How weights and the KV cache are stored; also the index into the tables of Kernels.
+enum class Storage : std::uint8_t { F32, Bf16, F16 };
+inline constexpr std::size_t storage_count = 3;
+
+/// out[t * out_stride + o] = sum_k in[t, k] * weight[o, k], for t < rows and o < out_columns.
+struct LinearBlock {
+  const void* in;  ///< float32, or what round_inputs() wrote; row t at t * in_stride_bytes
+  std::size_t in_stride_bytes;
+  const void* weight;  ///< [out_columns, in_columns], dense
+  float* out;
+  std::size_t rows, in_columns, out_columns;
+  std::size_t out_stride;  ///< elements
+};
+
+/// Rows of one sequence and some query heads of one KV head, sharing each tile of keys.
+struct AttentionBlock {
+  const float* q;                  ///< first row, first head; heads are dense
+  float* out;                      ///< like q
+  std::size_t row_stride;          ///< elements from row to row, of q and out
+  std::size_t rows, heads;         ///< rows * heads <= attention_queries
+  const std::uint32_t* positions;  ///< of each row
+  std::size_t head_size;           ///< <= attention_head_size
+  const std::byte* k;              ///< [context, head_size] of this sequence and KV head
+  const std::byte* v;
+  float scale;
+};
+inline constexpr std::size_t attention_queries = 16;
+inline constexpr std::size_t attention_head_size = 512;
+inline constexpr std::size_t attention_tile = 64;  ///< keys, anchored at position 0
+
+/// One instruction set's kernels. Arrays are indexed by Storage.
+struct Kernels {
+  std::size_t tile_rows;  ///< input rows in a register tile of linear
+  /// Bytes of one input element of linear: 4 (float32), or 2 where products take bf16 pairs.
+  std::size_t input_bytes[storage_count];
+
+  void (*linear[storage_count])(const LinearBlock&);
+  /// Rounds float32 inputs to the storage type, in the form linear reads (16-bit storage only).
+  void (*round_inputs[storage_count])(const float* in, void* out, std::size_t elements);
+  void (*attention[storage_count])(const AttentionBlock&);
+  void (*to_float[storage_count])(const std::byte* in, float* out, std::size_t elements);
+  void (*from_float[storage_count])(const float* in, std::byte* out, std::size_t elements);
+  void (*rms_norm[storage_count])(const float* in, const std::byte* weight, float epsilon,
+                                  float* out, std::size_t columns);
+
+  /// Rotates the pairs (x[i], x[i + half]) for i < half.
+  void (*rotary)(float* x, std::size_t half, const float* cosines, const float* sines);
+  void (*silu_gate)(const float* gate, const float* up, float* out, std::size_t elements);
+  void (*add)(const float* x, float* into, std::size_t elements);
+  /// out[i] = e^in[i], within 2 units in the last place.
+  void (*exp)(const float* in, float* out, std::size_t elements);
+};
+
+extern const Kernels portable_kernels;
+#ifdef INITRT_X86_KERNELS
+extern const Kernels avx2_kernels;
+extern const Kernels avx512_kernels;
+extern const Kernels avx512bf16_kernels;
+#endif
+
+}  // namespace initrt::cpu

@@ -1,0 +1,198 @@
+// Attention of a few queries that share keys: online softmax over tiles of attention_tile keys
+// anchored at position 0, so that a query's result depends on its own position alone, and memory
+// does not grow with the context.
+#pragma once
+
+#include "runtime/device/cpu/kernels_elementwise.h"
+#include "runtime/device/cpu/kernels_linear.h"
+
+namespace initrt::cpu {
+namespace {
+
+/// The online softmax of all queries of a block: `sums` of probabilities relative to `maxima`, and
+/// values weighted by the same probabilities.
+struct AttentionState {
+  alignas(cache_line) float q[attention_queries * attention_head_size];       ///< times the scale
+  alignas(cache_line) float values[attention_queries * attention_head_size];  ///< weighted sums
+  alignas(cache_line) float scores[attention_queries][attention_tile];
+  float maxima[attention_queries];
+  float sums[attention_queries];
+};
+
+/// Turns `keys` scores into probabilities relative to the new maximum and returns the factor by
+/// which what was summed before must shrink.
+template <class S>
+INITRT_INLINE float softmax_tile(float* scores, std::size_t keys, float& maximum, float& sum) {
+  using F = typename S::F;
+  static_assert(attention_tile % S::lanes == 0);
+  constexpr float infinity = __builtin_inff();
+  const std::size_t padded = (keys + S::lanes - 1) / S::lanes * S::lanes;
+  for (std::size_t i = keys; i < padded; ++i) scores[i] = -infinity;
+  F largest = S::load(scores);
+  for (std::size_t i = S::lanes; i < padded; i += S::lanes) {
+    const F v = S::load(scores + i);
+    largest = S::select(v > largest, v, largest);
+  }
+  float next = maximum;
+  for (std::size_t i = 0; i < S::lanes; ++i) next = largest[i] > next ? largest[i] : next;
+  F total{};
+  for (std::size_t i = 0; i < padded; i += S::lanes) {
+    const F p = exp<S>(S::load(scores + i) - next);
+    S::store(scores + i, p);
+    total += p;
+  }
+  const float shrink = exp<S>(S::set1(maximum - next))[0];
+  sum = sum * shrink + reduce<S>(total);
+  maximum = next;
+  return shrink;
+}
+
+/// values[q] = values[q] * shrink[q] + sum over keys of scores[q][key] * v[key], for `queries`
+/// neighbouring queries and `vectors` vectors of the head.
+template <class S, class Element, std::size_t queries, std::size_t vectors, bool tail>
+INITRT_INLINE void weigh(const typename Element::Stored* v, std::size_t head_size, std::size_t keys,
+                         const float (*scores)[attention_tile], const float* shrink, float* values,
+                         std::size_t tail_elements) {
+  using F = typename S::F;
+  F sums[queries][vectors];
+#pragma GCC unroll 8
+  for (std::size_t q = 0; q < queries; ++q) {
+#pragma GCC unroll 8
+    for (std::size_t d = 0; d < vectors; ++d) {
+      float* at = values + q * head_size + d * S::lanes;
+      sums[q][d] = (tail ? S::load_tail(at, tail_elements) : S::load(at)) * shrink[q];
+    }
+  }
+  for (std::size_t key = 0; key < keys; ++key) {
+    F x[vectors];
+#pragma GCC unroll 8
+    for (std::size_t d = 0; d < vectors; ++d) {
+      const auto* at = v + key * head_size + d * S::lanes;
+      x[d] = tail ? Element::load_tail(at, tail_elements) : Element::load(at);
+    }
+#pragma GCC unroll 8
+    for (std::size_t q = 0; q < queries; ++q) {
+      const F p = S::set1(scores[q][key]);
+#pragma GCC unroll 8
+      for (std::size_t d = 0; d < vectors; ++d) sums[q][d] = S::fma(p, x[d], sums[q][d]);
+    }
+  }
+#pragma GCC unroll 8
+  for (std::size_t q = 0; q < queries; ++q) {
+#pragma GCC unroll 8
+    for (std::size_t d = 0; d < vectors; ++d) {
+      float* at = values + q * head_size + d * S::lanes;
+      if constexpr (tail) {
+        S::store_tail(at, sums[q][d], tail_elements);
+      } else {
+        S::store(at, sums[q][d]);
+      }
+    }
+  }
+}
+
+template <class S, class Element, std::size_t queries>
+void weigh_head(const typename Element::Stored* v, std::size_t head_size, std::size_t keys,
+                const float (*scores)[attention_tile], const float* shrink, float* values) {
+  constexpr std::size_t wide = S::value_vectors * S::lanes;
+  std::size_t d = 0;
+  for (; d + wide <= head_size; d += wide) {
+    weigh<S, Element, queries, S::value_vectors, false>(v + d, head_size, keys, scores, shrink,
+                                                        values + d, 0);
+  }
+  for (; d + S::lanes <= head_size; d += S::lanes) {
+    weigh<S, Element, queries, 1, false>(v + d, head_size, keys, scores, shrink, values + d, 0);
+  }
+  if (d < head_size) {
+    weigh<S, Element, queries, 1, true>(v + d, head_size, keys, scores, shrink, values + d,
+                                        head_size - d);
+  }
+}
+
+/// The scores of all queries for keys [begin, begin + keys).
+template <class S, class Element>
+void score_tile(const typename Element::Stored* k, std::size_t head_size, std::size_t keys,
+                std::size_t queries, AttentionState& state) {
+  using Dot = WidenedDot<S, Element>;
+  for (std::size_t key = 0; key < keys; key += tile_outputs) {
+    const std::size_t left = keys - key;
+    const std::size_t outputs = left < tile_outputs ? left : tile_outputs;
+    const typename Element::Stored* rows_of_tile[tile_outputs];
+    for (std::size_t i = 0; i < tile_outputs; ++i) {
+      rows_of_tile[i] = k + (key + (i < outputs ? i : outputs - 1)) * head_size;
+    }
+    for (std::size_t q = 0; q < queries; q += S::tile_rows) {
+      const std::size_t rows = queries - q < S::tile_rows ? queries - q : S::tile_rows;
+      tile_of<S, Dot, false>(rows, rows_of_tile, state.q + q * head_size, head_size, head_size,
+                             &state.scores[q][key], attention_tile, outputs,
+                             {reinterpret_cast<std::uintptr_t>(k), 0});
+    }
+  }
+}
+
+template <class S, class Element>
+void attention(const AttentionBlock& block) {
+  const std::size_t head_size = block.head_size;
+  const std::size_t queries = block.rows * block.heads;
+  const auto* k = reinterpret_cast<const typename Element::Stored*>(block.k);
+  const auto* v = reinterpret_cast<const typename Element::Stored*>(block.v);
+  AttentionState state;
+  std::size_t all_keys = 0;
+  for (std::size_t r = 0; r < block.rows; ++r) {
+    const float* q = block.q + r * block.row_stride;
+    float* scaled = state.q + r * block.heads * head_size;
+    for (std::size_t i = 0; i < block.heads * head_size; ++i) scaled[i] = q[i] * block.scale;
+    const std::size_t keys = std::size_t{block.positions[r]} + 1;
+    all_keys = keys > all_keys ? keys : all_keys;
+  }
+  for (std::size_t i = 0; i < queries * head_size; ++i) state.values[i] = 0;
+  for (std::size_t q = 0; q < queries; ++q) {
+    state.maxima[q] = -__builtin_inff();
+    state.sums[q] = 0;
+  }
+
+  for (std::size_t begin = 0; begin < all_keys; begin += attention_tile) {
+    const std::size_t left = all_keys - begin;
+    score_tile<S, Element>(k + begin * head_size, head_size,
+                           left < attention_tile ? left : attention_tile, queries, state);
+    // A query never touches keys after its own position, not even with weight 0: they may be
+    // anything, and what it gets must not depend on the block's other rows.
+    std::size_t keys_of[attention_queries];
+    float shrink[attention_queries];
+    for (std::size_t q = 0; q < queries; ++q) {
+      const std::size_t keys = std::size_t{block.positions[q / block.heads]} + 1;
+      const std::size_t own = keys > begin ? keys - begin : 0;
+      keys_of[q] = own < attention_tile ? own : attention_tile;
+      if (own > 0) {
+        shrink[q] = softmax_tile<S>(state.scores[q], keys_of[q], state.maxima[q], state.sums[q]);
+      }
+    }
+    const auto* values_tile = v + begin * head_size;
+    for (std::size_t q = 0, together; q < queries; q += together) {
+      together = 1;
+      while (together < 4 && q + together < queries && keys_of[q + together] == keys_of[q]) {
+        ++together;
+      }
+      if (keys_of[q] == 0) continue;
+      const auto weigh_some = together == 4   ? weigh_head<S, Element, 4>
+                              : together == 3 ? weigh_head<S, Element, 3>
+                              : together == 2 ? weigh_head<S, Element, 2>
+                                              : weigh_head<S, Element, 1>;
+      weigh_some(values_tile, head_size, keys_of[q], &state.scores[q], shrink + q,
+                 state.values + q * head_size);
+    }
+  }
+
+  for (std::size_t r = 0; r < block.rows; ++r) {
+    float* out = block.out + r * block.row_stride;
+    for (std::size_t h = 0; h < block.heads; ++h) {
+      const std::size_t q = r * block.heads + h;
+      for (std::size_t i = 0; i < head_size; ++i) {
+        out[h * head_size + i] = state.values[q * head_size + i] / state.sums[q];
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace initrt::cpu

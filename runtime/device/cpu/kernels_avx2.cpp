@@ -1,0 +1,33 @@
+// Kernels for AVX2 with FMA and F16C: eight lanes, sixteen registers.
+#include <immintrin.h>
+
+#include "runtime/device/cpu/kernels_table.h"
+
+namespace initrt::cpu {
+namespace {
+
+struct Avx2 : Vectors<8> {
+  static constexpr std::size_t tile_rows = 3;  // 12 sums, 3 inputs and a weight: all 16 registers
+  static constexpr std::size_t value_vectors = 2;
+  using Bf16Dot = WidenedDot<Avx2, AsBf16<Avx2>>;
+
+  INITRT_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+
+  /// One sum per argument, every lane in the same tree: (0 + 2) + (1 + 3) in each half, then the
+  /// halves.
+  INITRT_INLINE F4 reduce4(F a, F b, F c, F d) {
+    const F ab = _mm256_unpacklo_ps(a, b) + _mm256_unpackhi_ps(a, b);
+    const F cd = _mm256_unpacklo_ps(c, d) + _mm256_unpackhi_ps(c, d);
+    const F sums = _mm256_shuffle_ps(ab, cd, 0x44) + _mm256_shuffle_ps(ab, cd, 0xee);
+    return _mm256_castps256_ps128(sums) + _mm256_extractf128_ps(sums, 1);
+  }
+
+  INITRT_INLINE F from_f16(H h) { return _mm256_cvtph_ps((__m128i)h); }
+  INITRT_INLINE H to_f16(F f) { return (H)_mm256_cvtps_ph(f, _MM_FROUND_TO_NEAREST_INT); }
+};
+
+}  // namespace
+
+constinit const Kernels avx2_kernels = make_kernels<Avx2>();
+
+}  // namespace initrt::cpu

@@ -1,0 +1,48 @@
+// Fills the kernel table of one instruction set from its traits struct S:
+//   lanes, F, I, U, H and the loads, stores and conversions of Vectors (simd.h);
+//   fma(a, b, c), reduce4(a, b, c, d), from_f16(H), to_f16(F);
+//   tile_rows, value_vectors: register tiles of linear and of attention's weighted values;
+//   Bf16Dot: how bf16 weights meet inputs rounded to bf16.
+#pragma once
+
+#include "runtime/device/cpu/kernels.h"
+#include "runtime/device/cpu/kernels_attention.h"
+#include "runtime/device/cpu/kernels_elementwise.h"
+#include "runtime/device/cpu/kernels_linear.h"
+
+namespace initrt::cpu {
+namespace {
+
+template <class S>
+void round_bf16_inputs(const float* in, void* out, std::size_t elements) {
+  if constexpr (sizeof(typename S::Bf16Dot::Input) == 2) {
+    from_float<S, AsBf16<S>>(in, static_cast<std::byte*>(out), elements);
+  } else {
+    round_to_float<S, AsBf16<S>>(in, out, elements);
+  }
+}
+
+template <class S>
+consteval Kernels make_kernels() {
+  using F32 = AsF32<S>;
+  using Bf16 = AsBf16<S>;
+  using F16 = AsF16<S>;
+  return {
+      .tile_rows = S::tile_rows,
+      .input_bytes = {4, sizeof(typename S::Bf16Dot::Input), 4},
+      .linear = {linear<S, WidenedDot<S, F32>>, linear<S, typename S::Bf16Dot>,
+                 linear<S, WidenedDot<S, F16>>},
+      .round_inputs = {nullptr, round_bf16_inputs<S>, round_to_float<S, F16>},
+      .attention = {attention<S, F32>, attention<S, Bf16>, attention<S, F16>},
+      .to_float = {to_float<S, F32>, to_float<S, Bf16>, to_float<S, F16>},
+      .from_float = {from_float<S, F32>, from_float<S, Bf16>, from_float<S, F16>},
+      .rms_norm = {rms_norm<S, F32>, rms_norm<S, Bf16>, rms_norm<S, F16>},
+      .rotary = rotary<S>,
+      .silu_gate = silu_gate<S>,
+      .add = add<S>,
+      .exp = exp_row<S>,
+  };
+}
+
+}  // namespace
+}  // namespace initrt::cpu

@@ -1,0 +1,52 @@
+// The traits of AVX-512 (F, BW, DQ, VL), shared by its two kernel files.
+#pragma once
+
+#include <immintrin.h>
+
+#include "runtime/device/cpu/simd.h"
+
+namespace initrt::cpu {
+namespace {
+
+struct Avx512 : Vectors<16> {
+  static constexpr std::size_t tile_rows = 6;  // 24 sums, 6 inputs and a weight of 32 registers
+  static constexpr std::size_t value_vectors = 4;
+  using Bf16Dot = WidenedDot<Avx512, AsBf16<Avx512>>;
+
+  using Vectors<16>::load;
+
+  INITRT_INLINE __mmask16 first(std::size_t n) { return static_cast<__mmask16>((1u << n) - 1); }
+  INITRT_INLINE F load_tail(const float* p, std::size_t n) {
+    return _mm512_maskz_loadu_ps(first(n), p);
+  }
+  INITRT_INLINE H load_tail(const std::uint16_t* p, std::size_t n) {
+    return (H)_mm256_maskz_loadu_epi16(first(n), p);
+  }
+  INITRT_INLINE void store_tail(float* p, F v, std::size_t n) {
+    _mm512_mask_storeu_ps(p, first(n), v);
+  }
+  INITRT_INLINE void store_tail(std::uint16_t* p, H v, std::size_t n) {
+    _mm256_mask_storeu_epi16(p, first(n), (__m256i)v);
+  }
+
+  INITRT_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+
+  /// One sum per argument, every lane in the same tree: (0 + 2) + (1 + 3) in each quarter, then
+  /// the quarters likewise.
+  INITRT_INLINE F4 reduce4(F a, F b, F c, F d) {
+    const F ab = _mm512_unpacklo_ps(a, b) + _mm512_unpackhi_ps(a, b);
+    const F cd = _mm512_unpacklo_ps(c, d) + _mm512_unpackhi_ps(c, d);
+    const F sums = _mm512_shuffle_ps(ab, cd, 0x44) + _mm512_shuffle_ps(ab, cd, 0xee);
+    const __m256 halves = _mm512_castps512_ps256(sums) + _mm512_extractf32x8_ps(sums, 1);
+    return _mm256_castps256_ps128(halves) + _mm256_extractf128_ps(halves, 1);
+  }
+
+  INITRT_INLINE F from_bf16(H h) {
+    return (F)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)h), 16);
+  }
+  INITRT_INLINE F from_f16(H h) { return _mm512_cvtph_ps((__m256i)h); }
+  INITRT_INLINE H to_f16(F f) { return (H)_mm512_cvtps_ph(f, _MM_FROUND_TO_NEAREST_INT); }
+};
+
+}  // namespace
+}  // namespace initrt::cpu
