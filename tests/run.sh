@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, fetches the model and runs every test.
+#
+#   tests/run.sh [--sanitize] [ctest options]
+#
+# --sanitize first runs the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, and
+# those of threaded code under ThreadSanitizer. The plain run comes last, so that its summary ends
+# the output; ctest's options (-R REGEX, -L unit, -j1) are for that run. The exit status is non-zero
+# if anything failed in any of them.
+set -euo pipefail
+# shellcheck source=launch/setup.sh
+. "$(dirname "$0")/../launch/setup.sh"
+
+sanitize=false
+if [[ ${1-} == --sanitize ]]; then
+  sanitize=true
+  shift
+fi
+
+# run_tests PRESET [ctest option...]
+run_tests() {
+  say "Testing: build/$1"
+  ctest --preset "$1" --parallel "$(nproc)" "${@:2}"
+}
+
+install_packages "${packages[@]}"
+build release
+fetch_model
+# Where a model directory is named, a test that finds no model in it fails instead of skipping.
+export INITRT_MODELS=$root/models
+cd "$root"
+
+status=0
+if $sanitize; then
+  { build asan tests/sharding/all tests/runtime/all && run_tests asan; } || status=1
+  # Only the tests of folders whose code runs in several threads are built, and so run.
+  { build tsan tests/runtime/{device,comm,storage,load,exec}/all && run_tests tsan; } || status=1
+  [[ $status == 0 ]] || say "A sanitizer run failed, see above: the exit status will be 1"
+fi
+run_tests release "$@" || status=1
+exit "$status"
