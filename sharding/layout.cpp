@@ -2,22 +2,21 @@
 
 #include <bit>
 
+#include "sharding/checked.h"
 #include "sharding/error.h"
 
 namespace initrt {
 namespace {
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t step) {
-  std::uint64_t sum = 0;
-  if (__builtin_add_overflow(value, step - 1, &sum)) fail("a unit of {} bytes overflows", value);
-  return sum / step * step;
+  return checked_sum("a rank's shard", {value, step - 1}) / step * step;
 }
 
 }  // namespace
 
 std::uint64_t Layout::bytes() const {
   std::uint64_t sum = 0;
-  for (const UnitLayout& unit : units) sum += unit.bytes;
+  for (const UnitLayout& unit : units) sum = checked_sum("the model", {sum, unit.bytes});
   return sum;
 }
 
@@ -28,16 +27,12 @@ Layout make_layout(const Graph& graph, const Precision& precision) {
   for (const Unit& unit : graph.units) {
     UnitLayout placed;
     for (const Param& param : unit.params) {
-      std::uint64_t elements = 0;
-      if (__builtin_mul_overflow(param.rows, graph.tensor_of(param).columns, &elements)) {
-        fail("the size of {} overflows", graph.tensor_of(param).name);
-      }
+      const Tensor& tensor = graph.tensor_of(param);
       ParamPlace place;
       place.offset = round_up(placed.bytes, kParamAlignment);
-      place.bytes = bytes_of(precision.dtype, elements);
-      if (__builtin_add_overflow(place.offset, place.bytes, &placed.bytes)) {
-        fail("the size of unit {} overflows", unit.name);
-      }
+      place.bytes =
+          bytes_of(precision.dtype, checked_product(tensor.name, {param.rows, tensor.columns}));
+      placed.bytes = checked_sum(unit.name, {place.offset, place.bytes});
       placed.params.push_back(place);
     }
     layout.units.push_back(std::move(placed));
@@ -49,9 +44,13 @@ Cut make_cut(const Layout& layout, std::uint32_t world, Granularity granularity,
              const std::vector<bool>& resident) {
   if (world == 0) fail("the world size must be at least 1");
   if (!std::has_single_bit(granularity.base) || !std::has_single_bit(granularity.huge) ||
-      granularity.huge < granularity.base) {
-    fail("a granularity of {} and {} bytes: both must be powers of two, the first the smaller",
-         granularity.base, granularity.huge);
+      granularity.huge < granularity.base || granularity.base < kParamAlignment) {
+    fail("a granularity of {} and {} bytes: both must be powers of two from {} on, in this order",
+         granularity.base, granularity.huge, kParamAlignment);
+  }
+  if (!resident.empty() && resident.size() != layout.units.size()) {
+    fail("{} units are marked as resident or not, but there are {}", resident.size(),
+         layout.units.size());
   }
   Cut cut;
   cut.world = world;
@@ -65,6 +64,7 @@ Cut make_cut(const Layout& layout, std::uint32_t world, Granularity granularity,
     UnitCut placed;
     placed.resident = !resident.empty() && resident[i];
     placed.chunk_bytes = round_up(exact, steps.back());
+    (void)checked_product("a gathered unit", {placed.chunk_bytes, world});
     cut.units.push_back(placed);
   }
   std::uint64_t end = 0;
@@ -73,7 +73,8 @@ Cut make_cut(const Layout& layout, std::uint32_t world, Granularity granularity,
       UnitCut& unit = cut.units[i];
       if (unit.resident != wanted) continue;
       unit.offset = round_up(end, steps[i]);
-      end = unit.offset + (wanted ? cut.gathered_bytes(i) : unit.chunk_bytes);
+      end = checked_sum("a rank's shard",
+                        {unit.offset, wanted ? cut.gathered_bytes(i) : unit.chunk_bytes});
     }
   };
   place(false);

@@ -28,6 +28,7 @@ struct Layout {
   DType dtype = DType::F32;
   std::vector<UnitLayout> units;
 
+  /// @throws Error where the sum overflows.
   [[nodiscard]] std::uint64_t bytes() const;
 };
 
@@ -72,7 +73,8 @@ struct Cut {
 };
 
 /// @param resident as Graph::units, or empty for none
-/// @throws Error for world = 0 or a granularity that is not a power of two.
+/// @throws Error for world = 0, a granularity that is not a power of two or is finer than
+///         kParamAlignment (chunks must not cut an element), and for sizes that overflow.
 [[nodiscard]] Cut make_cut(const Layout& layout, std::uint32_t world, Granularity granularity,
                            const std::vector<bool>& resident = {});
 

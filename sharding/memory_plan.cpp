@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sharding/checked.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -19,7 +20,7 @@ std::string_view name(MemoryCategory category) {
 
 std::uint64_t MemoryPlan::total() const {
   std::uint64_t sum = 0;
-  for (const std::uint64_t part : bytes) sum += part;
+  for (const std::uint64_t part : bytes) sum = checked_sum("this job", {sum, part});
   return sum;
 }
 
@@ -39,22 +40,24 @@ std::uint64_t widest_linear_input(const Graph& graph) {
 
 std::uint64_t kv_cache_bytes(const Graph& graph, DType dtype, std::uint64_t sequences,
                              std::uint64_t context) {
-  return 2 * bytes_of(dtype, sequences * graph.layers * graph.kv_heads * context * graph.head_size);
+  return bytes_of(
+      dtype, checked_product("the KV cache", {2, sequences, graph.layers, graph.kv_heads, context,
+                                              graph.head_size}));
 }
 
 std::uint64_t embedding_row_bytes(const Graph& graph, const Layout& layout) {
   const TableTile& tile = graph.embedding.front();
-  return bytes_of(layout.dtype,
-                  graph.tensor_of(graph.units[tile.unit].params[tile.param]).columns);
+  return bytes_of(layout.dtype, graph.tensor_of(graph.units[tile.unit].params[tile.param]).columns);
 }
 
 std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t context) {
-  return context * graph.rotary.dimensions * sizeof(float);
+  return checked_product("the rotary table", {context, graph.rotary.dimensions, sizeof(float)});
 }
 
 std::uint64_t row_buffer_bytes(const Graph& graph, const Layout& layout, const RunShape& shape) {
-  const std::uint64_t rows = shape.sweep_rows * embedding_row_bytes(graph, layout);
-  return rows * (shape.gather == GatherKind::Collective ? 3 : 1);
+  const std::uint64_t buffers = shape.gather == GatherKind::Collective ? 3 : 1;
+  return checked_product("the embedding rows of a sweep",
+                         {buffers, shape.sweep_rows, embedding_row_bytes(graph, layout)});
 }
 
 Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t world,
@@ -65,11 +68,16 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
   memory[MemoryCategory::KvCache] =
       kv_cache_bytes(graph, layout.dtype, shape.sequences, shape.context);
   for (const Activation& activation : graph.activations) {
-    memory[MemoryCategory::Activations] += shape.sweep_rows * activation.columns * sizeof(float);
+    const std::uint64_t bytes =
+        checked_product(activation.name, {shape.sweep_rows, activation.columns, sizeof(float)});
+    memory[MemoryCategory::Activations] =
+        checked_sum("activation memory", {memory[MemoryCategory::Activations], bytes});
   }
-  memory[MemoryCategory::Logits] = shape.logit_rows * graph.vocabulary * sizeof(float);
-  memory[MemoryCategory::Scratch] = rotary_table_bytes(graph, shape.context) +
-                                    row_buffer_bytes(graph, layout, shape) + shape.device_scratch;
+  memory[MemoryCategory::Logits] =
+      checked_product("the logits buffer", {shape.logit_rows, graph.vocabulary, sizeof(float)});
+  memory[MemoryCategory::Scratch] =
+      checked_sum("scratch memory", {rotary_table_bytes(graph, shape.context),
+                                     row_buffer_bytes(graph, layout, shape), shape.device_scratch});
   const auto cut_with = [&](const std::vector<bool>& resident) {
     placement.cut = make_cut(layout, world, granularity, resident);
     memory[MemoryCategory::Shard] = placement.cut.chunks_bytes;
@@ -85,7 +93,8 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
         largest = std::max(largest, placement.cut.gathered_bytes(unit));
       }
     }
-    memory[MemoryCategory::Slots] = (shape.prefetch + 1ull) * largest;
+    memory[MemoryCategory::Slots] =
+        checked_product("the set of slots", {shape.prefetch + 1ull, largest});
   }
   if (shape.budget == 0) return placement;
   if (memory.total() > shape.budget) {
@@ -96,7 +105,10 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
   for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
     if (!is_gathered(graph.units[unit])) continue;
     resident[unit] = true;
-    if (cut_with(resident) > shape.budget) resident[unit] = false;
+    if (cut_with(resident) <= shape.budget) continue;
+    // Not followed by smaller ones that might fit: more budget must never make fewer resident.
+    resident[unit] = false;
+    break;
   }
   cut_with(resident);
   return placement;

@@ -68,7 +68,8 @@ struct Placement {
 
 /// Cuts the layout, sizes every buffer, and spends what the budget leaves on resident units,
 /// first units first.
-/// @throws Error where the budget is below what the run needs at the least, saying both.
+/// @throws Error where the budget is below what the run needs at the least, saying both, and where
+///         a size overflows.
 [[nodiscard]] Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t world,
                                     Granularity granularity, const RunShape& shape);
 

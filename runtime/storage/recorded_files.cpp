@@ -87,7 +87,16 @@ class LogReader {
 
   /// Throws the recorded error, if the call failed.
   void outcome() {
-    if (*take(1) == kFailed) throw Error(string());
+    const std::byte result = *take(1);
+    if (result == kFailed) throw Error(string());
+    if (result != kDone) fail("replayed headers: the log is damaged before byte {}", position_);
+  }
+
+  /// A number that is at most `most`.
+  std::uint64_t number_to(std::uint64_t most) {
+    const std::uint64_t value = number();
+    if (value > most) fail("replayed headers: the log is damaged before byte {}", position_);
+    return value;
   }
 
  private:
@@ -133,9 +142,10 @@ std::optional<FileInfo> ReplayFiles::stat(const std::string& path) {
   LogReader log(log_, position_);
   log.expect(Call::Stat, path);
   log.outcome();
-  if (log.number() == 0) return std::nullopt;
+  if (log.number_to(1) == 0) return std::nullopt;
   FileInfo found;
-  found.kind = static_cast<FileInfo::Kind>(log.number());
+  found.kind =
+      static_cast<FileInfo::Kind>(log.number_to(static_cast<std::uint64_t>(FileInfo::Kind::Other)));
   found.bytes = log.number();
   return found;
 }

@@ -134,7 +134,11 @@ Catalog open_gguf(Files& files, const std::string& path) {
     add_piece(catalog, file, std::move(header));
   }
   catalog.finish();
-  catalog.config = config_from_gguf(catalog.metadata, catalog.tensors);
+  try {
+    catalog.config = config_from_gguf(catalog.metadata, catalog.tensors);
+  } catch (const Error& error) {
+    fail("{}: {}", file, error.what());
+  }
   return catalog;
 }
 

@@ -183,69 +183,67 @@ class HeaderReader {
 
   void read_pair(nlohmann::json& metadata) {
     std::string key = cursor_.string("a metadata key", kMaxName);
-    const auto type = static_cast<ValueType>(cursor_.number<std::uint32_t>("a value's type"));
-    nlohmann::json value = read_value(type, key, 0);
-    if (!metadata.emplace(key, std::move(value)).second) {
-      fail("{}: metadata key {} appears twice", path_, quote(key));
+    const std::string who = "metadata key " + quote(key);
+    const auto type = static_cast<ValueType>(cursor_.number<std::uint32_t>(who));
+    nlohmann::json value = read_value(type, who, 0);
+    if (!metadata.emplace(std::move(key), std::move(value)).second) {
+      fail("{}: {} appears twice", path_, who);
     }
   }
 
-  nlohmann::json read_value(ValueType type, const std::string& key, int depth) {
+  nlohmann::json read_value(ValueType type, const std::string& who, int depth) {
     if (++values_ > kMaxValues) {
-      fail("{}: metadata key {}: more than {} values in the header", path_, quote(key),
-           kMaxValues);
+      fail("{}: {}: more than {} values in the header", path_, who, kMaxValues);
     }
     switch (type) {
       case ValueType::U8:
-        return cursor_.number<std::uint8_t>(key);
+        return cursor_.number<std::uint8_t>(who);
       case ValueType::I8:
-        return cursor_.number<std::int8_t>(key);
+        return cursor_.number<std::int8_t>(who);
       case ValueType::U16:
-        return cursor_.number<std::uint16_t>(key);
+        return cursor_.number<std::uint16_t>(who);
       case ValueType::I16:
-        return cursor_.number<std::int16_t>(key);
+        return cursor_.number<std::int16_t>(who);
       case ValueType::U32:
-        return cursor_.number<std::uint32_t>(key);
+        return cursor_.number<std::uint32_t>(who);
       case ValueType::I32:
-        return cursor_.number<std::int32_t>(key);
+        return cursor_.number<std::int32_t>(who);
       case ValueType::F32:
-        return cursor_.number<float>(key);
+        return cursor_.number<float>(who);
       case ValueType::U64:
-        return cursor_.number<std::uint64_t>(key);
+        return cursor_.number<std::uint64_t>(who);
       case ValueType::I64:
-        return cursor_.number<std::int64_t>(key);
+        return cursor_.number<std::int64_t>(who);
       case ValueType::F64:
-        return cursor_.number<double>(key);
+        return cursor_.number<double>(who);
       case ValueType::Bool:
-        return read_bool(key);
+        return read_bool(who);
       case ValueType::String:
-        return cursor_.string(key);
+        return cursor_.string(who);
       case ValueType::Array:
-        return read_array(key, depth);
+        return read_array(who, depth);
     }
-    fail("{}: metadata key {} at byte {}: unknown value type {}", path_, quote(key),
-         cursor_.position(), static_cast<std::uint32_t>(type));
+    fail("{}: {} at byte {}: unknown value type {}", path_, who, cursor_.position(),
+         static_cast<std::uint32_t>(type));
   }
 
-  bool read_bool(const std::string& key) {
-    const auto value = cursor_.number<std::uint8_t>(key);
+  bool read_bool(const std::string& who) {
+    const auto value = cursor_.number<std::uint8_t>(who);
     if (value > 1) {
-      fail("{}: metadata key {} at byte {}: a boolean of {}", path_, quote(key),
-           cursor_.position() - 1, value);
+      fail("{}: {} at byte {}: a boolean of {}", path_, who, cursor_.position() - 1, value);
     }
     return value == 1;
   }
 
-  nlohmann::json read_array(const std::string& key, int depth) {
+  nlohmann::json read_array(const std::string& who, int depth) {
     if (depth == kMaxDepth) {
-      fail("{}: metadata key {}: arrays nested more than {} deep", path_, quote(key), kMaxDepth);
+      fail("{}: {}: arrays nested more than {} deep", path_, who, kMaxDepth);
     }
-    const auto type = static_cast<ValueType>(cursor_.number<std::uint32_t>(key));
-    const auto count = cursor_.number<std::uint64_t>(key);
-    cursor_.expect(count, least_bytes(type),
-                   fmt::format("metadata key {}, an array of {} values,", quote(key), count));
+    const auto type = static_cast<ValueType>(cursor_.number<std::uint32_t>(who));
+    const auto count = cursor_.number<std::uint64_t>(who);
+    cursor_.expect(count, least_bytes(type), fmt::format("{}, an array of {} values,", who, count));
     nlohmann::json array = nlohmann::json::array();
-    for (std::uint64_t i = 0; i < count; ++i) array.push_back(read_value(type, key, depth + 1));
+    for (std::uint64_t i = 0; i < count; ++i) array.push_back(read_value(type, who, depth + 1));
     return array;
   }
 

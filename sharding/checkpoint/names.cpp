@@ -4,6 +4,7 @@
 #include <array>
 #include <unordered_set>
 
+#include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/names_gguf.h"
 #include "sharding/checkpoint/names_hf.h"
 #include "sharding/error.h"
@@ -77,13 +78,14 @@ std::string missing_message(const std::vector<std::string>& missing, const Catal
     if (i > 0) text += ", ";
     text += missing[i];
     const std::string near = nearest(missing[i], present);
-    if (!near.empty()) text += fmt::format(" (the nearest name is {})", near);
+    if (!near.empty()) text += fmt::format(" (the nearest name is {})", quote(near));
   }
   if (shown < missing.size()) text += ", ... (all with --verbose)";
   return text;
 }
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
+// The edit distance of a and b, or any number from `limit` on where it is that large.
+std::size_t edit_distance(std::string_view a, std::string_view b, std::size_t limit) {
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
@@ -94,6 +96,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
       diagonal = row[j];
       row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitution});
     }
+    if (const auto least = *std::min_element(row.begin(), row.end()); least >= limit) return least;
   }
   return row[b.size()];
 }
@@ -108,13 +111,23 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
   for (const std::string& candidate : candidates) {
     const std::size_t longer = std::max(word.size(), candidate.size());
     if (longer - std::min(word.size(), candidate.size()) >= best_distance) continue;
-    const std::size_t distance = edit_distance(word, candidate);
+    const std::size_t distance = edit_distance(word, candidate, best_distance);
     if (distance < best_distance) {
       best = candidate;
       best_distance = distance;
     }
   }
   return best;
+}
+
+std::string describe_unexpected(const Bindings& bindings, bool all_names) {
+  const std::vector<std::string>& names = bindings.unexpected;
+  const std::size_t shown = all_names ? names.size() : std::min<std::size_t>(3, names.size());
+  std::string text = fmt::format("{} tensor{} not used by this model: ", names.size(),
+                                 names.size() == 1 ? " is" : "s are");
+  for (std::size_t i = 0; i < shown; ++i) text += (i == 0 ? "" : ", ") + quote(names[i]);
+  if (shown < names.size()) text += ", ... (all with --verbose)";
+  return text;
 }
 
 Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {

@@ -57,6 +57,9 @@ struct Bindings {
 ///         disagree with the graph.
 [[nodiscard]] Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names);
 
+/// One line about the tensors that nothing uses: how many, and the first few or all of them.
+[[nodiscard]] std::string describe_unexpected(const Bindings& bindings, bool all_names);
+
 /// The candidate nearest to `word` by edit distance, or "" if none is near (a third of its length).
 [[nodiscard]] std::string nearest(std::string_view word, std::span<const std::string> candidates);
 

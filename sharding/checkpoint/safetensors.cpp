@@ -31,6 +31,8 @@ bool looks_like_header(Files& files, const std::string& path, std::uint64_t byte
   return short_header && head[8] == std::byte{'{'};
 }
 
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
 WeightMap read_weight_map(Files& files, const std::string& path) {
   const nlohmann::json index = read_json_object(files, path, 100'000'000);
   const auto found = index.find("weight_map");
@@ -39,9 +41,9 @@ WeightMap read_weight_map(Files& files, const std::string& path) {
   for (const auto& [tensor, file] : found->items()) {
     if (!file.is_string()) fail("{}: weight_map: {} has no file name", path, quote(tensor));
     const auto& name = file.get_ref<const std::string&>();
-    // An index must not lead out of its own directory.
+    // An index must not lead out of its own directory, nor break an error's line.
     if (name.empty() || name == "." || name.find("..") != std::string::npos ||
-        name.find('/') != std::string::npos || name.find('\0') != std::string::npos) {
+        name.find('/') != std::string::npos || std::any_of(name.begin(), name.end(), is_control)) {
       fail("{}: weight_map: {} is in {}, which is not a plain file name", path, quote(tensor),
            quote(name));
     }

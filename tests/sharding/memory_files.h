@@ -1,0 +1,48 @@
+// Files in memory, for checkpoints that a test makes up.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "sharding/checkpoint/files.h"
+#include "sharding/error.h"
+
+namespace initrt::testing {
+
+class MemoryFiles final : public Files {
+ public:
+  std::map<std::string, std::string> content;  ///< by path; directories are what paths imply
+
+  std::optional<FileInfo> stat(const std::string& path) override {
+    const auto found = content.find(path);
+    if (found != content.end()) return FileInfo{FileInfo::Kind::Regular, found->second.size()};
+    if (!list(path).empty()) return FileInfo{FileInfo::Kind::Directory, 0};
+    return std::nullopt;
+  }
+
+  std::vector<std::string> list(const std::string& directory) override {
+    const std::string prefix = directory.empty() ? "" : directory + "/";
+    std::vector<std::string> names;
+    for (const auto& [path, text] : content) {
+      if (path.starts_with(prefix) && path.find('/', prefix.size()) == std::string::npos) {
+        names.push_back(path.substr(prefix.size()));
+      }
+    }
+    return names;
+  }
+
+  std::vector<std::byte> read(const std::string& path, std::uint64_t offset,
+                              std::uint64_t bytes) override {
+    const auto found = content.find(path);
+    if (found == content.end()) fail("{}: no such file", path);
+    const std::string& text = found->second;
+    if (offset > text.size() || bytes > text.size() - offset) {
+      fail("{}: {} bytes from byte {}, but it has {}", path, bytes, offset, text.size());
+    }
+    const auto* begin = reinterpret_cast<const std::byte*>(text.data()) + offset;
+    return {begin, begin + bytes};
+  }
+};
+
+}  // namespace initrt::testing
