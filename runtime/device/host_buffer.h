@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "runtime/device/ledger.h"
 
@@ -37,6 +39,17 @@ class HostBuffer {
   HostBuffer() = default;
   /// @throws Error naming the category and size where the memory cannot be had.
   HostBuffer(Ledger& ledger, MemoryCategory category, std::uint64_t bytes);
+  /// One range of memory whose parts are of several categories: the sum of the parts' bytes.
+  struct Part {
+    MemoryCategory category;
+    std::uint64_t bytes;
+  };
+  HostBuffer(Ledger& ledger, std::initializer_list<Part> parts);
+  HostBuffer(HostBuffer&& other) noexcept;
+  HostBuffer& operator=(HostBuffer&& other) noexcept;
+  HostBuffer(const HostBuffer&) = delete;
+  HostBuffer& operator=(const HostBuffer&) = delete;
+  ~HostBuffer() = default;
 
   [[nodiscard]] std::byte* data() const { return data_; }
   [[nodiscard]] std::span<std::byte> span() const { return {data_, bytes_}; }
@@ -47,14 +60,15 @@ class HostBuffer {
   Mapping mapping_;
   std::byte* data_ = nullptr;
   std::uint64_t bytes_ = 0;
-  LedgerEntry entry_;
+  std::vector<LedgerEntry> entries_;
 };
 
 /// Memory this process uses, with shared pages counted in proportion (PSS), in bytes; 0 if the
 /// kernel does not tell.
 [[nodiscard]] std::uint64_t proportional_set_bytes();
 
-/// Bytes of [data, data + bytes) of this process that are on huge pages now.
+/// Bytes of [data, data + bytes) of this process that are on huge pages now; at the most, where the
+/// kernel counts a neighbour's pages with them.
 [[nodiscard]] std::uint64_t huge_page_bytes(const std::byte* data, std::uint64_t bytes);
 
 }  // namespace initrt

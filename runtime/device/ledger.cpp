@@ -34,9 +34,10 @@ LedgerEntry::LedgerEntry(LedgerEntry&& other) noexcept
       bytes_(other.bytes_) {}
 
 LedgerEntry& LedgerEntry::operator=(LedgerEntry&& other) noexcept {
-  std::swap(ledger_, other.ledger_);
-  std::swap(category_, other.category_);
-  std::swap(bytes_, other.bytes_);
+  LedgerEntry old(std::move(other));  // removed here, not when `other` goes
+  std::swap(ledger_, old.ledger_);
+  std::swap(category_, old.category_);
+  std::swap(bytes_, old.bytes_);
   return *this;
 }
 

@@ -61,8 +61,8 @@ bool cores_for(unsigned threads) {
 
 class CpuDevice final : public Device {
  public:
-  CpuDevice(InstructionSet set, unsigned threads)
-      : set_(set), kernels_(cpu::kernels_of(set)), pool_(threads, cores_for(threads)) {}
+  CpuDevice(InstructionSet set, unsigned threads, bool spin)
+      : set_(set), kernels_(cpu::kernels_of(set)), pool_(threads, spin && cores_for(threads)) {}
 
   std::string name() const override {
     return fmt::format("cpu {}, {} thread{}", initrt::name(set_), pool_.threads(),
@@ -312,8 +312,8 @@ class CpuDevice final : public Device {
 
 }  // namespace
 
-std::unique_ptr<Device> make_cpu_device(InstructionSet set, unsigned threads) {
-  return std::make_unique<CpuDevice>(set, threads);
+std::unique_ptr<Device> make_cpu_device(InstructionSet set, unsigned threads, bool spin) {
+  return std::make_unique<CpuDevice>(set, threads, spin);
 }
 
 }  // namespace initrt

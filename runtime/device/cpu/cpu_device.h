@@ -19,7 +19,9 @@ enum class InstructionSet : std::uint8_t { Portable, Avx2, Avx512, Avx512Bf16 };
 [[nodiscard]] InstructionSet best_instruction_set();
 
 /// A CPU device with `threads` compute threads (the calling thread counts as one).
+/// @param spin whether each thread has a core of its own, and so may wait without sleeping
 /// @throws Error if this CPU does not support `set`.
-[[nodiscard]] std::unique_ptr<Device> make_cpu_device(InstructionSet set, unsigned threads);
+[[nodiscard]] std::unique_ptr<Device> make_cpu_device(InstructionSet set, unsigned threads,
+                                                      bool spin = true);
 
 }  // namespace initrt

@@ -1,0 +1,90 @@
+#include "launch/bring_up.h"
+
+#include <cstdio>
+
+#include "launch/transport.h"
+#include "runtime/device/host_buffer.h"
+#include "sharding/error.h"
+
+namespace initrt {
+
+void warn(const std::string& text) {
+  const std::string line = "initrt: warning: " + text + "\n";
+  std::fputs(line.c_str(), stderr);
+}
+
+BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape shape,
+                 const RunOptions& options)
+    : world_(world),
+      model_(model),
+      pause_(test_pause()),
+      cpu_(place_on_cpu(job, world.comm())),
+      transport_(choose_transport(job, world.size(), world.one_node())),
+      device_(make_cpu_device(cpu_.instruction_set, cpu_.threads, cpu_.spin)),
+      staging_(make_staging_ring(job.load.staging)),
+      shape_(shape) {
+  world.set_timeout(std::chrono::seconds(job.timeout));
+  shape_.gather = gather_kind(transport_);
+  shape_.device_scratch = device_->scratch_bytes(model.layout.dtype, shape_.sweep_rows,
+                                                 widest_linear_input(model.graph));
+  placement_ = plan_memory(model.graph, model.layout, world.size(), kHostGranularity, shape_);
+  if (world.rank() == 0) {
+    if (!cpu_.warning.empty()) warn(cpu_.warning);
+    if (!model.bindings.unexpected.empty()) {
+      warn(describe_unexpected(model.bindings, options.verbose));
+    }
+  }
+  const auto hook = [this](Stage stage) {
+    return [this, stage](std::uint32_t unit) {
+      world_.comm().note_progress(stage, unit);
+      pause_if_asked(pause_, world_.rank(), stage, unit);
+    };
+  };
+  instance_ = std::make_unique<Instance>(
+      model.view(), placement_,
+      InstanceOptions{transport_, shape_, staging_, cpu_.spin, hook(Stage::Load),
+                      hook(Stage::Generate)},
+      world.comm(), *device_, ledger_);
+  compare_with_plan();
+  instance_->start_loading();
+  if (world.rank() == 0) {
+    const Loader& loader = instance_->loader();
+    progress_ = std::make_unique<Progress>(progress_style(options.progress), loader.total_bytes(),
+                                           [&loader] { return loader.done_bytes(); });
+  }
+}
+
+// Everything is allocated by now, and the plan said what that would be.
+void BringUp::compare_with_plan() const {
+  const MemoryPlan held = ledger_.held();
+  for (std::size_t i = 0; i < kMemoryCategories; ++i) {
+    if (held.bytes[i] == placement_.memory.bytes[i]) continue;
+    warn(fmt::format("rank {}: {} takes {} bytes, planned were {}", world_.rank(),
+                     name(static_cast<MemoryCategory>(i)), held.bytes[i],
+                     placement_.memory.bytes[i]));
+  }
+}
+
+RankReport BringUp::finish() {
+  const LoadStatistics load = instance_->finish_loading();
+  end_progress();
+  RankReport report;
+  report.load_seconds = load.seconds;
+  report.payload_bytes = load.requested_bytes;
+  report.read_bytes = instance_->reads().read_bytes();
+  report.direct_bytes = instance_->reads().direct_bytes.load();
+  report.memory_planned = placement_.memory.total();
+  report.memory_peak = ledger_.peak();
+  report.process_bytes = proportional_set_bytes();
+  const std::span<const std::byte> shard = instance_->shard();
+  report.shard_bytes = shard.size();
+  report.huge_page_bytes = huge_page_bytes(shard.data(), shard.size());
+  return report;
+}
+
+RunFacts BringUp::facts() const {
+  return {std::string(name(transport_)), device_->name(), model_.bindings.payload_bytes,
+          placement_.memory};
+}
+
+}  // namespace initrt

@@ -1,0 +1,68 @@
+// From a prepared model to one that runs: placement, device, memory plan, instance, progress. What
+// run and score have in common.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launch/placement.h"
+#include "launch/prepare.h"
+#include "launch/progress.h"
+#include "launch/report.h"
+#include "launch/test_pause.h"
+#include "launch/world.h"
+#include "runtime/device/ledger.h"
+
+namespace initrt {
+
+/// What the command line says beside the job.
+struct RunOptions {
+  std::string config;                 ///< path of the job file, or ""
+  std::vector<std::string> settings;  ///< --set
+  std::string progress = "auto";
+  std::string report;                 ///< where to write the report as JSON, or ""
+  bool verbose = false;
+};
+
+/// One rank's running model. Loading has begun when it is built; sweeps may begin at once.
+class BringUp {
+ public:
+  /// Collective. @param shape without what the device and the transport decide, which is filled in
+  BringUp(World& world, const Job& job, const OpenModel& model, RunShape shape,
+          const RunOptions& options);
+
+  [[nodiscard]] Engine& engine() { return instance_->engine(); }
+  [[nodiscard]] const RunShape& shape() const { return shape_; }
+
+  /// No more progress display: something else is about to be shown.
+  void end_progress() { progress_.reset(); }
+
+  /// Waits for the end of loading, and collects what this rank has to report; not collective.
+  [[nodiscard]] RankReport finish();
+
+  /// What is the same for all ranks.
+  [[nodiscard]] RunFacts facts() const;
+
+ private:
+  void compare_with_plan() const;
+
+  World& world_;
+  const OpenModel& model_;
+  const std::optional<TestPause> pause_;
+  const CpuPlacement cpu_;
+  const Transport transport_;
+  const std::unique_ptr<Device> device_;
+  const StagingRing staging_;
+  RunShape shape_;
+  Placement placement_;
+  Ledger ledger_;
+  std::unique_ptr<Instance> instance_;
+  std::unique_ptr<Progress> progress_;  // uses instance_
+};
+
+/// "initrt: warning: ..." on standard error.
+void warn(const std::string& text);
+
+}  // namespace initrt

@@ -1,0 +1,287 @@
+// initrt convert: any checkpoint as a Hugging Face directory of safetensors, streamed. Memory stays
+// at two blocks, whatever the size of the model.
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "launch/commands.h"
+#include "runtime/load/convert.h"
+#include "runtime/storage/file_reader.h"
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/formats.h"
+#include "sharding/error.h"
+#include "sharding/precision.h"
+#include "sharding/read_plan.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kBlockBytes = 8u << 20;      // read and written at once
+constexpr std::uint64_t kMostFileBytes = 5'000'000'000;
+constexpr std::uint64_t kLeastFiles = 4;             // so that several can be read at once
+
+// One file to write: which canonical tensors, in graph order.
+struct OutputFile {
+  std::string name;
+  std::vector<std::uint32_t> tensors;
+  std::uint64_t bytes = 0;
+};
+
+std::vector<OutputFile> divide(const Graph& graph, DType dtype, std::uint64_t most_bytes) {
+  std::vector<OutputFile> files;
+  for (std::uint32_t tensor = 0; tensor < graph.tensors.size(); ++tensor) {
+    const std::uint64_t bytes = bytes_of(dtype, graph.tensors[tensor].elements());
+    if (files.empty() || files.back().bytes + bytes > most_bytes) files.emplace_back();
+    files.back().tensors.push_back(tensor);
+    files.back().bytes += bytes;
+  }
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    files[i].name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, files.size());
+  }
+  return files;
+}
+
+// Files in the making, in one directory: all appear under their names at once, or none.
+class Output {
+ public:
+  explicit Output(std::string directory) : directory_(std::move(directory)) {
+    std::error_code error;
+    std::filesystem::create_directories(directory_, error);
+    if (error) fail("{}: cannot be made: {}", directory_, error.message());
+    for (const char* taken : {"config.json", "model.safetensors", "model.safetensors.index.json"}) {
+      if (std::filesystem::exists(join_path(directory_, taken), error)) {
+        fail("{}: already holds a checkpoint ({})", directory_, taken);
+      }
+    }
+  }
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+  ~Output() {
+    file_.reset();
+    for (const std::string& name : names_) std::remove(part(name).c_str());
+  }
+
+  void begin(const std::string& name) {
+    names_.push_back(name);
+    file_.reset(std::fopen(part(name).c_str(), "wb"));
+    if (!file_) refuse();
+  }
+  void write(std::span<const std::byte> bytes) {
+    if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size()) refuse();
+  }
+  void end() {
+    if (std::fclose(file_.release()) != 0) refuse();
+  }
+  void text(const std::string& name, const std::string& content) {
+    begin(name);
+    write(std::as_bytes(std::span(content)));
+    end();
+  }
+  void json(const std::string& name, const Json& content) {
+    text(name, content.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  }
+  void commit() {
+    while (!names_.empty()) {
+      const std::string path = join_path(directory_, names_.front());
+      if (std::rename(part(names_.front()).c_str(), path.c_str()) != 0) refuse();
+      names_.erase(names_.begin());
+    }
+  }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  [[nodiscard]] std::string part(const std::string& name) const {
+    return join_path(directory_, name + ".part");
+  }
+  [[noreturn]] void refuse() const {
+    const int error = errno;
+    fail("{}: cannot be written: {}", join_path(directory_, names_.front()), std::strerror(error));
+  }
+
+  const std::string directory_;
+  std::vector<std::string> names_;  // begun, not yet renamed
+  std::unique_ptr<std::FILE, Close> file_;
+};
+
+// Canonical elements of a checkpoint, in any order, converted.
+class ElementReader {
+ public:
+  ElementReader(const OpenModel& model, DType dtype)
+      : model_(model), dtype_(dtype), block_(ledger_, MemoryCategory::Staging, kBlockBytes) {
+    for (const CheckpointFile& file : model.catalog.files) {
+      files_.push_back(std::make_unique<FileReader>(file.path, file.bytes, statistics_));
+    }
+  }
+
+  /// Elements [begin, end) of a tensor, to `out`.
+  void read(std::uint32_t tensor, std::uint64_t begin, std::uint64_t end,
+            std::span<std::byte> out) {
+    std::vector<std::pair<std::uint32_t, Piece>> pieces;
+    plan_elements(model_.graph.tensors[tensor], model_.bindings.tensors[tensor], model_.catalog,
+                  begin, end, 0, dtype_, pieces);
+    const UnitReads reads =
+        coalesce(std::move(pieces), dtype_, kBlockBytes - 2 * kBlockAlignment);
+    for (const Read& read : reads.reads) {
+      const auto bytes = files_[read.file]->read(read.offset, read.bytes, block_.span());
+      for (std::uint32_t i = 0; i < read.pieces; ++i) {
+        const Piece& piece = reads.pieces[read.first_piece + i];
+        convert(bytes.subspan(piece.offset - read.offset, piece.bytes), piece.from, piece.skip,
+                piece.elements, out.data() + piece.destination, dtype_);
+      }
+    }
+  }
+
+ private:
+  const OpenModel& model_;
+  const DType dtype_;
+  Ledger ledger_;
+  HostBuffer block_;
+  ReadStatistics statistics_;
+  std::vector<std::unique_ptr<FileReader>> files_;
+};
+
+std::string safetensors_header(const Graph& graph, const OutputFile& file, DType dtype) {
+  Json header = {{"__metadata__", {{"format", "pt"}}}};
+  std::uint64_t offset = 0;
+  for (const std::uint32_t index : file.tensors) {
+    const Tensor& tensor = graph.tensors[index];
+    const std::uint64_t end = offset + bytes_of(dtype, tensor.elements());
+    Json shape = Json::array({tensor.rows});
+    if (!tensor.vector) shape.push_back(tensor.columns);
+    header[tensor.name] = {
+        {"dtype", name(dtype)}, {"shape", shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // tensors begin at a multiple of 8
+  std::string length(8, '\0');
+  for (std::size_t i = 0; i < 8; ++i) length[i] = static_cast<char>(text.size() >> 8 * i & 0xff);
+  return length + text;
+}
+
+void write_tensors(const OpenModel& model, const OutputFile& file, DType dtype,
+                   ElementReader& reader, Output& output, std::uint64_t& done) {
+  output.begin(file.name);
+  const std::string header = safetensors_header(model.graph, file, dtype);
+  output.write(std::as_bytes(std::span(header)));
+  std::vector<std::byte> converted(kBlockBytes);
+  const std::uint64_t at_once = kBlockBytes / bytes_of(dtype, 1);
+  for (const std::uint32_t tensor : file.tensors) {
+    const std::uint64_t elements = model.graph.tensors[tensor].elements();
+    for (std::uint64_t begin = 0; begin < elements; begin += at_once) {
+      const std::uint64_t end = std::min(elements, begin + at_once);
+      const std::span<std::byte> out(converted.data(), bytes_of(dtype, end - begin));
+      reader.read(tensor, begin, end, out);
+      output.write(out);
+      done += out.size();
+    }
+  }
+  output.end();
+}
+
+Json index_of(const Graph& graph, const std::vector<OutputFile>& files) {
+  Json weight_map = Json::object();
+  std::uint64_t bytes = 0;
+  for (const OutputFile& file : files) {
+    bytes += file.bytes;
+    for (const std::uint32_t tensor : file.tensors) weight_map[graph.tensors[tensor].name] = file.name;
+  }
+  return {{"metadata", {{"total_size", bytes}}}, {"weight_map", weight_map}};
+}
+
+std::string_view torch_name(DType dtype) {
+  switch (dtype) {
+    case DType::BF16: return "bfloat16";
+    case DType::F16: return "float16";
+    default: return "float32";
+  }
+}
+
+// What Hugging Face's loaders want beside a tokenizer.json: which tokens are the special ones.
+Json tokenizer_config(const nlohmann::json& metadata, const OpenModel& model) {
+  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                 {"model_max_length", model.graph.context},
+                 {"clean_up_tokenization_spaces", false}};
+  const auto tokens = metadata.find("tokenizer.ggml.tokens");
+  for (const auto& [key, from] : {std::pair{"bos_token", "tokenizer.ggml.bos_token_id"},
+                                  std::pair{"eos_token", "tokenizer.ggml.eos_token_id"},
+                                  std::pair{"unk_token", "tokenizer.ggml.unknown_token_id"},
+                                  std::pair{"pad_token", "tokenizer.ggml.padding_token_id"}}) {
+    const auto id = metadata.find(from);
+    if (tokens == metadata.end() || id == metadata.end() || !id->is_number_unsigned()) continue;
+    const auto index = id->get<std::size_t>();
+    if (index < tokens->size()) config[key] = (*tokens)[index];
+  }
+  if (const auto chat = metadata.find("tokenizer.chat_template"); chat != metadata.end()) {
+    config["chat_template"] = *chat;
+  }
+  return config;
+}
+
+void write_settings(Files& files, const ConvertOptions& options, const OpenModel& model,
+                    const OpenText& text, DType dtype, Output& output) {
+  Json config = model.config;
+  Json generation = Json::object();
+  if (config.contains("generation_config")) {
+    generation = config["generation_config"];
+    config.erase("generation_config");
+  } else {
+    for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
+      if (config.contains(key) && !config[key].is_null()) generation[key] = config[key];
+    }
+  }
+  config["torch_dtype"] = torch_name(dtype);
+  output.json("generation_config.json", generation);
+  output.text("tokenizer.json", text.tokenizer_json.dump() + "\n");
+  const std::string beside = join_path(options.from, "tokenizer_config.json");
+  if (model.catalog.metadata.contains("tokenizer.ggml.tokens")) {
+    output.json("tokenizer_config.json", tokenizer_config(model.catalog.metadata, model));
+  } else if (files.stat(beside)) {
+    output.text("tokenizer_config.json", files.read_text(beside));
+  }
+  output.json("config.json", config);
+}
+
+}  // namespace
+
+void convert_to_safetensors(const ConvertOptions& options) {
+  LocalFiles files;
+  Job job;
+  job.model = options.from;
+  job.precision = options.precision;
+  job.model_config = options.model_config;
+  job.tokenizer = options.tokenizer;
+  const OpenModel model = open_model(files, job, options.verbose);
+  const OpenText text = open_text(files, job, model);
+  if (!model.bindings.unexpected.empty()) {
+    warn(describe_unexpected(model.bindings, options.verbose));
+  }
+  const DType dtype = model.layout.dtype;
+  std::uint64_t total = 0;
+  for (const Tensor& tensor : model.graph.tensors) total += bytes_of(dtype, tensor.elements());
+  const std::uint64_t most_bytes =
+      options.file_bytes > 0 ? options.file_bytes
+                             : std::min(kMostFileBytes, (total + kLeastFiles - 1) / kLeastFiles);
+  const std::vector<OutputFile> outputs = divide(model.graph, dtype, most_bytes);
+
+  Output output(options.to);
+  ElementReader reader(model, dtype);
+  std::uint64_t done = 0;
+  for (const OutputFile& file : outputs) {
+    write_tensors(model, file, dtype, reader, output, done);
+    std::fprintf(stderr, "%s: %s of %s\n", file.name.c_str(),
+                 human_bytes(static_cast<double>(done)).c_str(),
+                 human_bytes(static_cast<double>(total)).c_str());
+  }
+  output.json("model.safetensors.index.json", index_of(model.graph, outputs));
+  write_settings(files, options, model, text, dtype, output);
+  output.commit();
+}
+
+}  // namespace initrt

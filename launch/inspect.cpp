@@ -1,0 +1,100 @@
+// initrt inspect: what a checkpoint holds, from its headers.
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+#include "launch/commands.h"
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string shape_text(const std::vector<std::uint64_t>& shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    text += fmt::format("{}{}", i == 0 ? "" : ", ", shape[i]);
+  }
+  return text + "]";
+}
+
+struct DTypeTotal {
+  std::uint64_t tensors = 0, bytes = 0;
+};
+
+std::map<std::string, DTypeTotal> totals_by_dtype(const Catalog& catalog) {
+  std::map<std::string, DTypeTotal> totals;
+  for (const TensorEntry& tensor : catalog.tensors) {
+    DTypeTotal& total = totals[std::string(name(tensor.dtype))];
+    ++total.tensors;
+    total.bytes += tensor.bytes;
+  }
+  return totals;
+}
+
+Json catalog_json(const Catalog& catalog) {
+  Json files = Json::array(), tensors = Json::array(), dtypes = Json::object();
+  for (const CheckpointFile& file : catalog.files) {
+    files.push_back({{"path", file.path}, {"bytes", file.bytes}});
+  }
+  for (const TensorEntry& tensor : catalog.tensors) {
+    tensors.push_back({{"name", tensor.name},
+                       {"dtype", name(tensor.dtype)},
+                       {"shape", tensor.shape},
+                       {"bytes", tensor.bytes},
+                       {"file", tensor.file},
+                       {"offset", tensor.offset}});
+  }
+  for (const auto& [dtype, total] : totals_by_dtype(catalog)) {
+    dtypes[dtype] = {{"tensors", total.tensors}, {"bytes", total.bytes}};
+  }
+  return {{"path", catalog.path}, {"format", catalog.format}, {"files", files},
+          {"dtypes", dtypes},     {"tensors", tensors}};
+}
+
+std::string catalog_text(const Catalog& catalog) {
+  std::uint64_t bytes = 0, elements = 0;
+  std::size_t widest = 4, widest_shape = 5;
+  for (const TensorEntry& tensor : catalog.tensors) {
+    bytes += tensor.bytes;
+    elements += tensor.elements();
+    widest = std::max(widest, tensor.name.size());
+    widest_shape = std::max(widest_shape, shape_text(tensor.shape).size());
+  }
+  widest = std::min<std::size_t>(widest, 64);
+  std::string text = fmt::format("{}: {}, {} file{}, {} tensors, {} elements, {}\n", catalog.path,
+                                 catalog.format, catalog.files.size(),
+                                 catalog.files.size() == 1 ? "" : "s", catalog.tensors.size(),
+                                 elements, human_bytes(static_cast<double>(bytes)));
+  for (const auto& [dtype, total] : totals_by_dtype(catalog)) {
+    text += fmt::format("  {:<8} {:>6} tensors {:>10}\n", dtype, total.tensors,
+                        human_bytes(static_cast<double>(total.bytes)));
+  }
+  text += fmt::format("\n{:<{}}  {:<8} {:<{}} {:>10}{}\n", "name", widest, "dtype", "shape",
+                      widest_shape, "bytes", catalog.files.size() > 1 ? "  file" : "");
+  for (const TensorEntry& tensor : catalog.tensors) {
+    // A name can hold anything: control characters are not for a terminal.
+    const std::string quoted = quote(tensor.name);
+    text += fmt::format("{:<{}}  {:<8} {:<{}} {:>10}", quoted.substr(1, quoted.size() - 2), widest,
+                        name(tensor.dtype), shape_text(tensor.shape), widest_shape,
+                        human_bytes(static_cast<double>(tensor.bytes)));
+    if (catalog.files.size() > 1) text += fmt::format("  {}", catalog.files[tensor.file].path);
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace
+
+void inspect(const std::string& path, bool json) {
+  LocalFiles files;
+  const Catalog catalog = open_checkpoint(files, path);
+  const std::string out =
+      json ? catalog_json(catalog).dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
+           : catalog_text(catalog);
+  std::fputs(out.c_str(), stdout);
+}
+
+}  // namespace initrt

@@ -1,0 +1,99 @@
+// job: config.json -> Job. Every key is in one table (job_keys), which is what reads the file,
+// checks --set, writes the schema and names the nearest key in an error.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "sharding/checkpoint/files.h"
+
+namespace initrt {
+
+/// A job as its file and --set give it: values are of the right type and range, nothing is opened.
+struct Job {
+  /// Several prompts: given in place, or the path of a JSONL file.
+  struct Prompts {
+    std::vector<std::string> texts;
+    std::string path;
+  };
+
+  std::string model;         ///< a checkpoint: a file or a directory
+  std::string tokenizer;     ///< a tokenizer.json or the directory of one; "": the checkpoint's own
+  std::string model_config;  ///< a config.json; "": the checkpoint's own
+  std::string precision = "bf16-true";
+  std::string device = "auto";
+  std::uint64_t threads = 0;    ///< compute threads of each rank; 0: its share of the cores
+  std::uint64_t timeout = 300;  ///< seconds without progress of any rank
+
+  struct {
+    std::string strategy = "full_shard";
+    std::uint64_t prefetch = 1;  ///< units gathered ahead of use
+    std::string communicator = "auto";
+  } sharding;
+
+  struct {
+    std::uint64_t staging = 64u << 20;  ///< bytes
+    bool strict = false;
+  } load;
+
+  struct {
+    std::uint64_t budget = 0;  ///< bytes of each rank; 0: nothing resident beyond the slots
+  } memory;
+
+  struct {
+    std::string prompt;
+    Prompts prompts;
+    std::uint64_t max_new_tokens = 50;
+    double temperature = 0.0;  ///< 0: greedy
+    std::uint64_t top_k = 0;   ///< 0: all
+    double top_p = 1.0;        ///< 1: all
+    std::uint64_t seed = 0;
+    std::uint64_t context = 0;  ///< positions; 0: longest prompt + max_new_tokens
+    std::uint64_t batch = 8;    ///< most sequences at once on each rank
+    bool ignore_eos = false;
+    std::uint64_t prefill_chunk = 256;  ///< most prompt tokens of a sweep
+  } generate;
+};
+
+/// One key of a job.
+struct JobKey {
+  template <class T>
+  using Field = T& (*)(Job&);
+
+  /// What kind of value it takes; `Path` is resolved against where it was written.
+  struct Text { Field<std::string> field; std::vector<std::string_view> choices; };
+  struct Path { Field<std::string> field; };
+  struct Whole { Field<std::uint64_t> field; std::uint64_t least, most; };
+  struct Bytes { Field<std::uint64_t> field; std::uint64_t least; };
+  struct Number { Field<double> field; double least, most; bool above_least; };
+  struct Flag { Field<bool> field; };
+  struct PromptList { Field<Job::Prompts> field; };
+
+  std::string_view path;  ///< e.g. "sharding.prefetch"
+  std::string_view about;
+  std::variant<Text, Path, Whole, Bytes, Number, Flag, PromptList> kind;
+};
+
+/// All keys, those of a group together.
+[[nodiscard]] std::span<const JobKey> job_keys();
+
+/// Reads a job file and lays `settings` ("key=value", value as JSON or plain text) over it.
+/// Relative paths in the file are relative to the file's directory, those in settings to the
+/// working directory. @param path "" for no file
+/// @throws Error naming file, key, and for a key that is not known the nearest one
+[[nodiscard]] Job read_job(Files& files, const std::string& path,
+                           std::span<const std::string> settings);
+
+/// A JSON schema (draft 2020-12) of job files, for editors.
+[[nodiscard]] nlohmann::ordered_json job_schema();
+
+/// Bytes of "64MiB", "1.5GB", "4096"; K, M, G, T with or without "iB" are powers of 1024, with
+/// "B" powers of 1000. @throws Error naming `what`
+[[nodiscard]] std::uint64_t parse_bytes(std::string_view text, std::string_view what);
+
+}  // namespace initrt

@@ -1,0 +1,168 @@
+// The table of keys, and the schema made of it.
+#include <array>
+#include <limits>
+
+#include "launch/job.h"
+#include "sharding/precision.h"
+#include "sharding/read_plan.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kAny = std::numeric_limits<std::uint64_t>::max();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::uint64_t kMostPositions = 1u << 30;
+
+template <class... F>
+struct Overload : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overload(F...) -> Overload<F...>;
+
+Json schema_of(const JobKey& key, Job& defaults) {
+  Json schema = std::visit(
+      Overload{
+          [&](const JobKey::Text& kind) {
+            Json text = {{"type", "string"}, {"default", kind.field(defaults)}};
+            if (!kind.choices.empty()) text["enum"] = kind.choices;
+            if (kind.field(defaults).empty()) text.erase("default");
+            return text;
+          },
+          [](const JobKey::Path&) { return Json{{"type", "string"}, {"minLength", 1}}; },
+          [&](const JobKey::Whole& kind) {
+            Json whole = {{"type", "integer"}, {"minimum", kind.least}};
+            if (kind.most != kAny) whole["maximum"] = kind.most;
+            whole["default"] = kind.field(defaults);
+            return whole;
+          },
+          [&](const JobKey::Bytes& kind) {
+            return Json{{"type", Json::array({"integer", "string"})},
+                        {"minimum", kind.least},
+                        {"pattern", "^[0-9]+(\\.[0-9]+)?([KMGT](iB|B)?|B)?$"},
+                        {"default", kind.field(defaults)}};
+          },
+          [&](const JobKey::Number& kind) {
+            Json number = {{"type", "number"},
+                           {kind.above_least ? "exclusiveMinimum" : "minimum", kind.least}};
+            if (kind.most != kInfinity) number["maximum"] = kind.most;
+            number["default"] = kind.field(defaults);
+            return number;
+          },
+          [&](const JobKey::Flag& kind) {
+            return Json{{"type", "boolean"}, {"default", kind.field(defaults)}};
+          },
+          [](const JobKey::PromptList&) {
+            return Json{{"type", Json::array({"array", "string"})},
+                        {"items", {{"type", "string"}}},
+                        {"minItems", 1},
+                        {"minLength", 1}};
+          },
+      },
+      key.kind);
+  schema["description"] = key.about;
+  return schema;
+}
+
+}  // namespace
+
+std::span<const JobKey> job_keys() {
+  static const std::array keys = std::to_array<JobKey>({
+      {"model", "Checkpoint: a GGUF or safetensors file, or a Hugging Face directory",
+       JobKey::Path{[](Job& job) -> std::string& { return job.model; }}},
+      {"tokenizer", "tokenizer.json or its directory; default: what the checkpoint carries",
+       JobKey::Path{[](Job& job) -> std::string& { return job.tokenizer; }}},
+      {"model_config", "config.json of the model; default: what the checkpoint carries",
+       JobKey::Path{[](Job& job) -> std::string& { return job.model_config; }}},
+      {"precision", "What the weights and the KV cache are held in",
+       JobKey::Text{[](Job& job) -> std::string& { return job.precision; },
+                    {"32-true", "bf16-true", "16-true"}}},
+      {"device", "Where a rank computes",
+       JobKey::Text{[](Job& job) -> std::string& { return job.device; }, {"auto", "cpu"}}},
+      {"threads", "Compute threads of each rank; 0: its share of the cores it may use",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.threads; }, 0, 4096}},
+      {"timeout", "Seconds without progress of any rank after which the job ends",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.timeout; }, 1, 86400}},
+
+      {"sharding.strategy", "full_shard: every rank owns one chunk of every unit",
+       JobKey::Text{[](Job& job) -> std::string& { return job.sharding.strategy; },
+                    {"full_shard"}}},
+      {"sharding.prefetch", "Units gathered ahead of the one in use",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.sharding.prefetch; }, 0, 64}},
+      {"sharding.communicator",
+       "mapped: ranks of one node share memory; mpi: any nodes; self: one rank; auto: the first "
+       "that fits of self, mapped, mpi",
+       JobKey::Text{[](Job& job) -> std::string& { return job.sharding.communicator; },
+                    {"auto", "self", "mapped", "mpi"}}},
+
+      {"load.staging", "Bytes of each rank's ring of blocks that reads go through",
+       JobKey::Bytes{[](Job& job) -> std::uint64_t& { return job.load.staging; },
+                     kLeastStagingBytes}},
+      {"load.strict", "Tensors of the checkpoint that the model does not use are an error",
+       JobKey::Flag{[](Job& job) -> bool& { return job.load.strict; }}},
+
+      {"memory.budget",
+       "Bytes each rank may use: as many units as fit stay gathered; 0: none beyond the slots",
+       JobKey::Bytes{[](Job& job) -> std::uint64_t& { return job.memory.budget; }, 0}},
+
+      {"generate.prompt", "One prompt; the answer is streamed to standard output",
+       JobKey::Text{[](Job& job) -> std::string& { return job.generate.prompt; }, {}}},
+      {"generate.prompts",
+       "Several prompts, or a JSONL file of them (strings, or objects with \"prompt\"); answers "
+       "are JSONL in the same order",
+       JobKey::PromptList{[](Job& job) -> Job::Prompts& { return job.generate.prompts; }}},
+      {"generate.max_new_tokens", "Most tokens generated for a prompt",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.max_new_tokens; }, 1,
+                     kMostPositions}},
+      {"generate.temperature", "Softmax temperature; 0: greedy",
+       JobKey::Number{[](Job& job) -> double& { return job.generate.temperature; }, 0.0, kInfinity,
+                      false}},
+      {"generate.top_k", "Choose among this many of the likeliest tokens; 0: all",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.top_k; }, 0,
+                     std::numeric_limits<int>::max()}},
+      {"generate.top_p", "Choose among the likeliest tokens with this much probability together",
+       JobKey::Number{[](Job& job) -> double& { return job.generate.top_p; }, 0.0, 1.0, true}},
+      {"generate.seed", "The same seed gives the same text, on any number of ranks",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.seed; }, 0, kAny}},
+      {"generate.context",
+       "Positions of the KV cache; 0: the longest prompt and max_new_tokens",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.context; }, 0,
+                     kMostPositions}},
+      {"generate.batch", "Most prompts that a rank runs at once",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.batch; }, 1, 4096}},
+      {"generate.ignore_eos", "Generate max_new_tokens even past the model's end tokens",
+       JobKey::Flag{[](Job& job) -> bool& { return job.generate.ignore_eos; }}},
+      {"generate.prefill_chunk", "Most prompt tokens that one sweep takes in",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.prefill_chunk; }, 1,
+                     65536}},
+  });
+  return keys;
+}
+
+nlohmann::ordered_json job_schema() {
+  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                 {"title", "initrt job"},
+                 {"type", "object"},
+                 {"additionalProperties", false},
+                 {"required", Json::array({"model"})},
+                 {"properties", {{"$schema", {{"type", "string"}}}}}};
+  Job defaults;
+  for (const JobKey& key : job_keys()) {
+    const std::size_t dot = key.path.find('.');
+    Json* properties = &schema["properties"];
+    if (dot != std::string_view::npos) {
+      Json& group = (*properties)[std::string(key.path.substr(0, dot))];
+      if (group.is_null()) {
+        group = {{"type", "object"}, {"additionalProperties", false}, {"properties", Json::object()}};
+      }
+      properties = &group["properties"];
+    }
+    const std::size_t begin = dot == std::string_view::npos ? 0 : dot + 1;
+    (*properties)[std::string(key.path.substr(begin))] = schema_of(key, defaults);
+  }
+  return schema;
+}
+
+}  // namespace initrt

@@ -1,0 +1,152 @@
+// initrt: the command line, and the one place where errors end.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "launch/commands.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+// What the command line asks for.
+struct Options {
+  RunOptions run;
+  PlanOptions plan;
+  ScoreOptions score;
+  ConvertOptions convert;
+  std::string inspect_path, convert_format, file_bytes;
+  bool inspect_json = false;
+};
+
+void add_job_options(CLI::App& app, RunOptions& options) {
+  app.add_option("--config", options.config, "Job file (configs/job.schema.json lists its keys)")
+      ->type_name("FILE");
+  app.add_option("--set", options.settings, "Set a key of the job, such as generate.seed=7")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_flag("--verbose", options.verbose, "Name all missing or unused tensors, not the first few");
+}
+
+void add_run_options(CLI::App& app, RunOptions& options) {
+  add_job_options(app, options);
+  app.add_option("--progress", options.progress, "How loading is shown on standard error")
+      ->check(CLI::IsMember({"auto", "bar", "lines", "off"}))
+      ->type_name("auto|bar|lines|off");
+  app.add_option("--report", options.report, "Write the report as JSON")->type_name("FILE");
+}
+
+void describe(CLI::App& app, Options& options) {
+  app.description("Brings a large model up on N ranks without ever holding it whole, and generates.");
+  app.footer("mpirun -np N initrt --config job.json starts N ranks; alone it is one rank.");
+  app.set_version_flag("--version", "initrt " INITRT_VERSION);
+  app.require_subcommand(0, 1);
+  add_run_options(app, options.run);
+
+  CLI::App* plan = app.add_subcommand("plan", "Print what a run would allocate and read");
+  add_job_options(*plan, options.run);
+  plan->add_option("--world", options.plan.world, "Number of ranks to plan for")
+      ->check(CLI::Range(1u, 65536u));
+  plan->add_flag("--json", options.plan.json, "As JSON");
+
+  CLI::App* inspect = app.add_subcommand("inspect", "List a checkpoint");
+  inspect->add_option("path", options.inspect_path, "File or directory")->required();
+  inspect->add_flag("--json", options.inspect_json, "As JSON");
+
+  CLI::App* score = app.add_subcommand("score", "How likely a text is to the model");
+  add_run_options(*score, options.run);
+  auto* text = score->add_option("--text", options.score.text_path, "Text file")->type_name("FILE");
+  auto* tokens = score->add_option("--tokens", options.score.tokens, "Token ids, as 1,2,3")
+                     ->delimiter(',');
+  text->excludes(tokens);
+  score->add_option("--logits", options.score.logits_path, "Write all logits, float32 [tokens, vocabulary]")
+      ->type_name("FILE.npy");
+
+  CLI::App* convert = app.add_subcommand("convert", "Write a checkpoint in another format");
+  convert->add_option("from", options.convert.from, "Checkpoint: file or directory")->required();
+  convert->add_option("directory", options.convert.to, "Directory to make")->required();
+  convert->add_option("--to", options.convert_format, "Format")
+      ->check(CLI::IsMember({"safetensors"}))
+      ->required();
+  convert->add_option("--precision", options.convert.precision, "What the elements are written as")
+      ->check(CLI::IsMember({"32-true", "bf16-true", "16-true"}))
+      ->capture_default_str();
+  convert->add_option("--max-file-size", options.file_bytes,
+                      "Most tensor bytes of a file (default: 5GB, or a quarter of the model)");
+  convert->add_option("--model-config", options.convert.model_config, "config.json of the model");
+  convert->add_option("--tokenizer", options.convert.tokenizer, "tokenizer.json of the model");
+  convert->add_flag("--verbose", options.convert.verbose, "Name all missing or unused tensors");
+
+  app.add_subcommand("schema", "Print the JSON schema of job files");
+}
+
+// What one process does for all, whatever the number of ranks.
+bool run_alone(const CLI::App& app, Options& options) {
+  if (app.got_subcommand("plan")) {
+    print_plan(options.run, options.plan);
+  } else if (app.got_subcommand("inspect")) {
+    inspect(options.inspect_path, options.inspect_json);
+  } else if (app.got_subcommand("convert")) {
+    if (!options.file_bytes.empty()) {
+      options.convert.file_bytes = parse_bytes(options.file_bytes, "--max-file-size");
+    }
+    convert_to_safetensors(options.convert);
+  } else if (app.got_subcommand("schema")) {
+    std::printf("%s\n", job_schema().dump(2).c_str());
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void run_together(const CLI::App& app, World& world, const Options& options) {
+  if (!app.got_subcommand("score")) {
+    run(world, options.run);
+    return;
+  }
+  if (options.score.text_path.empty() && options.score.tokens.empty()) {
+    fail("score: nothing to score: give --text FILE or --tokens 1,2,3");
+  }
+  score(world, options.run, options.score);
+}
+
+int start(int argc, char** argv, World& world) {
+  CLI::App app;
+  Options options;
+  describe(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    if (world.rank() == 0) std::fputs(app.help().c_str(), stdout);
+    return 0;
+  } catch (const CLI::CallForVersion&) {
+    if (world.rank() == 0) std::printf("%s\n", app.version().c_str());
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    fail("{} (initrt --help lists the options)", error.what());
+  }
+  if (argc == 1) fail("no job: give --config FILE (initrt --help lists the options)");
+  if (world.rank() == 0 && run_alone(app, options)) return 0;
+  if (!app.got_subcommand("score") && !app.get_subcommands().empty()) return 0;
+  run_together(app, world, options);
+  return 0;
+}
+
+}  // namespace
+}  // namespace initrt
+
+int main(int argc, char** argv) {
+  try {
+    initrt::World world;
+    try {
+      return initrt::start(argc, argv, world);
+    } catch (const std::exception& error) {
+      world.fail(error.what());
+      return 1;
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "initrt: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,110 @@
+#include "launch/placement.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <functional>
+#include <string_view>
+#include <thread>
+
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+constexpr std::size_t kMaskWords = CPU_SETSIZE / 64;
+
+struct Announcement {
+  std::uint64_t node;
+  std::uint32_t instruction_set;
+  std::uint32_t unused;
+  std::array<std::uint64_t, kMaskWords> cores;
+};
+
+std::uint64_t node_id() {
+  std::array<char, 256> host{};
+  gethostname(host.data(), host.size() - 1);
+  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a: the same on every node
+  for (const char* c = host.data(); *c != 0; ++c) {
+    hash = (hash ^ static_cast<unsigned char>(*c)) * 0x100000001b3u;
+  }
+  return hash;
+}
+
+std::array<std::uint64_t, kMaskWords> allowed_cores() {
+  std::array<std::uint64_t, kMaskWords> mask{};
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) {
+    mask[0] = 1;
+    return mask;
+  }
+  for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) mask[core / 64] |= 1ull << core % 64;
+  }
+  return mask;
+}
+
+unsigned count(const std::vector<std::uint64_t>& mask) {
+  unsigned bits = 0;
+  for (const std::uint64_t word : mask) bits += static_cast<unsigned>(std::popcount(word));
+  return bits;
+}
+
+bool overlap(const std::vector<std::uint64_t>& a, const std::vector<std::uint64_t>& b) {
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if ((a[i] & b[i]) != 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+unsigned share_of_cores(const std::vector<RankSite>& sites, std::size_t rank) {
+  unsigned sharers = 0;
+  for (const RankSite& site : sites) {
+    if (site.node == sites[rank].node && overlap(site.cores, sites[rank].cores)) ++sharers;
+  }
+  return std::max(1u, count(sites[rank].cores) / std::max(1u, sharers));
+}
+
+CpuPlacement place_on_cpu(const Job& job, Communicator& comm) {
+  const Announcement mine{node_id(), static_cast<std::uint32_t>(best_instruction_set()), 0,
+                          allowed_cores()};
+  std::vector<Announcement> all(comm.size());
+  comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+
+  std::vector<RankSite> sites;
+  std::uint32_t set = mine.instruction_set;
+  unsigned on_node = 0, on_cores = 0;
+  const std::vector<std::uint64_t> own(mine.cores.begin(), mine.cores.end());
+  for (const Announcement& rank : all) {
+    sites.push_back({rank.node, {rank.cores.begin(), rank.cores.end()}});
+    set = std::min(set, rank.instruction_set);
+    if (rank.node != mine.node) continue;
+    ++on_node;
+    on_cores += overlap(sites.back().cores, own) ? 1 : 0;
+  }
+  CpuPlacement placement;
+  placement.instruction_set = static_cast<InstructionSet>(set);
+  const unsigned share = share_of_cores(sites, comm.rank());
+  placement.threads = job.threads == 0 ? share : static_cast<unsigned>(job.threads);
+  const unsigned cores = count(own), online = std::max(1u, std::thread::hardware_concurrency());
+  placement.spin = placement.threads * on_cores <= cores;
+  if (placement.threads * on_cores > cores) {
+    placement.warning = fmt::format(
+        "{} rank{} of {} thread{} share {} core{}: fewer ranks or threads would be quicker",
+        on_cores, on_cores == 1 ? "" : "s", placement.threads, placement.threads == 1 ? "" : "s",
+        cores, cores == 1 ? "" : "s");
+  } else if (const unsigned usable = static_cast<unsigned>(sysconf(_SC_NPROCESSORS_ONLN));
+             on_cores == 1 && cores * on_node * 2 <= std::max(online, usable)) {
+    placement.warning = fmt::format(
+        "a rank may use {} of this node's {} cores; mpirun --bind-to none gives each its share",
+        cores, usable);
+  }
+  return placement;
+}
+
+}  // namespace initrt

@@ -1,0 +1,140 @@
+// initrt plan: what a run would allocate and read, from headers alone.
+#include <algorithm>
+#include <cstdio>
+
+#include "launch/commands.h"
+#include "launch/transport.h"
+#include "runtime/load/loader.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint32_t kMostRows = 32;  // ranks listed one by one
+
+struct RankReads {
+  std::uint64_t bytes = 0, reads = 0, files = 0;
+};
+
+std::vector<RankReads> reads_of_ranks(const OpenModel& model, const Cut& cut,
+                                      const StagingRing& staging) {
+  const LoadSource source{model.graph, model.layout, cut, model.bindings, model.catalog};
+  std::vector<RankReads> ranks;
+  for (std::uint32_t rank = 0; rank < cut.world; ++rank) {
+    const ReadTotals totals = count_reads(source, rank, max_read_bytes(staging));
+    ranks.push_back({totals.bytes, totals.reads,
+                     static_cast<std::uint64_t>(
+                         std::count(totals.files.begin(), totals.files.end(), true))});
+  }
+  return ranks;
+}
+
+Json plan_json(const Job& job, const OpenModel& model, Transport transport,
+               const Placement& placement, const RunShape& shape,
+               const std::vector<RankReads>& ranks) {
+  Json memory;
+  for (std::size_t i = 0; i < kMemoryCategories; ++i) {
+    memory[std::string(name(static_cast<MemoryCategory>(i)))] = placement.memory.bytes[i];
+  }
+  memory["total"] = placement.memory.total();
+  std::uint64_t requested = 0;
+  Json rows = Json::array();
+  for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
+    requested += ranks[rank].bytes;
+    rows.push_back({{"rank", rank},
+                    {"memory", memory},
+                    {"bytes_to_read", ranks[rank].bytes},
+                    {"reads", ranks[rank].reads},
+                    {"files", ranks[rank].files}});
+  }
+  std::uint64_t resident = 0;
+  for (const UnitCut& unit : placement.cut.units) resident += unit.resident ? 1 : 0;
+  return {{"model", job.model},
+          {"format", model.catalog.format},
+          {"family", model.graph.family},
+          {"precision", job.precision},
+          {"world", ranks.size()},
+          {"communicator", name(transport)},
+          {"units", model.graph.units.size()},
+          {"units_resident", resident},
+          {"unit_bytes", model.layout.bytes()},
+          {"context", shape.context},
+          {"sequences", shape.sequences},
+          {"payload_bytes", model.bindings.payload_bytes},
+          {"bytes_to_read", requested},
+          {"requested_to_needed", static_cast<double>(requested) /
+                                      static_cast<double>(model.bindings.payload_bytes)},
+          {"ranks", rows}};
+}
+
+std::string table_row(const Json& rank, const std::string& label) {
+  const Json& memory = rank["memory"];
+  const auto bytes = [](const Json& value) { return human_bytes(value.get<double>()); };
+  const double shard = memory["shard"].get<double>() + memory["resident"].get<double>();
+  const double other = memory["logits"].get<double>() + memory["scratch"].get<double>();
+  return fmt::format("{:>5} {:>10} {:>10} {:>10} {:>12} {:>10} {:>10} {:>10} {:>12} {:>6}\n", label,
+                     human_bytes(shard), bytes(memory["slots"]), bytes(memory["kv_cache"]),
+                     bytes(memory["activations"]), bytes(memory["staging"]), human_bytes(other),
+                     bytes(memory["total"]), bytes(rank["bytes_to_read"]),
+                     rank["files"].get<std::uint64_t>());
+}
+
+std::string plan_text(const Json& plan) {
+  std::string text = fmt::format(
+      "{} ({}, {}), {}, {} rank{}, communicator {}\n"
+      "{} units, {} whole in {}; {} sequence{} of {} positions per rank\n\n",
+      plan["model"].get<std::string>(), plan["format"].get<std::string>(),
+      plan["family"].get<std::string>(), plan["precision"].get<std::string>(),
+      plan["world"].get<std::uint64_t>(), plan["world"] == 1 ? "" : "s",
+      plan["communicator"].get<std::string>(), plan["units"].get<std::uint64_t>(),
+      human_bytes(plan["unit_bytes"].get<double>()), plan["precision"].get<std::string>(),
+      plan["sequences"].get<std::uint64_t>(), plan["sequences"] == 1 ? "" : "s",
+      plan["context"].get<std::uint64_t>());
+  text += fmt::format("{:>5} {:>10} {:>10} {:>10} {:>12} {:>10} {:>10} {:>10} {:>12} {:>6}\n",
+                      "rank", "shard", "slots", "KV cache", "activations", "staging", "other",
+                      "total", "to read", "files");
+  const Json& ranks = plan["ranks"];
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    if (ranks.size() > kMostRows && i == kMostRows - 1) {
+      text += fmt::format("{:>5}\n", "...");
+      i = ranks.size() - 1;
+    }
+    text += table_row(ranks[i], std::to_string(i));
+  }
+  text += fmt::format("\nto read in all: {}, {:.4f} of the payload of {}\n",
+                      human_bytes(plan["bytes_to_read"].get<double>()),
+                      plan["requested_to_needed"].get<double>(),
+                      human_bytes(plan["payload_bytes"].get<double>()));
+  if (const auto resident = plan["units_resident"].get<std::uint64_t>(); resident > 0) {
+    text += fmt::format("memory.budget keeps {} units gathered on every rank\n", resident);
+  }
+  return text;
+}
+
+}  // namespace
+
+void print_plan(const RunOptions& options, const PlanOptions& plan) {
+  LocalFiles files;
+  const Job job = read_job(files, options.config, options.settings);
+  const std::vector<std::string> texts = read_prompts(files, job);
+  const OpenModel model = open_model(files, job, options.verbose);
+  const OpenText text = open_text(files, job, model);
+  const Transport transport = choose_transport(job, plan.world, true);
+  RunShape shape =
+      generate_shape(job, model.graph, tokenize(*text.tokenizer, texts), plan.world);
+  shape.gather = gather_kind(transport);
+  shape.device_scratch =
+      make_cpu_device(best_instruction_set(), 1, false)
+          ->scratch_bytes(model.layout.dtype, shape.sweep_rows, widest_linear_input(model.graph));
+  const Placement placement =
+      plan_memory(model.graph, model.layout, plan.world, kHostGranularity, shape);
+  const Json json =
+      plan_json(job, model, transport, placement, shape,
+                reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)));
+  const std::string out = plan.json ? json.dump(2) + "\n" : plan_text(json);
+  std::fputs(out.c_str(), stdout);
+}
+
+}  // namespace initrt

@@ -1,0 +1,211 @@
+#include "launch/prepare.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "runtime/model/family.h"
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/formats.h"
+#include "sharding/error.h"
+#include "sharding/precision.h"
+
+namespace initrt {
+namespace {
+
+// Rows of logits that scoring keeps at once: a matrix product's worth, not a whole text's.
+constexpr std::uint64_t kScoreRows = 64;
+
+bool is_directory(Files& files, const std::string& path) {
+  const std::optional<FileInfo> info = files.stat(path);
+  return info && info->kind == FileInfo::Kind::Directory;
+}
+
+// "dir" -> "dir/name", "file" -> "file".
+std::string file_or_inside(Files& files, const std::string& path, std::string_view name) {
+  return is_directory(files, path) ? join_path(path, name) : path;
+}
+
+nlohmann::json model_config(Files& files, const Job& job, const Catalog& catalog) {
+  if (!job.model_config.empty()) {
+    return read_json_object(files, file_or_inside(files, job.model_config, "config.json"));
+  }
+  if (catalog.config.is_null()) {
+    fail("{}: no config.json beside the checkpoint; name one with \"model_config\"", job.model);
+  }
+  return catalog.config;
+}
+
+nlohmann::json tokenizer_json(Files& files, const Job& job, const Catalog& catalog) {
+  if (!job.tokenizer.empty()) {
+    return read_json_object(files, file_or_inside(files, job.tokenizer, "tokenizer.json"),
+                            256u << 20);
+  }
+  if (catalog.metadata.is_object() && catalog.metadata.contains("tokenizer.ggml.model")) {
+    return tokenizer_json_from_gguf(catalog.metadata);
+  }
+  const std::string directory =
+      is_directory(files, job.model) ? job.model : directory_of(job.model);
+  const std::string path = join_path(directory, "tokenizer.json");
+  if (!files.stat(path)) {
+    fail("{}: no tokenizer beside the checkpoint; name one with \"tokenizer\"", path);
+  }
+  return read_json_object(files, path, 256u << 20);
+}
+
+// An id, or a list of ids.
+void add_end_tokens(const nlohmann::json& config, std::vector<TokenId>& ids) {
+  const auto found = config.find("eos_token_id");
+  if (found == config.end()) return;
+  const auto add = [&](const nlohmann::json& id) {
+    if (id.is_number_unsigned() && id.get<std::uint64_t>() < (1u << 31)) {
+      ids.push_back(id.get<TokenId>());
+    }
+  };
+  if (found->is_array()) {
+    std::for_each(found->begin(), found->end(), add);
+  } else {
+    add(*found);
+  }
+}
+
+std::vector<TokenId> end_tokens(const nlohmann::json& config) {
+  std::vector<TokenId> ids;
+  const auto generation = config.find("generation_config");
+  if (generation != config.end() && generation->is_object()) add_end_tokens(*generation, ids);
+  if (ids.empty()) add_end_tokens(config, ids);
+  return ids;
+}
+
+// The rules of `generate.prompts`' JSONL files: one prompt a line, empty lines left out.
+std::vector<std::string> parse_prompt_lines(const std::string& text, const std::string& path) {
+  std::vector<std::string> prompts;
+  std::istringstream lines(text);
+  std::string line;
+  for (std::uint64_t number = 1; std::getline(lines, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const std::string where = fmt::format("{}: line {}", path, number);
+    const nlohmann::json value = parse_json(line, where);
+    if (value.is_string()) {
+      prompts.push_back(value.get<std::string>());
+    } else if (value.is_object() && value.contains("prompt") && value["prompt"].is_string()) {
+      prompts.push_back(value["prompt"].get<std::string>());
+    } else {
+      fail("{}: expected a string or an object with a string \"prompt\"", where);
+    }
+  }
+  return prompts;
+}
+
+}  // namespace
+
+OpenModel open_model(Files& files, const Job& job, bool all_names) {
+  OpenModel model;
+  model.catalog = open_checkpoint(files, job.model);
+  model.config = model_config(files, job, model.catalog);
+  try {
+    model.graph = build_graph(model.config);
+  } catch (const Error& error) {
+    fail("{}: {}", job.model_config.empty() ? job.model : job.model_config, error.what());
+  }
+  model.layout = make_layout(model.graph, *precision_from_name(job.precision));
+  model.bindings = bind(model.graph, model.catalog, all_names);
+  if (job.load.strict && !model.bindings.unexpected.empty()) {
+    fail("{}: {} (load.strict)", job.model, describe_unexpected(model.bindings, all_names));
+  }
+  return model;
+}
+
+OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
+  OpenText text;
+  text.tokenizer_json = tokenizer_json(files, job, model.catalog);
+  text.tokenizer = make_tokenizer(text.tokenizer_json);
+  text.end_tokens = end_tokens(model.config);
+  return text;
+}
+
+std::vector<std::string> read_prompts(Files& files, const Job& job) {
+  const Job::Prompts& several = job.generate.prompts;
+  const bool many = !several.texts.empty() || !several.path.empty();
+  if (many && !job.generate.prompt.empty()) {
+    fail("both generate.prompt and generate.prompts are set: which one is meant?");
+  }
+  if (!many) {
+    if (job.generate.prompt.empty()) fail("the prompt is empty: set generate.prompt");
+    return {job.generate.prompt};
+  }
+  if (several.path.empty()) return several.texts;
+  std::vector<std::string> texts =
+      parse_prompt_lines(files.read_text(several.path), several.path);
+  if (texts.empty()) fail("{}: no prompts in this file", several.path);
+  return texts;
+}
+
+std::vector<Prompt> tokenize(const Tokenizer& tokenizer, const std::vector<std::string>& texts) {
+  std::vector<Prompt> prompts;
+  for (const std::string& text : texts) {
+    Prompt prompt{static_cast<std::uint32_t>(prompts.size()), tokenizer.encode(text)};
+    if (prompt.tokens.empty()) {
+      fail("prompt {} is empty: there is nothing to go on from", prompt.index);
+    }
+    prompts.push_back(std::move(prompt));
+  }
+  return prompts;
+}
+
+std::vector<Prompt> prompts_of_rank(const std::vector<Prompt>& prompts, std::uint32_t rank,
+                                    std::uint32_t world) {
+  std::vector<Prompt> own;
+  for (std::size_t i = rank; i < prompts.size(); i += world) own.push_back(prompts[i]);
+  return own;
+}
+
+RunShape generate_shape(const Job& job, const Graph& graph, const std::vector<Prompt>& prompts,
+                        std::uint32_t world) {
+  const auto longest = std::max_element(
+      prompts.begin(), prompts.end(),
+      [](const Prompt& a, const Prompt& b) { return a.tokens.size() < b.tokens.size(); });
+  const std::uint64_t prompt_tokens = longest->tokens.size();
+  const std::uint64_t needed = prompt_tokens + job.generate.max_new_tokens;
+  const std::uint64_t context = job.generate.context == 0 ? needed : job.generate.context;
+  if (context > graph.context) {
+    fail("a context of {} positions ({}) is beyond the model's {}", context,
+         job.generate.context == 0
+             ? fmt::format("a prompt of {} tokens and generate.max_new_tokens {}", prompt_tokens,
+                           job.generate.max_new_tokens)
+             : "generate.context",
+         graph.context);
+  }
+  if (needed > context) {
+    fail("prompt {} has {} tokens and generate.max_new_tokens is {}: {} positions, but "
+         "generate.context is {}",
+         longest->index, prompt_tokens, job.generate.max_new_tokens, needed, context);
+  }
+  RunShape shape;
+  shape.prefetch = static_cast<std::uint32_t>(job.sharding.prefetch);
+  shape.staging_bytes = make_staging_ring(job.load.staging).bytes();
+  shape.sequences = std::min<std::uint64_t>(job.generate.batch,
+                                            (prompts.size() + world - 1) / world);
+  shape.context = context;
+  shape.sweep_rows = std::max(
+      shape.sequences, std::min(job.generate.prefill_chunk, shape.sequences * prompt_tokens));
+  shape.logit_rows = shape.sequences;
+  shape.budget = job.memory.budget;
+  return shape;
+}
+
+RunShape score_shape(const Job& job, const Graph& graph, std::size_t tokens) {
+  if (tokens > graph.context) {
+    fail("a text of {} tokens is beyond the model's context of {}", tokens, graph.context);
+  }
+  RunShape shape;
+  shape.prefetch = static_cast<std::uint32_t>(job.sharding.prefetch);
+  shape.staging_bytes = make_staging_ring(job.load.staging).bytes();
+  shape.context = tokens;
+  shape.sweep_rows = std::min({job.generate.prefill_chunk, kScoreRows,
+                               static_cast<std::uint64_t>(tokens)});
+  shape.logit_rows = shape.sweep_rows;
+  shape.budget = job.memory.budget;
+  return shape;
+}
+
+}  // namespace initrt

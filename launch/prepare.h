@@ -1,0 +1,87 @@
+// Everything that is known before memory is allocated or payload read: what the checkpoint holds,
+// the model's graph and layout, which tensor comes from where, the tokenizer and the prompts.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "launch/job.h"
+#include "runtime/comm/communicator.h"
+#include "runtime/exec/generate.h"
+#include "runtime/exec/instance.h"
+#include "runtime/storage/local_files.h"
+#include "runtime/storage/recorded_files.h"
+#include "runtime/text/tokenizer.h"
+#include "sharding/checkpoint/catalog.h"
+#include "sharding/checkpoint/names.h"
+#include "sharding/graph.h"
+#include "sharding/layout.h"
+
+namespace initrt {
+
+struct OpenModel {
+  Catalog catalog;
+  nlohmann::json config;  ///< in Hugging Face's keys
+  Graph graph;
+  Layout layout;
+  Bindings bindings;
+
+  [[nodiscard]] Model view() const { return {graph, layout, bindings, catalog}; }
+};
+
+/// Catalog, graph, layout and bindings of the job's model.
+/// @param all_names see bind()
+/// @throws Error for whatever is missing or does not fit together; under load.strict also for
+///         tensors that nothing uses
+[[nodiscard]] OpenModel open_model(Files& files, const Job& job, bool all_names);
+
+struct OpenText {
+  nlohmann::json tokenizer_json;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::vector<TokenId> end_tokens;  ///< of the model, whatever ignore_eos says
+};
+
+/// The tokenizer: the job's, or what the checkpoint carries.
+[[nodiscard]] OpenText open_text(Files& files, const Job& job, const OpenModel& model);
+
+/// The texts of the job's prompt or prompts. @throws Error where there is none, or one is empty
+[[nodiscard]] std::vector<std::string> read_prompts(Files& files, const Job& job);
+
+/// All prompts as tokens, in order. @throws Error where one has none
+[[nodiscard]] std::vector<Prompt> tokenize(const Tokenizer& tokenizer,
+                                           const std::vector<std::string>& texts);
+
+/// The prompts that one rank runs: every `world`th.
+[[nodiscard]] std::vector<Prompt> prompts_of_rank(const std::vector<Prompt>& prompts,
+                                                  std::uint32_t rank, std::uint32_t world);
+
+/// What a generating run needs of every rank; the same on all. `gather` and device_scratch are
+/// left to the caller. @throws Error where prompts and new tokens do not fit the context
+[[nodiscard]] RunShape generate_shape(const Job& job, const Graph& graph,
+                                      const std::vector<Prompt>& prompts, std::uint32_t world);
+
+/// The same for scoring `tokens` tokens on one rank.
+[[nodiscard]] RunShape score_shape(const Job& job, const Graph& graph, std::size_t tokens);
+
+/// Runs `prepare(Files&)` on every rank, the files being read by rank 0 alone: the others work on a
+/// record of what it read. Collective.
+template <class Prepare>
+auto prepare_on_all_ranks(Communicator& comm, const Prepare& prepare) {
+  LocalFiles local;
+  if (comm.size() == 1) return prepare(static_cast<Files&>(local));
+  std::vector<std::byte> log;
+  if (comm.rank() == 0) {
+    RecordingFiles recording(local);
+    auto result = prepare(static_cast<Files&>(recording));
+    log = recording.log();
+    comm.broadcast(log, 0);
+    return result;
+  }
+  comm.broadcast(log, 0);
+  ReplayFiles replay(std::move(log));
+  return prepare(static_cast<Files&>(replay));
+}
+
+}  // namespace initrt

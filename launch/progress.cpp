@@ -1,0 +1,97 @@
+#include "launch/progress.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <string_view>
+
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kBarStep = 100ms;
+constexpr auto kLineStep = 10s;
+constexpr int kBarWidth = 30;
+
+// mpirun gives ranks pipes; its own streams say whether a person is watching.
+bool launcher_on_terminal() {
+  if (std::getenv("OMPI_COMM_WORLD_RANK") == nullptr && std::getenv("PMI_RANK") == nullptr) {
+    return false;
+  }
+  const std::string stream = fmt::format("/proc/{}/fd/2", getppid());
+  const int fd = open(stream.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return false;
+  const bool terminal = isatty(fd) == 1;
+  close(fd);
+  return terminal;
+}
+
+void write_out(std::string_view text) {
+  // One write: what several processes say does not mix.
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+}
+
+}  // namespace
+
+std::string human_bytes(double bytes) {
+  constexpr std::array<std::string_view, 5> kUnits = {"B", "kB", "MB", "GB", "TB"};
+  std::size_t unit = 0;
+  for (; bytes >= 999.5 && unit + 1 < kUnits.size(); ++unit) bytes /= 1000;
+  return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.3g} {}", bytes, kUnits[unit]);
+}
+
+ProgressStyle progress_style(const std::string& name) {
+  if (name == "off") return ProgressStyle::Off;
+  if (name == "bar") return ProgressStyle::Bar;
+  if (name == "lines") return ProgressStyle::Lines;
+  const bool terminal = isatty(STDERR_FILENO) == 1 || launcher_on_terminal();
+  return terminal ? ProgressStyle::Bar : ProgressStyle::Lines;
+}
+
+Progress::Progress(ProgressStyle style, std::uint64_t total_bytes,
+                   std::function<std::uint64_t()> done)
+    : style_(style), total_bytes_(total_bytes), done_(std::move(done)) {
+  if (style_ != ProgressStyle::Off) thread_ = std::thread([this] { run(); });
+}
+
+void Progress::run() {
+  std::unique_lock lock(mutex_);
+  const auto step = style_ == ProgressStyle::Bar ? kBarStep : std::chrono::milliseconds(kLineStep);
+  while (!wake_.wait_for(lock, step, [this] { return finished_; })) show(done_(), false);
+  show(done_(), true);
+}
+
+void Progress::finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    finished_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Progress::show(std::uint64_t bytes, bool last) {
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  const double fraction =
+      total_bytes_ == 0 ? 1.0 : static_cast<double>(bytes) / static_cast<double>(total_bytes_);
+  const std::string state = fmt::format(
+      "{:3.0f}%  {} of {} per rank, {}/s", 100 * fraction, human_bytes(static_cast<double>(bytes)),
+      human_bytes(static_cast<double>(total_bytes_)),
+      human_bytes(seconds > 0 ? static_cast<double>(bytes) / seconds : 0.0));
+  if (style_ == ProgressStyle::Lines) {
+    write_out(fmt::format("loading {}\n", state));
+    return;
+  }
+  const int filled = static_cast<int>(fraction * kBarWidth);
+  write_out(fmt::format("\r\033[Kloading [{:=<{}}{: <{}}] {}{}", "", filled, "", kBarWidth - filled,
+                        state, last ? "\n" : ""));
+}
+
+}  // namespace initrt

@@ -1,0 +1,159 @@
+#include "launch/report.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include "launch/progress.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <class T>
+Json min_max(const std::vector<RankReport>& ranks, T RankReport::*field) {
+  T least = ranks.front().*field, most = least;
+  for (const RankReport& rank : ranks) {
+    least = std::min(least, rank.*field);
+    most = std::max(most, rank.*field);
+  }
+  return {{"min", least}, {"max", most}};
+}
+
+template <class T>
+T sum(const std::vector<RankReport>& ranks, T RankReport::*field) {
+  T total{};
+  for (const RankReport& rank : ranks) total += rank.*field;
+  return total;
+}
+
+double ratio(double a, double b) { return b > 0 ? a / b : 0.0; }
+
+// First tokens are of the ranks that had a prompt.
+double earliest_first_token(const std::vector<RankReport>& ranks) {
+  double first = 0;
+  for (const RankReport& rank : ranks) {
+    if (rank.tokens > 0 && (first == 0 || rank.first_token_seconds < first)) {
+      first = rank.first_token_seconds;
+    }
+  }
+  return first;
+}
+
+std::string span_of_bytes(const Json& min_max_bytes) {
+  const auto least = min_max_bytes["min"].get<double>(), most = min_max_bytes["max"].get<double>();
+  return least == most ? human_bytes(most)
+                       : fmt::format("{} to {}", human_bytes(least), human_bytes(most));
+}
+
+}  // namespace
+
+std::vector<RankReport> gather_reports(Communicator& comm, const RankReport& mine) {
+  std::vector<RankReport> all(comm.size());
+  comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+  return all;
+}
+
+nlohmann::ordered_json report_json(const Job& job, const RunFacts& facts,
+                                   const std::vector<RankReport>& ranks) {
+  const double load_seconds =
+      std::max_element(ranks.begin(), ranks.end(), [](const auto& a, const auto& b) {
+        return a.load_seconds < b.load_seconds;
+      })->load_seconds;
+  const auto payload = static_cast<double>(sum(ranks, &RankReport::payload_bytes));
+  const auto read = static_cast<double>(sum(ranks, &RankReport::read_bytes));
+  const auto needed = static_cast<double>(facts.payload_needed);
+  // Each rank decodes at its own rate, at the same time as the others.
+  double rate = 0;
+  for (const RankReport& rank : ranks) {
+    rate += ratio(static_cast<double>(rank.decode_tokens), rank.decode_seconds);
+  }
+  Json memory_plan;
+  for (std::size_t i = 0; i < kMemoryCategories; ++i) {
+    memory_plan[std::string(name(static_cast<MemoryCategory>(i)))] = facts.memory.bytes[i];
+  }
+  return {
+      {"model", job.model},
+      {"precision", job.precision},
+      {"world", ranks.size()},
+      {"communicator", facts.transport},
+      {"device", facts.device},
+      {"load",
+       {{"seconds", load_seconds},
+        {"rank_seconds", min_max(ranks, &RankReport::load_seconds)},
+        {"bytes_needed", facts.payload_needed},
+        {"bytes_requested", sum(ranks, &RankReport::payload_bytes)},
+        {"bytes_read", sum(ranks, &RankReport::read_bytes)},
+        {"bytes_read_direct", sum(ranks, &RankReport::direct_bytes)},
+        {"requested_to_needed", ratio(payload, needed)},
+        {"read_to_needed", ratio(read, needed)},
+        {"bytes_per_second", ratio(read, load_seconds)}}},
+      {"generate",
+       {{"first_token_seconds", earliest_first_token(ranks)},
+        {"seconds", min_max(ranks, &RankReport::seconds)["max"]},
+        {"tokens", sum(ranks, &RankReport::tokens)},
+        {"tokens_per_second", rate}}},
+      {"memory",
+       {{"planned", min_max(ranks, &RankReport::memory_planned)},
+        {"peak", min_max(ranks, &RankReport::memory_peak)},
+        {"process", min_max(ranks, &RankReport::process_bytes)},
+        {"shard", min_max(ranks, &RankReport::shard_bytes)},
+        {"shard_on_huge_pages", min_max(ranks, &RankReport::huge_page_bytes)},
+        {"plan", memory_plan}}},
+  };
+}
+
+std::string report_text(const nlohmann::ordered_json& report) {
+  const Json& load = report["load"];
+  const Json& generate = report["generate"];
+  const Json& memory = report["memory"];
+  std::string text = fmt::format(
+      "{} rank{}, {}, {}, {}\n", report["world"].get<std::uint64_t>(),
+      report["world"] == 1 ? "" : "s", report["communicator"].get<std::string>(),
+      report["precision"].get<std::string>(), report["device"].get<std::string>());
+  text += fmt::format(
+      "load      {:.3f} s (ranks {:.3f} to {:.3f}), {}/s; read {:.4f} of the payload, {:.4f} with "
+      "alignment\n",
+      load["seconds"].get<double>(), load["rank_seconds"]["min"].get<double>(),
+      load["rank_seconds"]["max"].get<double>(), human_bytes(load["bytes_per_second"].get<double>()),
+      load["requested_to_needed"].get<double>(), load["read_to_needed"].get<double>());
+  if (generate["tokens"].get<std::uint64_t>() > 0) {
+    text += fmt::format("generate  first token after {:.3f} s, {} tokens, {:.1f} tokens/s\n",
+                        generate["first_token_seconds"].get<double>(),
+                        generate["tokens"].get<std::uint64_t>(),
+                        generate["tokens_per_second"].get<double>());
+  }
+  text += fmt::format(
+      "memory    planned {} per rank, peak {}; process {}; {} of {} shard on huge pages\n",
+      span_of_bytes(memory["planned"]), span_of_bytes(memory["peak"]),
+      span_of_bytes(memory["process"]),
+      human_bytes(memory["shard_on_huge_pages"]["min"].get<double>()),
+      human_bytes(memory["shard"]["min"].get<double>()));
+  return text;
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  const std::string part = path + ".part";
+  errno = 0;
+  {
+    std::ofstream out(part, std::ios::binary | std::ios::trunc);
+    out << text;
+    out.close();
+    if (!out) {
+      const int error = errno;
+      std::remove(part.c_str());
+      fail("{}: cannot be written: {}", path, std::strerror(error));
+    }
+  }
+  if (std::rename(part.c_str(), path.c_str()) != 0) {
+    const int error = errno;
+    std::remove(part.c_str());
+    fail("{}: cannot be written: {}", path, std::strerror(error));
+  }
+}
+
+}  // namespace initrt

@@ -1,0 +1,87 @@
+// Scoring: a text teacher-forced through the model, on rank 0; the others serve their chunks.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <optional>
+
+#include "launch/commands.h"
+#include "launch/npy.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+struct Prepared {
+  Job job;
+  OpenModel model;
+  std::vector<TokenId> tokens;
+};
+
+Prepared prepare(Files& files, const RunOptions& options, const ScoreOptions& score) {
+  Prepared prepared;
+  prepared.job = read_job(files, options.config, options.settings);
+  prepared.model = open_model(files, prepared.job, options.verbose);
+  prepared.tokens = score.tokens;
+  if (!score.text_path.empty()) {
+    const std::string text = files.read_text(score.text_path);
+    prepared.tokens = open_text(files, prepared.job, prepared.model).tokenizer->encode(text);
+  }
+  if (prepared.tokens.empty()) fail("there is no token to score");
+  for (const TokenId token : prepared.tokens) {
+    if (token < 0 || static_cast<std::uint64_t>(token) >= prepared.model.graph.vocabulary) {
+      fail("token id {} is outside the model's vocabulary of {}", token,
+           prepared.model.graph.vocabulary);
+    }
+  }
+  return prepared;
+}
+
+// -log softmax(logits)[token], in float64.
+double negative_log_likelihood(std::span<const float> logits, TokenId token) {
+  const double most = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - most);
+  return most + std::log(sum) - static_cast<double>(logits[static_cast<std::size_t>(token)]);
+}
+
+}  // namespace
+
+void score(World& world, const RunOptions& options, const ScoreOptions& score_options) {
+  Communicator& comm = world.comm();
+  const Prepared prepared = prepare_on_all_ranks(
+      comm, [&](Files& files) { return prepare(files, options, score_options); });
+  BringUp rank(world, prepared.job, prepared.model,
+               score_shape(prepared.job, prepared.model.graph, prepared.tokens.size()), options);
+
+  const bool first = world.rank() == 0;
+  std::optional<NpyWriter> logits_file;
+  if (first && !score_options.logits_path.empty()) {
+    logits_file.emplace(score_options.logits_path, prepared.tokens.size(),
+                        prepared.model.graph.vocabulary);
+  }
+  double sum = 0;
+  const auto on_logits = [&](std::size_t position, std::span<const float> logits) {
+    if (logits_file) logits_file->row(logits);
+    if (position + 1 < prepared.tokens.size()) {
+      sum += negative_log_likelihood(logits, prepared.tokens[position + 1]);
+    }
+  };
+  const std::span<const TokenId> own =
+      first ? std::span<const TokenId>(prepared.tokens) : std::span<const TokenId>();
+  score(rank.engine(), own, static_cast<std::uint32_t>(rank.shape().sweep_rows), on_logits);
+  const RankReport report = rank.finish();
+  const std::vector<RankReport> reports = gather_reports(comm, report);
+  if (!first) return;
+  if (logits_file) logits_file->close();
+  const auto scored = static_cast<double>(prepared.tokens.size() - 1);
+  std::printf("tokens %zu\n", prepared.tokens.size());
+  if (scored > 0) {
+    std::printf("mean negative log-likelihood %.6f\nperplexity %.6f\n", sum / scored,
+                std::exp(sum / scored));
+  }
+  const nlohmann::ordered_json json = report_json(prepared.job, rank.facts(), reports);
+  std::fputs(report_text(json).c_str(), stderr);
+  if (!options.report.empty()) write_file(options.report, json.dump(2) + "\n");
+}
+
+}  // namespace initrt

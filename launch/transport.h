@@ -1,0 +1,13 @@
+// Which transport a job's ranks share units over.
+#pragma once
+
+#include "launch/job.h"
+#include "runtime/exec/instance.h"
+
+namespace initrt {
+
+/// sharding.communicator, with "auto" decided: self for one rank, mapped for one node, else mpi.
+/// @throws Error where the job asks for one that cannot serve these ranks
+[[nodiscard]] Transport choose_transport(const Job& job, std::uint32_t world, bool one_node);
+
+}  // namespace initrt
