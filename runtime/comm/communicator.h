@@ -1,8 +1,8 @@
-// How the ranks of a world talk. One folder entry per transport: self (world size 1), threads (ranks
-// inside one process, for tests), mpi; mapped puts shared memory under a node's ranks.
+// How the ranks of a world talk. One folder entry per transport: self (world size 1), threads
+// (ranks inside one process, for tests), mpi; mapped puts shared memory under a node's ranks.
 //
-// Every rank calls the same collectives in the same order. Every wait ends: with the result, or with
-// an Error once any rank has failed or no rank has made progress for the deadline.
+// Every rank calls the same collectives in the same order. Every wait ends: with the result, or
+// with an Error once any rank has failed or no rank has made progress for the deadline.
 #pragma once
 
 #include <cstddef>
@@ -45,7 +45,8 @@ class Communicator {
   virtual TransferHandle start_all_gather(std::function<bool()> ready,
                                           std::span<const std::byte> chunk,
                                           std::span<std::byte> whole) = 0;
-  /// Blocks until the transfer is done. @throws whatever made it fail
+  /// Blocks until the transfer is done. @throws whatever made it fail, or what the first rank to
+  /// fail failed with
   virtual void wait(const TransferHandle& transfer) = 0;
 
   /// @throws Error if some rank has failed.

@@ -18,6 +18,7 @@ namespace initrt {
 namespace {
 
 constexpr int kAcceptTimeoutMs = 30000;
+constexpr int kCheckMs = 50;  // how late a failure of another rank may be noticed
 
 sockaddr_un address_of(const std::vector<std::byte>& key, std::uint32_t rank, socklen_t& length) {
   sockaddr_un address{};
@@ -115,18 +116,22 @@ std::vector<Descriptor> exchange_descriptors(Communicator& base, int mine) {
         checked(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), "opening a Unix socket");
     const sockaddr_un address = address_of(key, peer, length);
     if (::connect(to.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) {
-      fail("mapped memory: rank {} cannot reach rank {} ({}); ranks on several nodes need "
-           "\"communicator\": \"mpi\"",
-           base.rank(), peer, std::strerror(errno));
+      fail(
+          "mapped memory: rank {} cannot reach rank {} ({}); ranks on several nodes need "
+          "\"communicator\": \"mpi\"",
+          base.rank(), peer, std::strerror(errno));
     }
     send_descriptor(to.get(), base.rank(), mine);
   }
   std::vector<Descriptor> descriptors(base.size());
   descriptors[base.rank()] = checked(fcntl(mine, F_DUPFD_CLOEXEC, 0), "duplicating a descriptor");
+  int waited_ms = 0;
   for (std::uint32_t received = 1; received < base.size();) {
     pollfd waiting{listener.get(), POLLIN, 0};
-    if (::poll(&waiting, 1, kAcceptTimeoutMs) == 0) {
+    if (::poll(&waiting, 1, kCheckMs) <= 0) {
       base.check();
+      waited_ms += kCheckMs;
+      if (waited_ms < kAcceptTimeoutMs) continue;
       fail("mapped memory: no word from another rank for {} s", kAcceptTimeoutMs / 1000);
     }
     const Descriptor from =

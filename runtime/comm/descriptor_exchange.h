@@ -24,7 +24,7 @@ class Descriptor {
 };
 
 /// Every rank gives a descriptor and gets everyone's, by rank (its own as a duplicate). Over Unix
-/// sockets in the abstract namespace, whose names no other user can guess; only processes of the
+/// sockets in the abstract namespace, whose names nobody can take beforehand; only processes of the
 /// same user are accepted.
 /// @throws Error where a rank cannot be reached, which is so for ranks on other nodes
 [[nodiscard]] std::vector<Descriptor> exchange_descriptors(Communicator& base, int mine);

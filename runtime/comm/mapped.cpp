@@ -29,15 +29,24 @@ std::uint64_t round_up(std::uint64_t value, std::uint64_t step) {
 static_assert(sizeof(std::atomic<std::uint32_t>) == 4 &&
               std::atomic<std::uint32_t>::is_always_lock_free);
 
-// Sleeps while `word` is `value`, 20 ms at the most: the caller looks for failures in between.
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t value) {
-  const timespec limit{0, 20'000'000};
-  syscall(SYS_futex, &word, FUTEX_WAIT, value, &limit, nullptr, 0);
-}
+// A count that one rank raises and all may sleep on.
+struct Counter {
+  std::atomic<std::uint32_t> value;
+  std::atomic<std::uint32_t> sleepers;
 
-void futex_wake(const std::atomic<std::uint32_t>& word) {
-  syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
-}
+  void raise(std::uint32_t to) {
+    value.store(to);
+    // Both orders are total: a sleeper not seen here sees the new value before it sleeps.
+    if (sleepers.load() > 0) syscall(SYS_futex, &value, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  }
+  // Sleeps while the value is `seen`, 20 ms at the most: the caller looks for failures in between.
+  void sleep(std::uint32_t seen) {
+    const timespec limit{0, 20'000'000};
+    ++sleepers;
+    syscall(SYS_futex, &value, FUTEX_WAIT, seen, &limit, nullptr, 0);
+    --sleepers;
+  }
+};
 
 void cpu_relax() {
 #if defined(__x86_64__)
@@ -57,8 +66,8 @@ Mapping map(void* where, std::uint64_t bytes, int protection, int flags, int fd,
 }  // namespace
 
 struct MappedControl {
-  alignas(64) std::atomic<std::uint32_t> published;  ///< units whose chunk is there
-  alignas(64) std::atomic<std::uint32_t> epoch;      ///< all-gathers this rank has entered
+  alignas(64) Counter published;  ///< units whose chunk is there
+  alignas(64) Counter epoch;      ///< all-gathers this rank has entered
   // By parity of the epoch: a rank enters epoch e + 2 only after all entered e + 1, which each does
   // after it has read e.
   alignas(64) std::array<std::array<std::byte, kMessageBytes>, 2> message;
@@ -86,6 +95,7 @@ MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger)
   }
   whole_ = map(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   const auto start = reinterpret_cast<std::uintptr_t>(whole_.data());
+  // At most a huge page before the reservation, and the first unit begins a huge page after it.
   std::byte* const aligned = whole_.data() - start % kHugePage;
   for (std::uint32_t unit = 0; unit < cut.units.size(); ++unit) {
     const std::uint64_t chunk = cut.units[unit].chunk_bytes;
@@ -94,18 +104,19 @@ MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger)
       void* const got = mmap(where, chunk, PROT_READ, MAP_SHARED | MAP_FIXED, all[rank].get(),
                              static_cast<off_t>(cut.chunk_offset(unit, rank)));
       if (got == MAP_FAILED) {
-        fail("mapped memory: mapping rank {}'s chunk of unit {}: {} (vm.max_map_count?)", rank, unit,
-             std::strerror(errno));
+        fail("mapped memory: mapping rank {}'s chunk of unit {}: {} (vm.max_map_count?)", rank,
+             unit, std::strerror(errno));
       }
       madvise(where, chunk, MADV_HUGEPAGE);
     }
     units_.push_back(aligned + begin[unit]);
   }
   for (const Descriptor& descriptor : all) {
-    controls_.push_back(map(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor.get(),
-                            control_offset));
+    controls_.push_back(
+        map(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor.get(), control_offset));
   }
-  entry_ = LedgerEntry(ledger, MemoryCategory::Shard, shard_bytes_);
+  entries_ = {LedgerEntry(ledger, MemoryCategory::Shard, cut.chunks_bytes),
+              LedgerEntry(ledger, MemoryCategory::Resident, cut.resident_bytes)};
 }
 
 MappedMemory::~MappedMemory() = default;
@@ -114,26 +125,22 @@ MappedControl& MappedMemory::control(std::uint32_t rank) const {
   return *reinterpret_cast<MappedControl*>(controls_[rank].data());
 }
 
-void MappedMemory::publish(std::uint32_t units) {
-  MappedControl& own = control(base_.rank());
-  own.published.store(units, std::memory_order_release);
-  futex_wake(own.published);
-}
+void MappedMemory::publish(std::uint32_t units) { control(base_.rank()).published.raise(units); }
 
 std::uint32_t MappedMemory::published() const {
   std::uint32_t least = UINT_MAX;
   for (std::uint32_t rank = 0; rank < base_.size(); ++rank) {
-    least = std::min(least, control(rank).published.load(std::memory_order_acquire));
+    least = std::min(least, control(rank).published.value.load(std::memory_order_acquire));
   }
   return least;
 }
 
 void MappedMemory::wait_published(std::uint32_t units, const std::function<void()>& check) const {
   for (std::uint32_t rank = 0; rank < base_.size(); ++rank) {
-    const std::atomic<std::uint32_t>& word = control(rank).published;
-    for (std::uint32_t seen = word.load(std::memory_order_acquire); seen < units;
-         seen = word.load(std::memory_order_acquire)) {
-      futex_wait(word, seen);
+    Counter& count = control(rank).published;
+    for (std::uint32_t seen = count.value.load(std::memory_order_acquire); seen < units;
+         seen = count.value.load(std::memory_order_acquire)) {
+      count.sleep(seen);
       check();
       base_.check();
     }
@@ -149,19 +156,18 @@ void MappedCommunicator::all_gather(std::span<const std::byte> mine, std::span<s
   const std::size_t parity = epoch_ % 2;
   MappedControl& own = memory_.control(rank());
   std::copy(mine.begin(), mine.end(), own.message[parity].begin());
-  own.epoch.store(epoch_, std::memory_order_release);
-  futex_wake(own.epoch);
+  own.epoch.raise(epoch_);
   for (std::uint32_t peer = 0; peer < size(); ++peer) {
     MappedControl& other = memory_.control(peer);
     int spins = spin_ ? kSpins : 0;
-    for (std::uint32_t seen = other.epoch.load(std::memory_order_acquire);
+    for (std::uint32_t seen = other.epoch.value.load(std::memory_order_acquire);
          static_cast<std::int32_t>(seen - epoch_) < 0;
-         seen = other.epoch.load(std::memory_order_acquire)) {
+         seen = other.epoch.value.load(std::memory_order_acquire)) {
       if (spins-- > 0) {
         cpu_relax();
         continue;
       }
-      futex_wait(other.epoch, seen);
+      other.epoch.sleep(seen);
       base_.check();
     }
     std::copy_n(other.message[parity].begin(), mine.size(), all.begin() + peer * mine.size());

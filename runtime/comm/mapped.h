@@ -2,6 +2,7 @@
 // unit is one contiguous address range made of N chunks, and a gather moves no bytes.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -45,18 +46,18 @@ class MappedMemory {
  private:
   Communicator& base_;
   std::uint64_t shard_bytes_ = 0;
-  Mapping own_;                   // this rank's whole memfd, writable
-  Mapping whole_;                 // the address range of all units
+  Mapping own_;    // this rank's whole memfd, writable
+  Mapping whole_;  // the address range of all units
   std::vector<const std::byte*> units_;
   std::vector<Mapping> controls_;  // by rank; own included
-  LedgerEntry entry_;
+  std::array<LedgerEntry, 2> entries_;
 };
 
 /// Small all-gathers through that memory instead of the transport below: no system call where the
-/// others are already there, a futex where not. Everything else goes to `base`.
+/// others are already there and nobody sleeps, a futex where not. Everything else goes to `base`.
 class MappedCommunicator final : public Communicator {
  public:
-  /// Both outlive this.
+  /// Both outlive this. One for each memory: it counts the all-gathers that the memory has seen.
   MappedCommunicator(Communicator& base, MappedMemory& memory, bool spin)
       : base_(base), memory_(memory), spin_(spin) {}
 

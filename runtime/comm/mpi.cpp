@@ -18,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int kNewsTag = 1;
-constexpr std::size_t kPageBytes = 4096;  // counts above 2^31 bytes go as pages
+constexpr std::size_t kPageBytes = 4096;  // what is above 2^31 bytes is counted in pages
 constexpr std::size_t kMostNewsBytes = 4096;
 constexpr auto kGrace = 3s;  // for rank 0 to end the job, before a failed rank does so itself
 
@@ -53,11 +53,14 @@ class PageType {
   PageType& operator=(const PageType&) = delete;
   ~PageType() { MPI_Type_free(&type_); }
 
-  [[nodiscard]] Count count(std::size_t bytes) const {
+  /// `bytes` as a count, in bytes where `whole`, of which they are a part, is below 2^31: libraries
+  /// compute places in the receiving buffer in 32 bits.
+  [[nodiscard]] Count count(std::size_t bytes, std::size_t whole) const {
     constexpr std::size_t kMost = std::numeric_limits<int>::max();
-    if (bytes <= kMost) return {static_cast<int>(bytes), MPI_BYTE};
-    if (bytes % kPageBytes != 0 || bytes / kPageBytes > kMost) {
-      fail("MPI: a transfer of {} bytes is neither below 2^31 nor whole pages", bytes);
+    if (whole <= kMost) return {static_cast<int>(bytes), MPI_BYTE};
+    if (bytes % kPageBytes != 0 || whole / kPageBytes > kMost) {
+      fail("MPI: a transfer of {} bytes, {} with all ranks', is neither below 2^31 nor whole pages",
+           bytes, whole);
     }
     return {static_cast<int>(bytes / kPageBytes), type_};
   }
@@ -69,10 +72,14 @@ class PageType {
 std::string describe(std::uint64_t place) {
   const auto unit = static_cast<std::uint32_t>(place);
   switch (static_cast<Stage>(place >> 32)) {
-    case Stage::Start: return "starting";
-    case Stage::Load: return fmt::format("loading unit {}", unit);
-    case Stage::Generate: return fmt::format("running unit {}", unit);
-    case Stage::Finish: return "finishing";
+    case Stage::Start:
+      return "starting";
+    case Stage::Load:
+      return fmt::format("loading unit {}", unit);
+    case Stage::Generate:
+      return fmt::format("running unit {}", unit);
+    case Stage::Finish:
+      return "finishing";
   }
   return "";
 }
@@ -122,9 +129,9 @@ struct MpiCommunicator::Requests {
   PageType page;
   std::map<std::uint64_t, std::array<MPI_Request, 2>> active;  // by Transfer::sequence
 
-  News incoming;                              // rank 0
-  MPI_Request listening = MPI_REQUEST_NULL;   // rank 0
-  std::vector<std::uint64_t> places;          // rank 0: where each rank was last heard to be
+  News incoming;                             // rank 0
+  MPI_Request listening = MPI_REQUEST_NULL;  // rank 0
+  std::vector<std::uint64_t> places;         // rank 0: where each rank was last heard to be
   Clock::time_point last_progress = Clock::now();
 
   News outgoing;
@@ -148,11 +155,22 @@ MpiCommunicator::MpiCommunicator(const MpiSession& session, bool spin, std::chro
 }
 
 MpiCommunicator::~MpiCommunicator() {
+  finishing_.store(true);
+  // Rank 0 has received every heartbeat once all ranks' last ones are complete.
+  const auto heartbeat_received = [this] {
+    int done = 1;
+    if (requests_->sending != MPI_REQUEST_NULL) {
+      MPI_Test(&requests_->sending, &done, MPI_STATUS_IGNORE);
+    }
+    return done != 0;
+  };
+  const std::byte here{1};
+  std::vector<std::byte> all(size_);
+  wait(start_all_gather(heartbeat_received, {&here, 1}, all));
   stop_thread();
-  for (MPI_Request* request : {&requests_->listening, &requests_->sending}) {
-    if (*request == MPI_REQUEST_NULL) continue;
-    MPI_Cancel(request);
-    MPI_Request_free(request);
+  if (requests_->listening != MPI_REQUEST_NULL) {
+    MPI_Cancel(&requests_->listening);
+    MPI_Wait(&requests_->listening, MPI_STATUS_IGNORE);
   }
   MPI_Comm_free(&requests_->news);
   MPI_Comm_free(&requests_->data);
@@ -166,10 +184,12 @@ void MpiCommunicator::note_progress(Stage stage, std::uint32_t unit) {
 void MpiCommunicator::begin(const TransferHandle& transfer) {
   auto& requests = requests_->active[transfer->sequence];
   requests.fill(MPI_REQUEST_NULL);
-  const Count out = requests_->page.count(transfer->out.size());
-  // An all-gather receives world size times what is sent; Open MPI counts per rank.
-  const bool in_place = transfer->kind == Transfer::Kind::AllGather &&
-                        transfer->out.data() == transfer->in.data() + rank_ * transfer->out.size();
+  const bool gather = transfer->kind == Transfer::Kind::AllGather;
+  const Count out = requests_->page.count(transfer->out.size(),
+                                          gather ? transfer->in.size() : transfer->out.size());
+  const Count in = requests_->page.count(transfer->in.size(), transfer->in.size());
+  const bool in_place =
+      gather && transfer->out.data() == transfer->in.data() + rank_ * transfer->out.size();
   switch (transfer->kind) {
     case Transfer::Kind::AllGather:
       check_mpi(MPI_Iallgather(in_place ? MPI_IN_PLACE : transfer->out.data(), out.count, out.type,
@@ -177,34 +197,44 @@ void MpiCommunicator::begin(const TransferHandle& transfer) {
                                requests.data()),
                 "MPI_Iallgather");
       break;
-    case Transfer::Kind::SendReceive: {
-      const Count in = requests_->page.count(transfer->in.size());
-      check_mpi(MPI_Irecv(transfer->in.data(), in.count, in.type, static_cast<int>(transfer->from), 0,
-                          requests_->data, requests.data()),
+    case Transfer::Kind::SendReceive:
+      check_mpi(MPI_Irecv(transfer->in.data(), in.count, in.type, static_cast<int>(transfer->from),
+                          0, requests_->data, requests.data()),
                 "MPI_Irecv");
       check_mpi(MPI_Isend(transfer->out.data(), out.count, out.type, static_cast<int>(transfer->to),
                           0, requests_->data, &requests[1]),
                 "MPI_Isend");
       break;
-    }
-    case Transfer::Kind::Broadcast: {
-      const Count in = requests_->page.count(transfer->in.size());
-      check_mpi(MPI_Ibcast(transfer->in.data(), in.count, in.type,
-                           static_cast<int>(transfer->from), requests_->data, requests.data()),
+    case Transfer::Kind::Broadcast:
+      check_mpi(MPI_Ibcast(transfer->in.data(), in.count, in.type, static_cast<int>(transfer->from),
+                           requests_->data, requests.data()),
                 "MPI_Ibcast");
       break;
-    }
   }
 }
 
 bool MpiCommunicator::test(const TransferHandle& transfer) {
   const auto found = requests_->active.find(transfer->sequence);
   int done = 0;
-  check_mpi(MPI_Testall(static_cast<int>(found->second.size()), found->second.data(), &done,
-                        MPI_STATUSES_IGNORE),
-            "a transfer between ranks");
+  std::array<MPI_Status, 2> statuses{};
+  const int code = MPI_Testall(static_cast<int>(found->second.size()), found->second.data(), &done,
+                               statuses.data());
+  if (code == MPI_ERR_IN_STATUS) {
+    for (const MPI_Status& status : statuses)
+      check_mpi(status.MPI_ERROR, "a transfer between ranks");
+  }
+  check_mpi(code, "a transfer between ranks");
   if (done == 0) return false;
   requests_->active.erase(found);
+  if (transfer->kind == Transfer::Kind::SendReceive) {
+    const Count in = requests_->page.count(transfer->in.size(), transfer->in.size());
+    int received = 0;
+    MPI_Get_count(statuses.data(), in.type, &received);
+    if (received != in.count) {
+      fail("rank {} sends less than the {} bytes that rank {} expects", transfer->from,
+           transfer->in.size(), rank_);
+    }
+  }
   return true;
 }
 
@@ -221,7 +251,7 @@ void MpiCommunicator::poll() {
 
 void MpiCommunicator::send_heartbeat(Clock::time_point now) {
   Requests& r = *requests_;
-  if (r.failure_sent || now - r.last_sent < 500ms) return;
+  if (r.failure_sent || finishing_.load() || now - r.last_sent < 500ms) return;
   int done = 1;
   if (r.sending != MPI_REQUEST_NULL) MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
   const std::uint64_t progress = progress_.load(std::memory_order_relaxed);
@@ -229,7 +259,7 @@ void MpiCommunicator::send_heartbeat(Clock::time_point now) {
   r.progress_seen = progress;
   r.last_sent = now;
   r.outgoing.place = place_.load(std::memory_order_relaxed);
-  MPI_Isend(&r.outgoing, offsetof(News, text), MPI_BYTE, 0, kNewsTag, r.news, &r.sending);
+  MPI_Issend(&r.outgoing, offsetof(News, text), MPI_BYTE, 0, kNewsTag, r.news, &r.sending);
 }
 
 void MpiCommunicator::listen(Clock::time_point now) {
@@ -305,11 +335,23 @@ void MpiCommunicator::abort_job(const std::string& message) {
   std::_Exit(1);
 }
 
-void MpiCommunicator::fail_world(const std::string& message) {
-  if (!failed_.load()) {
-    failure_message_ = message;
-    failed_.store(true, std::memory_order_release);
+void MpiCommunicator::record_failure(const std::string& message) {
+  const std::lock_guard lock(failure_mutex_);
+  if (failed_.load()) return;
+  failure_message_ = message;
+  failed_.store(true, std::memory_order_release);
+}
+
+void MpiCommunicator::on_failure(const std::string& message) {
+  record_failure(message);
+  while (true) {  // nobody who waits is told: see the class
+    handle_own_failure(Clock::now());
+    std::this_thread::sleep_for(1ms);
   }
+}
+
+void MpiCommunicator::fail_world(const std::string& message) {
+  record_failure(message);
   // The communication thread ends the process; were it stuck, this does.
   std::this_thread::sleep_for(2 * kGrace);
   const std::string line = "initrt: " + message + "\n";

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "runtime/comm/queued.h"
@@ -13,9 +14,9 @@ namespace initrt {
 
 /// How this process was started, from its environment alone.
 enum class Launcher : std::uint8_t {
-  None,           ///< alone: world size 1, MPI is not started
-  Mpi,            ///< mpirun, or srun with PMI or PMIx
-  SlurmWithoutPmi ///< one of several Slurm tasks that MPI could not connect
+  None,            ///< alone: world size 1, MPI is not started
+  Mpi,             ///< mpirun, or srun with PMI or PMIx
+  SlurmWithoutPmi  ///< one of several Slurm tasks that MPI could not connect
 };
 [[nodiscard]] Launcher detect_launcher();
 
@@ -36,14 +37,17 @@ class MpiSession {
   std::uint32_t rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
 };
 
-/// @throws Error from any wait once MPI reports an error. A failure of any rank ends the whole job
-/// with MPI_Abort: rank 0 prints the first cause it hears of, after "initrt: ".
+/// A failure of any rank, an error that MPI reports included, ends the whole job with MPI_Abort:
+/// rank 0 prints the first cause it hears of, after "initrt: ". No wait throws: until the process
+/// ends, MPI may write into the memory of transfers that were under way.
 class MpiCommunicator final : public QueuedCommunicator {
  public:
   /// @param session outlives this
   /// @param spin see QueuedCommunicator
   /// @param timeout the job ends when no rank has made progress for this long
   MpiCommunicator(const MpiSession& session, bool spin, std::chrono::seconds timeout);
+  /// Waits until every rank is here, listening for failures meanwhile. A rank that gives up calls
+  /// fail_world() instead of unwinding to this.
   ~MpiCommunicator() override;
 
   [[nodiscard]] std::uint32_t rank() const override { return rank_; }
@@ -58,6 +62,7 @@ class MpiCommunicator final : public QueuedCommunicator {
   void begin(const TransferHandle& transfer) override;
   bool test(const TransferHandle& transfer) override;
   void poll() override;
+  [[noreturn]] void on_failure(const std::string& message) override;
 
  private:
   struct Requests;
@@ -66,6 +71,7 @@ class MpiCommunicator final : public QueuedCommunicator {
   void send_heartbeat(Clock::time_point now);
   void listen(Clock::time_point now);
   void watch_deadline(Clock::time_point now);
+  void record_failure(const std::string& message);
   void handle_own_failure(Clock::time_point now);
   [[noreturn]] void abort_job(const std::string& message);
 
@@ -74,8 +80,10 @@ class MpiCommunicator final : public QueuedCommunicator {
   std::atomic<std::int64_t> timeout_seconds_;
   std::atomic<std::uint64_t> place_{0};     // stage << 32 | unit
   std::atomic<std::uint64_t> progress_{0};  // counts note_progress()
+  std::atomic<bool> finishing_{false};      // no more heartbeats
   std::atomic<bool> failed_{false};         // failure_message_ is written before it is set
-  std::string failure_message_;
+  std::mutex failure_mutex_;
+  std::string failure_message_;  // the first; guarded by failure_mutex_ until failed_
 };
 
 }  // namespace initrt

@@ -8,8 +8,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kIdleSleep = 10ms;           // how late a failure elsewhere may be noticed
-constexpr int kPollsBeforeSleep = 200;      // tens of microseconds
+constexpr auto kIdleSleep = 10ms;       // how late a failure elsewhere may be noticed
+constexpr int kPollsBeforeSleep = 200;  // tens of microseconds
 constexpr auto kShortestSleep = 20us;
 constexpr auto kLongestSleep = 500us;
 
@@ -94,33 +94,50 @@ void QueuedCommunicator::check() {
   if (failure_) std::rethrow_exception(failure_);
 }
 
-void QueuedCommunicator::fail_all(std::deque<TransferHandle>& transfers,
-                                  const std::exception_ptr& failure) {
-  for (const TransferHandle& transfer : transfers) {
-    transfer->failure = failure;
-    finish(*transfer, Transfer::State::Failed);
+// In a catch block: fails everything with what was first caught.
+void QueuedCommunicator::fail_all(std::deque<TransferHandle>& queued,
+                                  std::deque<TransferHandle>& active) {
+  const std::exception_ptr failure = std::current_exception();
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    on_failure(error.what());
+  } catch (...) {
+    on_failure("an exception of unknown type");
   }
-  transfers.clear();
+  const std::lock_guard lock(mutex_);
+  if (!failure_) failure_ = failure;
+  for (std::deque<TransferHandle>* transfers : {&active, &queued, &incoming_}) {
+    for (const TransferHandle& transfer : *transfers) {
+      transfer->failure = failure_;
+      finish(*transfer, Transfer::State::Failed);
+    }
+    transfers->clear();
+  }
 }
 
 void QueuedCommunicator::step(std::deque<TransferHandle>& queued,
-                              std::vector<TransferHandle>& active) {
+                              std::deque<TransferHandle>& active) {
   while (!queued.empty() && (!queued.front()->ready || queued.front()->ready())) {
     active.push_back(queued.front());
     queued.pop_front();
     begin(active.back());
   }
-  std::erase_if(active, [this](const TransferHandle& transfer) {
-    if (!test(transfer)) return false;
-    finish(*transfer, Transfer::State::Done);
-    return true;
-  });
+  // Each leaves the list at once when it is done: test() may throw for the next.
+  for (auto next = active.begin(); next != active.end();) {
+    if (test(*next)) {
+      finish(**next, Transfer::State::Done);
+      next = active.erase(next);
+    } else {
+      ++next;
+    }
+  }
   poll();
 }
 
 void QueuedCommunicator::run() {
   std::deque<TransferHandle> queued;
-  std::vector<TransferHandle> active;
+  std::deque<TransferHandle> active;
   int polls = 0;
   auto sleep = std::chrono::duration_cast<std::chrono::microseconds>(kShortestSleep);
   while (true) {
@@ -140,14 +157,7 @@ void QueuedCommunicator::run() {
       step(queued, active);
       if (active.size() + queued.size() != before) polls = 0;
     } catch (...) {
-      const std::exception_ptr failure = std::current_exception();
-      queued.insert(queued.begin(), active.begin(), active.end());
-      active.clear();
-      const std::lock_guard lock(mutex_);
-      if (!failure_) failure_ = failure;
-      queued.insert(queued.end(), incoming_.begin(), incoming_.end());
-      incoming_.clear();
-      fail_all(queued, failure_);
+      fail_all(queued, active);
     }
     if (active.empty() && queued.empty()) continue;
     if (polls == 0) sleep = kShortestSleep;

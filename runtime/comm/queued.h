@@ -8,8 +8,8 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <string>
 #include <thread>
-#include <vector>
 
 #include "runtime/comm/communicator.h"
 
@@ -25,12 +25,12 @@ class Transfer {
   std::span<const std::byte> out;
   std::span<std::byte> in;
   std::uint32_t to = 0;
-  std::uint32_t from = 0;         ///< or the root of a broadcast
-  std::function<bool()> ready;    ///< empty: at once
-  std::uint64_t sequence = 0;     ///< counts this rank's transfers; the same on every rank
+  std::uint32_t from = 0;       ///< or the root of a broadcast
+  std::function<bool()> ready;  ///< empty: at once
+  std::uint64_t sequence = 0;   ///< counts this rank's transfers; the same on every rank
 
   std::atomic<State> state{State::Pending};
-  std::exception_ptr failure;     ///< written before state becomes Failed
+  std::exception_ptr failure;  ///< written before state becomes Failed
 };
 
 class QueuedCommunicator : public Communicator {
@@ -45,13 +45,15 @@ class QueuedCommunicator : public Communicator {
   void check() override;
 
  protected:
-  /// @param spin whether the thread may poll without sleeping while something is under way (there is
+  /// @param spin whether the thread may poll without sleeping while something is under way (there
+  /// is
   ///        a core for it)
   explicit QueuedCommunicator(bool spin) : spin_(spin) {}
 
   /// Derived constructors and destructors call these: the thread uses their virtual functions.
   void start_thread();
-  /// Waits for queued transfers, or fails them if the world has failed, and ends the thread.
+  /// Waits for queued transfers, or fails them if the world has failed, and ends the thread. A rank
+  /// that gives up calls fail_world() first: its transfers may never become ready.
   void stop_thread();
 
   // Called on the communication thread only:
@@ -61,12 +63,15 @@ class QueuedCommunicator : public Communicator {
   /// Looks after everything else: failures of other ranks, the deadline.
   /// @throws Error to fail every transfer
   virtual void poll() = 0;
+  /// begin(), test(), poll() or a transfer's ready() has thrown. Those who wait are told when this
+  /// returns, and may then give back memory that begun transfers of this rank still use.
+  virtual void on_failure(const std::string& message) = 0;
 
  private:
   TransferHandle queue(TransferHandle transfer);
   void run();
-  void step(std::deque<TransferHandle>& queued, std::vector<TransferHandle>& active);
-  static void fail_all(std::deque<TransferHandle>& transfers, const std::exception_ptr& failure);
+  void step(std::deque<TransferHandle>& queued, std::deque<TransferHandle>& active);
+  void fail_all(std::deque<TransferHandle>& queued, std::deque<TransferHandle>& active);
 
   const bool spin_;
   std::mutex mutex_;

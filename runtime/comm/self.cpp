@@ -1,12 +1,15 @@
 #include "runtime/comm/self.h"
 
 #include <algorithm>
+#include <chrono>
 #include <thread>
 
 #include "runtime/comm/queued.h"
 
 namespace initrt {
 namespace {
+
+constexpr auto kPollInterval = std::chrono::microseconds(100);
 
 void copy(std::span<const std::byte> from, std::span<std::byte> to) {
   if (from.data() != to.data()) std::copy(from.begin(), from.end(), to.begin());
@@ -34,7 +37,7 @@ TransferHandle SelfCommunicator::start_all_gather(std::function<bool()> ready,
 }
 
 void SelfCommunicator::wait(const TransferHandle& transfer) {
-  while (transfer->ready && !transfer->ready()) std::this_thread::yield();
+  while (transfer->ready && !transfer->ready()) std::this_thread::sleep_for(kPollInterval);
   copy(transfer->out, transfer->in);
 }
 

@@ -25,10 +25,19 @@ void ThreadCommunicator::copy_in(const ThreadWorld::Posted& posted, Transfer& tr
   const auto copy = [](std::span<const std::byte> from, std::byte* to) {
     if (from.data() != to) std::copy(from.begin(), from.end(), to);
   };
+  for (std::uint32_t peer = 0; peer < size(); ++peer) {
+    if (posted.by_rank[peer]->kind != transfer.kind) {
+      fail("ranks {} and {} call different collectives", peer, rank_);
+    }
+  }
   switch (transfer.kind) {
     case Transfer::Kind::AllGather:
       for (std::uint32_t peer = 0; peer < size(); ++peer) {
         const std::span<const std::byte> chunk = posted.by_rank[peer]->out;
+        if (chunk.size() * size() != transfer.in.size()) {
+          fail("rank {} gives {} bytes to an all-gather of {}", peer, chunk.size(),
+               transfer.in.size());
+        }
         copy(chunk, transfer.in.data() + peer * chunk.size());
       }
       break;
@@ -47,6 +56,7 @@ void ThreadCommunicator::copy_in(const ThreadWorld::Posted& posted, Transfer& tr
 
 bool ThreadCommunicator::test(const TransferHandle& transfer) {
   const std::lock_guard lock(world_->mutex_);
+  check_world();  // a failed rank's memory may be gone
   const auto found = world_->posted_.find(transfer->sequence);
   if (found == world_->posted_.end()) return true;  // the last rank has cleared it
   ThreadWorld::Posted& posted = found->second;
@@ -65,6 +75,10 @@ bool ThreadCommunicator::test(const TransferHandle& transfer) {
 
 void ThreadCommunicator::poll() {
   const std::lock_guard lock(world_->mutex_);
+  check_world();
+}
+
+void ThreadCommunicator::check_world() const {
   if (!world_->failure_.empty()) throw Error(world_->failure_);
 }
 

@@ -2,7 +2,6 @@
 // with, under ThreadSanitizer too.
 #pragma once
 
-#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -46,9 +45,12 @@ class ThreadCommunicator final : public QueuedCommunicator {
   void begin(const TransferHandle& transfer) override;
   bool test(const TransferHandle& transfer) override;
   void poll() override;
+  // The other ranks must not read this one's memory any more.
+  void on_failure(const std::string& message) override { fail_world(message); }
 
  private:
   void copy_in(const ThreadWorld::Posted& posted, Transfer& transfer) const;
+  void check_world() const;  // holding the world's mutex
 
   const std::shared_ptr<ThreadWorld> world_;
   const std::uint32_t rank_;

@@ -1,0 +1,193 @@
+// Mapped memory over ranks that are threads: their mappings differ, their memory is one.
+#include "runtime/comm/mapped.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "tests/runtime/comm/mapped_checks.h"
+#include "tests/runtime/comm/thread_ranks.h"
+
+namespace initrt {
+namespace {
+
+using testing::Each;
+using testing::IsEmpty;
+
+class MappedWorldOf : public testing::TestWithParam<std::uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(Ranks, MappedWorldOf, testing::Range(1u, 8u));
+
+TEST_P(MappedWorldOf, UnitsAppearWholeOnEveryRankOncePublished) {
+  const Cut cut = mapped_checks::uneven_cut(GetParam(), {});
+  const auto failures = run_ranks(
+      GetParam(), [&](Communicator& comm) { mapped_checks::units_appear_as_published(comm, cut); });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+}
+
+TEST_P(MappedWorldOf, ResidentUnitsAreMappedFromTheirPlaceInTheWhole) {
+  for (const std::vector<bool>& resident :
+       {std::vector<bool>{true, false, false, true, false, true}, std::vector<bool>(6, true)}) {
+    const Cut cut = mapped_checks::uneven_cut(GetParam(), resident);
+    const auto failures = run_ranks(GetParam(), [&](Communicator& comm) {
+      mapped_checks::units_appear_as_published(comm, cut);
+    });
+    EXPECT_THAT(failures, Each(IsEmpty()));
+  }
+}
+
+TEST_P(MappedWorldOf, CarriesEveryCollective) {
+  const auto failures = run_ranks(GetParam(), [](Communicator& base) {
+    mapped_checks::with_mapped(base, /*spin=*/base.rank() % 2 == 0,
+                               collective_checks::every_collective);
+  });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+}
+
+TEST_P(MappedWorldOf, AFailedRankWakesThoseWhoWaitInSharedMemory) {
+  const std::uint32_t size = GetParam();
+  const auto failures = run_ranks(size, [&](Communicator& base) {
+    mapped_checks::with_mapped(base, /*spin=*/true, [](Communicator& comm) {
+      collective_checks::small_all_gathers_in_step(comm, 10, 5);
+      if (comm.rank() == comm.size() - 1) fail("stopped");
+      collective_checks::small_all_gathers_in_step(comm, 1, 5);
+    });
+  });
+  const std::string others = "rank " + std::to_string(size - 1) + ": stopped";
+  for (std::uint32_t rank = 0; rank + 1 < size; ++rank) EXPECT_EQ(failures[rank], others);
+  EXPECT_EQ(failures[size - 1], "stopped");
+}
+
+TEST(MappedCommunicator, StaysInStepOverManySmallAllGathers) {
+  const auto failures = run_ranks(2, [](Communicator& base) {
+    mapped_checks::with_mapped(base, /*spin=*/false, [](Communicator& comm) {
+      collective_checks::small_all_gathers_in_step(comm, 100000, 1000);
+    });
+  });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+}
+
+TEST(MappedCommunicator, StaysInStepWithMoreRanksThanCores) {
+  const auto failures = run_ranks(7, [](Communicator& base) {
+    mapped_checks::with_mapped(base, /*spin=*/false, [](Communicator& comm) {
+      collective_checks::small_all_gathers_in_step(comm, 3000, 50);
+    });
+  });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+}
+
+TEST(MappedMemory, WaitingForUnitsEndsWhenARankFails) {
+  const Cut cut = mapped_checks::uneven_cut(3, {});
+  const auto failures = run_ranks(3, [&](Communicator& comm) {
+    Ledger ledger;
+    MappedMemory memory(comm, cut, ledger);
+    if (comm.rank() == 1) fail("cannot read");
+    memory.publish(6);
+    memory.wait_published(6, [] {});
+  });
+  EXPECT_THAT(failures,
+              testing::ElementsAre("rank 1: cannot read", "cannot read", "rank 1: cannot read"));
+}
+
+TEST(MappedMemory, WaitingForUnitsEndsWithTheCallersOwnFailure) {
+  const Cut cut = mapped_checks::uneven_cut(2, {});
+  const auto failures = run_ranks(2, [&](Communicator& comm) {
+    Ledger ledger;
+    MappedMemory memory(comm, cut, ledger);
+    memory.wait_published(1, [&] {
+      if (comm.rank() == 0) fail("loading failed");
+    });
+  });
+  EXPECT_THAT(failures, testing::ElementsAre("loading failed", "rank 0: loading failed"));
+}
+
+TEST(MappedMemory, ARankThatFailsInTheSetUpEndsTheOthersSetUp) {
+  const Cut cut = mapped_checks::uneven_cut(3, {});
+  const auto failures = run_ranks(3, [&](Communicator& comm) {
+    if (comm.rank() == 2) fail("no memory");
+    Ledger ledger;
+    const MappedMemory memory(comm, cut, ledger);
+  });
+  EXPECT_THAT(failures,
+              testing::ElementsAre("rank 2: no memory", "rank 2: no memory", "no memory"));
+}
+
+TEST(MappedMemory, LeavesTheLedgerWhenItGoes) {
+  const Cut cut = mapped_checks::uneven_cut(2, {true, false, false, false, false, false});
+  const auto failures = run_ranks(2, [&](Communicator& comm) {
+    Ledger ledger;
+    {
+      const MappedMemory memory(comm, cut, ledger);
+      if (ledger.held().total() != cut.memory_bytes()) fail("held {}", ledger.held().total());
+    }
+    if (ledger.held().total() != 0) fail("left {}", ledger.held().total());
+    if (ledger.peak() != cut.memory_bytes()) fail("peak {}", ledger.peak());
+  });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+}
+
+// Wherever the kernel puts the reservation, relative to huge pages, all of it and nothing else is
+// used: a second memory and unrelated mappings stay as they are.
+TEST(MappedMemory, LeavesItsNeighboursAlone) {
+  const Cut cut = mapped_checks::uneven_cut(2, {});
+  const auto failures = run_ranks(2, [&](Communicator& comm) {
+    std::vector<Mapping> neighbours;
+    const auto add_neighbour = [&](std::size_t pages) {
+      void* address =
+          mmap(nullptr, pages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (address == MAP_FAILED) fail("mmap");
+      neighbours.emplace_back(address, pages * 4096);
+      std::memset(address, 0x5a, pages * 4096);
+    };
+    Ledger ledger;
+    std::vector<std::unique_ptr<MappedMemory>> memories;
+    for (std::size_t i = 0; i < 24; ++i) {
+      add_neighbour(1 + i * 37 % 600);
+      memories.push_back(std::make_unique<MappedMemory>(comm, cut, ledger));
+      mapped_checks::fill_chunk(*memories.back(), cut, 5, comm.rank());
+      memories.back()->publish(6);
+    }
+    for (const std::unique_ptr<MappedMemory>& memory : memories) {
+      memory->wait_published(6, [] {});
+      mapped_checks::expect_unit(*memory, cut, 5);
+      for (std::uint32_t unit = 0; unit < 6; ++unit) {
+        if (reinterpret_cast<std::uintptr_t>(memory->unit(unit)) % (2u << 20) != 0) {
+          fail("unit {} does not begin at a huge page", unit);
+        }
+      }
+    }
+    for (const Mapping& neighbour : neighbours) {
+      for (std::size_t i = 0; i < neighbour.bytes(); ++i) {
+        if (neighbour.data()[i] != std::byte{0x5a}) fail("a neighbour was overwritten");
+      }
+    }
+    std::vector<std::byte> all(comm.size());
+    const std::byte here{1};
+    comm.all_gather({&here, 1}, all);
+  });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+}
+
+TEST(MappedMemory, UnitsAreReadOnly) {
+  const Cut cut = mapped_checks::uneven_cut(1, {});
+  const auto failures = run_ranks(1, [&](Communicator& comm) {
+    Ledger ledger;
+    const MappedMemory memory(comm, cut, ledger);
+    std::array<int, 2> ends{};
+    ASSERT_EQ(pipe(ends.data()), 0);
+    ASSERT_EQ(write(ends[1], "x", 1), 1);
+    errno = 0;  // the kernel writes there for us, and says what it thinks of it
+    EXPECT_EQ(syscall(SYS_read, ends[0], memory.unit(0), 1), -1);
+    EXPECT_EQ(errno, EFAULT);
+    close(ends[0]);
+    close(ends[1]);
+  });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+}
+
+}  // namespace
+}  // namespace initrt
