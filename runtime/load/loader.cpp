@@ -67,6 +67,7 @@ void Loader::start() {
     const std::lock_guard lock(mutex_);
     plan_unit(0);
   }
+  working_ = ring_.blocks;
   for (std::uint32_t i = 0; i < ring_.blocks; ++i) {
     workers_.emplace_back(
         [this, block = staging_.span().subspan(i * ring_.block_bytes, ring_.block_bytes)] {
@@ -76,6 +77,7 @@ void Loader::start() {
             stop_ = true;
             arrivals_.fail(std::current_exception());
           }
+          if (--working_ == 0) staging_ = HostBuffer();
         });
   }
 }
@@ -84,7 +86,6 @@ LoadStatistics Loader::finish() {
   for (std::thread& worker : workers_) worker.join();
   workers_.clear();
   arrivals_.check();
-  staging_ = HostBuffer();
   LoadStatistics statistics;
   statistics.seconds = static_cast<double>(finished_ns_.load()) * 1e-9;
   statistics.requested_bytes = done_bytes_.load();

@@ -52,7 +52,7 @@ class Loader {
 
   void start();
 
-  /// Waits for the workers and frees the staging ring. @throws the first failure
+  /// Waits for the workers, the last of which frees the staging ring. @throws the first failure
   LoadStatistics finish();
 
   /// Payload bytes requested so far and in all, for a progress display.
@@ -96,6 +96,7 @@ class Loader {
   std::uint64_t total_bytes_ = 0;
   std::chrono::steady_clock::time_point started_;
   std::atomic<std::int64_t> finished_ns_{0};
+  std::atomic<std::uint32_t> working_{0};  // workers that still use the staging ring
   std::vector<std::thread> workers_;
 };
 
