@@ -46,7 +46,7 @@ std::string quote(std::string_view text) {
   constexpr std::size_t kLongest = 200;
   const bool cut = text.size() > kLongest;
   const nlohmann::json json = std::string(text.substr(0, kLongest));
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + (cut ? "..." : "");
+  return json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + (cut ? "..." : "");
 }
 
 }  // namespace initrt

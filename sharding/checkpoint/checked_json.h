@@ -19,8 +19,9 @@ namespace initrt {
 [[nodiscard]] nlohmann::json read_json_object(Files& files, const std::string& path,
                                               std::uint64_t limit = 64ull << 20);
 
-/// `text` in double quotes for an error line: control characters escaped, bytes that are not UTF-8
-/// replaced, cut after 200 bytes. Names in a hostile file can hold anything.
+/// `text` in double quotes for an error line: all but printable ASCII escaped, bytes that are not
+/// UTF-8 replaced, cut after 200 bytes. Names in a hostile file can hold anything, a terminal's
+/// control sequences too.
 [[nodiscard]] std::string quote(std::string_view text);
 
 }  // namespace initrt

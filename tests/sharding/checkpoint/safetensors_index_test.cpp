@@ -1,1 +1,113 @@
+// Safetensors checkpoints of several files, with and without an index.
 #include <gtest/gtest.h>
+
+#include "sharding/checkpoint/catalog.h"
+#include "sharding/checkpoint/formats.h"
+#include "tests/sharding/checkpoint/header_writers.h"
+#include "tests/sharding/errors.h"
+#include "tests/sharding/memory_files.h"
+
+namespace initrt {
+namespace {
+
+using testing::error_of;
+using testing::MemoryFiles;
+using testing::safetensors_file;
+
+/// A file of float32 scalars with these names.
+std::string scalars(const std::vector<std::string>& names) {
+  nlohmann::json header = nlohmann::json::object();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    header[names[i]] = {
+        {"dtype", "F32"}, {"shape", nlohmann::json::array()}, {"data_offsets", {4 * i, 4 * i + 4}}};
+  }
+  return safetensors_file(header.dump(), 4 * names.size());
+}
+
+MemoryFiles indexed(const std::string& weight_map) {
+  MemoryFiles files;
+  files.content["d/model-1.safetensors"] = scalars({"a", "b"});
+  files.content["d/model-2.safetensors"] = scalars({"c"});
+  files.content["d/model.safetensors.index.json"] = R"({"weight_map": )" + weight_map + "}";
+  return files;
+}
+
+std::string error_with(const std::string& weight_map) {
+  MemoryFiles files = indexed(weight_map);
+  return error_of([&] { (void)open_checkpoint(files, "d"); });
+}
+
+constexpr const char* kIndex = "d/model.safetensors.index.json";
+
+TEST(SafetensorsIndex, OpensTheFilesItNamesByDirectoryOrByItsOwnPath) {
+  MemoryFiles files = indexed(
+      R"({"a": "model-1.safetensors", "b": "model-1.safetensors", "c": "model-2.safetensors"})");
+  files.content["d/other.safetensors"] = scalars({"x"});
+  for (const char* path : {"d", kIndex}) {
+    const Catalog catalog = open_checkpoint(files, path);
+    EXPECT_EQ(catalog.files.size(), 2u);
+    EXPECT_EQ(catalog.tensors.size(), 3u);
+    EXPECT_EQ(catalog.tensors[static_cast<std::size_t>(catalog.find("c"))].file, 1u);
+  }
+}
+
+TEST(SafetensorsIndex, DecidesBetweenCopies) {
+  MemoryFiles files = indexed(R"({"a": "model-1.safetensors", "c": "model-2.safetensors"})");
+  files.content["d/model-2.safetensors"] = scalars({"a", "c"});
+  const Catalog catalog = open_checkpoint(files, "d");
+  EXPECT_EQ(catalog.tensors[static_cast<std::size_t>(catalog.find("a"))].file, 0u);
+  EXPECT_EQ(catalog.tensors.size(), 3u);  // b is not in the index, but there
+}
+
+TEST(SafetensorsIndex, AFileThatIsMissingIsAnErrorWithItsName) {
+  EXPECT_EQ(
+      error_with(R"({"a": "model-1.safetensors", "z": "model-3.safetensors"})"),
+      std::string("d: \"model-3.safetensors\" is missing, which the index ") + kIndex + " names");
+}
+
+TEST(SafetensorsIndex, ATensorThatIsNotInItsFileIsAnError) {
+  EXPECT_EQ(
+      error_with(R"({"a": "model-1.safetensors", "z": "model-2.safetensors"})"),
+      std::string(kIndex) + ": tensor \"z\" should be in \"model-2.safetensors\", but is not");
+  EXPECT_EQ(
+      error_with(R"({"a": "model-2.safetensors", "b": "model-1.safetensors"})"),
+      std::string(kIndex) + ": tensor \"a\" should be in \"model-2.safetensors\", but is not");
+}
+
+TEST(SafetensorsIndex, PathsThatLeadOutOfTheDirectoryAreRefused) {
+  for (const char* name : {"../x.safetensors", "/etc/passwd", "sub/x.safetensors", "..", ".", "",
+                           "a\\u0000b", "a\\nb", "x/../y"}) {
+    const std::string text = error_with(std::string(R"({"a": ")") + name + "\"}");
+    EXPECT_TRUE(text.starts_with(std::string(kIndex) + ": weight_map: \"a\" is in ")) << text;
+    EXPECT_NE(text.find("which is not a plain file name"), std::string::npos) << text;
+  }
+}
+
+TEST(SafetensorsIndex, AnIndexOfAnotherFormIsAnError) {
+  EXPECT_EQ(error_with("{}"), std::string(kIndex) + ": \"weight_map\" is empty");
+  EXPECT_EQ(error_with("[]"), std::string(kIndex) + ": no object \"weight_map\"");
+  EXPECT_EQ(error_with(R"({"a": 1})"),
+            std::string(kIndex) + ": weight_map: \"a\" has no file name");
+  EXPECT_EQ(error_with(R"({"a": "model-1.safetensors", "a": "model-2.safetensors"})"),
+            std::string(kIndex) + ": key \"a\" appears twice");
+  MemoryFiles files = indexed("{}");
+  files.content[kIndex] = "{}";
+  EXPECT_EQ(error_of([&] { (void)open_checkpoint(files, "d"); }),
+            std::string(kIndex) + ": no object \"weight_map\"");
+}
+
+TEST(SafetensorsIndex, WithoutOneAllFilesOfTheDirectoryAreOpened) {
+  MemoryFiles files = indexed("{}");
+  files.content.erase(kIndex);
+  EXPECT_EQ(open_checkpoint(files, "d").tensors.size(), 3u);
+  files.content["d/model-3.safetensors"] = scalars({"a"});
+  EXPECT_EQ(error_of([&] { (void)open_checkpoint(files, "d"); }),
+            "d/model-3.safetensors: tensor \"a\" appears twice, the first time in "
+            "d/model-1.safetensors");
+  // model.safetensors is the whole model, whatever lies beside it.
+  files.content["d/model.safetensors"] = scalars({"y"});
+  EXPECT_EQ(open_checkpoint(files, "d").tensors.size(), 1u);
+}
+
+}  // namespace
+}  // namespace initrt
