@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <optional>
 #include <thread>
 
 #include "sharding/error.h"
@@ -20,7 +21,8 @@ using namespace std::chrono_literals;
 constexpr int kNewsTag = 1;
 constexpr std::size_t kPageBytes = 4096;  // what is above 2^31 bytes is counted in pages
 constexpr std::size_t kMostNewsBytes = 4096;
-constexpr auto kGrace = 3s;  // for rank 0 to end the job, before a failed rank does so itself
+constexpr auto kOwnWords = 1s;  // for a rank that cannot go on to say why
+constexpr auto kGrace = 3s;     // for rank 0 to end the job, before a failed rank does so itself
 
 // What ranks send to rank 0: a heartbeat, or a failure with its text.
 struct News {
@@ -139,6 +141,8 @@ struct MpiCommunicator::Requests {
   std::uint64_t progress_seen = 0;
   Clock::time_point last_sent{};
   Clock::time_point failed_at{};
+  std::optional<std::string> not_ready;  // what a ready() has thrown
+  Clock::time_point not_ready_at{};
   bool failure_sent = false;
 };
 
@@ -164,9 +168,13 @@ MpiCommunicator::~MpiCommunicator() {
     }
     return done != 0;
   };
-  const std::byte here{1};
-  std::vector<std::byte> all(size_);
-  wait(start_all_gather(heartbeat_received, {&here, 1}, all));
+  try {
+    const std::byte here{1};
+    std::vector<std::byte> all(size_);
+    wait(start_all_gather(heartbeat_received, {&here, 1}, all));
+  } catch (const std::exception& error) {
+    fail_world(error.what());
+  }
   stop_thread();
   if (requests_->listening != MPI_REQUEST_NULL) {
     MPI_Cancel(&requests_->listening);
@@ -240,6 +248,9 @@ bool MpiCommunicator::test(const TransferHandle& transfer) {
 
 void MpiCommunicator::poll() {
   const Clock::time_point now = Clock::now();
+  if (requests_->not_ready && now - requests_->not_ready_at > kOwnWords) {
+    record_failure(*requests_->not_ready);
+  }
   if (failed_.load(std::memory_order_acquire)) handle_own_failure(now);
   if (rank_ == 0) {
     listen(now);
@@ -348,6 +359,14 @@ void MpiCommunicator::on_failure(const std::string& message) {
     handle_own_failure(Clock::now());
     std::this_thread::sleep_for(1ms);
   }
+}
+
+// The rank's own thread hears of it and may know the cause of this; but it may also wait for a
+// begun transfer that other ranks are slow to join.
+void MpiCommunicator::on_ready_failure(const std::string& message) {
+  if (requests_->not_ready) return;
+  requests_->not_ready = message;
+  requests_->not_ready_at = Clock::now();
 }
 
 void MpiCommunicator::fail_world(const std::string& message) {

@@ -38,8 +38,8 @@ class MpiSession {
 };
 
 /// A failure of any rank, an error that MPI reports included, ends the whole job with MPI_Abort:
-/// rank 0 prints the first cause it hears of, after "initrt: ". No wait throws: until the process
-/// ends, MPI may write into the memory of transfers that were under way.
+/// rank 0 prints the first cause it hears of, after "initrt: ". A wait throws only what this rank's
+/// own ready() threw: until the process ends, MPI may write into the memory of begun transfers.
 class MpiCommunicator final : public QueuedCommunicator {
  public:
   /// @param session outlives this
@@ -63,6 +63,7 @@ class MpiCommunicator final : public QueuedCommunicator {
   bool test(const TransferHandle& transfer) override;
   void poll() override;
   [[noreturn]] void on_failure(const std::string& message) override;
+  void on_ready_failure(const std::string& message) override;
 
  private:
   struct Requests;

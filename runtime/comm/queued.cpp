@@ -18,6 +18,16 @@ void finish(Transfer& transfer, Transfer::State state) {
   transfer.state.notify_all();
 }
 
+std::string message_of(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    return error.what();
+  } catch (...) {
+    return "an exception of unknown type";
+  }
+}
+
 }  // namespace
 
 void QueuedCommunicator::start_thread() {
@@ -94,31 +104,34 @@ void QueuedCommunicator::check() {
   if (failure_) std::rethrow_exception(failure_);
 }
 
-// In a catch block: fails everything with what was first caught.
-void QueuedCommunicator::fail_all(std::deque<TransferHandle>& queued,
-                                  std::deque<TransferHandle>& active) {
-  const std::exception_ptr failure = std::current_exception();
-  try {
-    std::rethrow_exception(failure);
-  } catch (const std::exception& error) {
-    on_failure(error.what());
-  } catch (...) {
-    on_failure("an exception of unknown type");
-  }
+void QueuedCommunicator::fail_transfers(const std::exception_ptr& failure,
+                                        std::deque<TransferHandle>& transfers) {
   const std::lock_guard lock(mutex_);
   if (!failure_) failure_ = failure;
-  for (std::deque<TransferHandle>* transfers : {&active, &queued, &incoming_}) {
-    for (const TransferHandle& transfer : *transfers) {
+  for (std::deque<TransferHandle>* list : {&transfers, &incoming_}) {
+    for (const TransferHandle& transfer : *list) {
       transfer->failure = failure_;
       finish(*transfer, Transfer::State::Failed);
     }
-    transfers->clear();
+    list->clear();
+  }
+}
+
+bool QueuedCommunicator::next_is_ready(std::deque<TransferHandle>& queued) {
+  if (queued.empty()) return false;
+  try {
+    return !queued.front()->ready || queued.front()->ready();
+  } catch (...) {
+    const std::exception_ptr failure = std::current_exception();
+    on_ready_failure(message_of(failure));
+    fail_transfers(failure, queued);
+    return false;
   }
 }
 
 void QueuedCommunicator::step(std::deque<TransferHandle>& queued,
                               std::deque<TransferHandle>& active) {
-  while (!queued.empty() && (!queued.front()->ready || queued.front()->ready())) {
+  while (next_is_ready(queued)) {
     active.push_back(queued.front());
     queued.pop_front();
     begin(active.back());
@@ -157,7 +170,11 @@ void QueuedCommunicator::run() {
       step(queued, active);
       if (active.size() + queued.size() != before) polls = 0;
     } catch (...) {
-      fail_all(queued, active);
+      const std::exception_ptr failure = std::current_exception();
+      on_failure(message_of(failure));
+      queued.insert(queued.begin(), active.begin(), active.end());
+      active.clear();
+      fail_transfers(failure, queued);
     }
     if (active.empty() && queued.empty()) continue;
     if (polls == 0) sleep = kShortestSleep;

@@ -63,15 +63,19 @@ class QueuedCommunicator : public Communicator {
   /// Looks after everything else: failures of other ranks, the deadline.
   /// @throws Error to fail every transfer
   virtual void poll() = 0;
-  /// begin(), test(), poll() or a transfer's ready() has thrown. Those who wait are told when this
-  /// returns, and may then give back memory that begun transfers of this rank still use.
+  /// begin(), test() or poll() has thrown. When this returns, every wait is told, and memory that
+  /// this rank's begun transfers use may be given back.
   virtual void on_failure(const std::string& message) = 0;
+  /// A transfer's ready() has thrown. When this returns, it and those behind it fail; those begun
+  /// go on.
+  virtual void on_ready_failure(const std::string& message) = 0;
 
  private:
   TransferHandle queue(TransferHandle transfer);
   void run();
   void step(std::deque<TransferHandle>& queued, std::deque<TransferHandle>& active);
-  void fail_all(std::deque<TransferHandle>& queued, std::deque<TransferHandle>& active);
+  bool next_is_ready(std::deque<TransferHandle>& queued);
+  void fail_transfers(const std::exception_ptr& failure, std::deque<TransferHandle>& transfers);
 
   const bool spin_;
   std::mutex mutex_;

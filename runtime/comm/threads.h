@@ -47,6 +47,7 @@ class ThreadCommunicator final : public QueuedCommunicator {
   void poll() override;
   // The other ranks must not read this one's memory any more.
   void on_failure(const std::string& message) override { fail_world(message); }
+  void on_ready_failure(const std::string& message) override { fail_world(message); }
 
  private:
   void copy_in(const ThreadWorld::Posted& posted, Transfer& transfer) const;
