@@ -1,1 +1,83 @@
+#include "runtime/storage/local_files.h"
+
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "tests/runtime/storage/temporary_file.h"
+#include "tests/sharding/errors.h"
+
+namespace initrt {
+namespace {
+
+using testing::error_of;
+using testing::TemporaryFile;
+
+std::string text_of(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+TEST(LocalFiles, StatTellsFilesDirectoriesAndOthersApart) {
+  LocalFiles files;
+  const TemporaryFile file("12345");
+  EXPECT_EQ(files.stat(file.path())->kind, FileInfo::Kind::Regular);
+  EXPECT_EQ(files.stat(file.path())->bytes, 5u);
+  EXPECT_EQ(files.stat(::testing::TempDir())->kind, FileInfo::Kind::Directory);
+  EXPECT_EQ(files.stat("/dev/null")->kind, FileInfo::Kind::Other);
+  EXPECT_FALSE(files.stat(TemporaryFile::fresh_path()));
+  EXPECT_FALSE(files.stat(file.path() + "/below"));
+}
+
+TEST(LocalFiles, LinksAreFollowedAndLoopsAreErrors) {
+  LocalFiles files;
+  const TemporaryFile file("12345");
+  const std::string link = TemporaryFile::fresh_path();
+  std::filesystem::create_symlink(file.path(), link);
+  EXPECT_EQ(files.stat(link)->bytes, 5u);
+  EXPECT_EQ(text_of(files.read(link, 1, 3)), "234");
+  std::filesystem::remove(link);
+  std::filesystem::create_symlink(link, link);
+  EXPECT_TRUE(error_of([&] { (void)files.stat(link); }).starts_with(link + ": cannot stat: "));
+  std::filesystem::remove(link);
+}
+
+TEST(LocalFiles, ListIsSortedNames) {
+  LocalFiles files;
+  const std::string directory = TemporaryFile::fresh_path();
+  std::filesystem::create_directory(directory);
+  for (const char* name : {"b", "a.json", "c"}) std::ofstream(directory + "/" + name) << name;
+  EXPECT_EQ(files.list(directory), (std::vector<std::string>{"a.json", "b", "c"}));
+  std::filesystem::remove_all(directory);
+  EXPECT_EQ(error_of([&] { (void)files.list(directory); }),
+            directory + ": cannot list: No such file or directory");
+}
+
+TEST(LocalFiles, ReadIsTheRangeOrAnError) {
+  LocalFiles files;
+  const TemporaryFile file("0123456789");
+  EXPECT_EQ(text_of(files.read(file.path(), 0, 10)), "0123456789");
+  EXPECT_EQ(text_of(files.read(file.path(), 10, 0)), "");
+  EXPECT_EQ(files.read_text(file.path()), "0123456789");
+  EXPECT_EQ(error_of([&] { (void)files.read(file.path(), 8, 3); }),
+            file.path() + ": truncated: 3 bytes from byte 8 are needed, but the file has 10");
+  // Refused before so much is allocated.
+  EXPECT_NE(error_of([&] { (void)files.read(file.path(), 1, ~0ull); }).find("truncated"),
+            std::string::npos);
+  EXPECT_EQ(error_of([&] { (void)files.read_text(file.path(), 9); }),
+            file.path() + ": 10 bytes, more than the 9 that such a file may have");
+}
+
+TEST(LocalFiles, ReadingWhatIsNoFileIsAnErrorAtOnce) {
+  LocalFiles files;
+  const std::string fifo = TemporaryFile::fresh_path();
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_EQ(error_of([&] { (void)files.read(fifo, 0, 1); }), fifo + ": not a regular file");
+  EXPECT_EQ(error_of([&] { (void)files.read_text(fifo); }), fifo + ": not a regular file");
+  std::filesystem::remove(fifo);
+  EXPECT_EQ(error_of([&] { (void)files.read(::testing::TempDir(), 0, 1); }),
+            ::testing::TempDir() + ": a directory, expected a file");
+}
+
+}  // namespace
+}  // namespace initrt
