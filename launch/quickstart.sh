@@ -12,5 +12,5 @@ fetch_model
 
 cd "$root"
 run=(mpirun -np 2 build/release/launch/initrt --config configs/smollm2.json "$@")
-say "Running: ${run[*]}"
+say "Running: $(printf '%q ' "${run[@]}")"
 exec "${run[@]}"
