@@ -1,0 +1,202 @@
+// A program for mpirun: the checks of the communicators over real MPI, and the ways in which a rank
+// can fail, one by name.
+//
+//   mpirun -np N mpi_world_check collectives|mapped|latency [spin]
+//   mpirun -np N mpi_world_check large BYTES            one all-gather of chunks of that size
+//   mpirun -np N mpi_world_check throw|not-ready|unwind|kill|kill-mapped|stall RANK
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <string>
+
+#include "runtime/comm/mpi.h"
+#include "tests/runtime/comm/mapped_checks.h"
+
+namespace initrt {
+namespace {
+
+using namespace std::chrono_literals;
+using Bytes = std::vector<std::byte>;
+
+struct Check {
+  MpiCommunicator& comm;
+  std::uint32_t number;  ///< RANK or BYTES
+  bool spin;
+};
+
+void all_gather_one(Communicator& comm) {
+  const Bytes mine(64);
+  Bytes all(mine.size() * comm.size());
+  comm.all_gather(mine, all);
+}
+
+// For who measures how long the others take to end.
+void say_failing() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  std::printf(
+      "failing at %lld ms\n",
+      static_cast<long long>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count()));
+  std::fflush(stdout);
+}
+
+void collectives(const Check& check) { collective_checks::every_collective(check.comm); }
+
+void mapped(const Check& check) {
+  const std::uint32_t size = check.comm.size();
+  mapped_checks::units_appear_as_published(check.comm, mapped_checks::uneven_cut(size, {}));
+  mapped_checks::units_appear_as_published(
+      check.comm, mapped_checks::uneven_cut(size, {false, true, false, true, true, false}));
+  mapped_checks::with_mapped(check.comm, check.spin, [](Communicator& comm) {
+    collective_checks::every_collective(comm);
+    collective_checks::small_all_gathers_in_step(comm, 5000, 50);
+  });
+}
+
+void measure(Communicator& comm, const char* what, bool spin) {
+  constexpr int kRounds = 5000;
+  for (int i = 0; i < 500; ++i) all_gather_one(comm);
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < kRounds; ++i) all_gather_one(comm);
+  const std::chrono::duration<double, std::micro> time = std::chrono::steady_clock::now() - start;
+  if (comm.rank() != 0) return;
+  std::printf("%s, %u ranks, spin %s: %.1f us per all-gather of 64 bytes\n", what, comm.size(),
+              spin ? "true" : "false", time.count() / kRounds);
+}
+
+void latency(const Check& check) {
+  measure(check.comm, "mpi", check.spin);
+  mapped_checks::with_mapped(check.comm, check.spin,
+                             [&](Communicator& comm) { measure(comm, "mapped", check.spin); });
+}
+
+void large(const Check& check) {
+  const std::size_t bytes = check.number;
+  Bytes all(bytes * check.comm.size());
+  const std::span<std::byte> mine = std::span(all).subspan(check.comm.rank() * bytes, bytes);
+  std::fill(mine.begin(), mine.end(), static_cast<std::byte>(check.comm.rank() + 1));
+  check.comm.wait(check.comm.start_all_gather({}, mine, all));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i] != static_cast<std::byte>(i / bytes + 1)) fail("byte {} is not its rank's", i);
+  }
+}
+
+void throw_error(const Check& check) {
+  all_gather_one(check.comm);
+  if (check.comm.rank() == check.number) {
+    say_failing();
+    fail("rank {} cannot read its part", check.number);
+  }
+  while (true) all_gather_one(check.comm);
+}
+
+void not_ready(const Check& check) {
+  const bool bad = check.comm.rank() == check.number;
+  const Bytes mine(1 << 20);
+  Bytes before(mine.size() * check.comm.size()), all(before.size());
+  // The rank that fails has this one under way, which another rank is slow to join.
+  const auto late = [&, start = std::chrono::steady_clock::now()] {
+    return bad || std::chrono::steady_clock::now() - start > 20s;
+  };
+  const TransferHandle begun = check.comm.start_all_gather(late, mine, before);
+  const auto throws = [&]() -> bool {
+    say_failing();
+    fail("rank {} finds no such block", check.number);
+  };
+  const TransferHandle transfer = bad ? check.comm.start_all_gather(throws, mine, all)
+                                      : check.comm.start_all_gather({}, mine, all);
+  check.comm.wait(begun);
+  check.comm.wait(transfer);
+}
+
+// The rank that fails leaves memory behind that another rank still sends to.
+void unwind(const Check& check) {
+  const Bytes mine(1 << 20);
+  const bool bad = check.comm.rank() == check.number;
+  Bytes all(mine.size() * check.comm.size());
+  const auto stopped = [&]() -> bool { fail("loading was stopped"); };
+  Bytes begun(all.size());
+  check.comm.wait(check.comm.start_all_gather({}, mine, begun));
+  const TransferHandle transfer =
+      check.comm.start_all_gather(bad ? std::function<bool()>(stopped) : nullptr, mine, all);
+  if (bad) {
+    say_failing();
+    std::this_thread::sleep_for(100ms);
+    fail("rank {} met a wrong token", check.number);
+  }
+  check.comm.wait(transfer);
+}
+
+void kill_one(const Check& check) {
+  for (std::uint64_t round = 0;; ++round) {
+    all_gather_one(check.comm);
+    if (round == 50 && check.comm.rank() == check.number) {
+      say_failing();
+      kill(getpid(), SIGKILL);
+    }
+  }
+}
+
+void kill_one_mapped(const Check& check) {
+  mapped_checks::with_mapped(check.comm, check.spin, [&](Communicator& comm) {
+    for (std::uint64_t round = 0;; ++round) {
+      all_gather_one(comm);
+      if (round == 50 && comm.rank() == check.number) {
+        say_failing();
+        kill(getpid(), SIGKILL);
+      }
+    }
+  });
+}
+
+// One rank stays away: after two seconds without progress the job ends.
+void stall(const Check& check) {
+  check.comm.set_timeout(2s);
+  for (std::uint32_t unit = 0; unit < 3; ++unit) {
+    check.comm.note_progress(check.comm.rank() == 0 ? Stage::Generate : Stage::Load, unit);
+    all_gather_one(check.comm);
+  }
+  if (check.comm.rank() == check.number) {
+    say_failing();
+    std::this_thread::sleep_for(10min);
+  }
+  all_gather_one(check.comm);
+}
+
+int start(int argc, char** argv) {
+  const std::map<std::string, void (*)(const Check&)> checks{{"collectives", collectives},
+                                                             {"mapped", mapped},
+                                                             {"latency", latency},
+                                                             {"large", large},
+                                                             {"throw", throw_error},
+                                                             {"not-ready", not_ready},
+                                                             {"unwind", unwind},
+                                                             {"kill", kill_one},
+                                                             {"kill-mapped", kill_one_mapped},
+                                                             {"stall", stall}};
+  const auto check = checks.find(argc > 1 ? argv[1] : "");
+  if (check == checks.end()) {
+    std::fprintf(stderr, "which check? see the top of mpi_world_check.cpp\n");
+    return 2;
+  }
+  const std::string argument = argc > 2 ? argv[2] : "";
+  const bool spin = argument == "spin";
+  const auto number =
+      spin || argument.empty() ? 0 : static_cast<std::uint32_t>(std::stoul(argument));
+  const MpiSession session;
+  MpiCommunicator comm(session, spin, 60s);
+  try {
+    check->second({comm, number, spin});
+  } catch (const std::exception& error) {
+    comm.fail_world(error.what());
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace initrt
+
+int main(int argc, char** argv) { return initrt::start(argc, argv); }
