@@ -86,18 +86,19 @@ std::string describe(std::uint64_t place) {
   return "";
 }
 
+// How many tasks the Slurm step has that this process is one of. A batch script is in no such step.
+int slurm_tasks() {
+  const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
+  return std::getenv("SLURM_PROCID") != nullptr && tasks != nullptr ? std::atoi(tasks) : 0;
+}
+
 }  // namespace
 
 Launcher detect_launcher() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_RANK", "PMI_ID", "PMIX_RANK"}) {
     if (std::getenv(name) != nullptr) return Launcher::Mpi;
   }
-  // SLURM_PROCID is set in steps; a batch script itself has none of several tasks to be.
-  const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
-  if (std::getenv("SLURM_PROCID") != nullptr && tasks != nullptr && std::atoi(tasks) > 1) {
-    return Launcher::SlurmWithoutPmi;
-  }
-  return Launcher::None;
+  return slurm_tasks() > 1 ? Launcher::SlurmWithoutPmi : Launcher::None;
 }
 
 MpiSession::MpiSession() {
@@ -112,6 +113,14 @@ MpiSession::MpiSession() {
   rank_ = static_cast<std::uint32_t>(value);
   check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &value), "MPI_Comm_size");
   size_ = static_cast<std::uint32_t>(value);
+  // Under another PMI than the library's, every task is a world of its own. mpirun starts its
+  // daemons as Slurm tasks, whose environment its ranks see too.
+  if (size_ == 1 && slurm_tasks() > 1 && std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) {
+    fail(
+        "MPI: this is one of {} Slurm tasks, but MPI sees it alone: start with srun --mpi=pmix "
+        "(srun --mpi=list shows what there is), or with mpirun",
+        slurm_tasks());
+  }
   MPI_Comm node = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node),
             "MPI_Comm_split_type");

@@ -23,6 +23,7 @@ enum class Launcher : std::uint8_t {
 /// MPI_Init to MPI_Finalize. One per process.
 class MpiSession {
  public:
+  /// @throws Error where MPI does not start, or sees one rank where Slurm has started several
   MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;

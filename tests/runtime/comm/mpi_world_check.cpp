@@ -199,4 +199,11 @@ int start(int argc, char** argv) {
 }  // namespace
 }  // namespace initrt
 
-int main(int argc, char** argv) { return initrt::start(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return initrt::start(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "initrt: %s\n", error.what());
+    return 1;
+  }
+}
