@@ -56,21 +56,24 @@ void mapped(const Check& check) {
   });
 }
 
-void measure(Communicator& comm, const char* what, bool spin) {
-  constexpr int kRounds = 5000;
-  for (int i = 0; i < 500; ++i) all_gather_one(comm);
+void measure(Communicator& comm, const char* what, std::size_t bytes, int rounds, bool spin) {
+  const Bytes mine(bytes);
+  Bytes all(bytes * comm.size());
+  for (int i = 0; i < rounds / 10; ++i) comm.all_gather(mine, all);
   const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < kRounds; ++i) all_gather_one(comm);
+  for (int i = 0; i < rounds; ++i) comm.all_gather(mine, all);
   const std::chrono::duration<double, std::micro> time = std::chrono::steady_clock::now() - start;
   if (comm.rank() != 0) return;
-  std::printf("%s, %u ranks, spin %s: %.1f us per all-gather of 64 bytes\n", what, comm.size(),
-              spin ? "true" : "false", time.count() / kRounds);
+  std::printf("%s, %u ranks, spin %s: %.1f us per all-gather of %zu bytes\n", what, comm.size(),
+              spin ? "true" : "false", time.count() / rounds, bytes);
 }
 
 void latency(const Check& check) {
-  measure(check.comm, "mpi", check.spin);
-  mapped_checks::with_mapped(check.comm, check.spin,
-                             [&](Communicator& comm) { measure(comm, "mapped", check.spin); });
+  measure(check.comm, "mpi", 64, 5000, check.spin);
+  measure(check.comm, "mpi", 4u << 20, 100, check.spin);
+  mapped_checks::with_mapped(check.comm, check.spin, [&](Communicator& comm) {
+    measure(comm, "mapped", 64, 5000, check.spin);
+  });
 }
 
 void large(const Check& check) {
