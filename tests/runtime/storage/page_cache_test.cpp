@@ -2,6 +2,14 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/magic.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/vfs.h>
+
+#include <cerrno>
+#include <cstddef>
 
 #include "runtime/storage/file_descriptor.h"
 #include "tests/runtime/storage/temporary_file.h"
@@ -44,6 +52,54 @@ TEST(PageCache, WhatWasDroppedIsNot) {
   EXPECT_GE(*now, 8u);
   EXPECT_TRUE(cache.mostly_cached(0, *now * 2 * 4096));
   EXPECT_FALSE(cache.mostly_cached(0, (*now * 2 + 1) * 4096));
+}
+
+/// From here on this process's kernel is one without cachestat(2), as those before Linux 6.5 are.
+bool refuse_cachestat() {
+  constexpr unsigned kCachestat = 451;
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kCachestat, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{std::size(filter), filter};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/// What is wrong with the answers for a file of `pages` pages, in a process without cachestat(2).
+std::string wrong_without_cachestat(const std::string& path, std::uint64_t pages) {
+  const OpenFile open = open_regular(path);
+  const int fd = open.descriptor.get();
+  const PageCache cache(fd, open.bytes);
+  const auto cached = cache.cached_pages(0, open.bytes);
+  if (!cached) return "no answer";
+  if (*cached != pages) return "not all pages are cached: " + std::to_string(*cached);
+  if (cache.cached_pages(4095, 2) != 2) return "a range over two pages";
+  if (cache.cached_pages(4097, 4095) != 1) return "a range within a page";
+  if (cache.cached_pages(open.bytes, 1)) return "an answer past the end";
+  struct statfs system {};
+  if (::fstatfs(fd, &system) != 0) return "cannot stat";
+  if (system.f_type == TMPFS_MAGIC) return "";  // there is nowhere to drop its pages to
+  if (::fsync(fd) != 0 || ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0) return "cannot drop";
+  const auto left = cache.cached_pages(0, open.bytes);
+  if (!left || *left > pages / 2) return "dropped pages count as cached";
+  if (cache.mostly_cached(0, open.bytes)) return "mostly cached, but dropped";
+  return "";
+}
+
+TEST(PageCache, OlderKernelsTellByMincore) {
+  // More pages than are asked about at once.
+  constexpr std::uint64_t kPages = 4096 + 17;
+  const TemporaryFile file(random_bytes(kPages * 4096 - 100, 3));
+  const auto check = [&] {
+    const bool filtered = refuse_cachestat();
+    const std::string wrong = filtered ? wrong_without_cachestat(file.path(), kPages) : "";
+    std::fprintf(stderr, "%s\n", filtered ? wrong.c_str() : "no seccomp filters here");
+    std::_Exit(wrong.empty() ? 0 : 1);
+  };
+  EXPECT_EXIT(check(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(PageCache, AnEmptyFileIsCached) {
