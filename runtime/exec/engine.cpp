@@ -89,6 +89,13 @@ void Engine::check(const SweepInput& input) const {
            input.rows[i].position, input.rows[i].sequence, shape_.context, shape_.sequences);
     }
   }
+  for (std::size_t i = 0; i < input.logit_rows.size(); ++i) {
+    const std::uint32_t row = input.logit_rows[i];
+    if (row >= input.rows.size() || (i > 0 && row <= input.logit_rows[i - 1])) {
+      fail("logit row {} is not one of a sweep's {} rows, in ascending order", row,
+           input.rows.size());
+    }
+  }
 }
 
 KvView Engine::kv_of_layer(std::uint32_t layer) const {
@@ -100,8 +107,7 @@ KvView Engine::kv_of_layer(std::uint32_t layer) const {
 void Engine::embed(std::span<const TokenId> tokens, std::uint32_t most_rows) {
   gather_.fetch_rows(tokens, most_rows, rows_.span());
   const std::uint64_t columns = graph_.activations[graph_.hidden].columns;
-  device_.to_float(rows_.data(), layout_.dtype, activation(graph_.hidden),
-                   tokens.size() * columns);
+  device_.to_float(rows_.data(), layout_.dtype, activation(graph_.hidden), tokens.size() * columns);
 }
 
 // The head runs on the rows that want logits alone: they move to the front, in order.

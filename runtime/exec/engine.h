@@ -36,8 +36,9 @@ class Engine {
   Engine(const Graph& graph, const Layout& layout, const RunShape& shape, Device& device,
          Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit);
 
-  /// One sweep; collective. A sequence restarts by bringing position 0 again. @throws Error for a token, position or sequence out of range, and
-  /// whatever ends the world
+  /// One sweep; collective. A sequence restarts by bringing position 0 again.
+  /// @throws Error for more rows than planned and for a token, position, sequence or logit row out
+  ///         of range, before anything is sent; and whatever ends the world
   SweepOutput sweep(const SweepInput& input);
 
   [[nodiscard]] std::uint64_t vocabulary() const { return graph_.vocabulary; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/storage/file_reader.h"
+#include "sharding/error.h"
 
 namespace initrt {
 namespace {
@@ -19,13 +20,25 @@ std::vector<std::unique_ptr<RangeReader>> open_readers(const Catalog& catalog,
   return readers;
 }
 
+void check_world(Transport transport, const Cut& cut, std::uint32_t world) {
+  if (cut.world != world) {
+    fail("a placement for {} ranks does not suit a world of {} ranks", cut.world, world);
+  }
+  if (transport == Transport::Self && world != 1) {
+    fail("transport self is for one rank, but there are {} ranks", world);
+  }
+}
+
 }  // namespace
 
 std::string_view name(Transport transport) {
   switch (transport) {
-    case Transport::Self: return "self";
-    case Transport::Mapped: return "mapped";
-    case Transport::Mpi: return "mpi";
+    case Transport::Self:
+      return "self";
+    case Transport::Mapped:
+      return "mapped";
+    case Transport::Mpi:
+      return "mpi";
   }
   return "";
 }
@@ -44,6 +57,7 @@ Instance::Instance(const Model& model, const Placement& placement, InstanceOptio
         if (mapped_) mapped_->publish(units);
       }) {
   const Cut& cut = placement_.cut;
+  check_world(options_.transport, cut, base_.size());
   if (options_.transport == Transport::Mapped) {
     mapped_.emplace(base_, cut, ledger);
     mapped_comm_.emplace(base_, *mapped_, options_.spin);

@@ -46,7 +46,8 @@ struct InstanceOptions {
 class Instance {
  public:
   /// Collective. @param base carries everything but what the transport takes over
-  /// @throws Error where memory cannot be had or a checkpoint file has changed
+  /// @throws Error where the placement or transport is for another world, memory cannot be had or a
+  ///         checkpoint file has changed
   Instance(const Model& model, const Placement& placement, InstanceOptions options,
            Communicator& base, Device& device, Ledger& ledger);
   Instance(const Instance&) = delete;

@@ -1,0 +1,204 @@
+// Generating: a prompt's answer is its own, whatever runs beside it.
+#include "runtime/exec/generate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "tests/support/rank_model.h"
+#include "tests/support/small_checkpoint.h"
+
+namespace initrt::testing {
+namespace {
+
+using ::testing::Each;
+using ::testing::IsEmpty;
+
+constexpr std::uint32_t kNewTokens = 7;
+
+/// Of lengths from 1 to 13.
+std::vector<Prompt> eight_prompts() {
+  std::vector<Prompt> prompts;
+  for (std::uint32_t index = 0; index < 8; ++index) {
+    Prompt prompt{index, {}};
+    const std::uint32_t tokens = index * 5 % 13 + 1;
+    for (std::uint32_t i = 0; i < tokens; ++i) {
+      prompt.tokens.push_back(static_cast<TokenId>((index * 131 + i * i * 17) % 509));
+    }
+    prompts.push_back(prompt);
+  }
+  return prompts;
+}
+
+struct Answer {
+  std::vector<TokenId> tokens;
+  bool ended = false;
+  bool operator==(const Answer&) const = default;
+};
+using Answers = std::map<std::uint32_t, Answer>;  // by prompt
+
+void PrintTo(const Answer& answer, std::ostream* out) {
+  for (const TokenId token : answer.tokens) *out << token << ' ';
+  *out << (answer.ended ? "end" : "...");
+}
+
+struct Way {
+  std::uint32_t world = 1;
+  Transport transport = Transport::Self;
+  std::uint32_t batch = 1, prefill_chunk = 64;
+};
+
+std::ostream& operator<<(std::ostream& out, const Way& way) {
+  return out << way.world << " ranks, " << name(way.transport) << ", batch " << way.batch
+             << ", prefill chunk " << way.prefill_chunk;
+}
+
+GenerateOptions greedy() {
+  GenerateOptions options;
+  options.max_new_tokens = kNewTokens;
+  return options;
+}
+
+/// All ranks' answers, each rank having every `world`th prompt. Checks that the hook and the
+/// statistics tell the same.
+Answers answers_of(const OpenModel& model, const std::vector<Prompt>& prompts, const Way& way,
+                   GenerateOptions options = greedy()) {
+  options.prefill_chunk = way.prefill_chunk;
+  Setting setting;
+  setting.world = way.world;
+  setting.transport = way.transport;
+  setting.sequences = way.batch;
+  setting.logit_rows = way.batch;
+  setting.sweep_rows = std::max(way.batch, way.prefill_chunk);
+  std::mutex mutex;
+  Answers answers;
+  const auto failures = run_world(model, setting, [&](std::uint32_t rank, RankModel& instance) {
+    Answers told;
+    const TokenHook on_token = [&](std::uint32_t prompt, TokenId token, bool end) {
+      EXPECT_FALSE(told[prompt].ended) << "a token after the end";
+      told[prompt].ended = end;
+      if (!end) told[prompt].tokens.push_back(token);
+    };
+    GenerateStatistics statistics;
+    const auto completions = generate(instance.engine(), prompts_of_rank(prompts, rank, way.world),
+                                      way.batch, options, on_token, statistics);
+    Answers mine;
+    std::uint64_t tokens = 0;
+    for (const Completion& completion : completions) {
+      mine[completion.index] = {completion.tokens, completion.ended};
+      tokens += completion.tokens.size() + (completion.ended ? 1 : 0);
+    }
+    EXPECT_EQ(mine.size(), completions.size()) << "a prompt is answered twice";
+    EXPECT_EQ(mine, told);
+    EXPECT_EQ(statistics.tokens, tokens);
+    EXPECT_EQ(statistics.decode_tokens, tokens - (tokens > 0 ? 1 : 0));
+    const std::lock_guard lock(mutex);
+    answers.merge(mine);
+  });
+  EXPECT_THAT(failures, Each(IsEmpty())) << way;
+  return answers;
+}
+
+std::vector<Way> many_ways() {
+  return {
+      {1, Transport::Self, 1, 64},   {1, Transport::Self, 8, 64},  {1, Transport::Self, 8, 1},
+      {1, Transport::Self, 3, 2},    {2, Transport::Mapped, 4, 5}, {2, Transport::Mpi, 1, 64},
+      {3, Transport::Mapped, 2, 64}, {3, Transport::Mpi, 8, 3},    {7, Transport::Mpi, 2, 4},
+      {11, Transport::Mapped, 1, 3},  // three ranks without a prompt
+  };
+}
+
+class Generate : public ::testing::TestWithParam<bool> {
+ protected:
+  const SmallCheckpoint checkpoint_{GetParam() ? tied_llama() : SmallLlama{}};
+  const OpenModel model_ = open_checkpoint_as(checkpoint_.directory.path(), "bf16-true");
+  const std::vector<Prompt> prompts_ = eight_prompts();
+
+  /// Each prompt in a run of its own.
+  [[nodiscard]] Answers alone(const GenerateOptions& options) const {
+    Answers answers;
+    for (const Prompt& prompt : prompts_) answers.merge(answers_of(model_, {prompt}, {}, options));
+    return answers;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Tied, Generate, ::testing::Bool());
+
+TEST_P(Generate, GivesAPromptTheSameTokensAloneAndAmongOthers) {
+  const Answers expected = alone(greedy());
+  ASSERT_EQ(expected.size(), 8u);
+  for (const auto& [prompt, answer] : expected) {
+    EXPECT_EQ(answer.tokens.size(), kNewTokens);
+    EXPECT_FALSE(answer.ended);
+  }
+  for (const Way& way : many_ways()) EXPECT_EQ(answers_of(model_, prompts_, way), expected) << way;
+}
+
+TEST_P(Generate, StopsEachPromptAtItsOwnEndToken) {
+  // An end token is whatever some prompts were about to say: early, late, or never.
+  const Answers endless = alone(greedy());
+  GenerateOptions options = greedy();
+  options.end_tokens = {endless.at(0).tokens[0], endless.at(3).tokens[4], endless.at(5).tokens[2]};
+  Answers expected;
+  for (const auto& [prompt, answer] : endless) {
+    const auto end = std::find_first_of(answer.tokens.begin(), answer.tokens.end(),
+                                        options.end_tokens.begin(), options.end_tokens.end());
+    expected[prompt] = {{answer.tokens.begin(), end}, end != answer.tokens.end()};
+  }
+  EXPECT_TRUE(expected.at(0).ended && expected.at(0).tokens.empty());
+  for (const Way& way : many_ways()) {
+    EXPECT_EQ(answers_of(model_, prompts_, way, options), expected) << way;
+  }
+}
+
+TEST_P(Generate, DrawsTheSameRandomTokensForAPromptOnAnyRank) {
+  GenerateOptions options = greedy();
+  options.sampler = {1.5f, 40, 0.95f, 12345};
+  const Answers expected = alone(options);
+  EXPECT_NE(expected, alone(greedy()));
+  for (const Way& way : many_ways()) {
+    EXPECT_EQ(answers_of(model_, prompts_, way, options), expected) << way;
+  }
+  options.sampler.seed = 12346;
+  EXPECT_NE(alone(options), expected);
+}
+
+TEST_P(Generate, GivesEqualPromptsOfOtherIndexOtherRandomTokens) {
+  GenerateOptions options = greedy();
+  options.sampler = {1.5f, 0, 1.0f, 1};
+  const std::vector<Prompt> twice = {{0, {5, 6, 7}}, {1, {5, 6, 7}}};
+  const Answers answers = answers_of(model_, twice, {1, Transport::Self, 2, 64}, options);
+  EXPECT_NE(answers.at(0), answers.at(1));
+  EXPECT_EQ(answers_of(model_, twice, {2, Transport::Mpi, 1, 64}, options), answers);
+}
+
+TEST_P(Generate, UsesASequenceSlotAgainWithoutATrace) {
+  std::vector<Prompt> prompts;
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    prompts.push_back({i, i % 2 == 0 ? std::vector<TokenId>{1, 2, 3, 4, 5, 6, 7, 8, 9}
+                                     : std::vector<TokenId>{400}});
+  }
+  const Answers answers = answers_of(model_, prompts, {1, Transport::Self, 2, 4});
+  for (std::uint32_t i = 2; i < 6; ++i) EXPECT_EQ(answers.at(i), answers.at(i % 2));
+}
+
+TEST_P(Generate, OfNoPromptsAtAllEndsAtOnce) {
+  EXPECT_TRUE(answers_of(model_, {}, {3, Transport::Mpi, 1, 4}).empty());
+}
+
+TEST_P(Generate, OfOneNewTokenRunsTheDecodeOfNone) {
+  GenerateOptions options = greedy();
+  options.max_new_tokens = 1;
+  const Answers expected = alone(greedy());
+  const Answers answers = answers_of(model_, prompts_, {2, Transport::Mpi, 2, 4}, options);
+  ASSERT_EQ(answers.size(), 8u);
+  for (const auto& [prompt, answer] : answers) {
+    EXPECT_EQ(answer.tokens, std::vector<TokenId>{expected.at(prompt).tokens[0]});
+  }
+}
+
+}  // namespace
+}  // namespace initrt::testing

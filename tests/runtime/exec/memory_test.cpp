@@ -1,0 +1,100 @@
+// What a rank allocates is what the memory plan says, to the byte and by category.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/runtime/comm/thread_ranks.h"
+#include "tests/support/rank_model.h"
+#include "tests/support/small_checkpoint.h"
+
+namespace initrt::testing {
+namespace {
+
+using ::testing::Each;
+using ::testing::IsEmpty;
+
+void expect_planned(const OpenModel& model, const Setting& setting) {
+  const auto failures = run_ranks(setting.world, [&](Communicator& comm) {
+    RankModel rank(model, setting, comm);
+    const MemoryPlan planned = rank.placement().memory;
+    EXPECT_EQ(rank.ledger().held().bytes, planned.bytes) << setting;
+    rank.instance().start_loading();
+    const std::vector<TokenId> tokens = {1, 2, 3, 500};
+    EXPECT_EQ(score_all(rank.engine(), tokens, 4).size(), 4 * model.graph.vocabulary);
+    rank.instance().finish_loading();
+    MemoryPlan after = planned;
+    after[MemoryCategory::Staging] = 0;
+    EXPECT_EQ(rank.ledger().held().bytes, after.bytes) << setting;
+    EXPECT_EQ(rank.ledger().peak(), planned.total()) << setting;
+  });
+  EXPECT_THAT(failures, Each(IsEmpty())) << setting;
+}
+
+class PlannedMemory : public ::testing::TestWithParam<bool> {
+ protected:
+  const SmallCheckpoint checkpoint_{GetParam() ? tied_llama() : SmallLlama{}};
+  const OpenModel model_ = open_checkpoint_as(checkpoint_.directory.path(), "bf16-true");
+};
+
+INSTANTIATE_TEST_SUITE_P(Tied, PlannedMemory, ::testing::Bool());
+
+TEST_P(PlannedMemory, IsWhatARankHoldsOnceBuiltAndTheMostItEverHolds) {
+  for (const std::uint32_t world : {1u, 2u, 4u}) {
+    for (const Transport transport : {Transport::Self, Transport::Mapped, Transport::Mpi}) {
+      if (transport == Transport::Self && world > 1) continue;
+      Setting setting;
+      setting.world = world;
+      setting.transport = transport;
+      setting.sequences = 3;
+      expect_planned(model_, setting);
+    }
+  }
+}
+
+TEST_P(PlannedMemory, IsHeldForEveryBudgetAndStaysWithinIt) {
+  for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+    Setting setting;
+    setting.world = 2;
+    setting.transport = transport;
+    setting.prefetch = 0;
+    const std::uint64_t least = place(model_, setting).memory.total();
+    std::vector<std::uint64_t> resident;
+    for (const std::uint64_t more : {0ull, 20'000ull, 50'000ull, 100'000ull, 1ull << 30}) {
+      setting.budget = least + more;
+      const MemoryPlan planned = place(model_, setting).memory;
+      EXPECT_LE(planned.total(), setting.budget);
+      resident.push_back(planned[MemoryCategory::Resident]);
+      expect_planned(model_, setting);
+    }
+    EXPECT_EQ(resident.front(), 0u);
+    EXPECT_TRUE(std::is_sorted(resident.begin(), resident.end()));
+    EXPECT_EQ(resident.back() > 0, transport == Transport::Mpi);
+  }
+}
+
+TEST_P(PlannedMemory, HasNoBufferAsLargeAsTheModelWithoutABudget) {
+  for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+    Setting setting;
+    setting.world = 2;
+    setting.transport = transport;
+    const MemoryPlan planned = place(model_, setting).memory;
+    for (const std::uint64_t bytes : planned.bytes) EXPECT_LT(bytes, model_.layout.bytes());
+  }
+}
+
+TEST_P(PlannedMemory, IsGivenBackWithTheModel) {
+  for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+    const auto failures = run_ranks(2, [&](Communicator& comm) {
+      Setting setting;
+      setting.world = 2;
+      setting.transport = transport;
+      RankModel rank(model_, setting, comm);
+      rank.instance().start_loading();
+      rank.leave();  // before it is done
+      EXPECT_EQ(rank.ledger().held().total(), 0u);
+    });
+    EXPECT_THAT(failures, Each(IsEmpty()));
+  }
+}
+
+}  // namespace
+}  // namespace initrt::testing

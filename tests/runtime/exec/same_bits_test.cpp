@@ -1,0 +1,154 @@
+// The answer depends on the weights and the tokens alone: logits are bitwise equal however many
+// ranks there are and whatever they share units over.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+
+#include "tests/support/rank_model.h"
+#include "tests/support/small_checkpoint.h"
+
+namespace initrt::testing {
+namespace {
+
+using ::testing::Each;
+using ::testing::IsEmpty;
+
+// Rank r scores the r-th: of different lengths, some shorter than a sweep; the fourth has nothing.
+const std::vector<std::vector<TokenId>> kTexts = {{3, 508, 0, 77, 250, 12, 311, 9, 508, 1, 42},
+                                                  {5, 6, 7},
+                                                  {499, 228, 229, 457, 458, 3},
+                                                  {},
+                                                  {1},
+                                                  {8, 8, 8, 8, 8, 8, 8},
+                                                  {100, 200, 300, 400}};
+constexpr std::uint32_t kChunk = 4;
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * 4) == 0);
+}
+
+std::vector<std::vector<float>> logits_of_one_rank(const OpenModel& model) {
+  std::vector<std::vector<float>> all;
+  const auto failures = run_world(model, {}, [&](std::uint32_t, RankModel& rank) {
+    for (const auto& text : kTexts) all.push_back(score_all(rank.engine(), text, kChunk));
+  });
+  EXPECT_EQ(failures.front(), "");
+  return all;
+}
+
+void expect_same_bits(const OpenModel& model, const Setting& setting,
+                      const std::vector<std::vector<float>>& expected) {
+  std::vector<std::vector<float>> got(setting.world);
+  const auto failures = run_world(model, setting, [&](std::uint32_t rank, RankModel& instance) {
+    got[rank] = score_all(instance.engine(), kTexts[rank], kChunk);
+  });
+  EXPECT_THAT(failures, Each(IsEmpty())) << setting;
+  for (std::uint32_t rank = 0; rank < setting.world; ++rank) {
+    EXPECT_TRUE(same_bits(got[rank], expected[rank])) << setting << ", rank " << rank;
+  }
+}
+
+struct Case {
+  std::string precision;
+  bool tied;
+};
+
+class SameBits : public ::testing::TestWithParam<Case> {
+ protected:
+  const SmallCheckpoint checkpoint_{GetParam().tied ? tied_llama() : SmallLlama{}};
+  const OpenModel model_ = open_checkpoint_as(checkpoint_.directory.path(), GetParam().precision);
+  const std::vector<std::vector<float>> expected_ = logits_of_one_rank(model_);
+};
+
+INSTANTIATE_TEST_SUITE_P(Models, SameBits,
+                         ::testing::Values(Case{"32-true", false}, Case{"32-true", true},
+                                           Case{"bf16-true", false}, Case{"bf16-true", true},
+                                           Case{"16-true", false}, Case{"16-true", true}),
+                         [](const auto& of) {
+                           std::string text = of.param.precision;
+                           text.erase(text.find('-'), 1);
+                           return text + (of.param.tied ? "Tied" : "Untied");
+                         });
+
+TEST_P(SameBits, ForEveryWorldSizeAndTransport) {
+  for (const std::uint32_t world : {1u, 2u, 3u, 4u, 7u}) {
+    for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+      Setting setting;
+      setting.world = world;
+      setting.transport = transport;
+      expect_same_bits(model_, setting, expected_);
+    }
+  }
+}
+
+TEST_P(SameBits, ForEveryPrefetch) {
+  for (const std::uint32_t world : {1u, 2u, 3u, 4u, 7u}) {
+    for (const std::uint32_t prefetch : {0u, 3u, 100u}) {
+      Setting setting;
+      setting.world = world;
+      setting.transport = Transport::Mpi;
+      setting.prefetch = prefetch;
+      expect_same_bits(model_, setting, expected_);
+    }
+  }
+}
+
+TEST_P(SameBits, ForEveryStagingSizeAndThreadCount) {
+  for (const Transport transport : {Transport::Self, Transport::Mapped, Transport::Mpi}) {
+    for (const unsigned threads : {1u, 2u}) {
+      for (const std::uint64_t staging : {64u << 10, 333'333u, 1u << 20}) {
+        Setting setting;
+        setting.world = transport == Transport::Self ? 1 : 3;
+        setting.transport = transport;
+        setting.threads = threads;
+        setting.staging = staging;
+        expect_same_bits(model_, setting, expected_);
+      }
+    }
+  }
+}
+
+// From a little more than needed to more than all: none, some and all units resident.
+TEST_P(SameBits, ForEveryMemoryBudget) {
+  for (const std::uint32_t world : {2u, 3u}) {
+    Setting setting;
+    setting.world = world;
+    setting.transport = Transport::Mpi;
+    const std::uint64_t least = place(model_, setting).memory.total();
+    for (const std::uint64_t more : {0ull, 60'000ull, 150'000ull, 1ull << 30}) {
+      setting.budget = least + more;
+      expect_same_bits(model_, setting, expected_);
+    }
+  }
+}
+
+TEST_P(SameBits, ForAnyNumberOfRowsInASweep) {
+  for (const std::uint32_t chunk : {1u, 3u, 8u}) {
+    const auto failures = run_world(model_, {}, [&](std::uint32_t, RankModel& rank) {
+      for (std::size_t i = 0; i < kTexts.size(); ++i) {
+        EXPECT_TRUE(same_bits(score_all(rank.engine(), kTexts[i], chunk), expected_[i]))
+            << chunk << " rows, text " << i;
+      }
+    });
+    EXPECT_EQ(failures.front(), "");
+  }
+}
+
+TEST(SmallModel, HasWhatTheseTestsAreAbout) {
+  const SmallCheckpoint checkpoint;
+  const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "32-true");
+  std::map<UnitKind, int> kinds;
+  for (const Unit& unit : model.graph.units) ++kinds[unit.kind];
+  EXPECT_EQ(kinds[UnitKind::Head], 3);
+  EXPECT_NE(4096 % embedding_row_bytes(model.graph, model.layout), 0u)
+      << "chunk boundaries cut no row";
+  const Cut cut = make_cut(model.layout, 7, kHostGranularity);
+  const auto block = static_cast<std::size_t>(model.graph.execution_order().front());
+  EXPECT_GE(6 * cut.units[block].chunk_bytes, model.layout.units[block].bytes)
+      << "the last of seven ranks holds part of every block";
+}
+
+}  // namespace
+}  // namespace initrt::testing

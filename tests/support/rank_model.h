@@ -1,0 +1,75 @@
+// One rank's model in an in-process world: what a launcher brings up, as small as tests want it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launch/prepare.h"
+#include "runtime/device/device.h"
+#include "runtime/exec/instance.h"
+
+namespace initrt::testing {
+
+/// Opens a checkpoint as a job does.
+[[nodiscard]] OpenModel open_checkpoint_as(const std::string& path, const std::string& precision);
+
+/// How a test's world runs a model; the same on all ranks.
+struct Setting {
+  std::uint32_t world = 1;
+  Transport transport = Transport::Self;
+  std::uint32_t prefetch = 1;
+  std::uint64_t staging = kLeastStagingBytes;
+  unsigned threads = 1;      ///< compute threads of each rank
+  std::uint64_t budget = 0;  ///< memory.budget
+  std::uint64_t sequences = 1, context = 32, sweep_rows = 8, logit_rows = 8;
+};
+
+/// For test messages.
+std::ostream& operator<<(std::ostream& out, const Setting& setting);
+
+/// What the setting's memory plan is.
+[[nodiscard]] Placement place(const OpenModel& model, const Setting& setting);
+
+/// A model brought up on one rank, nothing loaded yet.
+class RankModel {
+ public:
+  /// Collective. @param model must outlive this
+  RankModel(const OpenModel& model, const Setting& setting, Communicator& base,
+            Loader::UnitHook on_load = {}, Engine::UnitHook on_execute = {});
+
+  [[nodiscard]] Instance& instance() { return *instance_; }
+  [[nodiscard]] Engine& engine() { return instance_->engine(); }
+  [[nodiscard]] const Placement& placement() const { return placement_; }
+  [[nodiscard]] const Ledger& ledger() const { return ledger_; }
+
+  /// Streams everything in.
+  LoadStatistics load() {
+    instance_->start_loading();
+    return instance_->finish_loading();
+  }
+
+  /// Lets go of the instance; the ledger stays.
+  void leave() { instance_.reset(); }
+
+ private:
+  const std::unique_ptr<Device> device_;
+  const Placement placement_;
+  Ledger ledger_;
+  std::unique_ptr<Instance> instance_;
+};
+
+/// Logits of every position, [tokens, vocabulary]; collective.
+[[nodiscard]] std::vector<float> score_all(Engine& engine, std::span<const TokenId> tokens,
+                                           std::uint32_t chunk);
+
+/// A world of threads that each bring the model up, start loading and run `body`. @returns what
+/// each rank failed with, empty where it did not
+[[nodiscard]] std::vector<std::string> run_world(
+    const OpenModel& model, const Setting& setting,
+    const std::function<void(std::uint32_t rank, RankModel&)>& body);
+
+}  // namespace initrt::testing
