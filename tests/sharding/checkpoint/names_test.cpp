@@ -219,6 +219,17 @@ TEST(Names, TensorsThatNothingUsesAreListed) {
   EXPECT_EQ(bindings.payload_bytes, graph.tensors.size() * 128) << "they are no payload";
 }
 
+TEST(Names, UnexpectedTensorsAreCountedAndTheFirstFewNamedOnOneLine) {
+  Bindings bindings;
+  bindings.unexpected = {"a\n"};
+  EXPECT_EQ(describe_unexpected(bindings, false), "1 tensor is not used by this model: \"a\\n\"");
+  bindings.unexpected = {"a", "b", "c", "d"};
+  EXPECT_EQ(describe_unexpected(bindings, false),
+            "4 tensors are not used by this model: \"a\", \"b\", \"c\", ... (all with --verbose)");
+  EXPECT_EQ(describe_unexpected(bindings, true),
+            "4 tensors are not used by this model: \"a\", \"b\", \"c\", \"d\"");
+}
+
 TEST(Names, ATensorUsedTwiceIsPayloadOnce) {
   Graph graph = small_llama(0);
   graph.tensors[2].name = graph.tensors[0].name;
