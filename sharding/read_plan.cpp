@@ -75,8 +75,8 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
   for (const RowRun& run : binding.runs) {
     const TensorEntry& source = catalog.tensors[run.source];
     const std::uint64_t source_columns = tensor.vector ? 1 : source.shape.back();
-    const bool dense = run.source_stride == 1 && run.columns == columns &&
-                       source_columns == columns;
+    const bool dense =
+        run.source_stride == 1 && run.columns == columns && source_columns == columns;
     // A dense run is one long row.
     const std::uint64_t length = dense ? run.rows * columns : run.columns;
     const std::uint64_t first_row =
@@ -88,10 +88,9 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
       const std::uint64_t until = std::min(start + length, end);
       if (from >= until) continue;
       const std::uint64_t source_row = run.source_row + (row - run.row) * run.source_stride;
-      const std::uint64_t first =
-          source_row * source_columns + run.source_column + (from - start);
-      pieces.push_back(make_piece(source, first, until - from,
-                                  destination + bytes_of(to, from - begin)));
+      const std::uint64_t first = source_row * source_columns + run.source_column + (from - start);
+      pieces.push_back(
+          make_piece(source, first, until - from, destination + bytes_of(to, from - begin)));
     }
   }
 }

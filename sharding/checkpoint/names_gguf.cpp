@@ -15,14 +15,10 @@ constexpr std::array kGlobal = {
 };
 
 constexpr std::array kInBlock = {
-    Pair{"input_layernorm", "attn_norm"},
-    Pair{"self_attn.q_proj", "attn_q"},
-    Pair{"self_attn.k_proj", "attn_k"},
-    Pair{"self_attn.v_proj", "attn_v"},
-    Pair{"self_attn.o_proj", "attn_output"},
-    Pair{"post_attention_layernorm", "ffn_norm"},
-    Pair{"mlp.gate_proj", "ffn_gate"},
-    Pair{"mlp.up_proj", "ffn_up"},
+    Pair{"input_layernorm", "attn_norm"},    Pair{"self_attn.q_proj", "attn_q"},
+    Pair{"self_attn.k_proj", "attn_k"},      Pair{"self_attn.v_proj", "attn_v"},
+    Pair{"self_attn.o_proj", "attn_output"}, Pair{"post_attention_layernorm", "ffn_norm"},
+    Pair{"mlp.gate_proj", "ffn_gate"},       Pair{"mlp.up_proj", "ffn_up"},
     Pair{"mlp.down_proj", "ffn_down"},
 };
 

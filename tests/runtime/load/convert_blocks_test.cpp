@@ -63,8 +63,8 @@ TEST(ConvertBlocks, Q8_0ByHand) {
   }
 }
 
-/// `count` random blocks. The highest bit of a half's exponent is cleared wherever one could lie, so
-/// that every scale is finite.
+/// `count` random blocks. The highest bit of a half's exponent is cleared wherever one could lie,
+/// so that every scale is finite.
 Bytes random_blocks(DType type, std::uint64_t count, std::uint64_t seed) {
   std::mt19937_64 rng(seed);
   Bytes bytes(count * info(type).block_bytes);
