@@ -8,35 +8,10 @@
 #include <mutex>
 #include <string>
 
+#include "runtime/comm/mpi_session.h"
 #include "runtime/comm/queued.h"
 
 namespace initrt {
-
-/// How this process was started, from its environment alone.
-enum class Launcher : std::uint8_t {
-  None,            ///< alone: world size 1, MPI is not started
-  Mpi,             ///< mpirun, or srun with PMI or PMIx
-  SlurmWithoutPmi  ///< one of several Slurm tasks that MPI could not connect
-};
-[[nodiscard]] Launcher detect_launcher();
-
-/// MPI_Init to MPI_Finalize. One per process.
-class MpiSession {
- public:
-  /// @throws Error where MPI does not start, or sees one rank where Slurm has started several
-  MpiSession();
-  MpiSession(const MpiSession&) = delete;
-  MpiSession& operator=(const MpiSession&) = delete;
-  ~MpiSession();
-
-  [[nodiscard]] std::uint32_t rank() const { return rank_; }
-  [[nodiscard]] std::uint32_t size() const { return size_; }
-  [[nodiscard]] std::uint32_t local_rank() const { return local_rank_; }  ///< among this node's
-  [[nodiscard]] std::uint32_t local_size() const { return local_size_; }
-
- private:
-  std::uint32_t rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
-};
 
 /// A failure of any rank, an error that MPI reports included, ends the whole job with MPI_Abort:
 /// rank 0 prints the first cause it hears of, after "initrt: ". A wait throws only what this rank's

@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "runtime/comm/mpi.h"
+#include "runtime/comm/mpi_session.h"
 
 namespace initrt {
 namespace {
