@@ -96,6 +96,9 @@ void expect_one_line(const Ended& ended, const std::string& line) {
 struct World {
   int ranks, bad;
 };
+void PrintTo(const World& world, std::ostream* out) {
+  *out << "rank " << world.bad << " of " << world.ranks;
+}
 class MpiWorldWith : public testing::TestWithParam<World> {};
 INSTANTIATE_TEST_SUITE_P(ABadRank, MpiWorldWith,
                          testing::Values(World{1, 0}, World{2, 0}, World{2, 1}, World{4, 2}),
