@@ -30,18 +30,20 @@ Overload(F...) -> Overload<F...>;
 
 [[noreturn]] void refuse(const Origin& origin, const JobKey& key, const Json& value,
                          const std::string& expected) {
-  fail("{}: {} is {}, expected {}", origin.name, key.path, quote(value.dump(-1, ' ', false,
-       Json::error_handler_t::replace)), expected);
+  constexpr std::size_t kMostShown = 120;
+  std::string shown = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  if (shown.size() > kMostShown) shown = shown.substr(0, kMostShown) + "...";
+  fail("{}: {} is {}, expected {}", origin.name, key.path, shown, expected);
 }
 
 std::string resolve(const Origin& origin, const std::string& path) {
   return path.starts_with('/') ? path : join_path(origin.directory, path);
 }
 
-std::string one_of(std::span<const std::string_view> choices) {
+std::string one_of(const std::vector<std::string_view>& choices) {
   std::string text = "one of";
-  for (const std::string_view choice : choices) {
-    text += fmt::format("{} \"{}\"", &choice == choices.data() ? "" : ",", choice);
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    text += fmt::format("{} \"{}\"", i == 0 ? "" : ",", choices[i]);
   }
   return text;
 }

@@ -12,7 +12,7 @@
 #include <stdexcept>
 #include <thread>
 
-namespace initrt::test {
+namespace initrt::testing {
 namespace {
 
 using namespace std::chrono_literals;
@@ -104,4 +104,4 @@ Finished run(const std::vector<std::string>& command, const Environment& environ
   return Process(command, environment).wait(limit);
 }
 
-}  // namespace initrt::test
+}  // namespace initrt::testing

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace initrt::test {
+namespace initrt::testing {
 
 struct Finished {
   int exit_code = -1;      ///< 128 + signal where one ended it
@@ -49,4 +49,4 @@ class Process {
 /// The content of a file; "" where there is none.
 [[nodiscard]] std::string contents(const std::string& path);
 
-}  // namespace initrt::test
+}  // namespace initrt::testing

@@ -1,0 +1,144 @@
+// plan, inspect, convert and score, as a person calls them.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/integration/worlds.h"
+#include "tests/support/small_llama.h"
+
+namespace initrt::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Values;
+
+constexpr const char* kTokens = "5,17,300,2,99,45,8,8,120,77,501,0";
+
+class Commands : public ::testing::Test {
+ protected:
+  Commands() {
+    write_safetensors(directory_.path(), model_, tensors_, DType::F32, 3);
+    write_gguf(gguf_, model_, tensors_);
+  }
+
+  // All logits of a few tokens, as bytes.
+  std::string logits(const std::string& model, int ranks, std::vector<std::string> settings = {}) {
+    std::vector<std::string> arguments = {"score", "--tokens", kTokens, "--logits", npy_,
+                                          "--set",  "model=" + model};
+    settings.emplace_back("precision=32-true");
+    for (const std::string& setting : settings) {
+      arguments.insert(arguments.end(), {"--set", setting});
+    }
+    std::filesystem::remove(npy_);
+    const Finished finished = run(ranks == 0 ? alone(arguments) : on_ranks(ranks, arguments));
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    return contents(npy_);
+  }
+
+  const SmallLlama model_;
+  const std::vector<SmallTensor> tensors_ = random_tensors(model_, 3);
+  const TemporaryDirectory directory_;
+  const std::string gguf_ = directory_.file("small.gguf"), npy_ = directory_.file("logits.npy");
+};
+
+TEST_F(Commands, LogitsAreTheSameFromEveryFormatAndWorld) {
+  const std::string reference = logits(directory_.path(), 0);
+  EXPECT_EQ(reference.size(), 128 + 12 * 509 * sizeof(float));
+  EXPECT_EQ(logits(gguf_, 0), reference);
+  EXPECT_EQ(logits(gguf_, 3, {"sharding.communicator=mapped"}), reference);
+  EXPECT_EQ(logits(directory_.path(), 4,
+                   {"sharding.communicator=mpi", "sharding.prefetch=3", "load.staging=64KiB",
+                    "generate.prefill_chunk=5", "threads=2"}),
+            reference);
+}
+
+TEST_F(Commands, ConvertedCheckpointsAreTheSameModelAndRefuseToBeOverwritten) {
+  const std::string reference = logits(gguf_, 0), out = directory_.file("converted");
+  // The small GGUF carries no tokenizer; any will do.
+  const std::string tokenizer = directory_.file("tokenizer.json");
+  const std::vector<std::string> command =
+      alone({"convert", gguf_, out, "--to", "safetensors", "--max-file-size", "60KB",
+             "--tokenizer", INITRT_SOURCE_DIR "/tests/integration/tokenizer.json"});
+  const Finished finished = run(command);
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  const auto listed = nlohmann::json::parse(run(alone({"inspect", out, "--json"})).out);
+  EXPECT_GT(listed.at("files").size(), 2u);
+  EXPECT_EQ(logits(out, 2), reference);
+  const Finished again = run(command);
+  EXPECT_NE(again.exit_code, 0);
+  EXPECT_THAT(again.own_lines(), ::testing::ElementsAre(HasSubstr("already holds a checkpoint")));
+}
+
+TEST_F(Commands, InspectListsEveryTensor) {
+  const auto listed = nlohmann::json::parse(run(alone({"inspect", directory_.path(), "--json"})).out);
+  EXPECT_EQ(listed.at("format"), "safetensors");
+  EXPECT_EQ(listed.at("tensors").size(), tensors_.size());
+  std::uint64_t elements = 0;
+  for (const auto& tensor : listed.at("tensors")) {
+    std::uint64_t product = 1;
+    for (const auto& extent : tensor.at("shape")) product *= extent.get<std::uint64_t>();
+    EXPECT_EQ(tensor.at("bytes"), product * 4);
+    elements += product;
+  }
+  const std::string table = run(alone({"inspect", directory_.path()})).out;
+  EXPECT_THAT(table, AllOf(HasSubstr("model.layers.0.mlp.up_proj.weight"), HasSubstr("[36, 52]"),
+                           HasSubstr(std::to_string(elements) + " elements")));
+}
+
+TEST_F(Commands, ScoringGivesTheSameNumbersAsItsLogits) {
+  const Finished finished =
+      run(alone({"score", "--set", "model=" + directory_.path(), "--tokens", kTokens}));
+  EXPECT_THAT(finished.out, AllOf(HasSubstr("tokens 12\n"), HasSubstr("\nperplexity ")));
+}
+
+TEST_F(Commands, TheSchemaIsPrinted) {
+  const auto schema = nlohmann::json::parse(run(alone({"schema"})).out);
+  EXPECT_TRUE(schema.at("properties").contains("model"));
+}
+
+TEST_F(Commands, HelpAndVersionEndWell) {
+  for (const char* option : {"--help", "--version"}) {
+    const Finished finished = run(on_ranks(2, {option}));
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    EXPECT_THAT(finished.out, HasSubstr("initrt"));
+  }
+}
+
+class Plan : public WithSmolLM2 {};
+
+TEST_F(Plan, IsWhatARunThenAllocatesAndReads) {
+  const TemporaryDirectory directory;
+  for (const char* communicator : {"mapped", "mpi"}) {
+    const std::vector<std::string> job = {"--set", "model=" + smollm2(), "--set",
+                                          "generate.prompt=Hello", "--set",
+                                          "generate.max_new_tokens=3", "--set",
+                                          std::string("sharding.communicator=") + communicator};
+    std::vector<std::string> plan_arguments = {"plan", "--world", "3", "--json"};
+    plan_arguments.insert(plan_arguments.end(), job.begin(), job.end());
+    const Finished planned = run(alone(plan_arguments));
+    ASSERT_EQ(planned.exit_code, 0) << planned.err;
+    const auto plan = nlohmann::json::parse(planned.out);
+    std::vector<std::string> run_arguments = job;
+    run_arguments.insert(run_arguments.end(), {"--report", directory.file("r.json")});
+    const Finished finished = run(on_ranks(3, run_arguments));
+    ASSERT_EQ(finished.exit_code, 0) << finished.err;
+    const auto report = nlohmann::json::parse(contents(directory.file("r.json")));
+    EXPECT_EQ(plan.at("bytes_to_read"), report.at("load").at("bytes_requested"));
+    ASSERT_EQ(plan.at("ranks").size(), 3u);
+    for (const auto& rank : plan.at("ranks")) {
+      EXPECT_EQ(rank.at("memory").at("total"), report.at("memory").at("peak").at("max"));
+      EXPECT_EQ(rank.at("files"), 1);
+    }
+  }
+}
+
+TEST_F(Plan, IsATableForAPerson) {
+  const Finished finished = run(alone({"plan", "--set", "model=" + smollm2(), "--set",
+                                       "generate.prompt=Hello", "--world", "2"}));
+  EXPECT_THAT(finished.out, AllOf(HasSubstr("KV cache"), HasSubstr("staging"), HasSubstr("to read"),
+                                  HasSubstr("of the payload")));
+}
+
+}  // namespace
+}  // namespace initrt::testing

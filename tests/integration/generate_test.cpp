@@ -1,0 +1,151 @@
+// The main job on the real model: the same text, whatever the number of ranks.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/integration/worlds.h"
+
+namespace initrt::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::Values;
+
+constexpr const char* kGreedyText =
+    "Hello, my name is Alex, and I'm a professional coach. I've been working with clients for over "
+    "10 years, and I've seen it all. I've helped people overcome incredible challenges, and I'm "
+    "proud to be a part of this community.\n";
+
+using Settings = std::vector<std::string>;
+
+// The ready job with the real model, and these settings.
+std::vector<std::string> job(const Settings& settings) {
+  std::vector<std::string> arguments = {"--config", INITRT_SOURCE_DIR "/configs/smollm2.json",
+                                        "--set", "model=" + smollm2()};
+  for (const std::string& setting : settings) {
+    arguments.push_back("--set");
+    arguments.push_back(setting);
+  }
+  return arguments;
+}
+
+Finished generate(int ranks, const Settings& settings) {
+  return run(on_ranks(ranks, job(settings)), {}, std::chrono::seconds(120));
+}
+
+struct World {
+  int ranks;
+  std::string communicator;
+};
+
+std::string name_of(const ::testing::TestParamInfo<World>& info) {
+  return info.param.communicator + std::to_string(info.param.ranks);
+}
+
+class Generate : public WithSmolLM2, public ::testing::WithParamInterface<World> {};
+INSTANTIATE_TEST_SUITE_P(Worlds, Generate,
+                         Values(World{1, "mapped"}, World{2, "mapped"}, World{3, "mapped"},
+                                World{4, "mapped"}, World{7, "mapped"}, World{1, "mpi"},
+                                World{2, "mpi"}, World{3, "mpi"}, World{4, "mpi"}, World{7, "mpi"}),
+                         name_of);
+
+TEST_P(Generate, GreedyTextIsTheReferences) {
+  const Finished run = generate(GetParam().ranks,
+                                {"precision=32-true", "generate.temperature=0",
+                                 "sharding.communicator=" + GetParam().communicator});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, kGreedyText);
+  EXPECT_THAT(run.err, Not(HasSubstr("planned were"))) << "memory is not what the plan said";
+}
+
+TEST_P(Generate, SampledTextDependsOnTheSeedAlone) {
+  static const std::string alone = run(testing::alone(job({}))).out;
+  EXPECT_THAT(alone, ::testing::StartsWith("Hello, my name is"));
+  const Finished run = generate(GetParam().ranks,
+                                {"sharding.communicator=" + GetParam().communicator});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, alone);
+}
+
+class SmolLM2 : public WithSmolLM2 {};
+
+TEST_F(SmolLM2, AnotherSeedGivesAnotherText) {
+  const std::string one = run(alone(job({}))).out;
+  const std::string other = run(alone(job({"generate.seed=99"}))).out;
+  EXPECT_THAT(one, Not(IsEmpty()));
+  EXPECT_NE(one, other);
+}
+
+TEST_F(SmolLM2, GenerationStopsAtTheEndTokenUnlessToldOtherwise) {
+  // A chat's turn ends with the model's end token.
+  const std::string prompt =
+      "generate.prompt=<|im_start|>user\nSay hi.<|im_end|>\n<|im_start|>assistant\n";
+  const Settings settings = {prompt, "generate.temperature=0", "generate.max_new_tokens=100"};
+  const Finished ended = run(alone(job(settings)));
+  EXPECT_THAT(ended.err, Not(HasSubstr(" 100 tokens")));
+  Settings on = settings;
+  on.push_back("generate.ignore_eos=true");
+  EXPECT_THAT(run(alone(job(on))).err, HasSubstr(" 100 tokens"));
+}
+
+TEST_F(SmolLM2, SeveralPromptsAreAnsweredInOrderWhateverTheWorld) {
+  const Settings settings = {
+      "generate.prompt=", "generate.max_new_tokens=8", "generate.batch=2",
+      R"(generate.prompts=["The sky is","One, two, three,","A","In 1969 the first","Café"])"};
+  const Finished one = run(alone(job(settings)));
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  std::istringstream lines(one.out);
+  std::vector<std::string> prompts;
+  for (std::string line; std::getline(lines, line);) {
+    const auto answer = nlohmann::json::parse(line);
+    prompts.push_back(answer.at("prompt"));
+    EXPECT_LE(answer.at("tokens").size(), 8u);
+    EXPECT_FALSE(answer.at("completion").get<std::string>().empty());
+  }
+  EXPECT_THAT(prompts, ::testing::ElementsAre("The sky is", "One, two, three,", "A",
+                                              "In 1969 the first", "Café"));
+  for (const int ranks : {2, 3, 7}) EXPECT_EQ(generate(ranks, settings).out, one.out) << ranks;
+}
+
+TEST_F(SmolLM2, EachByteIsReadOnceAndMemoryIsAsPlanned) {
+  const TemporaryDirectory directory;
+  for (const int ranks : {1, 2, 4, 7}) {
+    // Past the page cache, so that block alignment counts.
+    const int fd = open(smollm2().c_str(), O_RDONLY);
+    fsync(fd);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(fd);
+    std::vector<std::string> arguments = job({"generate.max_new_tokens=2"});
+    arguments.insert(arguments.end(), {"--report", directory.file("report.json")});
+    const Finished run = testing::run(on_ranks(ranks, arguments));
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    const auto report = nlohmann::json::parse(contents(directory.file("report.json")));
+    const auto& load = report.at("load");
+    EXPECT_EQ(report.at("world"), ranks);
+    EXPECT_GE(load.at("requested_to_needed").get<double>(), 1.0);
+    EXPECT_LE(load.at("requested_to_needed").get<double>(), 1.0001);
+    EXPECT_LE(load.at("read_to_needed").get<double>(), 1.02);
+    EXPECT_EQ(report.at("memory").at("planned"), report.at("memory").at("peak"));
+    if (ranks > 1) {
+      EXPECT_LT(report.at("memory").at("planned").at("max").get<double>(), 270e6)
+          << "a rank holds as much as the whole model";
+    }
+  }
+}
+
+TEST_F(SmolLM2, ABudgetKeepsUnitsResidentAndChangesNoBit) {
+  const Settings settings = {"sharding.communicator=mpi", "generate.max_new_tokens=8"};
+  Settings rich = settings;
+  rich.push_back("memory.budget=300MB");
+  const Finished poor = generate(2, settings), kept = generate(2, rich);
+  EXPECT_EQ(kept.exit_code, 0) << kept.err;
+  EXPECT_EQ(kept.out, poor.out);
+}
+
+}  // namespace
+}  // namespace initrt::testing

@@ -1,0 +1,48 @@
+// Worlds of the real program: how the integration tests start it, and the real model.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tests/support/process.h"
+#include "tests/support/temporary_directory.h"
+
+namespace initrt::testing {
+
+/// initrt by itself, without a launcher.
+inline std::vector<std::string> alone(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), INITRT_PROGRAM);
+  return arguments;
+}
+
+/// mpirun -np `ranks` initrt ...
+inline std::vector<std::string> on_ranks(int ranks, const std::vector<std::string>& arguments) {
+  std::vector<std::string> command = {INITRT_MPIRUN, "-np", std::to_string(ranks)};
+  const std::vector<std::string> program = alone(arguments);
+  command.insert(command.end(), program.begin(), program.end());
+  return command;
+}
+
+/// SmolLM2-135M-Instruct as GGUF in $INITRT_MODELS, else in models/ of the sources.
+inline std::string smollm2() {
+  const char* const models = std::getenv("INITRT_MODELS");
+  const std::string directory = models != nullptr ? models : INITRT_SOURCE_DIR "/models";
+  return directory + "/SmolLM2-135M-Instruct.Q4_1.gguf";
+}
+
+/// A test that needs the real model. It is skipped where there is none, unless INITRT_MODELS says
+/// that there is one.
+class WithSmolLM2 : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (std::filesystem::exists(smollm2())) return;
+    if (std::getenv("INITRT_MODELS") != nullptr) FAIL() << smollm2() << " is missing";
+    GTEST_SKIP() << smollm2() << " is missing; launch/quickstart.sh fetches it";
+  }
+};
+
+}  // namespace initrt::testing

@@ -1,0 +1,118 @@
+#include "launch/prepare.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "sharding/error.h"
+#include "tests/support/temporary_directory.h"
+
+namespace initrt {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string error_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::vector<Prompt> prompts_of(std::initializer_list<std::size_t> lengths) {
+  std::vector<Prompt> prompts;
+  for (const std::size_t length : lengths) {
+    prompts.push_back({static_cast<std::uint32_t>(prompts.size()), std::vector<TokenId>(length)});
+  }
+  return prompts;
+}
+
+Graph graph_with_context(std::uint64_t context) {
+  Graph graph;
+  graph.context = context;
+  return graph;
+}
+
+TEST(Prompts, ComeFromOneKeyOrTheOther) {
+  LocalFiles files;
+  Job job;
+  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("prompt is empty"));
+  job.generate.prompt = "one";
+  EXPECT_THAT(read_prompts(files, job), ElementsAre("one"));
+  job.generate.prompts.texts = {"a", "b"};
+  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("both"));
+  job.generate.prompt.clear();
+  EXPECT_THAT(read_prompts(files, job), ElementsAre("a", "b"));
+}
+
+TEST(Prompts, AJsonlFileHoldsStringsOrObjects) {
+  LocalFiles files;
+  Job job;
+  const testing::TemporaryDirectory directory;
+  job.generate.prompts.path = directory.file("prompts.jsonl");
+  const auto write = [&](const std::string& text) {
+    std::ofstream(job.generate.prompts.path) << text;
+  };
+  write("\"one\"\n\n{\"prompt\": \"two\", \"id\": 3}\r\n");
+  EXPECT_THAT(read_prompts(files, job), ElementsAre("one", "two"));
+  write("\"one\"\n{\"text\": \"two\"}\n");
+  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("line 2"));
+  write("\"one\n");
+  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("line 1"));
+  write("\n");
+  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("no prompts"));
+}
+
+TEST(Prompts, GoToRanksInTurn) {
+  const std::vector<Prompt> prompts = prompts_of({1, 1, 1, 1, 1});
+  const auto indices = [&](std::uint32_t rank, std::uint32_t world) {
+    std::vector<std::uint32_t> own;
+    for (const Prompt& prompt : prompts_of_rank(prompts, rank, world)) own.push_back(prompt.index);
+    return own;
+  };
+  EXPECT_THAT(indices(0, 2), ElementsAre(0, 2, 4));
+  EXPECT_THAT(indices(1, 2), ElementsAre(1, 3));
+  EXPECT_TRUE(indices(6, 7).empty());
+}
+
+TEST(GenerateShape, IsSizedByTheLongestPromptAndTheBatch) {
+  Job job;
+  job.generate.max_new_tokens = 10;
+  job.generate.batch = 2;
+  job.generate.prefill_chunk = 16;
+  const RunShape shape = generate_shape(job, graph_with_context(100), prompts_of({3, 7, 5}), 1);
+  EXPECT_EQ(shape.context, 17u);
+  EXPECT_EQ(shape.sequences, 2u);
+  EXPECT_EQ(shape.logit_rows, 2u);
+  EXPECT_EQ(shape.sweep_rows, 14u);
+  EXPECT_EQ(generate_shape(job, graph_with_context(100), prompts_of({3, 7, 5}), 3).sequences, 1u);
+}
+
+TEST(GenerateShape, ContextsThatDoNotFitAreErrors) {
+  Job job;
+  job.generate.max_new_tokens = 10;
+  const auto error = [&](std::uint64_t model, std::size_t prompt) {
+    return error_of(
+        [&] { (void)generate_shape(job, graph_with_context(model), prompts_of({prompt}), 1); });
+  };
+  EXPECT_THAT(error(16, 7), HasSubstr("a context of 17 positions"));
+  EXPECT_EQ(error(17, 7), "no error");
+  job.generate.context = 20;
+  EXPECT_THAT(error(19, 7), HasSubstr("generate.context"));
+  EXPECT_EQ(error(20, 10), "no error");
+  EXPECT_THAT(error(100, 11), HasSubstr("prompt 0 has 11 tokens"));
+}
+
+TEST(ScoreShape, IsNoLargerThanTheText) {
+  Job job;
+  EXPECT_EQ(score_shape(job, graph_with_context(100), 5).sweep_rows, 5u);
+  EXPECT_EQ(score_shape(job, graph_with_context(1000), 500).sweep_rows, 64u);
+  EXPECT_THROW((void)score_shape(job, graph_with_context(100), 101), Error);
+}
+
+}  // namespace
+}  // namespace initrt

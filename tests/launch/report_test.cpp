@@ -1,0 +1,65 @@
+#include "launch/report.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "sharding/error.h"
+#include "tests/support/temporary_directory.h"
+
+namespace initrt {
+namespace {
+
+std::vector<RankReport> two_ranks() {
+  RankReport a, b;
+  a.load_seconds = 2;
+  b.load_seconds = 4;
+  a.payload_bytes = 600;
+  b.payload_bytes = 402;
+  a.read_bytes = 610;
+  b.read_bytes = 410;
+  a.tokens = 11;
+  a.decode_tokens = 10;
+  a.decode_seconds = 2;
+  a.first_token_seconds = 3;
+  a.memory_planned = a.memory_peak = 5000;
+  b.memory_planned = b.memory_peak = 7000;
+  return {a, b};
+}
+
+TEST(Report, SumsWhatWasReadAndTakesTheSlowestRank) {
+  const auto report = report_json(Job{}, {"mapped", "cpu", 1000, {}}, two_ranks());
+  EXPECT_EQ(report["load"]["seconds"], 4.0);
+  EXPECT_EQ(report["load"]["bytes_requested"], 1002);
+  EXPECT_DOUBLE_EQ(report["load"]["requested_to_needed"].get<double>(), 1.002);
+  EXPECT_DOUBLE_EQ(report["load"]["read_to_needed"].get<double>(), 1.02);
+  EXPECT_DOUBLE_EQ(report["load"]["bytes_per_second"].get<double>(), 255.0);
+  EXPECT_EQ(report["generate"]["tokens_per_second"], 5.0);
+  EXPECT_EQ(report["generate"]["first_token_seconds"], 3.0);
+  EXPECT_EQ(report["memory"]["planned"]["min"], 5000);
+  EXPECT_EQ(report["memory"]["planned"]["max"], 7000);
+}
+
+TEST(Report, SaysItInAFewLines) {
+  const std::string text = report_text(report_json(Job{}, {"mapped", "cpu", 1000, {}}, two_ranks()));
+  EXPECT_NE(text.find("2 ranks, mapped"), std::string::npos) << text;
+  EXPECT_NE(text.find("5.0 tokens/s"), std::string::npos) << text;
+  EXPECT_NE(text.find("planned 5 kB to 7 kB per rank"), std::string::npos) << text;
+}
+
+TEST(WriteFile, LeavesTheOldFileWhereTheNewOneCannotBeWritten) {
+  const testing::TemporaryDirectory directory;
+  const std::string path = directory.file("a.txt");
+  write_file(path, "old");
+  write_file(path, "new");
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  EXPECT_EQ(text.str(), "new");
+  EXPECT_FALSE(std::filesystem::exists(path + ".part"));
+  EXPECT_THROW(write_file("/nonexistent/directory/file", "x"), Error);
+}
+
+}  // namespace
+}  // namespace initrt
