@@ -54,8 +54,13 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
 
 Loader::~Loader() {
   stop_ = true;
-  // Whoever still waits for a unit, another thread's gather for instance, must not wait for ever.
-  if (!workers_.empty()) arrivals_.fail(std::make_exception_ptr(Error("loading was stopped")));
+  {
+    // Whoever still waits for a unit, another thread's gather for instance, must not wait for ever.
+    const std::lock_guard lock(mutex_);
+    if (!workers_.empty() && arrived_ < remaining_.size()) {
+      arrivals_.fail(std::make_exception_ptr(Error("loading was stopped")));
+    }
+  }
   for (std::thread& worker : workers_) {
     if (worker.joinable()) worker.join();
   }

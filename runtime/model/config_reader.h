@@ -26,7 +26,9 @@ class ConfigReader {
   [[nodiscard]] std::uint64_t whole(std::string_view key, std::uint64_t least,
                                     std::uint64_t most) const {
     const nlohmann::json& value = at(key);
-    if (!value.is_number_unsigned()) fail("model config: {} is not a whole number", key);
+    if (!value.is_number_integer() || value < 0) {
+      fail("model config: {} is not a whole number", key);
+    }
     const auto number = value.get<std::uint64_t>();
     if (number < least || number > most) {
       fail("model config: {} is {}, not within {} to {}", key, number, least, most);

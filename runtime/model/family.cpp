@@ -4,6 +4,7 @@
 #include <string>
 
 #include "runtime/model/llama.h"
+#include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -36,8 +37,8 @@ Graph build_graph(const nlohmann::json& config) {
     if (claims) return family.build(config);
     known += fmt::format("{}{}", known.empty() ? "" : ", ", family.architecture);
   }
-  fail("unknown architecture \"{}\" (model_type \"{}\"); known are: {}", architecture, model_type,
-       known);
+  fail("unknown architecture {} (model_type {}); known are: {}", quote(architecture),
+       quote(model_type), known);
 }
 
 }  // namespace initrt

@@ -5,17 +5,27 @@
 
 #include "runtime/model/config_reader.h"
 #include "runtime/model/graph_builder.h"
+#include "sharding/checkpoint/checked_json.h"
 
 namespace initrt {
 namespace {
 
 constexpr std::uint64_t kMostWidth = 1u << 20;  // keeps every product of sizes inside 64 bits
+constexpr std::uint64_t kMostHeadSize = 1024;
 
 struct LlamaConfig {
   std::uint64_t hidden, intermediate;
   float epsilon;
   bool tied;
 };
+
+void refuse_partial_rotary(const ConfigReader& config) {
+  constexpr const char* kKey = "partial_rotary_factor";
+  if (config.positive_or(kKey, 1.0) != 1.0) {
+    fail("model config: {} is {}, but heads that are rotated in part are not known here", kKey,
+         config.positive(kKey));
+  }
+}
 
 RotarySpec read_rotary(const ConfigReader& config, std::uint32_t head_size) {
   RotarySpec rotary{head_size, 10000.0};
@@ -24,11 +34,14 @@ RotarySpec read_rotary(const ConfigReader& config, std::uint32_t head_size) {
     if (config.has(key)) parameters = config.at(key);
   }
   if (config.has("rope_theta")) rotary.theta = config.positive("rope_theta");
+  refuse_partial_rotary(config);
   if (parameters.is_null()) return rotary;
+  if (!parameters.is_object()) fail("model config: rope_scaling is not an object");
   const ConfigReader reader(parameters);
+  refuse_partial_rotary(reader);
   rotary.theta = reader.positive_or("rope_theta", rotary.theta);
   const std::string type = reader.text_or("rope_type", reader.text_or("type", "default"));
-  if (type != "default") fail("model config: rope scaling of type \"{}\" is not known", type);
+  if (type != "default") fail("model config: rope scaling of type {} is not known", quote(type));
   return rotary;
 }
 
@@ -62,7 +75,11 @@ Graph build_llama(const nlohmann::json& json) {
          sizes.hidden, meta.heads);
   }
   meta.head_size = static_cast<std::uint32_t>(
-      config.whole_or("head_dim", sizes.hidden / meta.heads, 1, 1024));
+      config.whole_or("head_dim", sizes.hidden / meta.heads, 1, kMostHeadSize));
+  if (meta.head_size > kMostHeadSize) {
+    fail("model config: heads of {} elements (hidden_size / num_attention_heads); the most is {}",
+         meta.head_size, kMostHeadSize);
+  }
   if (meta.head_size % 2 != 0) fail("model config: a head size of {} is odd", meta.head_size);
   meta.vocabulary = config.whole("vocab_size", 1, 1u << 24);
   meta.context = config.whole_or("max_position_embeddings", 2048, 1, 1u << 30);
@@ -70,7 +87,7 @@ Graph build_llama(const nlohmann::json& json) {
   refuse_biases(config);
   const std::string activation_function = config.text_or("hidden_act", "silu");
   if (activation_function != "silu") {
-    fail("model config: hidden_act \"{}\" is not known here", activation_function);
+    fail("model config: hidden_act {} is not known here", quote(activation_function));
   }
 
   GraphBuilder builder(std::move(meta));

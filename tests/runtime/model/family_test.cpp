@@ -1,0 +1,71 @@
+// Which family a config belongs to.
+#include "runtime/model/family.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/sharding/errors.h"
+#include "tests/support/small_llama.h"
+
+namespace initrt::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+nlohmann::json llama() { return config_of({}); }
+
+std::string error_of_config(const nlohmann::json& config) {
+  return error_of([&] { (void)build_graph(config); });
+}
+
+TEST(Family, IsThatOfTheArchitecture) {
+  EXPECT_EQ(build_graph(llama()).family, "llama");
+  nlohmann::json other_type = llama();
+  other_type["model_type"] = "something";
+  EXPECT_EQ(build_graph(other_type).family, "llama");
+}
+
+TEST(Family, IsThatOfTheModelTypeWhereNoArchitectureIsGiven) {
+  nlohmann::json config = llama();
+  config.erase("architectures");
+  EXPECT_EQ(build_graph(config).family, "llama");
+  config["architectures"] = nlohmann::json::array();
+  EXPECT_EQ(build_graph(config).family, "llama");
+}
+
+TEST(Family, ThatIsNotKnownIsAnErrorThatNamesItAndTheKnownOnes) {
+  nlohmann::json config = llama();
+  config["architectures"] = {"MixtralForCausalLM"};
+  EXPECT_THAT(error_of_config(config),
+              AllOf(HasSubstr("unknown architecture \"MixtralForCausalLM\""),
+                    HasSubstr("\"llama\""), HasSubstr("LlamaForCausalLM")));
+  config.erase("architectures");
+  config["model_type"] = "mixtral";
+  EXPECT_THAT(error_of_config(config), HasSubstr("\"mixtral\""));
+}
+
+TEST(Family, OfAConfigWithoutEitherIsAnError) {
+  for (const nlohmann::json& config : {nlohmann::json::object(), nlohmann::json{{"model_type", 7}},
+                                       nlohmann::json{{"architectures", "LlamaForCausalLM"}},
+                                       nlohmann::json{{"architectures", {7}}}}) {
+    EXPECT_THAT(error_of_config(config), HasSubstr("unknown architecture"));
+  }
+}
+
+TEST(Family, OfWhatIsNoObjectIsAnError) {
+  for (const nlohmann::json& config :
+       {nlohmann::json(), nlohmann::json::array(), nlohmann::json("llama")}) {
+    EXPECT_THAT(error_of_config(config), HasSubstr("not a JSON object"));
+  }
+}
+
+// A name in a checkpoint may hold anything; the error stays one line.
+TEST(Family, NamesInErrorsStayOneLine) {
+  nlohmann::json config = llama();
+  config["architectures"] = {"Llama\nFor\x1b[31mCausalLM"};
+  EXPECT_THAT(error_of_config(config), HasSubstr("unknown architecture"));
+}
+
+}  // namespace
+}  // namespace initrt::testing
