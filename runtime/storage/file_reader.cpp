@@ -17,15 +17,15 @@ namespace {
 /// The alignment that direct reads need where the file system does not say: a page.
 constexpr std::uint64_t kUsualAlignment = 4096;
 
-/// Alignment of offsets for direct reads, or 0 where the file system says there are none or that
-/// memory needs more than a staging block's alignment.
+/// Alignment of offsets for direct reads, or 0 where the file system says there are none, or needs
+/// more than a staging block's alignment of memory or than its padding of offsets.
 std::uint64_t direct_alignment(int fd) {
   struct statx status {};
   if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) != 0 ||
       (status.stx_mask & STATX_DIOALIGN) == 0) {
     return kUsualAlignment;
   }
-  if (status.stx_dio_mem_align > kBlockAlignment) return 0;
+  if (std::max(status.stx_dio_mem_align, status.stx_dio_offset_align) > kBlockAlignment) return 0;
   return std::has_single_bit(status.stx_dio_offset_align) ? status.stx_dio_offset_align : 0;
 }
 
