@@ -128,7 +128,7 @@ void Loader::work(std::span<std::byte> block) {
   while (!stop_) {
     const std::optional<Task> task = next();
     if (!task) return;
-    if (on_unit_ && task->read == 0) on_unit_(task->unit);
+    if (on_unit_) on_unit_(task->unit);
     execute(*task, block);
     const std::lock_guard lock(mutex_);
     if (--remaining_[task->unit] == 0) note_arrivals();

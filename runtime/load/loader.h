@@ -37,7 +37,8 @@ struct LoadStatistics {
 
 class Loader {
  public:
-  /// Called from a worker when it begins a unit (for progress, and for tests that hold a rank).
+  /// Called from a worker before each of a unit's reads (for progress: storage may be slow and a
+  /// unit large; and for tests that hold a rank).
   using UnitHook = std::function<void(std::uint32_t unit)>;
 
   /// @param shard this rank's shard memory, zeroed

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <numeric>
+#include <set>
 
 #include "tests/sharding/errors.h"
 #include "tests/support/rank_model.h"
@@ -169,16 +170,29 @@ TEST_F(LoaderTest, LetsUnitsArriveOfWhichThisRankReadsNothing) {
   EXPECT_EQ(nothing->finish().requested_bytes, 0u);
   EXPECT_EQ(told_.back(), units());
 
-  std::vector<std::uint32_t> begun;
   cut_ = make_cut(model_.layout, 7, kHostGranularity);
+  std::set<std::uint32_t> begun;
   ring_ = {1, 16 << 10};
-  const auto some = make_loader(6, [&](std::uint32_t unit) { begun.push_back(unit); });
+  const auto some = make_loader(6, [&](std::uint32_t unit) { begun.insert(unit); });
   EXPECT_GT(totals(6).reads, 0u);
   some->start();
   some->finish();
   EXPECT_LT(begun.size(), units());
-  EXPECT_TRUE(std::is_sorted(begun.begin(), begun.end()));
   EXPECT_EQ(told_.back(), units());
+}
+
+TEST_F(LoaderTest, TellsBeforeEachReadWhichUnitItIsOf) {
+  ring_ = {1, 16 << 10};
+  std::vector<std::uint32_t> told;
+  const auto loader = make_loader(0, [&](std::uint32_t unit) {
+    EXPECT_EQ(log_.done.load(), told.size());
+    told.push_back(unit);
+  });
+  loader->start();
+  loader->finish();
+  EXPECT_EQ(told.size(), totals().reads);
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  EXPECT_EQ(told.back(), units() - 1);
 }
 
 TEST_F(LoaderTest, GivesTheStagingRingBackWhenLoadingIsDone) {
