@@ -87,4 +87,13 @@ RunFacts BringUp::facts() const {
           placement_.memory};
 }
 
+void give_report(World& world, const Job& job, const RunFacts& facts, const RankReport& mine,
+                 const std::string& path) {
+  const std::vector<RankReport> reports = gather_reports(world.comm(), mine);
+  if (world.rank() != 0) return;
+  const nlohmann::ordered_json report = report_json(job, facts, reports);
+  std::fputs(report_text(report).c_str(), stderr);
+  if (!path.empty()) write_file(path, report.dump(2) + "\n");
+}
+
 }  // namespace initrt

@@ -62,6 +62,11 @@ class BringUp {
   std::unique_ptr<Progress> progress_;  // uses instance_
 };
 
+/// Gathers all ranks' reports; rank 0 shows them on standard error, and writes them to `path` as
+/// JSON where it is not "". Collective.
+void give_report(World& world, const Job& job, const RunFacts& facts, const RankReport& mine,
+                 const std::string& path);
+
 /// "initrt: warning: ..." on standard error.
 void warn(const std::string& text);
 

@@ -82,7 +82,7 @@ void describe(CLI::App& app, Options& options) {
 }
 
 // What one process does for all, whatever the number of ranks.
-bool run_alone(const CLI::App& app, Options& options) {
+void run_alone(const CLI::App& app, Options& options) {
   if (app.got_subcommand("plan")) {
     print_plan(options.run, options.plan);
   } else if (app.got_subcommand("inspect")) {
@@ -94,10 +94,7 @@ bool run_alone(const CLI::App& app, Options& options) {
     convert_to_safetensors(options.convert);
   } else if (app.got_subcommand("schema")) {
     std::printf("%s\n", job_schema().dump(2).c_str());
-  } else {
-    return false;
   }
-  return true;
 }
 
 void run_together(const CLI::App& app, World& world, const Options& options) {
@@ -127,9 +124,13 @@ int start(int argc, char** argv, World& world) {
     fail("{} (initrt --help lists the options)", error.what());
   }
   if (argc == 1) fail("no job: give --config FILE (initrt --help lists the options)");
-  if (world.rank() == 0 && run_alone(app, options)) return 0;
-  if (!app.got_subcommand("score") && !app.get_subcommands().empty()) return 0;
-  run_together(app, world, options);
+  const bool together = app.get_subcommands().empty() || app.got_subcommand("score");
+  if (together) {
+    run_together(app, world, options);
+  } else {
+    world.end_watch();
+    if (world.rank() == 0) run_alone(app, options);
+  }
   return 0;
 }
 

@@ -121,18 +121,12 @@ void put_completions(const Prepared& prepared, const std::vector<Completion>& co
   }
 }
 
-}  // namespace
-
-void run(World& world, const RunOptions& options) {
+// Loads, generates and reports, with everything known.
+void run_prepared(World& world, const Prepared& prepared, BringUp& rank,
+                  const RunOptions& options) {
   Communicator& comm = world.comm();
-  comm.note_progress(Stage::Start, 0);
-  const Prepared prepared =
-      prepare_on_all_ranks(comm, [&](Files& files) { return prepare(files, options); });
-  const bool single = prepared.prompts.size() == 1, speaks = world.rank() == 0 && single;
-
-  BringUp rank(world, prepared.job, prepared.model,
-               generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),
-               options);
+  const bool single = !prepared.job.generate.prompt.empty();
+  const bool speaks = world.rank() == 0 && single;
   TextStream stream(*prepared.text.tokenizer);
   bool begun = false;
   const TokenHook on_token = [&](std::uint32_t, TokenId id, bool end) {
@@ -162,11 +156,19 @@ void run(World& world, const RunOptions& options) {
   report.tokens = statistics.tokens;
   report.decode_seconds = statistics.decode_seconds;
   report.decode_tokens = statistics.decode_tokens;
-  const std::vector<RankReport> reports = gather_reports(comm, report);
-  if (world.rank() != 0) return;
-  const nlohmann::ordered_json json = report_json(prepared.job, rank.facts(), reports);
-  std::fputs(report_text(json).c_str(), stderr);
-  if (!options.report.empty()) write_file(options.report, json.dump(2) + "\n");
+  give_report(world, prepared.job, rank.facts(), report, options.report);
+}
+
+}  // namespace
+
+void run(World& world, const RunOptions& options) {
+  world.comm().note_progress(Stage::Start, 0);
+  const Prepared prepared =
+      prepare_on_all_ranks(world.comm(), [&](Files& files) { return prepare(files, options); });
+  BringUp rank(world, prepared.job, prepared.model,
+               generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),
+               options);
+  world.guard([&] { run_prepared(world, prepared, rank, options); });
 }
 
 }  // namespace initrt

@@ -44,20 +44,13 @@ double negative_log_likelihood(std::span<const float> logits, TokenId token) {
   return most + std::log(sum) - static_cast<double>(logits[static_cast<std::size_t>(token)]);
 }
 
-}  // namespace
-
-void score(World& world, const RunOptions& options, const ScoreOptions& score_options) {
-  Communicator& comm = world.comm();
-  const Prepared prepared = prepare_on_all_ranks(
-      comm, [&](Files& files) { return prepare(files, options, score_options); });
-  BringUp rank(world, prepared.job, prepared.model,
-               score_shape(prepared.job, prepared.model.graph, prepared.tokens.size()), options);
-
+// Loads, scores and reports, with everything known.
+void score_prepared(World& world, const Prepared& prepared, BringUp& rank,
+                    const RunOptions& options, const std::string& logits_path) {
   const bool first = world.rank() == 0;
   std::optional<NpyWriter> logits_file;
-  if (first && !score_options.logits_path.empty()) {
-    logits_file.emplace(score_options.logits_path, prepared.tokens.size(),
-                        prepared.model.graph.vocabulary);
+  if (first && !logits_path.empty()) {
+    logits_file.emplace(logits_path, prepared.tokens.size(), prepared.model.graph.vocabulary);
   }
   double sum = 0;
   const auto on_logits = [&](std::size_t position, std::span<const float> logits) {
@@ -70,18 +63,29 @@ void score(World& world, const RunOptions& options, const ScoreOptions& score_op
       first ? std::span<const TokenId>(prepared.tokens) : std::span<const TokenId>();
   score(rank.engine(), own, static_cast<std::uint32_t>(rank.shape().sweep_rows), on_logits);
   const RankReport report = rank.finish();
-  const std::vector<RankReport> reports = gather_reports(comm, report);
-  if (!first) return;
   if (logits_file) logits_file->close();
-  const auto scored = static_cast<double>(prepared.tokens.size() - 1);
-  std::printf("tokens %zu\n", prepared.tokens.size());
-  if (scored > 0) {
-    std::printf("mean negative log-likelihood %.6f\nperplexity %.6f\n", sum / scored,
-                std::exp(sum / scored));
+  if (first) {
+    const auto scored = static_cast<double>(prepared.tokens.size() - 1);
+    std::printf("tokens %zu\n", prepared.tokens.size());
+    if (scored > 0) {
+      std::printf("mean negative log-likelihood %.6f\nperplexity %.6f\n", sum / scored,
+                  std::exp(sum / scored));
+    }
   }
-  const nlohmann::ordered_json json = report_json(prepared.job, rank.facts(), reports);
-  std::fputs(report_text(json).c_str(), stderr);
-  if (!options.report.empty()) write_file(options.report, json.dump(2) + "\n");
+  give_report(world, prepared.job, rank.facts(), report, options.report);
+}
+
+}  // namespace
+
+void score(World& world, const RunOptions& options, const ScoreOptions& score_options) {
+  world.comm().note_progress(Stage::Start, 0);
+  const Prepared prepared = prepare_on_all_ranks(
+      world.comm(), [&](Files& files) { return prepare(files, options, score_options); });
+  BringUp rank(world, prepared.job, prepared.model,
+               score_shape(prepared.job, prepared.model.graph, prepared.tokens.size()), options);
+  world.guard([&] {
+    score_prepared(world, prepared, rank, options, score_options.logits_path);
+  });
 }
 
 }  // namespace initrt

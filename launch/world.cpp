@@ -36,6 +36,8 @@ void World::set_timeout(std::chrono::seconds timeout) {
 }
 
 void World::fail(const std::string& message) {
+  if (failed_) return;
+  failed_ = true;
   if (mpi_ != nullptr) mpi_->fail_world(message);
   std::fflush(stdout);
   std::fprintf(stderr, "initrt: %s\n", message.c_str());

@@ -1,6 +1,8 @@
 // world: who and where this rank is. MPI where a launcher made a world, else a world of one.
 #pragma once
 
+#include <chrono>
+#include <exception>
 #include <memory>
 #include <string>
 
@@ -23,14 +25,30 @@ class World {
 
   void set_timeout(std::chrono::seconds timeout);
 
-  /// Says what went wrong, once for the whole world, and ends it: with more than one rank this does
-  /// not return.
+  /// No watch for progress: the ranks have nothing to do with each other from here on.
+  void end_watch() { set_timeout(std::chrono::hours(24 * 365)); }
+
+  /// Says what went wrong, once for the whole world, and ends it: with a launcher this does not
+  /// return.
   void fail(const std::string& message);
+
+  /// Calls `body`; its failure is told to the world before anything is unwound, since what is
+  /// unwound may wait for other ranks.
+  template <class Body>
+  void guard(const Body& body) {
+    try {
+      body();
+    } catch (const std::exception& error) {
+      fail(error.what());
+      throw;
+    }
+  }
 
  private:
   std::unique_ptr<MpiSession> session_;  // before comm_: outlives it
   std::unique_ptr<Communicator> comm_;
   MpiCommunicator* mpi_ = nullptr;       // comm_, where it is one
+  bool failed_ = false;                  // and said so
 };
 
 }  // namespace initrt

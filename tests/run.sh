@@ -3,8 +3,8 @@
 #
 #   tests/run.sh [--sanitize] [ctest options]
 #
-# --sanitize first runs the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, and
-# those of threaded code under ThreadSanitizer. The plain run comes last, so that its summary ends
+# --sanitize first runs every test under AddressSanitizer and UndefinedBehaviorSanitizer, and the
+# unit tests of threaded code under ThreadSanitizer. The plain run comes last, so that its summary ends
 # the output; ctest's options (-R REGEX, -L unit, -j1) are for that run. The exit status is non-zero
 # if anything failed in any of them.
 set -euo pipefail
@@ -19,7 +19,7 @@ fi
 
 # run_tests PRESET [ctest option...]
 run_tests() {
-  say "Testing: build/$1"
+  say "Testing: $1"
   ctest --preset "$1" --parallel "$(nproc)" "${@:2}"
 }
 
@@ -32,8 +32,8 @@ cd "$root"
 
 status=0
 if $sanitize; then
-  { build asan tests/sharding/all tests/runtime/all && run_tests asan; } || status=1
-  # Only what is built is run: sharding/ has no threads.
+  { build asan && run_tests asan && run_tests asan-mpi; } || status=1
+  # Only what is built is run: the unit tests of the folder that has threads.
   { build tsan tests/runtime/all && run_tests tsan; } || status=1
   [[ $status == 0 ]] || say "A sanitizer run failed, see above: the exit status will be 1"
 fi

@@ -82,8 +82,16 @@ MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger)
   if (mine.get() < 0 || ftruncate(mine.get(), static_cast<off_t>(file_bytes)) != 0) {
     fail("mapped memory: a shared shard of {} bytes: {}", file_bytes, std::strerror(errno));
   }
-  own_ = map(nullptr, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, mine.get(), 0);
-  madvise(own_.data(), control_offset, MADV_HUGEPAGE);  // refused where shmem has no huge pages
+  // From a huge page's boundary, as the file's huge pages must lie in memory to be touched as such.
+  own_ = map(nullptr, file_bytes + kHugePage, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const auto own_start = reinterpret_cast<std::uintptr_t>(own_.data());
+  shard_ = own_.data() + (kHugePage - own_start % kHugePage) % kHugePage;
+  if (mmap(shard_, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, mine.get(), 0) ==
+      MAP_FAILED) {
+    fail("mapped memory: mapping {} bytes: {}", file_bytes, std::strerror(errno));
+  }
+  madvise(shard_, control_offset, MADV_HUGEPAGE);  // refused where shmem has no huge pages
   const std::vector<Descriptor> all = exchange_descriptors(base, mine.get());
 
   // One reservation for all units, so that each can begin at a huge page.

@@ -28,7 +28,7 @@ class MappedMemory {
   ~MappedMemory();
 
   /// This rank's shard memory, writable, zero at first. Huge pages where they are to be had.
-  [[nodiscard]] std::span<std::byte> shard() const { return {own_.data(), shard_bytes_}; }
+  [[nodiscard]] std::span<std::byte> shard() const { return {shard_, shard_bytes_}; }
 
   /// A whole unit, read-only. A chunk may be read once its rank has published it.
   [[nodiscard]] const std::byte* unit(std::uint32_t unit) const { return units_[unit]; }
@@ -46,6 +46,7 @@ class MappedMemory {
  private:
   Communicator& base_;
   std::uint64_t shard_bytes_ = 0;
+  std::byte* shard_ = nullptr;    // in own_
   Mapping own_;    // this rank's whole memfd, writable
   Mapping whole_;  // the address range of all units
   std::vector<const std::byte*> units_;

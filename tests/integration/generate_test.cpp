@@ -43,6 +43,10 @@ struct World {
   std::string communicator;
 };
 
+void PrintTo(const World& world, std::ostream* out) {
+  *out << world.ranks << " ranks, " << world.communicator;
+}
+
 std::string name_of(const ::testing::TestParamInfo<World>& info) {
   return info.param.communicator + std::to_string(info.param.ranks);
 }
@@ -64,10 +68,12 @@ TEST_P(Generate, GreedyTextIsTheReferences) {
 }
 
 TEST_P(Generate, SampledTextDependsOnTheSeedAlone) {
-  static const std::string alone = run(testing::alone(job({}))).out;
+  static const std::string alone =
+      run(testing::alone(job({"generate.max_new_tokens=12"}))).out;
   EXPECT_THAT(alone, ::testing::StartsWith("Hello, my name is"));
   const Finished run = generate(GetParam().ranks,
-                                {"sharding.communicator=" + GetParam().communicator});
+                                {"generate.max_new_tokens=12",
+                                 "sharding.communicator=" + GetParam().communicator});
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(run.out, alone);
 }

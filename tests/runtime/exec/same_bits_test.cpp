@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <map>
+#include <ostream>
 
 #include "tests/support/rank_model.h"
 #include "tests/support/small_checkpoint.h"
@@ -54,6 +55,10 @@ struct Case {
   std::string precision;
   bool tied;
 };
+
+void PrintTo(const Case& of, std::ostream* out) {
+  *out << of.precision << (of.tied ? ", tied" : ", untied");
+}
 
 class SameBits : public ::testing::TestWithParam<Case> {
  protected:
