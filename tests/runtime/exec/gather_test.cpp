@@ -1,0 +1,158 @@
+// Gathers on their own: embedding rows that chunk boundaries cut, units that arrive late.
+#include "runtime/exec/gather.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <numeric>
+#include <thread>
+
+#include "sharding/error.h"
+#include "tests/runtime/comm/thread_ranks.h"
+#include "tests/support/rank_model.h"
+#include "tests/support/small_checkpoint.h"
+
+namespace initrt::testing {
+namespace {
+
+using ::testing::Each;
+using ::testing::IsEmpty;
+
+std::vector<TokenId> every_token(const OpenModel& model) {
+  std::vector<TokenId> tokens(model.graph.vocabulary);
+  std::iota(tokens.begin(), tokens.end(), 0);
+  return tokens;
+}
+
+/// The rows of `tokens` as one rank that holds everything has them.
+std::vector<std::byte> rows_of_one_rank(const OpenModel& model, std::span<const TokenId> tokens) {
+  const EmbeddingTable table(model.graph, model.layout);
+  std::vector<std::byte> rows(tokens.size() * table.row_bytes());
+  const auto failures = run_world(model, {}, [&](std::uint32_t, RankModel& rank) {
+    rank.instance().finish_loading();
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const TableRow row = table.find(tokens[i]);
+      std::memcpy(
+          rows.data() + i * table.row_bytes(),
+          rank.instance().shard().data() + rank.placement().cut.units[row.unit].offset + row.offset,
+          table.row_bytes());
+    }
+  });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+  return rows;
+}
+
+// Every rank asks for every row, but for the last, which asks for none.
+void expect_rows_whole(const OpenModel& model, std::uint32_t world, std::uint64_t budget) {
+  const std::vector<TokenId> tokens = every_token(model);
+  const std::vector<std::byte> expected = rows_of_one_rank(model, tokens);
+  Setting setting;
+  setting.world = world;
+  setting.transport = Transport::Mpi;
+  setting.budget = budget;
+  const auto failures = run_ranks(world, [&](Communicator& comm) {
+    RankModel rank(model, setting, comm);
+    rank.load();
+    Arrivals arrivals;
+    arrivals.advance(static_cast<std::uint32_t>(model.graph.units.size()));
+    Ledger ledger;
+    std::vector<std::byte> buffers(2 * expected.size());
+    const Placement& placement = rank.placement();
+    CollectiveGather gather(model.graph, model.layout, placement.cut, comm, arrivals,
+                            rank.instance().shard(), setting.prefetch,
+                            placement.memory[MemoryCategory::Slots], ledger, buffers);
+    const bool none = comm.rank() == world - 1;
+    const auto mine = none ? std::span<const TokenId>() : std::span<const TokenId>(tokens);
+    std::vector<std::byte> rows(none ? 0 : expected.size());
+    gather.fetch_rows(mine, static_cast<std::uint32_t>(tokens.size()), rows);
+    EXPECT_TRUE(none || rows == expected) << world << " ranks, rank " << comm.rank();
+  });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+}
+
+TEST(CollectiveGather, BringsRowsWholeThatChunkBoundariesCut) {
+  for (const SmallLlama& shape : {SmallLlama{}, tied_llama()}) {
+    const SmallCheckpoint checkpoint(shape);
+    for (const char* precision : {"32-true", "bf16-true"}) {
+      const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), precision);
+      for (const std::uint32_t world : {2u, 3u, 7u}) expect_rows_whole(model, world, 0);
+      expect_rows_whole(model, 3, 1u << 30);  // tied tiles resident
+    }
+  }
+}
+
+TEST(CollectiveGather, RefusesUnitsOutOfOrder) {
+  const SmallCheckpoint checkpoint;
+  const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "bf16-true");
+  const auto failures = run_ranks(2, [&](Communicator& comm) {
+    Setting setting;
+    setting.world = 2;
+    setting.transport = Transport::Mpi;
+    const Placement placement = place(model, setting);
+    Arrivals arrivals;
+    Ledger ledger;
+    std::vector<std::byte> shard(placement.cut.memory_bytes()), buffers;
+    CollectiveGather gather(model.graph, model.layout, placement.cut, comm, arrivals, shard, 1,
+                            placement.memory[MemoryCategory::Slots], ledger, buffers);
+    gather.begin_sweep(model.graph.execution_order());
+    EXPECT_THROW((void)gather.acquire(2), Error);
+  });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+}
+
+/// How many ranks have come to a unit; waiting for them ends with an Error, not never.
+class Meeting {
+ public:
+  void arrive(std::uint32_t unit) { ++arrived_.at(unit); }
+  void wait(std::uint32_t unit, std::uint32_t ranks) const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (arrived_.at(unit) < ranks) {
+      if (std::chrono::steady_clock::now() > deadline) fail("nobody comes to unit {}", unit);
+      std::this_thread::yield();
+    }
+  }
+
+ private:
+  std::array<std::atomic<std::uint32_t>, 16> arrived_{};
+};
+
+// One rank reads each unit only once all ranks, itself too, have come to where they need it.
+TEST(Gather, WaitsForChunksThatArriveLate) {
+  const SmallCheckpoint checkpoint;
+  const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "bf16-true");
+  const std::vector<TokenId> tokens = {3, 508, 0, 77};
+  const std::uint32_t world = 3;
+  std::vector<float> expected;
+  (void)run_world(model, {}, [&](std::uint32_t, RankModel& rank) {
+    expected = score_all(rank.engine(), tokens, 4);
+  });
+  ASSERT_FALSE(expected.empty());
+  for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+    for (const std::uint32_t prefetch : {0u, 2u}) {
+      Setting setting;
+      setting.world = world;
+      setting.transport = transport;
+      setting.prefetch = prefetch;
+      Meeting meeting;
+      const auto failures = run_ranks(world, [&](Communicator& comm) {
+        const auto on_load = [&](std::uint32_t unit) {
+          const bool run = model.graph.units[unit].kind != UnitKind::Embedding;
+          if (comm.rank() == 1 && run) meeting.wait(unit, world);
+        };
+        const auto on_execute = [&](std::uint32_t unit) { meeting.arrive(unit); };
+        RankModel rank(model, setting, comm, on_load, on_execute);
+        rank.instance().start_loading();
+        EXPECT_EQ(score_all(rank.engine(), tokens, 4), expected) << setting;
+        rank.instance().finish_loading();
+      });
+      EXPECT_THAT(failures, Each(IsEmpty())) << setting;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace initrt::testing
