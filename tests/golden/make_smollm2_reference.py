@@ -185,7 +185,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     write("tokens.json", {"text": text, "ids": ids})
     write("vocabulary_ids.json", chosen)
-    np.save(FOLDER / "logits.npy", single[:, chosen].astype(np.float32))
+    np.save(FOLDER / "logits.npy", np.ascontiguousarray(single[:, chosen], dtype=np.float32))
     write("argmax.json", single.argmax(-1).tolist())
     write("greedy.json", {
         "prompt": GREEDY_PROMPT, "prompt_ids": prompt_ids, "ids": new_ids,
