@@ -10,6 +10,19 @@ namespace {
 
 bool is_gathered(const Unit& unit) { return unit.kind != UnitKind::Embedding; }
 
+// Slots for the units that are gathered on demand, each of the largest one's size.
+void place_slots(const Graph& graph, std::uint32_t prefetch, Placement& placement) {
+  std::uint64_t largest = 0, units = 0;
+  for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
+    if (!is_gathered(graph.units[unit]) || placement.cut.units[unit].resident) continue;
+    largest = std::max(largest, placement.cut.gathered_bytes(unit));
+    ++units;
+  }
+  placement.slots = static_cast<std::uint32_t>(std::min<std::uint64_t>(prefetch + 1ull, units));
+  placement.memory[MemoryCategory::Slots] =
+      checked_product("the set of slots", {placement.slots, largest});
+}
+
 }  // namespace
 
 std::string_view name(MemoryCategory category) {
@@ -82,20 +95,11 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
     placement.cut = make_cut(layout, world, granularity, resident);
     memory[MemoryCategory::Shard] = placement.cut.chunks_bytes;
     memory[MemoryCategory::Resident] = placement.cut.resident_bytes;
+    if (shape.gather == GatherKind::Collective) place_slots(graph, shape.prefetch, placement);
     return memory.total();
   };
   std::vector<bool> resident(graph.units.size(), false);
   cut_with(resident);
-  if (shape.gather == GatherKind::Collective) {
-    std::uint64_t largest = 0;
-    for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
-      if (is_gathered(graph.units[unit])) {
-        largest = std::max(largest, placement.cut.gathered_bytes(unit));
-      }
-    }
-    memory[MemoryCategory::Slots] =
-        checked_product("the set of slots", {shape.prefetch + 1ull, largest});
-  }
   if (shape.budget == 0) return placement;
   if (memory.total() > shape.budget) {
     fail("memory.budget is {} bytes, but this job needs at least {} on each of {} ranks",

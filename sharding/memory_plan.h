@@ -61,6 +61,7 @@ struct RunShape {
 struct Placement {
   MemoryPlan memory;
   Cut cut;
+  std::uint32_t slots = 0;  ///< prefetch + 1, but no more than units gathered on demand
 };
 
 /// The widest input of a matrix product in the graph, in columns (for Device::scratch_bytes).

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "sharding/error.h"
+#include "sharding/overload.h"
 
 namespace initrt {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 struct SweepHeader {
   std::uint32_t rows = 0;
   std::uint32_t logit_rows = 0;
+  std::uint32_t finished = 0;
 };
 
 // Angles as the reference computes them: inverse frequencies and angles in float32.
@@ -38,13 +40,6 @@ std::vector<std::uint32_t> only_blocks(const Graph& graph, std::vector<std::uint
                 [&](std::uint32_t unit) { return graph.units[unit].kind != UnitKind::Block; });
   return order;
 }
-
-template <class... F>
-struct Overload : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overload(F...) -> Overload<F...>;
 
 }  // namespace
 
@@ -153,8 +148,11 @@ void Engine::run_unit(std::uint32_t index, const std::byte* weights, const Sweep
         device_.attention(activation(op.q), input.rows, shape_of(op), cache, activation(op.out));
       },
       [&](const GateOp& op) {
-        device_.silu_gate(activation(op.gate), activation(op.up), activation(op.out),
-                          rows * columns(op.out));
+        switch (op.function) {
+          case GateFunction::Silu:
+            device_.silu_gate(activation(op.gate), activation(op.up), activation(op.out),
+                              rows * columns(op.out));
+        }
       },
       [&](const AddOp& op) {
         device_.add(activation(op.x), activation(op.into), rows * columns(op.into));
@@ -171,16 +169,18 @@ void Engine::run_unit(std::uint32_t index, const std::byte* weights, const Sweep
 SweepOutput Engine::sweep(const SweepInput& input) {
   check(input);
   const SweepHeader mine{static_cast<std::uint32_t>(input.rows.size()),
-                         static_cast<std::uint32_t>(input.logit_rows.size())};
+                         static_cast<std::uint32_t>(input.logit_rows.size()), input.finished};
   std::vector<SweepHeader> all(comm_.size());
   comm_.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
   std::uint32_t most_rows = 0;
   bool any_logits = false;
+  SweepOutput output;
   for (const SweepHeader& header : all) {
     most_rows = std::max(most_rows, header.rows);
     any_logits = any_logits || header.logit_rows > 0;
+    output.any_finished = output.any_finished || header.finished > 0;
   }
-  if (most_rows == 0) return {};
+  if (most_rows == 0) return output;
 
   const std::vector<std::uint32_t>& order = any_logits ? order_ : blocks_only_;
   gather_.begin_sweep(order);
@@ -196,7 +196,9 @@ SweepOutput Engine::sweep(const SweepInput& input) {
     gather_.release(unit);
   }
   device_.synchronize();
-  return {true, {logits_.floats(), input.logit_rows.size() * graph_.vocabulary}};
+  output.any = true;
+  output.logits = {logits_.floats(), input.logit_rows.size() * graph_.vocabulary};
+  return output;
 }
 
 }  // namespace initrt

@@ -20,10 +20,12 @@ struct SweepInput {
   std::span<const TokenId> tokens;
   std::span<const RowInfo> rows;               ///< as tokens
   std::span<const std::uint32_t> logit_rows;   ///< which rows want logits, ascending
+  std::uint32_t finished = 0;                  ///< completions this rank has to hand over
 };
 
 struct SweepOutput {
   bool any = false;               ///< whether any rank brought rows; if not, the sweep ran nothing
+  bool any_finished = false;      ///< whether any rank has completions to hand over
   std::span<const float> logits;  ///< [logit_rows, vocabulary], valid until the next sweep
 };
 

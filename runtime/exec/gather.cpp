@@ -43,7 +43,7 @@ void InPlaceGather::fetch_rows(std::span<const TokenId> tokens, std::uint32_t,
 
 CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut,
                                    Communicator& comm, Arrivals& arrivals,
-                                   std::span<std::byte> shard, std::uint32_t prefetch,
+                                   std::span<std::byte> shard, std::uint32_t slots,
                                    std::uint64_t slots_bytes, Ledger& ledger,
                                    std::span<std::byte> row_buffers)
     : table_(graph, layout),
@@ -51,8 +51,8 @@ CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, con
       comm_(comm),
       arrivals_(arrivals),
       shard_(shard),
-      slots_(prefetch + 1),
-      slot_bytes_(slots_bytes / (prefetch + 1)),
+      slots_(std::max(slots, 1u)),
+      slot_bytes_(slots_bytes / slots_),
       slot_memory_(ledger, MemoryCategory::Slots, slots_bytes),
       row_buffers_(row_buffers),
       gathered_once_(graph.units.size(), false) {}

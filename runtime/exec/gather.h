@@ -85,9 +85,10 @@ class InPlaceGather final : public Gather {
 class CollectiveGather final : public Gather {
  public:
   /// @param shard this rank's shard memory, as cut
+  /// @param slots units under way or in use at once, each in slots_bytes / slots; none: all resident
   /// @param row_buffers for rows on their way: room for two times the rows of a sweep
   CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut, Communicator& comm,
-                   Arrivals& arrivals, std::span<std::byte> shard, std::uint32_t prefetch,
+                   Arrivals& arrivals, std::span<std::byte> shard, std::uint32_t slots,
                    std::uint64_t slots_bytes, Ledger& ledger, std::span<std::byte> row_buffers);
   CollectiveGather(const CollectiveGather&) = delete;
   CollectiveGather& operator=(const CollectiveGather&) = delete;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <utility>
 
 namespace initrt {
 namespace {
@@ -63,13 +64,14 @@ Rows choose_rows(std::vector<std::optional<Sequence>>& slots, std::uint32_t pref
 
 }  // namespace
 
-std::vector<Completion> generate(Engine& engine, std::span<const Prompt> prompts,
-                                 std::uint32_t batch, const GenerateOptions& options,
-                                 const TokenHook& on_token, GenerateStatistics& statistics) {
+GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std::uint32_t batch,
+                            const GenerateOptions& options, const TokenHook& on_token,
+                            const FinishHook& on_finish) {
   const Clock::time_point start = Clock::now();
+  GenerateStatistics statistics;
   std::optional<Clock::time_point> first_token;
   std::vector<std::optional<Sequence>> slots(batch);
-  std::vector<Completion> completions;
+  std::vector<Completion> finished;
   std::size_t next_prompt = 0;
   while (true) {
     for (std::optional<Sequence>& slot : slots) {
@@ -79,33 +81,35 @@ std::vector<Completion> generate(Engine& engine, std::span<const Prompt> prompts
       slot->completion.index = slot->prompt->index;
     }
     const Rows chosen = choose_rows(slots, options.prefill_chunk);
-    const SweepOutput output = engine.sweep({chosen.tokens, chosen.rows, chosen.logit_rows});
+    const SweepOutput output = engine.sweep({chosen.tokens, chosen.rows, chosen.logit_rows,
+                                             static_cast<std::uint32_t>(finished.size())});
+    if (output.any_finished) on_finish(std::exchange(finished, {}));
     if (!output.any) break;
     for (std::size_t i = 0; i < chosen.logit_slots.size(); ++i) {
       std::optional<Sequence>& slot = slots[chosen.logit_slots[i]];
       Completion& completion = slot->completion;
       slot->next = sample(output.logits.subspan(i * engine.vocabulary(), engine.vocabulary()),
                           options.sampler, completion.index, completion.tokens.size());
-      if (!first_token) {
-        first_token = Clock::now();
-        statistics.first_token_seconds = seconds_since(start);
-      } else {
-        ++statistics.decode_tokens;
-      }
-      ++statistics.tokens;
       completion.ended = std::find(options.end_tokens.begin(), options.end_tokens.end(),
                                    slot->next) != options.end_tokens.end();
       if (!completion.ended) completion.tokens.push_back(slot->next);
       if (on_token) on_token(completion.index, slot->next, completion.ended);
       if (completion.ended || completion.tokens.size() >= options.max_new_tokens) {
-        completions.push_back(std::move(completion));
+        finished.push_back(std::move(completion));
         slot.reset();
       }
     }
-    if (first_token) statistics.decode_seconds = seconds_since(*first_token);
+    statistics.tokens += chosen.logit_slots.size();
+    if (first_token) {
+      statistics.decode_tokens += chosen.logit_slots.size();
+      statistics.decode_seconds = seconds_since(*first_token);
+    } else if (!chosen.logit_slots.empty()) {
+      first_token = Clock::now();
+      statistics.first_token_seconds = seconds_since(start);
+    }
   }
   statistics.seconds = seconds_since(start);
-  return completions;
+  return statistics;
 }
 
 void score(Engine& engine, std::span<const TokenId> tokens, std::uint32_t chunk,

@@ -83,7 +83,7 @@ std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
     row_buffers_ = HostBuffer(ledger, MemoryCategory::Scratch,
                               row_buffer_bytes(model_.graph, model_.layout, options_.shape) - rows);
     return std::make_unique<CollectiveGather>(
-        model_.graph, model_.layout, cut, base_, arrivals_, shard(), options_.shape.prefetch,
+        model_.graph, model_.layout, cut, base_, arrivals_, shard(), placement_.slots,
         placement_.memory[MemoryCategory::Slots], ledger, row_buffers_.span());
   }
   std::vector<const std::byte*> units;

@@ -89,7 +89,20 @@ TEST(MemoryPlan, CollectiveGathersAddSlotsAndRowsOnTheirWay) {
   small_head.units.pop_back();
   EXPECT_EQ(plan_memory(small_head, layout_of(small_head), 2, kHostGranularity, shape)
                 .memory[MemoryCategory::Slots],
-            3u * 2 * 4 * 4096);  // the block of 60 rows: 7.5 pages, 3.75 -> 4 a rank
+            2u * 2 * 4 * 4096)  // the block of 60 rows: 7.5 pages, 3.75 -> 4 a rank
+      << "two units are gathered: a third slot would have nothing to hold";
+}
+
+TEST(MemoryPlan, ThereAreNoMoreSlotsThanUnitsGatheredOnDemand) {
+  const Graph graph = small_graph({40, 60});  // two blocks and a head are gathered
+  const Layout layout = layout_of(graph);
+  RunShape shape = small_shape(GatherKind::Collective);
+  shape.prefetch = 64;
+  EXPECT_EQ(plan_memory(graph, layout, 2, kHostGranularity, shape).slots, 3u);
+  shape.budget = 1u << 30;
+  const Placement resident = plan_memory(graph, layout, 2, kHostGranularity, shape);
+  EXPECT_EQ(resident.slots, 0u) << "everything is resident";
+  EXPECT_EQ(resident.memory[MemoryCategory::Slots], 0u);
 }
 
 TEST(MemoryPlan, ABudgetTooSmallIsAnErrorWithBothNumbers) {

@@ -63,7 +63,7 @@ void expect_rows_whole(const OpenModel& model, std::uint32_t world, std::uint64_
     std::vector<std::byte> buffers(2 * expected.size());
     const Placement& placement = rank.placement();
     CollectiveGather gather(model.graph, model.layout, placement.cut, comm, arrivals,
-                            rank.instance().shard(), setting.prefetch,
+                            rank.instance().shard(), placement.slots,
                             placement.memory[MemoryCategory::Slots], ledger, buffers);
     const bool none = comm.rank() == world - 1;
     const auto mine = none ? std::span<const TokenId>() : std::span<const TokenId>(tokens);
