@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "launch/output_file.h"
 #include "launch/transport.h"
 #include "runtime/device/host_buffer.h"
 #include "sharding/error.h"
@@ -9,7 +10,7 @@
 namespace initrt {
 
 void warn(const std::string& text) {
-  const std::string line = "initrt: warning: " + text + "\n";
+  const std::string line = "initrt: warning: " + one_line(text) + "\n";
   std::fputs(line.c_str(), stderr);
 }
 
@@ -23,16 +24,16 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       device_(make_cpu_device(cpu_.instruction_set, cpu_.threads, cpu_.spin)),
       staging_(make_staging_ring(job.load.staging)),
       shape_(shape) {
-  world.set_timeout(std::chrono::seconds(job.timeout));
   shape_.gather = gather_kind(transport_);
   shape_.device_scratch = device_->scratch_bytes(model.layout.dtype, shape_.sweep_rows,
                                                  widest_linear_input(model.graph));
   placement_ = plan_memory(model.graph, model.layout, world.size(), kHostGranularity, shape_);
-  if (world.rank() == 0) {
-    if (!cpu_.warning.empty()) warn(cpu_.warning);
-    if (!model.bindings.unexpected.empty()) {
-      warn(describe_unexpected(model.bindings, options.verbose));
-    }
+  if (pause_ && pause_->rank >= world.size()) {
+    fail("INITRT_TEST_PAUSE names rank {} of {}", pause_->rank, world.size());
+  }
+  if (!cpu_.warning.empty()) warn(cpu_.warning);
+  if (world.rank() == 0 && !model.bindings.unexpected.empty()) {
+    warn(describe_unexpected(model.bindings, options.verbose));
   }
   const auto hook = [this](Stage stage) {
     return [this, stage](std::uint32_t unit) {
@@ -63,6 +64,10 @@ void BringUp::compare_with_plan() const {
                      name(static_cast<MemoryCategory>(i)), held.bytes[i],
                      placement_.memory.bytes[i]));
   }
+}
+
+void BringUp::end_progress() {
+  if (progress_) progress_->finish();
 }
 
 RankReport BringUp::finish() {

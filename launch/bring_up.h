@@ -36,8 +36,8 @@ class BringUp {
   [[nodiscard]] Engine& engine() { return instance_->engine(); }
   [[nodiscard]] const RunShape& shape() const { return shape_; }
 
-  /// No more progress display: something else is about to be shown.
-  void end_progress() { progress_.reset(); }
+  /// Waits until all of loading has been shown: something else is about to be.
+  void end_progress();
 
   /// Waits for the end of loading, and collects what this rank has to report; not collective.
   [[nodiscard]] RankReport finish();

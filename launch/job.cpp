@@ -9,6 +9,7 @@
 #include "sharding/checkpoint/formats.h"
 #include "sharding/checkpoint/names.h"
 #include "sharding/error.h"
+#include "sharding/overload.h"
 
 namespace initrt {
 namespace {
@@ -20,13 +21,6 @@ struct Origin {
   std::string name;       // "configs/smollm2.json" or "--set"
   std::string directory;  // what relative paths are relative to
 };
-
-template <class... F>
-struct Overload : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overload(F...) -> Overload<F...>;
 
 [[noreturn]] void refuse(const Origin& origin, const JobKey& key, const Json& value,
                          const std::string& expected) {
@@ -102,9 +96,8 @@ void assign(Job& job, const JobKey& key, const Json& value, const Origin& origin
                                 number <= kind.most;
             if (!inside) {
               refuse(origin, key, value,
-                     fmt::format("a number {} {}{}", kind.above_least ? "above" : "of at least",
-                                 kind.least,
-                                 std::isinf(kind.most) ? "" : fmt::format(", at most {}", kind.most)));
+                     fmt::format("a number {} {}, at most {}",
+                                 kind.above_least ? "above" : "of at least", kind.least, kind.most));
             }
             kind.field(job) = number;
           },
@@ -178,6 +171,10 @@ Json setting_value(const JobKey& key, const std::string& text) {
   Json parsed = Json::parse(text, nullptr, false);
   const bool wants_text = std::holds_alternative<JobKey::Text>(key.kind) ||
                           std::holds_alternative<JobKey::Path>(key.kind);
+  if (parsed.is_discarded() && std::holds_alternative<JobKey::PromptList>(key.kind) &&
+      text.starts_with('[')) {
+    fail("--set {}: {} is no JSON list", key.path, quote(text));
+  }
   if (parsed.is_discarded() || (wants_text && !parsed.is_string())) return text;
   return parsed;
 }
@@ -231,8 +228,8 @@ Job read_job(Files& files, const std::string& path, std::span<const std::string>
   }
   for (const std::string& setting : settings) assign_setting(job, setting);
   if (job.model.empty()) {
-    fail("{}: no model: set \"model\" to a checkpoint's file or directory",
-         path.empty() ? "no --config was given" : path);
+    fail("{}no model: set \"model\" to a checkpoint's file or directory",
+         path.empty() ? "" : path + ": ");
   }
   return job;
 }

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "launch/job.h"
+#include "sharding/overload.h"
 #include "sharding/precision.h"
 #include "sharding/read_plan.h"
 
@@ -12,15 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kAny = std::numeric_limits<std::uint64_t>::max();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::uint64_t kMostPositions = 1u << 30;
-
-template <class... F>
-struct Overload : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overload(F...) -> Overload<F...>;
 
 Json schema_of(const JobKey& key, Job& defaults) {
   Json schema = std::visit(
@@ -47,7 +40,7 @@ Json schema_of(const JobKey& key, Job& defaults) {
           [&](const JobKey::Number& kind) {
             Json number = {{"type", "number"},
                            {kind.above_least ? "exclusiveMinimum" : "minimum", kind.least}};
-            if (kind.most != kInfinity) number["maximum"] = kind.most;
+            number["maximum"] = kind.most;
             number["default"] = kind.field(defaults);
             return number;
           },
@@ -97,7 +90,7 @@ std::span<const JobKey> job_keys() {
        JobKey::Text{[](Job& job) -> std::string& { return job.sharding.communicator; },
                     {"auto", "self", "mapped", "mpi"}}},
 
-      {"load.staging", "Bytes of each rank's ring of blocks that reads go through",
+      {"load.staging", "Most bytes of each rank's ring of blocks that reads go through; more than 64MiB is not used",
        JobKey::Bytes{[](Job& job) -> std::uint64_t& { return job.load.staging; },
                      kLeastStagingBytes}},
       {"load.strict", "Tensors of the checkpoint that the model does not use are an error",
@@ -117,7 +110,7 @@ std::span<const JobKey> job_keys() {
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.max_new_tokens; }, 1,
                      kMostPositions}},
       {"generate.temperature", "Softmax temperature; 0: greedy",
-       JobKey::Number{[](Job& job) -> double& { return job.generate.temperature; }, 0.0, kInfinity,
+       JobKey::Number{[](Job& job) -> double& { return job.generate.temperature; }, 0.0, 1000.0,
                       false}},
       {"generate.top_k", "Choose among this many of the likeliest tokens; 0: all",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.top_k; }, 0,

@@ -8,7 +8,6 @@
 #include <bit>
 #include <functional>
 #include <string_view>
-#include <thread>
 
 #include "sharding/error.h"
 
@@ -60,6 +59,20 @@ bool overlap(const std::vector<std::uint64_t>& a, const std::vector<std::uint64_
   return false;
 }
 
+// Of all ranks that have something to warn of, the first says it, and how many there are.
+void keep_first_warning(Communicator& comm, std::string& warning) {
+  const std::uint8_t mine = warning.empty() ? 0 : 1;
+  std::vector<std::uint8_t> all(comm.size());
+  comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+  if (mine == 0) return;
+  const auto first = std::find(all.begin(), all.end(), 1) - all.begin();
+  if (first != static_cast<std::ptrdiff_t>(comm.rank())) {
+    warning.clear();
+  } else if (const auto warned = std::count(all.begin(), all.end(), 1); warned < comm.size()) {
+    warning = fmt::format("rank {} (one of {} such): {}", comm.rank(), warned, warning);
+  }
+}
+
 }  // namespace
 
 unsigned share_of_cores(const std::vector<RankSite>& sites, std::size_t rank) {
@@ -91,19 +104,20 @@ CpuPlacement place_on_cpu(const Job& job, Communicator& comm) {
   placement.instruction_set = static_cast<InstructionSet>(set);
   const unsigned share = share_of_cores(sites, comm.rank());
   placement.threads = job.threads == 0 ? share : static_cast<unsigned>(job.threads);
-  const unsigned cores = count(own), online = std::max(1u, std::thread::hardware_concurrency());
+  const unsigned cores = count(own);
+  const auto online = static_cast<unsigned>(sysconf(_SC_NPROCESSORS_ONLN));
   placement.spin = placement.threads * on_cores <= cores;
   if (placement.threads * on_cores > cores) {
     placement.warning = fmt::format(
         "{} rank{} of {} thread{} share {} core{}: fewer ranks or threads would be quicker",
         on_cores, on_cores == 1 ? "" : "s", placement.threads, placement.threads == 1 ? "" : "s",
         cores, cores == 1 ? "" : "s");
-  } else if (const unsigned usable = static_cast<unsigned>(sysconf(_SC_NPROCESSORS_ONLN));
-             on_cores == 1 && cores * on_node * 2 <= std::max(online, usable)) {
+  } else if (on_cores == 1 && cores * on_node * 2 <= online) {
     placement.warning = fmt::format(
         "a rank may use {} of this node's {} cores; mpirun --bind-to none gives each its share",
-        cores, usable);
+        cores, online);
   }
+  keep_first_warning(comm, placement.warning);
   return placement;
 }
 

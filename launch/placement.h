@@ -15,7 +15,7 @@ struct CpuPlacement {
   InstructionSet instruction_set = InstructionSet::Portable;  ///< the least of all ranks' best
   unsigned threads = 1;
   bool spin = false;       ///< whether every thread has a core, and so may wait without sleeping
-  std::string warning;     ///< what a person should know about this rank's cores, or nothing
+  std::string warning;     ///< what a person should know about the ranks' cores: on one rank of them
 };
 
 /// Collective. Cores that several ranks of a node may use are shared out among them.

@@ -14,6 +14,7 @@ namespace {
 
 // Rows of logits that scoring keeps at once: a matrix product's worth, not a whole text's.
 constexpr std::uint64_t kScoreRows = 64;
+constexpr std::uint64_t kMostTokenizerBytes = 256u << 20;
 
 bool is_directory(Files& files, const std::string& path) {
   const std::optional<FileInfo> info = files.stat(path);
@@ -38,7 +39,7 @@ nlohmann::json model_config(Files& files, const Job& job, const Catalog& catalog
 nlohmann::json tokenizer_json(Files& files, const Job& job, const Catalog& catalog) {
   if (!job.tokenizer.empty()) {
     return read_json_object(files, file_or_inside(files, job.tokenizer, "tokenizer.json"),
-                            256u << 20);
+                            kMostTokenizerBytes);
   }
   if (catalog.metadata.is_object() && catalog.metadata.contains("tokenizer.ggml.model")) {
     return tokenizer_json_from_gguf(catalog.metadata);
@@ -49,7 +50,7 @@ nlohmann::json tokenizer_json(Files& files, const Job& job, const Catalog& catal
   if (!files.stat(path)) {
     fail("{}: no tokenizer beside the checkpoint; name one with \"tokenizer\"", path);
   }
-  return read_json_object(files, path, 256u << 20);
+  return read_json_object(files, path, kMostTokenizerBytes);
 }
 
 // An id, or a list of ids.
@@ -96,6 +97,15 @@ std::vector<std::string> parse_prompt_lines(const std::string& text, const std::
   return prompts;
 }
 
+// What every run takes from the job alone.
+RunShape common_shape(const Job& job) {
+  RunShape shape;
+  shape.prefetch = static_cast<std::uint32_t>(job.sharding.prefetch);
+  shape.staging_bytes = make_staging_ring(job.load.staging).bytes();
+  shape.budget = job.memory.budget;
+  return shape;
+}
+
 }  // namespace
 
 OpenModel open_model(Files& files, const Job& job, bool all_names) {
@@ -118,7 +128,11 @@ OpenModel open_model(Files& files, const Job& job, bool all_names) {
 OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
   OpenText text;
   text.tokenizer_json = tokenizer_json(files, job, model.catalog);
-  text.tokenizer = make_tokenizer(text.tokenizer_json);
+  try {
+    text.tokenizer = make_tokenizer(text.tokenizer_json);
+  } catch (const Error& error) {
+    fail("{}: {}", job.tokenizer.empty() ? job.model : job.tokenizer, error.what());
+  }
   text.end_tokens = end_tokens(model.config);
   return text;
 }
@@ -140,16 +154,31 @@ std::vector<std::string> read_prompts(Files& files, const Job& job) {
   return texts;
 }
 
-std::vector<Prompt> tokenize(const Tokenizer& tokenizer, const std::vector<std::string>& texts) {
+std::vector<Prompt> tokenize(const Tokenizer& tokenizer, const std::vector<std::string>& texts,
+                             std::uint64_t vocabulary) {
   std::vector<Prompt> prompts;
   for (const std::string& text : texts) {
     Prompt prompt{static_cast<std::uint32_t>(prompts.size()), tokenizer.encode(text)};
     if (prompt.tokens.empty()) {
       fail("prompt {} is empty: there is nothing to go on from", prompt.index);
     }
+    for (const TokenId token : prompt.tokens) {
+      if (static_cast<std::uint64_t>(token) < vocabulary) continue;
+      fail("prompt {}: the tokenizer gives token {}, but the model has a vocabulary of {}: do they "
+           "belong together?",
+           prompt.index, token, vocabulary);
+    }
     prompts.push_back(std::move(prompt));
   }
   return prompts;
+}
+
+SamplerOptions sampler_options(const Job& job) {
+  const SamplerOptions options{static_cast<float>(job.generate.temperature),
+                               static_cast<int>(job.generate.top_k),
+                               static_cast<float>(job.generate.top_p), job.generate.seed};
+  check(options);
+  return options;
 }
 
 std::vector<Prompt> prompts_of_rank(const std::vector<Prompt>& prompts, std::uint32_t rank,
@@ -180,16 +209,13 @@ RunShape generate_shape(const Job& job, const Graph& graph, const std::vector<Pr
          "generate.context is {}",
          longest->index, prompt_tokens, job.generate.max_new_tokens, needed, context);
   }
-  RunShape shape;
-  shape.prefetch = static_cast<std::uint32_t>(job.sharding.prefetch);
-  shape.staging_bytes = make_staging_ring(job.load.staging).bytes();
+  RunShape shape = common_shape(job);
   shape.sequences = std::min<std::uint64_t>(job.generate.batch,
                                             (prompts.size() + world - 1) / world);
   shape.context = context;
   shape.sweep_rows = std::max(
       shape.sequences, std::min(job.generate.prefill_chunk, shape.sequences * prompt_tokens));
   shape.logit_rows = shape.sequences;
-  shape.budget = job.memory.budget;
   return shape;
 }
 
@@ -197,14 +223,11 @@ RunShape score_shape(const Job& job, const Graph& graph, std::size_t tokens) {
   if (tokens > graph.context) {
     fail("a text of {} tokens is beyond the model's context of {}", tokens, graph.context);
   }
-  RunShape shape;
-  shape.prefetch = static_cast<std::uint32_t>(job.sharding.prefetch);
-  shape.staging_bytes = make_staging_ring(job.load.staging).bytes();
+  RunShape shape = common_shape(job);
   shape.context = tokens;
   shape.sweep_rows = std::min({job.generate.prefill_chunk, kScoreRows,
                                static_cast<std::uint64_t>(tokens)});
   shape.logit_rows = shape.sweep_rows;
-  shape.budget = job.memory.budget;
   return shape;
 }
 

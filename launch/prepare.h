@@ -49,9 +49,14 @@ struct OpenText {
 /// The texts of the job's prompt or prompts. @throws Error where there is none, or one is empty
 [[nodiscard]] std::vector<std::string> read_prompts(Files& files, const Job& job);
 
-/// All prompts as tokens, in order. @throws Error where one has none
+/// All prompts as tokens, in order. @throws Error where one has none, or one that the model has no
+/// embedding for
 [[nodiscard]] std::vector<Prompt> tokenize(const Tokenizer& tokenizer,
-                                           const std::vector<std::string>& texts);
+                                           const std::vector<std::string>& texts,
+                                           std::uint64_t vocabulary);
+
+/// How tokens are chosen. @throws Error where a value is out of range
+[[nodiscard]] SamplerOptions sampler_options(const Job& job);
 
 /// The prompts that one rank runs: every `world`th.
 [[nodiscard]] std::vector<Prompt> prompts_of_rank(const std::vector<Prompt>& prompts,

@@ -15,8 +15,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kBarStep = 100ms;
-constexpr auto kLineStep = 10s;
+constexpr auto kLook = 10ms;  // how late the end may be noticed
+constexpr std::chrono::milliseconds kBarStep = 100ms;
+constexpr std::chrono::milliseconds kLineStep = 10s;
 constexpr int kBarWidth = 30;
 
 // mpirun gives ranks pipes; its own streams say whether a person is watching.
@@ -62,17 +63,29 @@ Progress::Progress(ProgressStyle style, std::uint64_t total_bytes,
 
 void Progress::run() {
   std::unique_lock lock(mutex_);
-  const auto step = style_ == ProgressStyle::Bar ? kBarStep : std::chrono::milliseconds(kLineStep);
-  while (!wake_.wait_for(lock, step, [this] { return finished_; })) show(done_(), false);
-  show(done_(), true);
+  const auto step = style_ == ProgressStyle::Bar ? kBarStep : kLineStep;
+  auto next = started_ + step;
+  while (!stopped_) {
+    const std::uint64_t bytes = done_();
+    if (bytes >= total_bytes_) return show(bytes, true);
+    if (const auto now = std::chrono::steady_clock::now(); now >= next) {
+      show(bytes, false);
+      next = now + step;
+    }
+    wake_.wait_for(lock, kLook, [this] { return stopped_; });
+  }
+}
+
+Progress::~Progress() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  wake_.notify_all();
+  finish();
 }
 
 void Progress::finish() {
-  {
-    const std::lock_guard lock(mutex_);
-    finished_ = true;
-  }
-  wake_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
 

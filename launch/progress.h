@@ -17,16 +17,17 @@ enum class ProgressStyle : std::uint8_t { Off, Lines, Bar };
 /// process's own or, under mpirun, its launcher's.
 [[nodiscard]] ProgressStyle progress_style(const std::string& name);
 
-/// Watches a count of bytes from a thread of its own until finish().
+/// Watches a count of bytes from a thread of its own until all are there.
 class Progress {
  public:
-  /// @param done bytes so far; called from another thread until finish()
+  /// @param done bytes so far; called from another thread until all are done or this is destroyed
   Progress(ProgressStyle style, std::uint64_t total_bytes, std::function<std::uint64_t()> done);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  ~Progress() { finish(); }
+  /// Nothing is shown afterwards.
+  ~Progress();
 
-  /// Shows the last state once; nothing is written afterwards. May be called again.
+  /// Waits until all bytes are there and that has been shown.
   void finish();
 
  private:
@@ -39,7 +40,7 @@ class Progress {
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::mutex mutex_;
   std::condition_variable wake_;
-  bool finished_ = false;  // guarded by mutex_
+  bool stopped_ = false;  // guarded by mutex_
   std::thread thread_;
 };
 

@@ -2,30 +2,32 @@
 
 #include <unistd.h>
 
-#include <array>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <string>
+#include <string_view>
 
 #include "sharding/error.h"
 
 namespace initrt {
 
 std::optional<TestPause> test_pause() {
-  const char* const text = std::getenv("INITRT_TEST_PAUSE");
-  if (text == nullptr) return std::nullopt;
+  const char* const variable = std::getenv("INITRT_TEST_PAUSE");
+  if (variable == nullptr) return std::nullopt;
+  const std::string_view text = variable;
+  const std::size_t first = text.find(':'), second = text.find(':', first + 1);
   TestPause pause;
-  std::array<char, 16> stage{};
-  int end = 0;
-  if (std::sscanf(text, "%u:%15[a-z]:%u%n", &pause.rank, stage.data(), &pause.unit, &end) != 3 ||
-      text[end] != 0) {
-    fail("INITRT_TEST_PAUSE is \"{}\", expected rank:load:unit or rank:generate:unit", text);
+  const auto number = [](std::string_view digits, std::uint32_t& value) {
+    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value);
+    return error == std::errc() && end == digits.end();
+  };
+  const std::string_view stage =
+      second == std::string_view::npos ? "" : text.substr(first + 1, second - first - 1);
+  if ((stage != "load" && stage != "generate") || !number(text.substr(0, first), pause.rank) ||
+      !number(text.substr(second + 1), pause.unit)) {
+    fail("INITRT_TEST_PAUSE is {}, expected rank:load:unit or rank:generate:unit", text);
   }
-  const std::string name = stage.data();
-  if (name != "load" && name != "generate") {
-    fail("INITRT_TEST_PAUSE: stage \"{}\" is neither load nor generate", name);
-  }
-  pause.stage = name == "load" ? Stage::Load : Stage::Generate;
+  pause.stage = stage == "load" ? Stage::Load : Stage::Generate;
   return pause;
 }
 

@@ -144,6 +144,26 @@ TEST_F(SmolLM2, EachByteIsReadOnceAndMemoryIsAsPlanned) {
   }
 }
 
+TEST_F(SmolLM2, TheRateIsOfTheSweepsAfterTheFirstToken) {
+  const Settings prompts = {"generate.prompt=", R"(generate.prompts=["a","b","c","d"])"};
+  Settings one = prompts, three = prompts;
+  one.emplace_back("generate.max_new_tokens=1");
+  three.emplace_back("generate.max_new_tokens=3");
+  EXPECT_THAT(run(alone(job(one))).err, Not(HasSubstr("tokens/s"))) << "nothing was decoded";
+  EXPECT_THAT(run(alone(job(three))).err, HasSubstr("tokens/s"));
+}
+
+TEST_F(SmolLM2, NothingFollowsTheLineOfAnError) {
+  const TemporaryDirectory directory;
+  const Finished finished = run({"sh", "-c", std::string(INITRT_PROGRAM) +
+                                                 " --progress lines --set generate.prompt=Hi --set model=" +
+                                                 smollm2() + " > /dev/full"});
+  EXPECT_NE(finished.exit_code, 0);
+  EXPECT_THAT(finished.own_lines(), ::testing::ElementsAre(HasSubstr("standard output")));
+  EXPECT_THAT(finished.err.substr(finished.err.rfind('\n', finished.err.size() - 2) + 1),
+              ::testing::StartsWith("initrt: "));
+}
+
 TEST_F(SmolLM2, ABudgetKeepsUnitsResidentAndChangesNoBit) {
   const Settings settings = {"sharding.communicator=mpi", "generate.max_new_tokens=8"};
   Settings rich = settings;

@@ -107,6 +107,7 @@ TEST(Job, AnIllTypedValueIsNamedWithWhatWasExpected) {
   expect(R"({"model": "m", "load": {"strict": 1}})", "expected true or false");
   expect(R"({"model": "m", "generate": {"top_p": 0}})", "a number above 0, at most 1");
   expect(R"({"model": "m", "generate": {"temperature": -0.1}})", "a number of at least 0");
+  expect(R"({"model": "m", "generate": {"temperature": 1e300}})", "at most 1000");
   expect(R"({"model": "m", "generate": {"prompts": []}})", "a list of strings");
   expect(R"({"model": "m", "generate": {"prompts": ["a", 3]}})", "a list of strings");
   expect(R"({"model": "m", "generate": {"max_new_tokens": 0}})", "a whole number from 1");
@@ -119,6 +120,8 @@ TEST(Job, WhatIsNoJobIsAnError) {
   EXPECT_THAT(error_of(R"({"model": "a", "model": "b"})"), HasSubstr("model"));
   EXPECT_THAT(error_of(R"({"model": "m"})", {"generate.seed"}), HasSubstr("key=value"));
   EXPECT_THAT(error_of(R"({"model": "m"})", {"generate=3"}), HasSubstr("group"));
+  EXPECT_THAT(error_of(R"({"model": "m"})", {R"(generate.prompts=["a")"}),
+              HasSubstr("no JSON list"));
 }
 
 TEST(Job, BytesAreReadWithUnits) {

@@ -79,6 +79,19 @@ TEST(Prompts, GoToRanksInTurn) {
   EXPECT_TRUE(indices(6, 7).empty());
 }
 
+TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
+  class TwoTokens final : public Tokenizer {
+    std::vector<TokenId> encode(std::string_view text) const override {
+      return {text == "big" ? 10 : 9};
+    }
+    std::string token_bytes(TokenId) const override { return ""; }
+    std::size_t vocabulary() const override { return 11; }
+  };
+  EXPECT_EQ(tokenize(TwoTokens(), {"small", "small"}, 10).size(), 2u);
+  EXPECT_THAT(error_of([] { (void)tokenize(TwoTokens(), {"small", "big"}, 10); }),
+              ::testing::AllOf(HasSubstr("prompt 1"), HasSubstr("token 10")));
+}
+
 TEST(GenerateShape, IsSizedByTheLongestPromptAndTheBatch) {
   Job job;
   job.generate.max_new_tokens = 10;

@@ -32,9 +32,18 @@ TEST(Progress, OffShowsNothing) {
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }
 
+TEST(Progress, NothingIsShownOnceItIsStoppedEarly) {
+  ::testing::internal::CaptureStderr();
+  { const Progress progress(ProgressStyle::Lines, 1000, [] { return std::uint64_t{0}; }); }
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
 TEST(Progress, ABarEndsItsLine) {
   ::testing::internal::CaptureStderr();
-  { const Progress progress(ProgressStyle::Bar, 0, [] { return std::uint64_t{0}; }); }
+  {
+    Progress progress(ProgressStyle::Bar, 0, [] { return std::uint64_t{0}; });
+    progress.finish();
+  }
   const std::string shown = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(shown.back(), '\n');
   EXPECT_NE(shown.find("[==============================]"), std::string::npos) << shown;

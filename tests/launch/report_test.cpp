@@ -2,13 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
-#include "sharding/error.h"
-#include "tests/support/temporary_directory.h"
-
 namespace initrt {
 namespace {
 
@@ -47,18 +40,6 @@ TEST(Report, SaysItInAFewLines) {
   EXPECT_NE(text.find("2 ranks, mapped"), std::string::npos) << text;
   EXPECT_NE(text.find("5.0 tokens/s"), std::string::npos) << text;
   EXPECT_NE(text.find("planned 5 kB to 7 kB per rank"), std::string::npos) << text;
-}
-
-TEST(WriteFile, LeavesTheOldFileWhereTheNewOneCannotBeWritten) {
-  const testing::TemporaryDirectory directory;
-  const std::string path = directory.file("a.txt");
-  write_file(path, "old");
-  write_file(path, "new");
-  std::stringstream text;
-  text << std::ifstream(path).rdbuf();
-  EXPECT_EQ(text.str(), "new");
-  EXPECT_FALSE(std::filesystem::exists(path + ".part"));
-  EXPECT_THROW(write_file("/nonexistent/directory/file", "x"), Error);
 }
 
 }  // namespace
