@@ -3,10 +3,10 @@
 #
 #   tests/run.sh [--sanitize] [ctest options]
 #
-# --sanitize first runs every test under AddressSanitizer and UndefinedBehaviorSanitizer, and the
-# unit tests of threaded code under ThreadSanitizer. The plain run comes last, so that its summary ends
-# the output; ctest's options (-R REGEX, -L unit, -j1) are for that run. The exit status is non-zero
-# if anything failed in any of them.
+# --sanitize first runs the tests under AddressSanitizer and UndefinedBehaviorSanitizer (all but some
+# of the worlds that generate the same text), and the unit tests of threaded code under
+# ThreadSanitizer. The plain run comes last, so that its summary ends the output; ctest's options
+# (-R REGEX, -L unit, -j1) are for that run. The exit status is non-zero if anything failed in any.
 set -euo pipefail
 # shellcheck source=launch/setup.sh
 . "$(dirname "$0")/../launch/setup.sh"
@@ -33,8 +33,8 @@ cd "$root"
 status=0
 if $sanitize; then
   { build asan && run_tests asan && run_tests asan-mpi; } || status=1
-  # Only what is built is run: the unit tests of the folder that has threads.
-  { build tsan tests/runtime/all && run_tests tsan; } || status=1
+  # Only what is built is run: the unit tests of folders whose code runs in several threads.
+  { build tsan tests/runtime/{comm,device,exec,load,storage}/all && run_tests tsan; } || status=1
   [[ $status == 0 ]] || say "A sanitizer run failed, see above: the exit status will be 1"
 fi
 run_tests release "$@" || status=1
