@@ -23,7 +23,8 @@ struct ScoreOptions {
 void score(World& world, const RunOptions& options, const ScoreOptions& score);
 
 struct PlanOptions {
-  std::uint32_t world = 1;
+  std::uint32_t world = 1;  ///< ranks
+  bool one_node = true;     ///< whether all ranks are on one
   bool json = false;
 };
 /// Prints what a run would allocate and read, without a world or a read of payload.

@@ -1,12 +1,12 @@
 // initrt convert: any checkpoint as a Hugging Face directory of safetensors, streamed. Memory stays
 // at two blocks, whatever the size of the model.
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <deque>
 #include <filesystem>
 
 #include "launch/commands.h"
+#include "launch/output_file.h"
 #include "runtime/load/convert.h"
 #include "runtime/storage/file_reader.h"
 #include "sharding/checkpoint/checked_json.h"
@@ -24,15 +24,15 @@ constexpr std::uint64_t kBlockBytes = 8u << 20;      // read and written at once
 constexpr std::uint64_t kMostFileBytes = 5'000'000'000;
 constexpr std::uint64_t kLeastFiles = 4;             // so that several can be read at once
 
-// One file to write: which canonical tensors, in graph order.
-struct OutputFile {
+// One file of tensors to write: which canonical ones, in graph order.
+struct TensorFile {
   std::string name;
   std::vector<std::uint32_t> tensors;
   std::uint64_t bytes = 0;
 };
 
-std::vector<OutputFile> divide(const Graph& graph, DType dtype, std::uint64_t most_bytes) {
-  std::vector<OutputFile> files;
+std::vector<TensorFile> divide(const Graph& graph, DType dtype, std::uint64_t most_bytes) {
+  std::vector<TensorFile> files;
   for (std::uint32_t tensor = 0; tensor < graph.tensors.size(); ++tensor) {
     const std::uint64_t bytes = bytes_of(dtype, graph.tensors[tensor].elements());
     if (files.empty() || files.back().bytes + bytes > most_bytes) files.emplace_back();
@@ -45,69 +45,16 @@ std::vector<OutputFile> divide(const Graph& graph, DType dtype, std::uint64_t mo
   return files;
 }
 
-// Files in the making, in one directory: all appear under their names at once, or none.
-class Output {
- public:
-  explicit Output(std::string directory) : directory_(std::move(directory)) {
+// What exists, a broken link too, is not to be lost.
+void refuse_to_overwrite(const std::string& directory, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const std::string path = join_path(directory, name);
     std::error_code error;
-    std::filesystem::create_directories(directory_, error);
-    if (error) fail("{}: cannot be made: {}", directory_, error.message());
-    for (const char* taken : {"config.json", "model.safetensors", "model.safetensors.index.json"}) {
-      if (std::filesystem::exists(join_path(directory_, taken), error)) {
-        fail("{}: already holds a checkpoint ({})", directory_, taken);
-      }
+    if (std::filesystem::exists(std::filesystem::symlink_status(path, error))) {
+      fail("{}: exists already, and convert overwrites nothing: name another directory", path);
     }
   }
-  Output(const Output&) = delete;
-  Output& operator=(const Output&) = delete;
-  ~Output() {
-    file_.reset();
-    for (const std::string& name : names_) std::remove(part(name).c_str());
-  }
-
-  void begin(const std::string& name) {
-    names_.push_back(name);
-    file_.reset(std::fopen(part(name).c_str(), "wb"));
-    if (!file_) refuse();
-  }
-  void write(std::span<const std::byte> bytes) {
-    if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size()) refuse();
-  }
-  void end() {
-    if (std::fclose(file_.release()) != 0) refuse();
-  }
-  void text(const std::string& name, const std::string& content) {
-    begin(name);
-    write(std::as_bytes(std::span(content)));
-    end();
-  }
-  void json(const std::string& name, const Json& content) {
-    text(name, content.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-  }
-  void commit() {
-    while (!names_.empty()) {
-      const std::string path = join_path(directory_, names_.front());
-      if (std::rename(part(names_.front()).c_str(), path.c_str()) != 0) refuse();
-      names_.erase(names_.begin());
-    }
-  }
-
- private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  [[nodiscard]] std::string part(const std::string& name) const {
-    return join_path(directory_, name + ".part");
-  }
-  [[noreturn]] void refuse() const {
-    const int error = errno;
-    fail("{}: cannot be written: {}", join_path(directory_, names_.front()), std::strerror(error));
-  }
-
-  const std::string directory_;
-  std::vector<std::string> names_;  // begun, not yet renamed
-  std::unique_ptr<std::FILE, Close> file_;
-};
+}
 
 // Canonical elements of a checkpoint, in any order, converted.
 class ElementReader {
@@ -146,7 +93,7 @@ class ElementReader {
   std::vector<std::unique_ptr<FileReader>> files_;
 };
 
-std::string safetensors_header(const Graph& graph, const OutputFile& file, DType dtype) {
+std::string safetensors_header(const Graph& graph, const TensorFile& file, DType dtype) {
   Json header = {{"__metadata__", {{"format", "pt"}}}};
   std::uint64_t offset = 0;
   for (const std::uint32_t index : file.tensors) {
@@ -165,11 +112,9 @@ std::string safetensors_header(const Graph& graph, const OutputFile& file, DType
   return length + text;
 }
 
-void write_tensors(const OpenModel& model, const OutputFile& file, DType dtype,
-                   ElementReader& reader, Output& output, std::uint64_t& done) {
-  output.begin(file.name);
-  const std::string header = safetensors_header(model.graph, file, dtype);
-  output.write(std::as_bytes(std::span(header)));
+void write_tensors(const OpenModel& model, const TensorFile& file, DType dtype,
+                   ElementReader& reader, OutputFile& output, std::uint64_t& done) {
+  output.write(safetensors_header(model.graph, file, dtype));
   std::vector<std::byte> converted(kBlockBytes);
   const std::uint64_t at_once = kBlockBytes / bytes_of(dtype, 1);
   for (const std::uint32_t tensor : file.tensors) {
@@ -182,13 +127,13 @@ void write_tensors(const OpenModel& model, const OutputFile& file, DType dtype,
       done += out.size();
     }
   }
-  output.end();
+  output.close();
 }
 
-Json index_of(const Graph& graph, const std::vector<OutputFile>& files) {
+Json index_of(const Graph& graph, const std::vector<TensorFile>& files) {
   Json weight_map = Json::object();
   std::uint64_t bytes = 0;
-  for (const OutputFile& file : files) {
+  for (const TensorFile& file : files) {
     bytes += file.bytes;
     for (const std::uint32_t tensor : file.tensors) weight_map[graph.tensors[tensor].name] = file.name;
   }
@@ -224,8 +169,18 @@ Json tokenizer_config(const nlohmann::json& metadata, const OpenModel& model) {
   return config;
 }
 
-void write_settings(Files& files, const ConvertOptions& options, const OpenModel& model,
-                    const OpenText& text, DType dtype, Output& output) {
+struct TextFile {
+  std::string name, content;
+};
+
+TextFile json_file(const char* name, const Json& content) {
+  return {name, content.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"};
+}
+
+// All but the tensors; config.json, without which nothing is a checkpoint, comes last.
+std::vector<TextFile> text_files(Files& files, const ConvertOptions& options,
+                                 const OpenModel& model, const OpenText& text,
+                                 const std::vector<TensorFile>& tensors) {
   Json config = model.config;
   Json generation = Json::object();
   if (config.contains("generation_config")) {
@@ -236,16 +191,46 @@ void write_settings(Files& files, const ConvertOptions& options, const OpenModel
       if (config.contains(key) && !config[key].is_null()) generation[key] = config[key];
     }
   }
-  config["torch_dtype"] = torch_name(dtype);
-  output.json("generation_config.json", generation);
-  output.text("tokenizer.json", text.tokenizer_json.dump() + "\n");
+  config["torch_dtype"] = torch_name(model.layout.dtype);
+  std::vector<TextFile> texts = {
+      json_file("model.safetensors.index.json", index_of(model.graph, tensors)),
+      json_file("generation_config.json", generation),
+      {"tokenizer.json", text.tokenizer_json.dump() + "\n"}};
   const std::string beside = join_path(options.from, "tokenizer_config.json");
   if (model.catalog.metadata.contains("tokenizer.ggml.tokens")) {
-    output.json("tokenizer_config.json", tokenizer_config(model.catalog.metadata, model));
+    texts.push_back(
+        json_file("tokenizer_config.json", tokenizer_config(model.catalog.metadata, model)));
   } else if (files.stat(beside)) {
-    output.text("tokenizer_config.json", files.read_text(beside));
+    texts.push_back({"tokenizer_config.json", files.read_text(beside)});
   }
-  output.json("config.json", config);
+  texts.push_back(json_file("config.json", config));
+  return texts;
+}
+
+// Writes all, and then renames one by one, in the order given: config.json being last, what is left
+// of a conversion that is interrupted is never taken for a checkpoint.
+void write_directory(const std::string& directory, const OpenModel& model,
+                     const std::vector<TensorFile>& tensors, const std::vector<TextFile>& texts) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) fail("{}: cannot be made: {}", directory, error.message());
+  std::uint64_t total = 0, done = 0;
+  for (const TensorFile& file : tensors) total += file.bytes;
+  std::deque<OutputFile> written;
+  ElementReader reader(model, model.layout.dtype);
+  for (const TensorFile& file : tensors) {
+    OutputFile& output = written.emplace_back(join_path(directory, file.name));
+    write_tensors(model, file, model.layout.dtype, reader, output, done);
+    std::fprintf(stderr, "%s: %s of %s\n", file.name.c_str(),
+                 human_bytes(static_cast<double>(done)).c_str(),
+                 human_bytes(static_cast<double>(total)).c_str());
+  }
+  for (const TextFile& file : texts) {
+    OutputFile& output = written.emplace_back(join_path(directory, file.name));
+    output.write(file.content);
+    output.close();
+  }
+  for (OutputFile& output : written) output.commit();
 }
 
 }  // namespace
@@ -268,20 +253,14 @@ void convert_to_safetensors(const ConvertOptions& options) {
   const std::uint64_t most_bytes =
       options.file_bytes > 0 ? options.file_bytes
                              : std::min(kMostFileBytes, (total + kLeastFiles - 1) / kLeastFiles);
-  const std::vector<OutputFile> outputs = divide(model.graph, dtype, most_bytes);
+  const std::vector<TensorFile> tensors = divide(model.graph, dtype, most_bytes);
+  const std::vector<TextFile> texts = text_files(files, options, model, text, tensors);
 
-  Output output(options.to);
-  ElementReader reader(model, dtype);
-  std::uint64_t done = 0;
-  for (const OutputFile& file : outputs) {
-    write_tensors(model, file, dtype, reader, output, done);
-    std::fprintf(stderr, "%s: %s of %s\n", file.name.c_str(),
-                 human_bytes(static_cast<double>(done)).c_str(),
-                 human_bytes(static_cast<double>(total)).c_str());
-  }
-  output.json("model.safetensors.index.json", index_of(model.graph, outputs));
-  write_settings(files, options, model, text, dtype, output);
-  output.commit();
+  std::vector<std::string> names = {"model.safetensors"};  // would hide the files of the index
+  for (const TensorFile& file : tensors) names.push_back(file.name);
+  for (const TextFile& file : texts) names.push_back(file.name);
+  refuse_to_overwrite(options.to, names);
+  write_directory(options.to, model, tensors, texts);
 }
 
 }  // namespace initrt

@@ -1,9 +1,9 @@
 // initrt inspect: what a checkpoint holds, from its headers.
 #include <algorithm>
-#include <cstdio>
 #include <map>
 
 #include "launch/commands.h"
+#include "launch/standard_output.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 
@@ -64,8 +64,8 @@ std::string catalog_text(const Catalog& catalog) {
     widest_shape = std::max(widest_shape, shape_text(tensor.shape).size());
   }
   widest = std::min<std::size_t>(widest, 64);
-  std::string text = fmt::format("{}: {}, {} file{}, {} tensors, {} elements, {}\n", catalog.path,
-                                 catalog.format, catalog.files.size(),
+  std::string text = fmt::format("{}: {}, {} file{}, {} tensors, {} elements, {}\n",
+                                 one_line(catalog.path), catalog.format, catalog.files.size(),
                                  catalog.files.size() == 1 ? "" : "s", catalog.tensors.size(),
                                  elements, human_bytes(static_cast<double>(bytes)));
   for (const auto& [dtype, total] : totals_by_dtype(catalog)) {
@@ -80,7 +80,7 @@ std::string catalog_text(const Catalog& catalog) {
     text += fmt::format("{:<{}}  {:<8} {:<{}} {:>10}", quoted.substr(1, quoted.size() - 2), widest,
                         name(tensor.dtype), shape_text(tensor.shape), widest_shape,
                         human_bytes(static_cast<double>(tensor.bytes)));
-    if (catalog.files.size() > 1) text += fmt::format("  {}", catalog.files[tensor.file].path);
+    if (catalog.files.size() > 1) text += "  " + one_line(catalog.files[tensor.file].path);
     text += '\n';
   }
   return text;
@@ -94,7 +94,7 @@ void inspect(const std::string& path, bool json) {
   const std::string out =
       json ? catalog_json(catalog).dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
            : catalog_text(catalog);
-  std::fputs(out.c_str(), stdout);
+  put(out);
 }
 
 }  // namespace initrt

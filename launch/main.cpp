@@ -4,6 +4,7 @@
 #include <string>
 
 #include "launch/commands.h"
+#include "launch/standard_output.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -16,6 +17,7 @@ struct Options {
   ScoreOptions score;
   ConvertOptions convert;
   std::string inspect_path, convert_format, file_bytes;
+  std::uint32_t nodes = 0;  // for plan; 0: as launched
   bool inspect_json = false;
 };
 
@@ -46,7 +48,10 @@ void describe(CLI::App& app, Options& options) {
 
   CLI::App* plan = app.add_subcommand("plan", "Print what a run would allocate and read");
   add_job_options(*plan, options.run);
-  plan->add_option("--world", options.plan.world, "Number of ranks to plan for")
+  plan->add_option("--world", options.plan.world,
+                   "Number of ranks to plan for (default: the launcher's)")
+      ->check(CLI::Range(1u, 65536u));
+  plan->add_option("--nodes", options.nodes, "Number of nodes they are on (default: as launched)")
       ->check(CLI::Range(1u, 65536u));
   plan->add_flag("--json", options.plan.json, "As JSON");
 
@@ -84,6 +89,11 @@ void describe(CLI::App& app, Options& options) {
 // What one process does for all, whatever the number of ranks.
 void run_alone(const CLI::App& app, Options& options) {
   if (app.got_subcommand("plan")) {
+    if (options.nodes > options.plan.world) {
+      fail("plan: --nodes is {}, more than the ranks ({}): set --world", options.nodes,
+           options.plan.world);
+    }
+    if (options.nodes > 0) options.plan.one_node = options.nodes == 1;
     print_plan(options.run, options.plan);
   } else if (app.got_subcommand("inspect")) {
     inspect(options.inspect_path, options.inspect_json);
@@ -93,7 +103,7 @@ void run_alone(const CLI::App& app, Options& options) {
     }
     convert_to_safetensors(options.convert);
   } else if (app.got_subcommand("schema")) {
-    std::printf("%s\n", job_schema().dump(2).c_str());
+    put(job_schema().dump(2) + "\n");
   }
 }
 
@@ -111,14 +121,16 @@ void run_together(const CLI::App& app, World& world, const Options& options) {
 int start(int argc, char** argv, World& world) {
   CLI::App app;
   Options options;
+  options.plan.world = world.size();
+  options.plan.one_node = world.one_node();
   describe(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    if (world.rank() == 0) std::fputs(app.help().c_str(), stdout);
+    if (world.rank() == 0) put(app.help());
     return 0;
   } catch (const CLI::CallForVersion&) {
-    if (world.rank() == 0) std::printf("%s\n", app.version().c_str());
+    if (world.rank() == 0) put(app.version() + "\n");
     return 0;
   } catch (const CLI::ParseError& error) {
     fail("{} (initrt --help lists the options)", error.what());
@@ -147,7 +159,7 @@ int main(int argc, char** argv) {
       return 1;
     }
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "initrt: %s\n", error.what());
+    std::fprintf(stderr, "initrt: %s\n", initrt::one_line(error.what()).c_str());
     return 1;
   }
 }

@@ -1,8 +1,8 @@
 // initrt plan: what a run would allocate and read, from headers alone.
 #include <algorithm>
-#include <cstdio>
 
 #include "launch/commands.h"
+#include "launch/standard_output.h"
 #include "launch/transport.h"
 #include "runtime/load/loader.h"
 #include "sharding/error.h"
@@ -33,7 +33,7 @@ std::vector<RankReads> reads_of_ranks(const OpenModel& model, const Cut& cut,
 
 Json plan_json(const Job& job, const OpenModel& model, Transport transport,
                const Placement& placement, const RunShape& shape,
-               const std::vector<RankReads>& ranks) {
+               const std::vector<RankReads>& ranks, bool one_node) {
   Json memory;
   for (std::size_t i = 0; i < kMemoryCategories; ++i) {
     memory[std::string(name(static_cast<MemoryCategory>(i)))] = placement.memory.bytes[i];
@@ -56,6 +56,7 @@ Json plan_json(const Job& job, const OpenModel& model, Transport transport,
           {"family", model.graph.family},
           {"precision", job.precision},
           {"world", ranks.size()},
+          {"one_node", one_node},
           {"communicator", name(transport)},
           {"units", model.graph.units.size()},
           {"units_resident", resident},
@@ -83,11 +84,12 @@ std::string table_row(const Json& rank, const std::string& label) {
 
 std::string plan_text(const Json& plan) {
   std::string text = fmt::format(
-      "{} ({}, {}), {}, {} rank{}, communicator {}\n"
+      "{} ({}, {}), {}, {} rank{} on {}, communicator {}\n"
       "{} units, {} whole in {}; {} sequence{} of {} positions per rank\n\n",
-      plan["model"].get<std::string>(), plan["format"].get<std::string>(),
+      one_line(plan["model"].get<std::string>()), plan["format"].get<std::string>(),
       plan["family"].get<std::string>(), plan["precision"].get<std::string>(),
       plan["world"].get<std::uint64_t>(), plan["world"] == 1 ? "" : "s",
+      plan["one_node"].get<bool>() ? "one node" : "several nodes",
       plan["communicator"].get<std::string>(), plan["units"].get<std::uint64_t>(),
       human_bytes(plan["unit_bytes"].get<double>()), plan["precision"].get<std::string>(),
       plan["sequences"].get<std::uint64_t>(), plan["sequences"] == 1 ? "" : "s",
@@ -121,9 +123,9 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
   const std::vector<std::string> texts = read_prompts(files, job);
   const OpenModel model = open_model(files, job, options.verbose);
   const OpenText text = open_text(files, job, model);
-  const Transport transport = choose_transport(job, plan.world, true);
+  const Transport transport = choose_transport(job, plan.world, plan.one_node);
   RunShape shape =
-      generate_shape(job, model.graph, tokenize(*text.tokenizer, texts), plan.world);
+      generate_shape(job, model.graph, tokenize(*text.tokenizer, texts, model.graph.vocabulary), plan.world);
   shape.gather = gather_kind(transport);
   shape.device_scratch =
       make_cpu_device(best_instruction_set(), 1, false)
@@ -132,9 +134,10 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
       plan_memory(model.graph, model.layout, plan.world, kHostGranularity, shape);
   const Json json =
       plan_json(job, model, transport, placement, shape,
-                reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)));
+                reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)),
+                plan.one_node);
   const std::string out = plan.json ? json.dump(2) + "\n" : plan_text(json);
-  std::fputs(out.c_str(), stdout);
+  put(out);
 }
 
 }  // namespace initrt

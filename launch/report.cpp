@@ -1,10 +1,6 @@
 #include "launch/report.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
 
 #include "launch/progress.h"
 #include "sharding/error.h"
@@ -122,10 +118,11 @@ std::string report_text(const nlohmann::ordered_json& report) {
       load["rank_seconds"]["max"].get<double>(), human_bytes(load["bytes_per_second"].get<double>()),
       load["requested_to_needed"].get<double>(), load["read_to_needed"].get<double>());
   if (generate["tokens"].get<std::uint64_t>() > 0) {
-    text += fmt::format("generate  first token after {:.3f} s, {} tokens, {:.1f} tokens/s\n",
+    const auto rate = generate["tokens_per_second"].get<double>();
+    text += fmt::format("generate  first token after {:.3f} s, {} tokens{}\n",
                         generate["first_token_seconds"].get<double>(),
                         generate["tokens"].get<std::uint64_t>(),
-                        generate["tokens_per_second"].get<double>());
+                        rate > 0 ? fmt::format(", {:.1f} tokens/s", rate) : "");
   }
   text += fmt::format(
       "memory    planned {} per rank, peak {}; process {}; {} of {} shard on huge pages\n",
@@ -134,26 +131,6 @@ std::string report_text(const nlohmann::ordered_json& report) {
       human_bytes(memory["shard_on_huge_pages"]["min"].get<double>()),
       human_bytes(memory["shard"]["min"].get<double>()));
   return text;
-}
-
-void write_file(const std::string& path, const std::string& text) {
-  const std::string part = path + ".part";
-  errno = 0;
-  {
-    std::ofstream out(part, std::ios::binary | std::ios::trunc);
-    out << text;
-    out.close();
-    if (!out) {
-      const int error = errno;
-      std::remove(part.c_str());
-      fail("{}: cannot be written: {}", path, std::strerror(error));
-    }
-  }
-  if (std::rename(part.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    std::remove(part.c_str());
-    fail("{}: cannot be written: {}", path, std::strerror(error));
-  }
 }
 
 }  // namespace initrt

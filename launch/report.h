@@ -47,8 +47,4 @@ struct RunFacts {
 /// A few lines.
 [[nodiscard]] std::string report_text(const nlohmann::ordered_json& report);
 
-/// Writes `text` to `path` so that the file is either the old one or complete.
-/// @throws Error naming the path
-void write_file(const std::string& path, const std::string& text);
-
 }  // namespace initrt

@@ -1,8 +1,9 @@
 // The main job, from the job file to the report. Read it from the bottom.
-#include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "launch/commands.h"
+#include "launch/standard_output.h"
 #include "runtime/device/host_buffer.h"
 #include "runtime/exec/generate.h"
 #include "sharding/error.h"
@@ -14,17 +15,22 @@ struct Prepared {
   Job job;
   OpenModel model;
   OpenText text;
+  SamplerOptions sampler;
   std::vector<std::string> prompt_texts;
   std::vector<Prompt> prompts;
 };
 
-Prepared prepare(Files& files, const RunOptions& options) {
+Prepared prepare(Files& files, World& world, const RunOptions& options) {
   Prepared prepared;
   prepared.job = read_job(files, options.config, options.settings);
+  world.set_timeout(std::chrono::seconds(prepared.job.timeout));
+  prepared.sampler = sampler_options(prepared.job);
   prepared.prompt_texts = read_prompts(files, prepared.job);
   prepared.model = open_model(files, prepared.job, options.verbose);
   prepared.text = open_text(files, prepared.job, prepared.model);
-  prepared.prompts = tokenize(*prepared.text.tokenizer, prepared.prompt_texts);
+  world.comm().note_progress(Stage::Start, 0);
+  prepared.prompts = tokenize(*prepared.text.tokenizer, prepared.prompt_texts,
+                              prepared.model.graph.vocabulary);
   return prepared;
 }
 
@@ -34,16 +40,8 @@ GenerateOptions generate_options(const Prepared& prepared, const RunShape& shape
   options.max_new_tokens = static_cast<std::uint32_t>(wanted.max_new_tokens);
   options.prefill_chunk = static_cast<std::uint32_t>(shape.sweep_rows);
   if (!wanted.ignore_eos) options.end_tokens = prepared.text.end_tokens;
-  options.sampler = {static_cast<float>(wanted.temperature), static_cast<int>(wanted.top_k),
-                     static_cast<float>(wanted.top_p), wanted.seed};
-  check(options.sampler);
+  options.sampler = prepared.sampler;
   return options;
-}
-
-void put(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    fail("standard output cannot be written");
-  }
 }
 
 // One prompt's answer on standard output as it comes, whole characters only.
@@ -70,35 +68,43 @@ class TextStream {
   char last_ = 0;
 };
 
-// All ranks' completions at rank 0, in the order of the prompts. Collective.
-std::vector<Completion> gather_completions(Communicator& comm,
-                                           const std::vector<Completion>& mine,
-                                           std::size_t prompts) {
-  std::vector<Completion> all(prompts);
+std::vector<std::byte> pack(const std::vector<Completion>& completions) {
+  std::vector<std::uint32_t> words;
+  for (const Completion& completion : completions) {
+    words.push_back(completion.index);
+    words.push_back(completion.ended ? 1 : 0);
+    words.push_back(static_cast<std::uint32_t>(completion.tokens.size()));
+    words.insert(words.end(), completion.tokens.begin(), completion.tokens.end());
+  }
+  const auto bytes = std::as_bytes(std::span(words));
+  return {bytes.begin(), bytes.end()};
+}
+
+std::vector<Completion> unpack(const std::vector<std::byte>& packed) {
+  std::vector<std::uint32_t> words(packed.size() / sizeof(std::uint32_t));
+  std::copy(packed.begin(), packed.end(), std::as_writable_bytes(std::span(words)).begin());
+  std::vector<Completion> completions;
+  for (auto at = words.begin(); at != words.end();) {
+    Completion completion{at[0], {}, at[1] != 0};
+    completion.tokens.assign(at + 3, at + 3 + at[2]);
+    at += 3 + at[2];
+    completions.push_back(std::move(completion));
+  }
+  return completions;
+}
+
+// All ranks' new completions, on every rank. Collective.
+std::vector<Completion> exchange(Communicator& comm, const std::vector<Completion>& mine) {
+  const auto count = static_cast<std::uint32_t>(mine.size());
+  std::vector<std::uint32_t> counts(comm.size());
+  comm.all_gather(std::as_bytes(std::span(&count, 1)), std::as_writable_bytes(std::span(counts)));
+  std::vector<Completion> all;
   for (std::uint32_t root = 0; root < comm.size(); ++root) {
+    if (counts[root] == 0) continue;
     std::vector<std::byte> packed;
-    if (root == comm.rank()) {
-      std::vector<std::uint32_t> words;
-      for (const Completion& completion : mine) {
-        words.push_back(completion.index);
-        words.push_back(completion.ended ? 1 : 0);
-        words.push_back(static_cast<std::uint32_t>(completion.tokens.size()));
-        words.insert(words.end(), completion.tokens.begin(), completion.tokens.end());
-      }
-      const auto bytes = std::as_bytes(std::span(words));
-      packed.assign(bytes.begin(), bytes.end());
-    }
+    if (root == comm.rank()) packed = pack(mine);
     comm.broadcast(packed, root);
-    std::vector<std::uint32_t> words(packed.size() / sizeof(std::uint32_t));
-    std::copy(packed.begin(), packed.end(), std::as_writable_bytes(std::span(words)).begin());
-    for (std::size_t at = 0; at < words.size();) {
-      Completion& completion = all.at(words[at]);
-      completion.index = words[at];
-      completion.ended = words[at + 1] != 0;
-      const auto first = words.begin() + static_cast<std::ptrdiff_t>(at) + 3;
-      completion.tokens.assign(first, first + words[at + 2]);
-      at += 3 + words[at + 2];
-    }
+    for (Completion& completion : unpack(packed)) all.push_back(std::move(completion));
   }
   return all;
 }
@@ -110,16 +116,37 @@ std::string decode(const Tokenizer& tokenizer, const std::vector<TokenId>& token
   return text + utf8.finish();
 }
 
-void put_completions(const Prepared& prepared, const std::vector<Completion>& completions) {
-  for (const Completion& completion : completions) {
+// Several prompts' answers on standard output as JSONL, in the prompts' order, each as soon as those
+// before it are there.
+class AnswerLines {
+ public:
+  explicit AnswerLines(const Prepared& prepared) : prepared_(prepared) {}
+
+  void add(std::vector<Completion> completions) {
+    for (Completion& completion : completions) {
+      const std::uint32_t index = completion.index;
+      waiting_.emplace(index, std::move(completion));
+    }
+    for (auto found = waiting_.begin(); found != waiting_.end() && found->first == next_;
+         found = waiting_.erase(found), ++next_) {
+      show(found->second);
+    }
+  }
+
+ private:
+  void show(const Completion& completion) const {
     const nlohmann::ordered_json line = {
-        {"prompt", prepared.prompt_texts[completion.index]},
-        {"completion", decode(*prepared.text.tokenizer, completion.tokens)},
+        {"prompt", prepared_.prompt_texts[completion.index]},
+        {"completion", decode(*prepared_.text.tokenizer, completion.tokens)},
         {"tokens", completion.tokens},
         {"finish_reason", completion.ended ? "stop" : "length"}};
     put(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
   }
-}
+
+  const Prepared& prepared_;
+  std::map<std::uint32_t, Completion> waiting_;
+  std::uint32_t next_ = 0;
+};
 
 // Loads, generates and reports, with everything known.
 void run_prepared(World& world, const Prepared& prepared, BringUp& rank,
@@ -128,6 +155,7 @@ void run_prepared(World& world, const Prepared& prepared, BringUp& rank,
   const bool single = !prepared.job.generate.prompt.empty();
   const bool speaks = world.rank() == 0 && single;
   TextStream stream(*prepared.text.tokenizer);
+  AnswerLines lines(prepared);
   bool begun = false;
   const TokenHook on_token = [&](std::uint32_t, TokenId id, bool end) {
     if (!speaks) return;
@@ -138,17 +166,17 @@ void run_prepared(World& world, const Prepared& prepared, BringUp& rank,
     }
     if (!end) stream.token(id);
   };
-  GenerateStatistics statistics;
-  const std::vector<Completion> mine = generate(
+  const FinishHook on_finish = [&](const std::vector<Completion>& finished) {
+    if (single) return;  // it has been shown
+    std::vector<Completion> all = exchange(comm, finished);
+    if (world.rank() == 0) lines.add(std::move(all));
+  };
+  const GenerateStatistics statistics = generate(
       rank.engine(), prompts_of_rank(prepared.prompts, world.rank(), world.size()),
       static_cast<std::uint32_t>(rank.shape().sequences), generate_options(prepared, rank.shape()),
-      on_token, statistics);
+      on_token, on_finish);
   if (speaks) stream.end();
   RankReport report = rank.finish();
-  if (!single) {
-    const auto all = gather_completions(comm, mine, prepared.prompts.size());
-    if (world.rank() == 0) put_completions(prepared, all);
-  }
 
   comm.note_progress(Stage::Finish, 0);
   report.first_token_seconds = statistics.first_token_seconds;
@@ -164,7 +192,7 @@ void run_prepared(World& world, const Prepared& prepared, BringUp& rank,
 void run(World& world, const RunOptions& options) {
   world.comm().note_progress(Stage::Start, 0);
   const Prepared prepared =
-      prepare_on_all_ranks(world.comm(), [&](Files& files) { return prepare(files, options); });
+      prepare_on_all_ranks(world.comm(), [&](Files& files) { return prepare(files, world, options); });
   BringUp rank(world, prepared.job, prepared.model,
                generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),
                options);

@@ -1,11 +1,11 @@
 // Scoring: a text teacher-forced through the model, on rank 0; the others serve their chunks.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <optional>
 
 #include "launch/commands.h"
 #include "launch/npy.h"
+#include "launch/standard_output.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -17,9 +17,11 @@ struct Prepared {
   std::vector<TokenId> tokens;
 };
 
-Prepared prepare(Files& files, const RunOptions& options, const ScoreOptions& score) {
+Prepared prepare(Files& files, World& world, const RunOptions& options,
+                 const ScoreOptions& score) {
   Prepared prepared;
   prepared.job = read_job(files, options.config, options.settings);
+  world.set_timeout(std::chrono::seconds(prepared.job.timeout));
   prepared.model = open_model(files, prepared.job, options.verbose);
   prepared.tokens = score.tokens;
   if (!score.text_path.empty()) {
@@ -66,11 +68,12 @@ void score_prepared(World& world, const Prepared& prepared, BringUp& rank,
   if (logits_file) logits_file->close();
   if (first) {
     const auto scored = static_cast<double>(prepared.tokens.size() - 1);
-    std::printf("tokens %zu\n", prepared.tokens.size());
+    std::string text = fmt::format("tokens {}\n", prepared.tokens.size());
     if (scored > 0) {
-      std::printf("mean negative log-likelihood %.6f\nperplexity %.6f\n", sum / scored,
-                  std::exp(sum / scored));
+      text += fmt::format("mean negative log-likelihood {:.6f}\nperplexity {:.6f}\n", sum / scored,
+                          std::exp(sum / scored));
     }
+    put(text);
   }
   give_report(world, prepared.job, rank.facts(), report, options.report);
 }
@@ -80,7 +83,7 @@ void score_prepared(World& world, const Prepared& prepared, BringUp& rank,
 void score(World& world, const RunOptions& options, const ScoreOptions& score_options) {
   world.comm().note_progress(Stage::Start, 0);
   const Prepared prepared = prepare_on_all_ranks(
-      world.comm(), [&](Files& files) { return prepare(files, options, score_options); });
+      world.comm(), [&](Files& files) { return prepare(files, world, options, score_options); });
   BringUp rank(world, prepared.job, prepared.model,
                score_shape(prepared.job, prepared.model.graph, prepared.tokens.size()), options);
   world.guard([&] {

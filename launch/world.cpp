@@ -40,7 +40,7 @@ void World::fail(const std::string& message) {
   failed_ = true;
   if (mpi_ != nullptr) mpi_->fail_world(message);
   std::fflush(stdout);
-  std::fprintf(stderr, "initrt: %s\n", message.c_str());
+  std::fprintf(stderr, "initrt: %s\n", one_line(message).c_str());
 }
 
 }  // namespace initrt

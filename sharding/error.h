@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace initrt {
@@ -20,5 +21,10 @@ template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
   throw Error(fmt::format(format, std::forward<Args>(args)...));
 }
+
+/// `text` with its control characters as \n, \t, \r, \x1b, ...: what an error quotes (a path, an
+/// argument) can hold anything, and must neither end the line nor command the terminal. All else
+/// stays, backslashes too, so that doing it twice changes nothing.
+[[nodiscard]] std::string one_line(std::string_view text);
 
 }  // namespace initrt

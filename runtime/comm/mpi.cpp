@@ -295,7 +295,7 @@ void MpiCommunicator::handle_own_failure(Clock::time_point now) {
 }
 
 void MpiCommunicator::abort_job(const std::string& message) {
-  const std::string line = "initrt: " + message + "\n";
+  const std::string line = "initrt: " + one_line(message) + "\n";
   // One write: lines of several processes do not mix.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
   MPI_Abort(MPI_COMM_WORLD, 1);
@@ -329,7 +329,7 @@ void MpiCommunicator::fail_world(const std::string& message) {
   record_failure(message);
   // The communication thread ends the process; were it stuck, this does.
   std::this_thread::sleep_for(2 * kGrace);
-  const std::string line = "initrt: " + message + "\n";
+  const std::string line = "initrt: " + one_line(message) + "\n";
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
   std::_Exit(1);
 }

@@ -67,7 +67,7 @@ TEST_F(Commands, ConvertedCheckpointsAreTheSameModelAndRefuseToBeOverwritten) {
   EXPECT_EQ(logits(out, 2), reference);
   const Finished again = run(command);
   EXPECT_NE(again.exit_code, 0);
-  EXPECT_THAT(again.own_lines(), ::testing::ElementsAre(HasSubstr("already holds a checkpoint")));
+  EXPECT_THAT(again.own_lines(), ::testing::ElementsAre(HasSubstr("exists already")));
 }
 
 TEST_F(Commands, InspectListsEveryTensor) {
