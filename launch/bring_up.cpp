@@ -17,6 +17,7 @@ void warn(const std::string& text) {
 BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape shape,
                  const RunOptions& options)
     : world_(world),
+      job_(job),
       model_(model),
       pause_(test_pause()),
       cpu_(place_on_cpu(job, world.comm())),
@@ -24,6 +25,7 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       device_(make_cpu_device(cpu_.instruction_set, cpu_.threads, cpu_.spin)),
       staging_(make_staging_ring(job.load.staging)),
       shape_(shape) {
+  if (world.rank() == 0 && !options.report.empty()) report_file_.emplace(options.report);
   shape_.gather = gather_kind(transport_);
   shape_.device_scratch = device_->scratch_bytes(model.layout.dtype, shape_.sweep_rows,
                                                  widest_linear_input(model.graph));
@@ -87,18 +89,16 @@ RankReport BringUp::finish() {
   return report;
 }
 
-RunFacts BringUp::facts() const {
-  return {std::string(name(transport_)), device_->name(), model_.bindings.payload_bytes,
-          placement_.memory};
-}
-
-void give_report(World& world, const Job& job, const RunFacts& facts, const RankReport& mine,
-                 const std::string& path) {
-  const std::vector<RankReport> reports = gather_reports(world.comm(), mine);
-  if (world.rank() != 0) return;
-  const nlohmann::ordered_json report = report_json(job, facts, reports);
+void BringUp::give_report(const RankReport& mine) {
+  const std::vector<RankReport> reports = gather_reports(world_.comm(), mine);
+  if (world_.rank() != 0) return;
+  const RunFacts facts{std::string(name(transport_)), device_->name(),
+                       model_.bindings.payload_bytes, placement_.memory};
+  const nlohmann::ordered_json report = report_json(job_, facts, reports);
   std::fputs(report_text(report).c_str(), stderr);
-  if (!path.empty()) write_file(path, report.dump(2) + "\n");
+  if (!report_file_) return;
+  report_file_->write(report.dump(2) + "\n");
+  report_file_->commit();
 }
 
 }  // namespace initrt

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "launch/output_file.h"
 #include "launch/placement.h"
 #include "launch/prepare.h"
 #include "launch/progress.h"
@@ -42,14 +43,17 @@ class BringUp {
   /// Waits for the end of loading, and collects what this rank has to report; not collective.
   [[nodiscard]] RankReport finish();
 
-  /// What is the same for all ranks.
-  [[nodiscard]] RunFacts facts() const;
+  /// Gathers all ranks' reports; rank 0 shows them on standard error, and writes them to the file
+  /// that the options name. Collective.
+  void give_report(const RankReport& mine);
 
  private:
   void compare_with_plan() const;
 
   World& world_;
+  const Job& job_;
   const OpenModel& model_;
+  std::optional<OutputFile> report_file_;  // on rank 0: opened before hours of work, not after
   const std::optional<TestPause> pause_;
   const CpuPlacement cpu_;
   const Transport transport_;
@@ -61,11 +65,6 @@ class BringUp {
   std::unique_ptr<Instance> instance_;
   std::unique_ptr<Progress> progress_;  // uses instance_
 };
-
-/// Gathers all ranks' reports; rank 0 shows them on standard error, and writes them to `path` as
-/// JSON where it is not "". Collective.
-void give_report(World& world, const Job& job, const RunFacts& facts, const RankReport& mine,
-                 const std::string& path);
 
 /// "initrt: warning: ..." on standard error.
 void warn(const std::string& text);

@@ -149,8 +149,7 @@ class AnswerLines {
 };
 
 // Loads, generates and reports, with everything known.
-void run_prepared(World& world, const Prepared& prepared, BringUp& rank,
-                  const RunOptions& options) {
+void run_prepared(World& world, const Prepared& prepared, BringUp& rank) {
   Communicator& comm = world.comm();
   const bool single = !prepared.job.generate.prompt.empty();
   const bool speaks = world.rank() == 0 && single;
@@ -184,7 +183,7 @@ void run_prepared(World& world, const Prepared& prepared, BringUp& rank,
   report.tokens = statistics.tokens;
   report.decode_seconds = statistics.decode_seconds;
   report.decode_tokens = statistics.decode_tokens;
-  give_report(world, prepared.job, rank.facts(), report, options.report);
+  rank.give_report(report);
 }
 
 }  // namespace
@@ -196,7 +195,7 @@ void run(World& world, const RunOptions& options) {
   BringUp rank(world, prepared.job, prepared.model,
                generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),
                options);
-  world.guard([&] { run_prepared(world, prepared, rank, options); });
+  world.guard([&] { run_prepared(world, prepared, rank); });
 }
 
 }  // namespace initrt

@@ -48,12 +48,8 @@ double negative_log_likelihood(std::span<const float> logits, TokenId token) {
 
 // Loads, scores and reports, with everything known.
 void score_prepared(World& world, const Prepared& prepared, BringUp& rank,
-                    const RunOptions& options, const std::string& logits_path) {
+                    std::optional<NpyWriter>& logits_file) {
   const bool first = world.rank() == 0;
-  std::optional<NpyWriter> logits_file;
-  if (first && !logits_path.empty()) {
-    logits_file.emplace(logits_path, prepared.tokens.size(), prepared.model.graph.vocabulary);
-  }
   double sum = 0;
   const auto on_logits = [&](std::size_t position, std::span<const float> logits) {
     if (logits_file) logits_file->row(logits);
@@ -75,7 +71,7 @@ void score_prepared(World& world, const Prepared& prepared, BringUp& rank,
     }
     put(text);
   }
-  give_report(world, prepared.job, rank.facts(), report, options.report);
+  rank.give_report(report);
 }
 
 }  // namespace
@@ -84,10 +80,15 @@ void score(World& world, const RunOptions& options, const ScoreOptions& score_op
   world.comm().note_progress(Stage::Start, 0);
   const Prepared prepared = prepare_on_all_ranks(
       world.comm(), [&](Files& files) { return prepare(files, world, options, score_options); });
+  std::optional<NpyWriter> logits_file;
+  if (world.rank() == 0 && !score_options.logits_path.empty()) {
+    logits_file.emplace(score_options.logits_path, prepared.tokens.size(),
+                        prepared.model.graph.vocabulary);
+  }
   BringUp rank(world, prepared.job, prepared.model,
                score_shape(prepared.job, prepared.model.graph, prepared.tokens.size()), options);
   world.guard([&] {
-    score_prepared(world, prepared, rank, options, score_options.logits_path);
+    score_prepared(world, prepared, rank, logits_file);
   });
 }
 
