@@ -36,7 +36,7 @@ void inspect(const std::string& path, bool json);
 struct ConvertOptions {
   std::string from;                  ///< checkpoint
   std::string to;                    ///< directory to make
-  std::string precision = "32-true";
+  std::string precision;             ///< "" for the checkpoint's own, or 32-true where it has none
   std::uint64_t file_bytes = 0;      ///< most tensor bytes of a file
   std::string model_config, tokenizer;  ///< as the job's keys
   bool verbose = false;

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <deque>
 #include <filesystem>
+#include <map>
 
 #include "launch/commands.h"
 #include "launch/output_file.h"
@@ -233,16 +234,32 @@ void write_directory(const std::string& directory, const OpenModel& model,
   for (OutputFile& output : written) output.commit();
 }
 
+// What most of the model's bytes are, where that can be written as it is; else float32, which loses
+// nothing.
+std::string own_precision(const OpenModel& model) {
+  std::map<DType, std::uint64_t> bytes;
+  for (const Binding& binding : model.bindings.tensors) {
+    const TensorEntry& tensor = model.catalog.tensors[binding.runs.front().source];
+    bytes[tensor.dtype] += tensor.bytes;
+  }
+  const DType most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) {
+                       return a.second < b.second;
+                     })->first;
+  return most == DType::BF16 ? "bf16-true" : most == DType::F16 ? "16-true" : "32-true";
+}
+
 }  // namespace
 
 void convert_to_safetensors(const ConvertOptions& options) {
   LocalFiles files;
   Job job;
   job.model = options.from;
-  job.precision = options.precision;
   job.model_config = options.model_config;
   job.tokenizer = options.tokenizer;
-  const OpenModel model = open_model(files, job, options.verbose);
+  OpenModel model = open_model(files, job, options.verbose);
+  const std::string precision =
+      options.precision.empty() ? own_precision(model) : options.precision;
+  model.layout = make_layout(model.graph, *precision_from_name(precision));
   const OpenText text = open_text(files, job, model);
   if (!model.bindings.unexpected.empty()) {
     warn(describe_unexpected(model.bindings, options.verbose));

@@ -74,9 +74,9 @@ void describe(CLI::App& app, Options& options) {
   convert->add_option("--to", options.convert_format, "Format")
       ->check(CLI::IsMember({"safetensors"}))
       ->required();
-  convert->add_option("--precision", options.convert.precision, "What the elements are written as")
-      ->check(CLI::IsMember({"32-true", "bf16-true", "16-true"}))
-      ->capture_default_str();
+  convert->add_option("--precision", options.convert.precision, "What the elements are written as (default: the checkpoint's own "
+                      "bf16-true or 16-true, else 32-true)")
+      ->check(CLI::IsMember({"32-true", "bf16-true", "16-true"}));
   convert->add_option("--max-file-size", options.file_bytes,
                       "Most tensor bytes of a file (default: 5GB, or a quarter of the model)");
   convert->add_option("--model-config", options.convert.model_config, "config.json of the model");

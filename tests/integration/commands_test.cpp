@@ -70,6 +70,23 @@ TEST_F(Commands, ConvertedCheckpointsAreTheSameModelAndRefuseToBeOverwritten) {
   EXPECT_THAT(again.own_lines(), ::testing::ElementsAre(HasSubstr("exists already")));
 }
 
+TEST_F(Commands, ConvertingKeepsSixteenBitWeightsUnlessToldOtherwise) {
+  const std::string bf16 = directory_.file("bf16");
+  std::filesystem::create_directory(bf16);
+  write_safetensors(bf16, model_, tensors_, DType::BF16, 1);
+  const auto dtypes_of = [&](const std::string& out, std::vector<std::string> more) {
+    std::vector<std::string> command = {"convert", bf16, out, "--to", "safetensors", "--tokenizer",
+                                        INITRT_SOURCE_DIR "/tests/integration/tokenizer.json"};
+    command.insert(command.end(), more.begin(), more.end());
+    EXPECT_EQ(run(alone(command)).exit_code, 0);
+    return nlohmann::json::parse(run(alone({"inspect", out, "--json"})).out).at("dtypes");
+  };
+  const auto kept = dtypes_of(directory_.file("kept"), {});
+  EXPECT_EQ(kept.size(), 1u);
+  EXPECT_TRUE(kept.contains("BF16"));
+  EXPECT_TRUE(dtypes_of(directory_.file("wide"), {"--precision", "32-true"}).contains("F32"));
+}
+
 TEST_F(Commands, InspectListsEveryTensor) {
   const auto listed = nlohmann::json::parse(run(alone({"inspect", directory_.path(), "--json"})).out);
   EXPECT_EQ(listed.at("format"), "safetensors");
