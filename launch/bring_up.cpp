@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "launch/output_file.h"
+#include "launch/node_memory.h"
 #include "launch/transport.h"
 #include "runtime/device/host_buffer.h"
 #include "sharding/error.h"
@@ -30,6 +31,9 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
   shape_.device_scratch = device_->scratch_bytes(model.layout.dtype, shape_.sweep_rows,
                                                  widest_linear_input(model.graph));
   placement_ = plan_memory(model.graph, model.layout, world.size(), kHostGranularity, shape_);
+  const std::string short_of_memory =
+      check_node_memory(world.comm(), node_id(), placement_.memory.total());
+  if (!short_of_memory.empty()) warn(short_of_memory);
   if (pause_ && pause_->rank >= world.size()) {
     fail("INITRT_TEST_PAUSE names rank {} of {}", pause_->rank, world.size());
   }

@@ -23,16 +23,6 @@ struct Announcement {
   std::array<std::uint64_t, kMaskWords> cores;
 };
 
-std::uint64_t node_id() {
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a: the same on every node
-  for (const char* c = host.data(); *c != 0; ++c) {
-    hash = (hash ^ static_cast<unsigned char>(*c)) * 0x100000001b3u;
-  }
-  return hash;
-}
-
 std::array<std::uint64_t, kMaskWords> allowed_cores() {
   std::array<std::uint64_t, kMaskWords> mask{};
   cpu_set_t set;
@@ -74,6 +64,16 @@ void keep_first_warning(Communicator& comm, std::string& warning) {
 }
 
 }  // namespace
+
+std::uint64_t node_id() {
+  std::array<char, 256> host{};
+  gethostname(host.data(), host.size() - 1);
+  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a: the same on every node
+  for (const char* c = host.data(); *c != 0; ++c) {
+    hash = (hash ^ static_cast<unsigned char>(*c)) * 0x100000001b3u;
+  }
+  return hash;
+}
 
 unsigned share_of_cores(const std::vector<RankSite>& sites, std::size_t rank) {
   unsigned sharers = 0;

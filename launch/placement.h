@@ -18,6 +18,9 @@ struct CpuPlacement {
   std::string warning;     ///< what a person should know about the ranks' cores: on one rank of them
 };
 
+/// The same number on every rank of a node.
+[[nodiscard]] std::uint64_t node_id();
+
 /// Collective. Cores that several ranks of a node may use are shared out among them.
 [[nodiscard]] CpuPlacement place_on_cpu(const Job& job, Communicator& comm);
 

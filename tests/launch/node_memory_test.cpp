@@ -1,0 +1,50 @@
+#include "launch/node_memory.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "runtime/comm/self.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+constexpr const char* kMemInfo =
+    "MemTotal:       1000 kB\nMemFree:         100 kB\nMemAvailable:    600 kB\n"
+    "SwapCached:        0 kB\nSwapTotal:       200 kB\n";
+
+TEST(NodeMemory, IsMemoryAndSwapUpToTheControlGroupsLimit) {
+  const NodeMemory node = parse_node_memory(kMemInfo, kNoLimit);
+  EXPECT_EQ(node.total, 1200u * 1024);
+  EXPECT_EQ(node.available, 600u * 1024);
+  const NodeMemory limited = parse_node_memory(kMemInfo, 500 * 1024);
+  EXPECT_EQ(limited.total, 500u * 1024);
+  EXPECT_EQ(limited.available, 500u * 1024);
+}
+
+TEST(NodeMemory, IsWithoutLimitWhereTheKernelDoesNotTell) {
+  EXPECT_EQ(parse_node_memory("", kNoLimit).total, kNoLimit);
+  EXPECT_EQ(memory_warning(1ull << 60, 4, parse_node_memory("", kNoLimit)), "");
+}
+
+TEST(NodeMemory, PlansBeyondWhatIsAvailableAreWarnedOfAndThoseBeyondTheNodeRefused) {
+  const NodeMemory node{1200, 600};
+  EXPECT_EQ(memory_warning(600, 2, node), "");
+  EXPECT_NE(memory_warning(601, 2, node).find("the 2 ranks of a node plan 601 B"),
+            std::string::npos);
+  EXPECT_NE(memory_warning(1200, 2, node), "");
+  EXPECT_THROW((void)memory_warning(1201, 2, node), Error);
+}
+
+TEST(NodeMemory, OfThisNodeHoldsALittle) {
+  SelfCommunicator self;
+  EXPECT_GT(node_memory().total, 1u << 20);
+  EXPECT_GE(node_memory().total, node_memory().available);
+  EXPECT_EQ(check_node_memory(self, 1, 4096), "");
+  EXPECT_THROW((void)check_node_memory(self, 1, 1ull << 60), Error);
+}
+
+}  // namespace
+}  // namespace initrt
