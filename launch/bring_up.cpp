@@ -2,8 +2,8 @@
 
 #include <cstdio>
 
-#include "launch/output_file.h"
 #include "launch/node_memory.h"
+#include "launch/output_file.h"
 #include "launch/transport.h"
 #include "runtime/device/host_buffer.h"
 #include "sharding/error.h"
@@ -47,11 +47,10 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       pause_if_asked(pause_, world_.rank(), stage, unit);
     };
   };
-  instance_ = std::make_unique<Instance>(
-      model.view(), placement_,
-      InstanceOptions{transport_, shape_, staging_, cpu_.spin, hook(Stage::Load),
-                      hook(Stage::Generate)},
-      world.comm(), *device_, ledger_);
+  instance_ = std::make_unique<Instance>(model.view(), placement_,
+                                         InstanceOptions{transport_, shape_, staging_, cpu_.spin,
+                                                         hook(Stage::Load), hook(Stage::Generate)},
+                                         world.comm(), *device_, ledger_);
   compare_with_plan();
   instance_->start_loading();
   if (world.rank() == 0) {

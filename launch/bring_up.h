@@ -23,7 +23,7 @@ struct RunOptions {
   std::string config;                 ///< path of the job file, or ""
   std::vector<std::string> settings;  ///< --set
   std::string progress = "auto";
-  std::string report;                 ///< where to write the report as JSON, or ""
+  std::string report;  ///< where to write the report as JSON, or ""
   bool verbose = false;
 };
 

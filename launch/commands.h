@@ -15,9 +15,9 @@ namespace initrt {
 void run(World& world, const RunOptions& options);
 
 struct ScoreOptions {
-  std::string text_path;        ///< a text file, or "" where tokens are given
+  std::string text_path;  ///< a text file, or "" where tokens are given
   std::vector<TokenId> tokens;
-  std::string logits_path;      ///< an .npy of float32 [tokens, vocabulary], or ""
+  std::string logits_path;  ///< an .npy of float32 [tokens, vocabulary], or ""
 };
 /// Runs a text through the model teacher-forced and prints how likely it is. Collective.
 void score(World& world, const RunOptions& options, const ScoreOptions& score);
@@ -34,10 +34,10 @@ void print_plan(const RunOptions& options, const PlanOptions& plan);
 void inspect(const std::string& path, bool json);
 
 struct ConvertOptions {
-  std::string from;                  ///< checkpoint
-  std::string to;                    ///< directory to make
-  std::string precision;             ///< "" for the checkpoint's own, or 32-true where it has none
-  std::uint64_t file_bytes = 0;      ///< most tensor bytes of a file
+  std::string from;              ///< checkpoint
+  std::string to;                ///< directory to make
+  std::string precision;         ///< "" for the checkpoint's own, or 32-true where it has none
+  std::uint64_t file_bytes = 0;  ///< most tensor bytes of a file
   std::string model_config, tokenizer;  ///< as the job's keys
   bool verbose = false;
 };

@@ -21,9 +21,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t kBlockBytes = 8u << 20;      // read and written at once
+constexpr std::uint64_t kBlockBytes = 8u << 20;  // read and written at once
 constexpr std::uint64_t kMostFileBytes = 5'000'000'000;
-constexpr std::uint64_t kLeastFiles = 4;             // so that several can be read at once
+constexpr std::uint64_t kLeastFiles = 4;  // so that several can be read at once
 
 // One file of tensors to write: which canonical ones, in graph order.
 struct TensorFile {
@@ -73,8 +73,7 @@ class ElementReader {
     std::vector<std::pair<std::uint32_t, Piece>> pieces;
     plan_elements(model_.graph.tensors[tensor], model_.bindings.tensors[tensor], model_.catalog,
                   begin, end, 0, dtype_, pieces);
-    const UnitReads reads =
-        coalesce(std::move(pieces), dtype_, kBlockBytes - 2 * kBlockAlignment);
+    const UnitReads reads = coalesce(std::move(pieces), dtype_, kBlockBytes - 2 * kBlockAlignment);
     for (const Read& read : reads.reads) {
       const auto bytes = files_[read.file]->read(read.offset, read.bytes, block_.span());
       for (std::uint32_t i = 0; i < read.pieces; ++i) {
@@ -136,16 +135,20 @@ Json index_of(const Graph& graph, const std::vector<TensorFile>& files) {
   std::uint64_t bytes = 0;
   for (const TensorFile& file : files) {
     bytes += file.bytes;
-    for (const std::uint32_t tensor : file.tensors) weight_map[graph.tensors[tensor].name] = file.name;
+    for (const std::uint32_t tensor : file.tensors)
+      weight_map[graph.tensors[tensor].name] = file.name;
   }
   return {{"metadata", {{"total_size", bytes}}}, {"weight_map", weight_map}};
 }
 
 std::string_view torch_name(DType dtype) {
   switch (dtype) {
-    case DType::BF16: return "bfloat16";
-    case DType::F16: return "float16";
-    default: return "float32";
+    case DType::BF16:
+      return "bfloat16";
+    case DType::F16:
+      return "float16";
+    default:
+      return "float32";
   }
 }
 

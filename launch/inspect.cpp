@@ -50,8 +50,11 @@ Json catalog_json(const Catalog& catalog) {
   for (const auto& [dtype, total] : totals_by_dtype(catalog)) {
     dtypes[dtype] = {{"tensors", total.tensors}, {"bytes", total.bytes}};
   }
-  return {{"path", catalog.path}, {"format", catalog.format}, {"files", files},
-          {"dtypes", dtypes},     {"tensors", tensors}};
+  return {{"path", catalog.path},
+          {"format", catalog.format},
+          {"files", files},
+          {"dtypes", dtypes},
+          {"tensors", tensors}};
 }
 
 std::string catalog_text(const Catalog& catalog) {
@@ -64,10 +67,10 @@ std::string catalog_text(const Catalog& catalog) {
     widest_shape = std::max(widest_shape, shape_text(tensor.shape).size());
   }
   widest = std::min<std::size_t>(widest, 64);
-  std::string text = fmt::format("{}: {}, {} file{}, {} tensors, {} elements, {}\n",
-                                 one_line(catalog.path), catalog.format, catalog.files.size(),
-                                 catalog.files.size() == 1 ? "" : "s", catalog.tensors.size(),
-                                 elements, human_bytes(static_cast<double>(bytes)));
+  std::string text =
+      fmt::format("{}: {}, {} file{}, {} tensors, {} elements, {}\n", one_line(catalog.path),
+                  catalog.format, catalog.files.size(), catalog.files.size() == 1 ? "" : "s",
+                  catalog.tensors.size(), elements, human_bytes(static_cast<double>(bytes)));
   for (const auto& [dtype, total] : totals_by_dtype(catalog)) {
     text += fmt::format("  {:<8} {:>6} tensors {:>10}\n", dtype, total.tensors,
                         human_bytes(static_cast<double>(total.bytes)));

@@ -95,9 +95,10 @@ void assign(Job& job, const JobKey& key, const Json& value, const Origin& origin
             const bool inside = (kind.above_least ? number > kind.least : number >= kind.least) &&
                                 number <= kind.most;
             if (!inside) {
-              refuse(origin, key, value,
-                     fmt::format("a number {} {}, at most {}",
-                                 kind.above_least ? "above" : "of at least", kind.least, kind.most));
+              refuse(
+                  origin, key, value,
+                  fmt::format("a number {} {}, at most {}",
+                              kind.above_least ? "above" : "of at least", kind.least, kind.most));
             }
             kind.field(job) = number;
           },
@@ -206,11 +207,20 @@ std::uint64_t parse_bytes(std::string_view text, std::string_view what) {
     double bytes;
   };
   constexpr double kKi = 1024.0;
-  constexpr ByteUnit kUnits[] = {
-      {"", 1}, {"B", 1}, {"K", kKi}, {"KiB", kKi}, {"KB", 1e3},
-      {"M", kKi * kKi}, {"MiB", kKi * kKi}, {"MB", 1e6},
-      {"G", kKi * kKi * kKi}, {"GiB", kKi * kKi * kKi}, {"GB", 1e9},
-      {"T", kKi * kKi * kKi * kKi}, {"TiB", kKi * kKi * kKi * kKi}, {"TB", 1e12}};
+  constexpr ByteUnit kUnits[] = {{"", 1},
+                                 {"B", 1},
+                                 {"K", kKi},
+                                 {"KiB", kKi},
+                                 {"KB", 1e3},
+                                 {"M", kKi * kKi},
+                                 {"MiB", kKi * kKi},
+                                 {"MB", 1e6},
+                                 {"G", kKi * kKi * kKi},
+                                 {"GiB", kKi * kKi * kKi},
+                                 {"GB", 1e9},
+                                 {"T", kKi * kKi * kKi * kKi},
+                                 {"TiB", kKi * kKi * kKi * kKi},
+                                 {"TB", 1e12}};
   const auto* found = std::find_if(std::begin(kUnits), std::end(kUnits),
                                    [&](const ByteUnit& known) { return known.name == unit; });
   const double bytes = found == std::end(kUnits) ? -1.0 : number * found->bytes;

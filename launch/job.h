@@ -66,13 +66,32 @@ struct JobKey {
   using Field = T& (*)(Job&);
 
   /// What kind of value it takes; `Path` is resolved against where it was written.
-  struct Text { Field<std::string> field; std::vector<std::string_view> choices; };
-  struct Path { Field<std::string> field; };
-  struct Whole { Field<std::uint64_t> field; std::uint64_t least, most; };
-  struct Bytes { Field<std::uint64_t> field; std::uint64_t least; };
-  struct Number { Field<double> field; double least, most; bool above_least; };
-  struct Flag { Field<bool> field; };
-  struct PromptList { Field<Job::Prompts> field; };
+  struct Text {
+    Field<std::string> field;
+    std::vector<std::string_view> choices;
+  };
+  struct Path {
+    Field<std::string> field;
+  };
+  struct Whole {
+    Field<std::uint64_t> field;
+    std::uint64_t least, most;
+  };
+  struct Bytes {
+    Field<std::uint64_t> field;
+    std::uint64_t least;
+  };
+  struct Number {
+    Field<double> field;
+    double least, most;
+    bool above_least;
+  };
+  struct Flag {
+    Field<bool> field;
+  };
+  struct PromptList {
+    Field<Job::Prompts> field;
+  };
 
   std::string_view path;  ///< e.g. "sharding.prefetch"
   std::string_view about;

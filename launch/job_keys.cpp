@@ -24,7 +24,9 @@ Json schema_of(const JobKey& key, Job& defaults) {
             if (kind.field(defaults).empty()) text.erase("default");
             return text;
           },
-          [](const JobKey::Path&) { return Json{{"type", "string"}, {"minLength", 1}}; },
+          [](const JobKey::Path&) {
+            return Json{{"type", "string"}, {"minLength", 1}};
+          },
           [&](const JobKey::Whole& kind) {
             Json whole = {{"type", "integer"}, {"minimum", kind.least}};
             if (kind.most != kAny) whole["maximum"] = kind.most;
@@ -90,7 +92,9 @@ std::span<const JobKey> job_keys() {
        JobKey::Text{[](Job& job) -> std::string& { return job.sharding.communicator; },
                     {"auto", "self", "mapped", "mpi"}}},
 
-      {"load.staging", "Most bytes of each rank's ring of blocks that reads go through; more than 64MiB is not used",
+      {"load.staging",
+       "Most bytes of each rank's ring of blocks that reads go through; more than 64MiB is not "
+       "used",
        JobKey::Bytes{[](Job& job) -> std::uint64_t& { return job.load.staging; },
                      kLeastStagingBytes}},
       {"load.strict", "Tensors of the checkpoint that the model does not use are an error",
@@ -119,8 +123,7 @@ std::span<const JobKey> job_keys() {
        JobKey::Number{[](Job& job) -> double& { return job.generate.top_p; }, 0.0, 1.0, true}},
       {"generate.seed", "The same seed gives the same text, on any number of ranks",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.seed; }, 0, kAny}},
-      {"generate.context",
-       "Positions of the KV cache; 0: the longest prompt and max_new_tokens",
+      {"generate.context", "Positions of the KV cache; 0: the longest prompt and max_new_tokens",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.context; }, 0,
                      kMostPositions}},
       {"generate.batch", "Most prompts that a rank runs at once",
@@ -148,7 +151,8 @@ nlohmann::ordered_json job_schema() {
     if (dot != std::string_view::npos) {
       Json& group = (*properties)[std::string(key.path.substr(0, dot))];
       if (group.is_null()) {
-        group = {{"type", "object"}, {"additionalProperties", false}, {"properties", Json::object()}};
+        group = {
+            {"type", "object"}, {"additionalProperties", false}, {"properties", Json::object()}};
       }
       properties = &group["properties"];
     }

@@ -28,7 +28,8 @@ void add_job_options(CLI::App& app, RunOptions& options) {
       ->type_name("KEY=VALUE")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_flag("--verbose", options.verbose, "Name all missing or unused tensors, not the first few");
+  app.add_flag("--verbose", options.verbose,
+               "Name all missing or unused tensors, not the first few");
 }
 
 void add_run_options(CLI::App& app, RunOptions& options) {
@@ -40,7 +41,8 @@ void add_run_options(CLI::App& app, RunOptions& options) {
 }
 
 void describe(CLI::App& app, Options& options) {
-  app.description("Brings a large model up on N ranks without ever holding it whole, and generates.");
+  app.description(
+      "Brings a large model up on N ranks without ever holding it whole, and generates.");
   app.footer("mpirun -np N initrt --config job.json starts N ranks; alone it is one rank.");
   app.set_version_flag("--version", "initrt " INITRT_VERSION);
   app.require_subcommand(0, 1);
@@ -62,10 +64,12 @@ void describe(CLI::App& app, Options& options) {
   CLI::App* score = app.add_subcommand("score", "How likely a text is to the model");
   add_run_options(*score, options.run);
   auto* text = score->add_option("--text", options.score.text_path, "Text file")->type_name("FILE");
-  auto* tokens = score->add_option("--tokens", options.score.tokens, "Token ids, as 1,2,3")
-                     ->delimiter(',');
+  auto* tokens =
+      score->add_option("--tokens", options.score.tokens, "Token ids, as 1,2,3")->delimiter(',');
   text->excludes(tokens);
-  score->add_option("--logits", options.score.logits_path, "Write all logits, float32 [tokens, vocabulary]")
+  score
+      ->add_option("--logits", options.score.logits_path,
+                   "Write all logits, float32 [tokens, vocabulary]")
       ->type_name("FILE.npy");
 
   CLI::App* convert = app.add_subcommand("convert", "Write a checkpoint in another format");
@@ -74,8 +78,10 @@ void describe(CLI::App& app, Options& options) {
   convert->add_option("--to", options.convert_format, "Format")
       ->check(CLI::IsMember({"safetensors"}))
       ->required();
-  convert->add_option("--precision", options.convert.precision, "What the elements are written as (default: the checkpoint's own "
-                      "bf16-true or 16-true, else 32-true)")
+  convert
+      ->add_option("--precision", options.convert.precision,
+                   "What the elements are written as (default: the checkpoint's own "
+                   "bf16-true or 16-true, else 32-true)")
       ->check(CLI::IsMember({"32-true", "bf16-true", "16-true"}));
   convert->add_option("--max-file-size", options.file_bytes,
                       "Most tensor bytes of a file (default: 5GB, or a quarter of the model)");

@@ -32,7 +32,8 @@ std::uint64_t control_group_limit() {
   while (!path.empty()) {
     unsigned long long bytes = 0;  // the file holds "max" where there is no limit
     const std::string text = content("/sys/fs/cgroup" + path + "/memory.max");
-    if (std::sscanf(text.c_str(), "%llu", &bytes) == 1) limit = std::min<std::uint64_t>(limit, bytes);
+    if (std::sscanf(text.c_str(), "%llu", &bytes) == 1)
+      limit = std::min<std::uint64_t>(limit, bytes);
     path.resize(path.size() > 1 ? std::max<std::size_t>(path.rfind('/'), 1) : 0);
   }
   return limit;
@@ -64,7 +65,8 @@ std::string memory_warning(std::uint64_t planned, std::uint32_t ranks, const Nod
   const std::string text = fmt::format(
       "the {} rank{} of a node plan{} {} of memory, but it has {}{}: more nodes, a smaller "
       "precision, context, batch or memory.budget would need less",
-      ranks, ranks == 1 ? "" : "s", ranks == 1 ? "s" : "", human_bytes(static_cast<double>(planned)),
+      ranks, ranks == 1 ? "" : "s", ranks == 1 ? "s" : "",
+      human_bytes(static_cast<double>(planned)),
       human_bytes(static_cast<double>(never ? memory.total : memory.available)),
       never ? "" : " available");
   if (never) throw Error(text);

@@ -1,5 +1,5 @@
-// Whether what the ranks of a node plan to allocate fits the node, asked before it is allocated: the
-// kernel would end one of them in the middle of loading, without a word.
+// Whether what the ranks of a node plan to allocate fits the node, asked before it is allocated:
+// the kernel would end one of them in the middle of loading, without a word.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace initrt {
 
 /// Bytes that a node's processes may use together.
 struct NodeMemory {
-  std::uint64_t total = 0;      ///< memory and swap, or this process's control group's limit if less
+  std::uint64_t total = 0;  ///< memory and swap, or this process's control group's limit if less
   std::uint64_t available = 0;  ///< without what is in use and cannot be given back
 };
 

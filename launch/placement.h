@@ -14,8 +14,8 @@ namespace initrt {
 struct CpuPlacement {
   InstructionSet instruction_set = InstructionSet::Portable;  ///< the least of all ranks' best
   unsigned threads = 1;
-  bool spin = false;       ///< whether every thread has a core, and so may wait without sleeping
-  std::string warning;     ///< what a person should know about the ranks' cores: on one rank of them
+  bool spin = false;    ///< whether every thread has a core, and so may wait without sleeping
+  std::string warning;  ///< what a person should know about the ranks' cores: on one rank of them
 };
 
 /// The same number on every rank of a node.
@@ -26,8 +26,8 @@ struct CpuPlacement {
 
 /// What one rank tells the others about where it is.
 struct RankSite {
-  std::uint64_t node = 0;                 ///< the same on ranks of one node
-  std::vector<std::uint64_t> cores;       ///< bit mask of the cores it may use
+  std::uint64_t node = 0;            ///< the same on ranks of one node
+  std::vector<std::uint64_t> cores;  ///< bit mask of the cores it may use
 };
 
 /// How many of its cores are a rank's own once those it shares are divided; at least 1.

@@ -24,9 +24,9 @@ std::vector<RankReads> reads_of_ranks(const OpenModel& model, const Cut& cut,
   std::vector<RankReads> ranks;
   for (std::uint32_t rank = 0; rank < cut.world; ++rank) {
     const ReadTotals totals = count_reads(source, rank, max_read_bytes(staging));
-    ranks.push_back({totals.bytes, totals.reads,
-                     static_cast<std::uint64_t>(
-                         std::count(totals.files.begin(), totals.files.end(), true))});
+    ranks.push_back(
+        {totals.bytes, totals.reads,
+         static_cast<std::uint64_t>(std::count(totals.files.begin(), totals.files.end(), true))});
   }
   return ranks;
 }
@@ -65,8 +65,8 @@ Json plan_json(const Job& job, const OpenModel& model, Transport transport,
           {"sequences", shape.sequences},
           {"payload_bytes", model.bindings.payload_bytes},
           {"bytes_to_read", requested},
-          {"requested_to_needed", static_cast<double>(requested) /
-                                      static_cast<double>(model.bindings.payload_bytes)},
+          {"requested_to_needed",
+           static_cast<double>(requested) / static_cast<double>(model.bindings.payload_bytes)},
           {"ranks", rows}};
 }
 
@@ -124,18 +124,17 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
   const OpenModel model = open_model(files, job, options.verbose);
   const OpenText text = open_text(files, job, model);
   const Transport transport = choose_transport(job, plan.world, plan.one_node);
-  RunShape shape =
-      generate_shape(job, model.graph, tokenize(*text.tokenizer, texts, model.graph.vocabulary), plan.world);
+  RunShape shape = generate_shape(
+      job, model.graph, tokenize(*text.tokenizer, texts, model.graph.vocabulary), plan.world);
   shape.gather = gather_kind(transport);
   shape.device_scratch =
       make_cpu_device(best_instruction_set(), 1, false)
           ->scratch_bytes(model.layout.dtype, shape.sweep_rows, widest_linear_input(model.graph));
   const Placement placement =
       plan_memory(model.graph, model.layout, plan.world, kHostGranularity, shape);
-  const Json json =
-      plan_json(job, model, transport, placement, shape,
-                reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)),
-                plan.one_node);
+  const Json json = plan_json(
+      job, model, transport, placement, shape,
+      reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)), plan.one_node);
   const std::string out = plan.json ? json.dump(2) + "\n" : plan_text(json);
   put(out);
 }

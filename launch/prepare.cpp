@@ -148,8 +148,7 @@ std::vector<std::string> read_prompts(Files& files, const Job& job) {
     return {job.generate.prompt};
   }
   if (several.path.empty()) return several.texts;
-  std::vector<std::string> texts =
-      parse_prompt_lines(files.read_text(several.path), several.path);
+  std::vector<std::string> texts = parse_prompt_lines(files.read_text(several.path), several.path);
   if (texts.empty()) fail("{}: no prompts in this file", several.path);
   return texts;
 }
@@ -164,9 +163,10 @@ std::vector<Prompt> tokenize(const Tokenizer& tokenizer, const std::vector<std::
     }
     for (const TokenId token : prompt.tokens) {
       if (static_cast<std::uint64_t>(token) < vocabulary) continue;
-      fail("prompt {}: the tokenizer gives token {}, but the model has a vocabulary of {}: do they "
-           "belong together?",
-           prompt.index, token, vocabulary);
+      fail(
+          "prompt {}: the tokenizer gives token {}, but the model has a vocabulary of {}: do they "
+          "belong together?",
+          prompt.index, token, vocabulary);
     }
     prompts.push_back(std::move(prompt));
   }
@@ -205,13 +205,14 @@ RunShape generate_shape(const Job& job, const Graph& graph, const std::vector<Pr
          graph.context);
   }
   if (needed > context) {
-    fail("prompt {} has {} tokens and generate.max_new_tokens is {}: {} positions, but "
-         "generate.context is {}",
-         longest->index, prompt_tokens, job.generate.max_new_tokens, needed, context);
+    fail(
+        "prompt {} has {} tokens and generate.max_new_tokens is {}: {} positions, but "
+        "generate.context is {}",
+        longest->index, prompt_tokens, job.generate.max_new_tokens, needed, context);
   }
   RunShape shape = common_shape(job);
-  shape.sequences = std::min<std::uint64_t>(job.generate.batch,
-                                            (prompts.size() + world - 1) / world);
+  shape.sequences =
+      std::min<std::uint64_t>(job.generate.batch, (prompts.size() + world - 1) / world);
   shape.context = context;
   shape.sweep_rows = std::max(
       shape.sequences, std::min(job.generate.prefill_chunk, shape.sequences * prompt_tokens));
@@ -225,8 +226,8 @@ RunShape score_shape(const Job& job, const Graph& graph, std::size_t tokens) {
   }
   RunShape shape = common_shape(job);
   shape.context = tokens;
-  shape.sweep_rows = std::min({job.generate.prefill_chunk, kScoreRows,
-                               static_cast<std::uint64_t>(tokens)});
+  shape.sweep_rows =
+      std::min({job.generate.prefill_chunk, kScoreRows, static_cast<std::uint64_t>(tokens)});
   shape.logit_rows = shape.sweep_rows;
   return shape;
 }

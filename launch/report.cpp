@@ -107,15 +107,16 @@ std::string report_text(const nlohmann::ordered_json& report) {
   const Json& load = report["load"];
   const Json& generate = report["generate"];
   const Json& memory = report["memory"];
-  std::string text = fmt::format(
-      "{} rank{}, {}, {}, {}\n", report["world"].get<std::uint64_t>(),
-      report["world"] == 1 ? "" : "s", report["communicator"].get<std::string>(),
-      report["precision"].get<std::string>(), report["device"].get<std::string>());
+  std::string text =
+      fmt::format("{} rank{}, {}, {}, {}\n", report["world"].get<std::uint64_t>(),
+                  report["world"] == 1 ? "" : "s", report["communicator"].get<std::string>(),
+                  report["precision"].get<std::string>(), report["device"].get<std::string>());
   text += fmt::format(
       "load      {:.3f} s (ranks {:.3f} to {:.3f}), {}/s; read {:.4f} of the payload, {:.4f} with "
       "alignment\n",
       load["seconds"].get<double>(), load["rank_seconds"]["min"].get<double>(),
-      load["rank_seconds"]["max"].get<double>(), human_bytes(load["bytes_per_second"].get<double>()),
+      load["rank_seconds"]["max"].get<double>(),
+      human_bytes(load["bytes_per_second"].get<double>()),
       load["requested_to_needed"].get<double>(), load["read_to_needed"].get<double>());
   if (generate["tokens"].get<std::uint64_t>() > 0) {
     const auto rate = generate["tokens_per_second"].get<double>();

@@ -23,11 +23,11 @@ struct RankReport {
   std::uint64_t process_bytes = 0;   ///< PSS of the process after loading or generating
   std::uint64_t shard_bytes = 0;
   std::uint64_t huge_page_bytes = 0;  ///< of the shard
-  double first_token_seconds = 0;    ///< from the start of loading
-  double seconds = 0;                ///< from the start of loading until all is generated
-  std::uint64_t tokens = 0;          ///< generated
-  double decode_seconds = 0;         ///< after the first token
-  std::uint64_t decode_tokens = 0;   ///< in that time
+  double first_token_seconds = 0;     ///< from the start of loading
+  double seconds = 0;                 ///< from the start of loading until all is generated
+  std::uint64_t tokens = 0;           ///< generated
+  double decode_seconds = 0;          ///< after the first token
+  std::uint64_t decode_tokens = 0;    ///< in that time
 };
 
 /// What is the same on every rank.

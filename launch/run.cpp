@@ -29,8 +29,8 @@ Prepared prepare(Files& files, World& world, const RunOptions& options) {
   prepared.model = open_model(files, prepared.job, options.verbose);
   prepared.text = open_text(files, prepared.job, prepared.model);
   world.comm().note_progress(Stage::Start, 0);
-  prepared.prompts = tokenize(*prepared.text.tokenizer, prepared.prompt_texts,
-                              prepared.model.graph.vocabulary);
+  prepared.prompts =
+      tokenize(*prepared.text.tokenizer, prepared.prompt_texts, prepared.model.graph.vocabulary);
   return prepared;
 }
 
@@ -116,8 +116,8 @@ std::string decode(const Tokenizer& tokenizer, const std::vector<TokenId>& token
   return text + utf8.finish();
 }
 
-// Several prompts' answers on standard output as JSONL, in the prompts' order, each as soon as those
-// before it are there.
+// Several prompts' answers on standard output as JSONL, in the prompts' order, each as soon as
+// those before it are there.
 class AnswerLines {
  public:
   explicit AnswerLines(const Prepared& prepared) : prepared_(prepared) {}
@@ -170,10 +170,10 @@ void run_prepared(World& world, const Prepared& prepared, BringUp& rank) {
     std::vector<Completion> all = exchange(comm, finished);
     if (world.rank() == 0) lines.add(std::move(all));
   };
-  const GenerateStatistics statistics = generate(
-      rank.engine(), prompts_of_rank(prepared.prompts, world.rank(), world.size()),
-      static_cast<std::uint32_t>(rank.shape().sequences), generate_options(prepared, rank.shape()),
-      on_token, on_finish);
+  const GenerateStatistics statistics =
+      generate(rank.engine(), prompts_of_rank(prepared.prompts, world.rank(), world.size()),
+               static_cast<std::uint32_t>(rank.shape().sequences),
+               generate_options(prepared, rank.shape()), on_token, on_finish);
   if (speaks) stream.end();
   RankReport report = rank.finish();
 
@@ -190,8 +190,8 @@ void run_prepared(World& world, const Prepared& prepared, BringUp& rank) {
 
 void run(World& world, const RunOptions& options) {
   world.comm().note_progress(Stage::Start, 0);
-  const Prepared prepared =
-      prepare_on_all_ranks(world.comm(), [&](Files& files) { return prepare(files, world, options); });
+  const Prepared prepared = prepare_on_all_ranks(
+      world.comm(), [&](Files& files) { return prepare(files, world, options); });
   BringUp rank(world, prepared.job, prepared.model,
                generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),
                options);

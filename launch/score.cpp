@@ -17,8 +17,7 @@ struct Prepared {
   std::vector<TokenId> tokens;
 };
 
-Prepared prepare(Files& files, World& world, const RunOptions& options,
-                 const ScoreOptions& score) {
+Prepared prepare(Files& files, World& world, const RunOptions& options, const ScoreOptions& score) {
   Prepared prepared;
   prepared.job = read_job(files, options.config, options.settings);
   world.set_timeout(std::chrono::seconds(prepared.job.timeout));
@@ -87,9 +86,7 @@ void score(World& world, const RunOptions& options, const ScoreOptions& score_op
   }
   BringUp rank(world, prepared.job, prepared.model,
                score_shape(prepared.job, prepared.model.graph, prepared.tokens.size()), options);
-  world.guard([&] {
-    score_prepared(world, prepared, rank, logits_file);
-  });
+  world.guard([&] { score_prepared(world, prepared, rank, logits_file); });
 }
 
 }  // namespace initrt

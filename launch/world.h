@@ -47,8 +47,8 @@ class World {
  private:
   std::unique_ptr<MpiSession> session_;  // before comm_: outlives it
   std::unique_ptr<Communicator> comm_;
-  MpiCommunicator* mpi_ = nullptr;       // comm_, where it is one
-  bool failed_ = false;                  // and said so
+  MpiCommunicator* mpi_ = nullptr;  // comm_, where it is one
+  bool failed_ = false;             // and said so
 };
 
 }  // namespace initrt

@@ -11,9 +11,32 @@ namespace initrt {
 /// `block_elements` consecutive elements of a row is stored in `block_bytes` bytes
 /// (layouts: ggml's `block_q4_0` and siblings, documented in the GGUF specification).
 enum class DType : std::uint8_t {
-  F64, F32, F16, BF16, F8_E4M3, F8_E5M2,
-  I64, U64, I32, U32, I16, U16, I8, U8, BOOL,
-  Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL,
+  F64,
+  F32,
+  F16,
+  BF16,
+  F8_E4M3,
+  F8_E5M2,
+  I64,
+  U64,
+  I32,
+  U32,
+  I16,
+  U16,
+  I8,
+  U8,
+  BOOL,
+  Q4_0,
+  Q4_1,
+  Q5_0,
+  Q5_1,
+  Q8_0,
+  Q2_K,
+  Q3_K,
+  Q4_K,
+  Q5_K,
+  Q6_K,
+  IQ4_NL,
 };
 
 struct DTypeInfo {

@@ -118,13 +118,13 @@ struct Graph {
   std::string family;
   std::vector<Tensor> tensors;
   std::vector<Activation> activations;
-  /// In load order, which is execution order but for tied tables: their head tiles come first, since
-  /// the first thing a sweep needs is embedding rows.
+  /// In load order, which is execution order but for tied tables: their head tiles come first,
+  /// since the first thing a sweep needs is embedding rows.
   std::vector<Unit> units;
-  std::vector<TableTile> embedding;      ///< tiles of the token embedding, in row order
-  ActivationId hidden = 0;               ///< where embedding rows go in and the head reads
+  std::vector<TableTile> embedding;  ///< tiles of the token embedding, in row order
+  ActivationId hidden = 0;           ///< where embedding rows go in and the head reads
   std::uint64_t vocabulary = 0;
-  std::uint64_t context = 0;             ///< most positions the model was made for
+  std::uint64_t context = 0;  ///< most positions the model was made for
   std::uint32_t layers = 0, heads = 0, kv_heads = 0, head_size = 0;
   RotarySpec rotary;
 

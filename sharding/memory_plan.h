@@ -13,14 +13,14 @@
 namespace initrt {
 
 enum class MemoryCategory : std::uint8_t {
-  Shard,        ///< this rank's chunks of the units that are gathered on demand
-  Resident,     ///< units kept whole because the budget allows it (this rank's chunk included)
-  Slots,        ///< where units are gathered to, one at a time each
-  Staging,      ///< the ring of blocks that reads go through
+  Shard,     ///< this rank's chunks of the units that are gathered on demand
+  Resident,  ///< units kept whole because the budget allows it (this rank's chunk included)
+  Slots,     ///< where units are gathered to, one at a time each
+  Staging,   ///< the ring of blocks that reads go through
   KvCache,
   Activations,
   Logits,
-  Scratch,      ///< rotary table, device scratch, rows on their way between ranks
+  Scratch,  ///< rotary table, device scratch, rows on their way between ranks
 };
 inline constexpr std::size_t kMemoryCategories = 8;
 
@@ -48,14 +48,14 @@ enum class GatherKind : std::uint8_t {
 /// What a run needs beside the model.
 struct RunShape {
   GatherKind gather = GatherKind::InPlace;
-  std::uint32_t prefetch = 1;      ///< units gathered ahead; prefetch + 1 slots
+  std::uint32_t prefetch = 1;  ///< units gathered ahead; prefetch + 1 slots
   std::uint64_t staging_bytes = 0;
-  std::uint64_t sequences = 1;     ///< most sequences a rank holds at once
-  std::uint64_t context = 1;       ///< positions per sequence
-  std::uint64_t sweep_rows = 1;    ///< most token rows a rank brings to a sweep
-  std::uint64_t logit_rows = 1;    ///< most rows per sweep that want logits
+  std::uint64_t sequences = 1;       ///< most sequences a rank holds at once
+  std::uint64_t context = 1;         ///< positions per sequence
+  std::uint64_t sweep_rows = 1;      ///< most token rows a rank brings to a sweep
+  std::uint64_t logit_rows = 1;      ///< most rows per sweep that want logits
   std::uint64_t device_scratch = 0;  ///< Device::scratch_bytes() at its largest op
-  std::uint64_t budget = 0;        ///< bytes a rank may use; 0: nothing resident beyond the slots
+  std::uint64_t budget = 0;          ///< bytes a rank may use; 0: nothing resident beyond the slots
 };
 
 struct Placement {
@@ -75,8 +75,8 @@ struct Placement {
                                     Granularity granularity, const RunShape& shape);
 
 /// Bytes of the KV cache: 2 x layers x sequences x KV heads x context x head size elements.
-[[nodiscard]] std::uint64_t kv_cache_bytes(const Graph& graph, DType dtype,
-                                           std::uint64_t sequences, std::uint64_t context);
+[[nodiscard]] std::uint64_t kv_cache_bytes(const Graph& graph, DType dtype, std::uint64_t sequences,
+                                           std::uint64_t context);
 
 /// Bytes of the rotary table: float32 [context, 2, dimensions / 2], cosines and sines.
 [[nodiscard]] std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t context);

@@ -17,9 +17,9 @@ struct Precision {
 
 /// "32-true", "bf16-true" or "16-true".
 [[nodiscard]] inline std::optional<Precision> precision_from_name(std::string_view name) {
-  for (const Precision precision : {Precision{"32-true", DType::F32},
-                                    Precision{"bf16-true", DType::BF16},
-                                    Precision{"16-true", DType::F16}}) {
+  for (const Precision precision :
+       {Precision{"32-true", DType::F32}, Precision{"bf16-true", DType::BF16},
+        Precision{"16-true", DType::F16}}) {
     if (precision.name == name) return precision;
   }
   return std::nullopt;

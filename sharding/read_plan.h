@@ -13,9 +13,9 @@ namespace initrt {
 
 /// Consecutive source elements that become consecutive destination elements.
 struct Piece {
-  std::uint64_t offset = 0;       ///< bytes into the file, at a block boundary of `from`
-  std::uint64_t bytes = 0;        ///< whole blocks of `from`
-  std::uint32_t skip = 0;         ///< elements of the first block that lie before the piece
+  std::uint64_t offset = 0;  ///< bytes into the file, at a block boundary of `from`
+  std::uint64_t bytes = 0;   ///< whole blocks of `from`
+  std::uint32_t skip = 0;    ///< elements of the first block that lie before the piece
   DType from = DType::F32;
   std::uint64_t elements = 0;     ///< elements to convert
   std::uint64_t destination = 0;  ///< bytes into this rank's shard

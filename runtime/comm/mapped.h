@@ -46,9 +46,9 @@ class MappedMemory {
  private:
   Communicator& base_;
   std::uint64_t shard_bytes_ = 0;
-  std::byte* shard_ = nullptr;    // in own_
-  Mapping own_;    // this rank's whole memfd, writable
-  Mapping whole_;  // the address range of all units
+  std::byte* shard_ = nullptr;  // in own_
+  Mapping own_;                 // this rank's whole memfd, writable
+  Mapping whole_;               // the address range of all units
   std::vector<const std::byte*> units_;
   std::vector<Mapping> controls_;  // by rank; own included
   std::array<LedgerEntry, 2> entries_;

@@ -77,8 +77,8 @@ class Device {
 
   /// Causal attention of each row over positions [0, row.position] of its own sequence.
   /// All rows' keys and values are already stored. q, out: [rows, heads * head_size].
-  virtual void attention(const float* q, std::span<const RowInfo> rows,
-                         const AttentionShape& shape, const KvView& cache, float* out) = 0;
+  virtual void attention(const float* q, std::span<const RowInfo> rows, const AttentionShape& shape,
+                         const KvView& cache, float* out) = 0;
 
   /// out = silu(gate) * up.
   virtual void silu_gate(const float* gate, const float* up, float* out,

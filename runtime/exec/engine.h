@@ -18,9 +18,9 @@ namespace initrt {
 /// What a rank brings to a sweep. Rows of one sequence are consecutive and in order.
 struct SweepInput {
   std::span<const TokenId> tokens;
-  std::span<const RowInfo> rows;               ///< as tokens
-  std::span<const std::uint32_t> logit_rows;   ///< which rows want logits, ascending
-  std::uint32_t finished = 0;                  ///< completions this rank has to hand over
+  std::span<const RowInfo> rows;              ///< as tokens
+  std::span<const std::uint32_t> logit_rows;  ///< which rows want logits, ascending
+  std::uint32_t finished = 0;                 ///< completions this rank has to hand over
 };
 
 struct SweepOutput {

@@ -19,8 +19,9 @@ EmbeddingTable::EmbeddingTable(const Graph& graph, const Layout& layout)
 
 TableRow EmbeddingTable::find(TokenId token) const {
   const auto row = static_cast<std::uint64_t>(token);
-  const auto after = std::upper_bound(tiles_.begin(), tiles_.end(), row,
-                                      [](std::uint64_t r, const Tile& t) { return r < t.row_begin; });
+  const auto after =
+      std::upper_bound(tiles_.begin(), tiles_.end(), row,
+                       [](std::uint64_t r, const Tile& t) { return r < t.row_begin; });
   const Tile& tile = *std::prev(after);
   return {tile.start.unit, tile.start.offset + (row - tile.row_begin) * row_bytes_};
 }
@@ -145,12 +146,12 @@ std::size_t CollectiveGather::pack(std::span<const TokenId> tokens,
 void CollectiveGather::unpack(std::span<const TokenId> tokens, std::uint32_t owner,
                               std::span<const std::byte> packed, std::span<std::byte> out) const {
   const std::byte* from = packed.data();
-  for_each_part(tokens, owner,
-                [&](std::size_t i, std::uint64_t in_row, std::uint64_t, std::uint32_t,
-                    std::uint64_t bytes) {
-                  std::memcpy(out.data() + i * table_.row_bytes() + in_row, from, bytes);
-                  from += bytes;
-                });
+  for_each_part(
+      tokens, owner,
+      [&](std::size_t i, std::uint64_t in_row, std::uint64_t, std::uint32_t, std::uint64_t bytes) {
+        std::memcpy(out.data() + i * table_.row_bytes() + in_row, from, bytes);
+        from += bytes;
+      });
 }
 
 void CollectiveGather::fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,

@@ -80,12 +80,13 @@ class InPlaceGather final : public Gather {
   const std::function<void(std::uint32_t)> wait_for_;
 };
 
-/// Units are all-gathered from the ranks' chunks into slots, `prefetch` ahead of use; resident units
-/// are gathered once, in place. A gather is posted once this rank's chunk has arrived.
+/// Units are all-gathered from the ranks' chunks into slots, `prefetch` ahead of use; resident
+/// units are gathered once, in place. A gather is posted once this rank's chunk has arrived.
 class CollectiveGather final : public Gather {
  public:
   /// @param shard this rank's shard memory, as cut
-  /// @param slots units under way or in use at once, each in slots_bytes / slots; none: all resident
+  /// @param slots units under way or in use at once, each in slots_bytes / slots; none: all
+  /// resident
   /// @param row_buffers for rows on their way: room for two times the rows of a sweep
   CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut, Communicator& comm,
                    Arrivals& arrivals, std::span<std::byte> shard, std::uint32_t slots,
@@ -129,9 +130,9 @@ class CollectiveGather final : public Gather {
   const std::span<std::byte> row_buffers_;
 
   std::vector<std::uint32_t> sequence_;
-  std::vector<Posted> posted_;         // a prefix of sequence_
-  std::size_t position_ = 0;           // of the next unit to acquire
-  std::vector<bool> gathered_once_;    // resident units that are whole
+  std::vector<Posted> posted_;       // a prefix of sequence_
+  std::size_t position_ = 0;         // of the next unit to acquire
+  std::vector<bool> gathered_once_;  // resident units that are whole
 };
 
 }  // namespace initrt

@@ -36,9 +36,9 @@ enum class Transport : std::uint8_t {
 
 struct InstanceOptions {
   Transport transport = Transport::Self;
-  RunShape shape;           ///< what the placement was planned with
+  RunShape shape;  ///< what the placement was planned with
   StagingRing staging;
-  bool spin = true;         ///< whether ranks have cores of their own to wait on
+  bool spin = true;             ///< whether ranks have cores of their own to wait on
   Loader::UnitHook on_load;     ///< may be empty
   Engine::UnitHook on_execute;  ///< may be empty
 };

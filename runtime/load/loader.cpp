@@ -137,8 +137,7 @@ void Loader::work(std::span<std::byte> block) {
 
 void Loader::execute(const Task& task, std::span<std::byte> block) {
   const Read& read = task.unit_reads->reads[task.read];
-  const std::span<const std::byte> bytes =
-      files_[read.file]->read(read.offset, read.bytes, block);
+  const std::span<const std::byte> bytes = files_[read.file]->read(read.offset, read.bytes, block);
   std::uint64_t written = 0;
   for (std::uint32_t i = 0; i < read.pieces; ++i) {
     const Piece& piece = task.unit_reads->pieces[read.first_piece + i];

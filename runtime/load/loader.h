@@ -30,7 +30,7 @@ struct LoadSource {
 };
 
 struct LoadStatistics {
-  double seconds = 0;              ///< from start() until the last unit arrived
+  double seconds = 0;                 ///< from start() until the last unit arrived
   std::uint64_t requested_bytes = 0;  ///< tensor payload asked for
   std::uint64_t written_bytes = 0;    ///< put into the shard
 };
@@ -86,11 +86,11 @@ class Loader {
   const UnitHook on_unit_;
 
   std::mutex mutex_;
-  std::shared_ptr<const UnitReads> current_;     // guarded by mutex_, as are the next four
+  std::shared_ptr<const UnitReads> current_;  // guarded by mutex_, as are the next four
   std::uint32_t current_unit_ = 0;
   std::uint32_t next_read_ = 0;
   std::uint32_t arrived_ = 0;
-  std::vector<std::uint32_t> remaining_;         // reads of each planned unit not done yet
+  std::vector<std::uint32_t> remaining_;  // reads of each planned unit not done yet
   std::atomic<bool> stop_{false};
   std::atomic<std::uint64_t> done_bytes_{0};
   std::atomic<std::uint64_t> written_bytes_{0};

@@ -16,7 +16,7 @@
 namespace initrt {
 
 struct TensorEntry {
-  std::string name;                  ///< as the checkpoint spells it
+  std::string name;  ///< as the checkpoint spells it
   DType dtype = DType::F32;
   std::vector<std::uint64_t> shape;  ///< outermost first (row-major), whatever the format's order
   std::uint32_t file = 0;            ///< index into Catalog::files
@@ -39,8 +39,9 @@ class Catalog {
   std::string path;    ///< as the user gave it
   std::vector<CheckpointFile> files;
   std::vector<TensorEntry> tensors;  ///< sorted by (file, offset)
-  nlohmann::json metadata;  ///< the format's own key-values: GGUF's metadata, safetensors' __metadata__
-  nlohmann::json config;    ///< the model config in Hugging Face's keys, or null if there is none
+  nlohmann::json
+      metadata;  ///< the format's own key-values: GGUF's metadata, safetensors' __metadata__
+  nlohmann::json config;  ///< the model config in Hugging Face's keys, or null if there is none
 
   /// Index into `tensors` of the tensor with this name, or -1.
   [[nodiscard]] std::int64_t find(std::string_view name) const;

@@ -17,7 +17,8 @@
 namespace initrt {
 
 /// Canonical rows [row, row + rows), columns [column, column + columns) come from rows
-/// source_row, source_row + source_stride, ... and columns from source_column of one catalog tensor.
+/// source_row, source_row + source_stride, ... and columns from source_column of one catalog
+/// tensor.
 struct RowRun {
   std::uint32_t source = 0;  ///< index into Catalog::tensors
   std::uint64_t row = 0, rows = 0;

@@ -72,8 +72,8 @@ class BadInput : public ::testing::Test {
 };
 
 TEST_F(BadInput, GoodInputIsNone) {
-  const Finished finished = run(
-      on_ranks(2, {"score", "--set", "model=" + directory_.path(), "--tokens", "1,2,3"}));
+  const Finished finished =
+      run(on_ranks(2, {"score", "--set", "model=" + directory_.path(), "--tokens", "1,2,3"}));
   EXPECT_EQ(finished.exit_code, 0) << finished.err;
   EXPECT_THAT(finished.out, HasSubstr("perplexity"));
 }
@@ -128,8 +128,10 @@ TEST_F(BadInput, OffsetsOutOfRange) {
   edit_header([](auto& header) {
     for (auto& entry : header) {
       if (!entry.contains("data_offsets")) continue;
-      entry["data_offsets"][0] = entry["data_offsets"][0].template get<std::uint64_t>() + (1ull << 40);
-      entry["data_offsets"][1] = entry["data_offsets"][1].template get<std::uint64_t>() + (1ull << 40);
+      entry["data_offsets"][0] =
+          entry["data_offsets"][0].template get<std::uint64_t>() + (1ull << 40);
+      entry["data_offsets"][1] =
+          entry["data_offsets"][1].template get<std::uint64_t>() + (1ull << 40);
       break;
     }
   });
@@ -181,8 +183,8 @@ TEST_F(BadInput, UnknownArchitecture) {
   auto config = config_of(model_);
   config["architectures"] = {"MambaForCausalLM"};
   write(directory_.file("config.json"), config.dump());
-  expect_line(AllOf(HasSubstr("unknown architecture \"MambaForCausalLM\""),
-                    HasSubstr("LlamaForCausalLM")));
+  expect_line(
+      AllOf(HasSubstr("unknown architecture \"MambaForCausalLM\""), HasSubstr("LlamaForCausalLM")));
 }
 
 TEST_F(BadInput, NoConfig) {
@@ -190,9 +192,7 @@ TEST_F(BadInput, NoConfig) {
   expect_line(HasSubstr("model_config"));
 }
 
-TEST_F(BadInput, UnknownOption) {
-  expect_line_of({"--confog", "x"}, HasSubstr("--confog"));
-}
+TEST_F(BadInput, UnknownOption) { expect_line_of({"--confog", "x"}, HasSubstr("--confog")); }
 
 TEST_F(BadInput, TokensOutsideTheVocabulary) {
   expect_line_of({"score", "--set", "model=" + directory_.path(), "--tokens", "1,509"},
@@ -247,9 +247,9 @@ TEST_F(BadPrompt, EmptyAmongSeveral) {
 }
 
 TEST_F(BadPrompt, LongerThanTheContext) {
-  expect_line({"generate.prompt=one two three four", "generate.context=3",
-               "generate.max_new_tokens=1"},
-              AllOf(HasSubstr("prompt 0 has 4 tokens"), HasSubstr("generate.context is 3")));
+  expect_line(
+      {"generate.prompt=one two three four", "generate.context=3", "generate.max_new_tokens=1"},
+      AllOf(HasSubstr("prompt 0 has 4 tokens"), HasSubstr("generate.context is 3")));
 }
 
 TEST_F(BadPrompt, BeyondTheModelsContext) {

@@ -24,8 +24,8 @@ class Commands : public ::testing::Test {
 
   // All logits of a few tokens, as bytes.
   std::string logits(const std::string& model, int ranks, std::vector<std::string> settings = {}) {
-    std::vector<std::string> arguments = {"score", "--tokens", kTokens, "--logits", npy_,
-                                          "--set",  "model=" + model};
+    std::vector<std::string> arguments = {"score", "--tokens", kTokens,         "--logits",
+                                          npy_,    "--set",    "model=" + model};
     settings.emplace_back("precision=32-true");
     for (const std::string& setting : settings) {
       arguments.insert(arguments.end(), {"--set", setting});
@@ -58,8 +58,8 @@ TEST_F(Commands, ConvertedCheckpointsAreTheSameModelAndRefuseToBeOverwritten) {
   // The small GGUF carries no tokenizer; any will do.
   const std::string tokenizer = directory_.file("tokenizer.json");
   const std::vector<std::string> command =
-      alone({"convert", gguf_, out, "--to", "safetensors", "--max-file-size", "60KB",
-             "--tokenizer", INITRT_SOURCE_DIR "/tests/integration/tokenizer.json"});
+      alone({"convert", gguf_, out, "--to", "safetensors", "--max-file-size", "60KB", "--tokenizer",
+             INITRT_SOURCE_DIR "/tests/integration/tokenizer.json"});
   const Finished finished = run(command);
   ASSERT_EQ(finished.exit_code, 0) << finished.err;
   const auto listed = nlohmann::json::parse(run(alone({"inspect", out, "--json"})).out);
@@ -75,7 +75,12 @@ TEST_F(Commands, ConvertingKeepsSixteenBitWeightsUnlessToldOtherwise) {
   std::filesystem::create_directory(bf16);
   write_safetensors(bf16, model_, tensors_, DType::BF16, 1);
   const auto dtypes_of = [&](const std::string& out, std::vector<std::string> more) {
-    std::vector<std::string> command = {"convert", bf16, out, "--to", "safetensors", "--tokenizer",
+    std::vector<std::string> command = {"convert",
+                                        bf16,
+                                        out,
+                                        "--to",
+                                        "safetensors",
+                                        "--tokenizer",
                                         INITRT_SOURCE_DIR "/tests/integration/tokenizer.json"};
     command.insert(command.end(), more.begin(), more.end());
     EXPECT_EQ(run(alone(command)).exit_code, 0);
@@ -88,7 +93,8 @@ TEST_F(Commands, ConvertingKeepsSixteenBitWeightsUnlessToldOtherwise) {
 }
 
 TEST_F(Commands, InspectListsEveryTensor) {
-  const auto listed = nlohmann::json::parse(run(alone({"inspect", directory_.path(), "--json"})).out);
+  const auto listed =
+      nlohmann::json::parse(run(alone({"inspect", directory_.path(), "--json"})).out);
   EXPECT_EQ(listed.at("format"), "safetensors");
   EXPECT_EQ(listed.at("tensors").size(), tensors_.size());
   std::uint64_t elements = 0;
@@ -127,10 +133,11 @@ class Plan : public WithSmolLM2 {};
 TEST_F(Plan, IsWhatARunThenAllocatesAndReads) {
   const TemporaryDirectory directory;
   for (const char* communicator : {"mapped", "mpi"}) {
-    const std::vector<std::string> job = {"--set", "model=" + smollm2(), "--set",
-                                          "generate.prompt=Hello", "--set",
-                                          "generate.max_new_tokens=3", "--set",
-                                          std::string("sharding.communicator=") + communicator};
+    const std::vector<std::string> job = {
+        "--set", "model=" + smollm2(),
+        "--set", "generate.prompt=Hello",
+        "--set", "generate.max_new_tokens=3",
+        "--set", std::string("sharding.communicator=") + communicator};
     std::vector<std::string> plan_arguments = {"plan", "--world", "3", "--json"};
     plan_arguments.insert(plan_arguments.end(), job.begin(), job.end());
     const Finished planned = run(alone(plan_arguments));
@@ -151,8 +158,8 @@ TEST_F(Plan, IsWhatARunThenAllocatesAndReads) {
 }
 
 TEST_F(Plan, IsATableForAPerson) {
-  const Finished finished = run(alone({"plan", "--set", "model=" + smollm2(), "--set",
-                                       "generate.prompt=Hello", "--world", "2"}));
+  const Finished finished = run(alone(
+      {"plan", "--set", "model=" + smollm2(), "--set", "generate.prompt=Hello", "--world", "2"}));
   EXPECT_THAT(finished.out, AllOf(HasSubstr("KV cache"), HasSubstr("staging"), HasSubstr("to read"),
                                   HasSubstr("of the payload")));
 }

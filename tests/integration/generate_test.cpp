@@ -59,21 +59,20 @@ INSTANTIATE_TEST_SUITE_P(Worlds, Generate,
                          name_of);
 
 TEST_P(Generate, GreedyTextIsTheReferences) {
-  const Finished run = generate(GetParam().ranks,
-                                {"precision=32-true", "generate.temperature=0",
-                                 "sharding.communicator=" + GetParam().communicator});
+  const Finished run =
+      generate(GetParam().ranks, {"precision=32-true", "generate.temperature=0",
+                                  "sharding.communicator=" + GetParam().communicator});
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(run.out, kGreedyText);
   EXPECT_THAT(run.err, Not(HasSubstr("planned were"))) << "memory is not what the plan said";
 }
 
 TEST_P(Generate, SampledTextDependsOnTheSeedAlone) {
-  static const std::string alone =
-      run(testing::alone(job({"generate.max_new_tokens=12"}))).out;
+  static const std::string alone = run(testing::alone(job({"generate.max_new_tokens=12"}))).out;
   EXPECT_THAT(alone, ::testing::StartsWith("Hello, my name is"));
-  const Finished run = generate(GetParam().ranks,
-                                {"generate.max_new_tokens=12",
-                                 "sharding.communicator=" + GetParam().communicator});
+  const Finished run =
+      generate(GetParam().ranks,
+               {"generate.max_new_tokens=12", "sharding.communicator=" + GetParam().communicator});
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(run.out, alone);
 }
@@ -155,9 +154,10 @@ TEST_F(SmolLM2, TheRateIsOfTheSweepsAfterTheFirstToken) {
 
 TEST_F(SmolLM2, NothingFollowsTheLineOfAnError) {
   const TemporaryDirectory directory;
-  const Finished finished = run({"sh", "-c", std::string(INITRT_PROGRAM) +
-                                                 " --progress lines --set generate.prompt=Hi --set model=" +
-                                                 smollm2() + " > /dev/full"});
+  const Finished finished =
+      run({"sh", "-c",
+           std::string(INITRT_PROGRAM) + " --progress lines --set generate.prompt=Hi --set model=" +
+               smollm2() + " > /dev/full"});
   EXPECT_NE(finished.exit_code, 0);
   EXPECT_THAT(finished.own_lines(), ::testing::ElementsAre(HasSubstr("standard output")));
   EXPECT_THAT(finished.err.substr(finished.err.rfind('\n', finished.err.size() - 2) + 1),

@@ -43,8 +43,7 @@ TEST(Job, ReadsEveryKeyOfTheReadyJob) {
   LocalFiles files;
   const std::string path = INITRT_SOURCE_DIR "/configs/smollm2.json";
   const Job job = read_job(files, path, {});
-  EXPECT_EQ(job.model,
-            INITRT_SOURCE_DIR "/configs/../models/SmolLM2-135M-Instruct.Q4_1.gguf");
+  EXPECT_EQ(job.model, INITRT_SOURCE_DIR "/configs/../models/SmolLM2-135M-Instruct.Q4_1.gguf");
   EXPECT_EQ(job.precision, "bf16-true");
   EXPECT_EQ(job.sharding.prefetch, 1u);
   EXPECT_EQ(job.load.staging, 64u << 20);
@@ -55,7 +54,8 @@ TEST(Job, ReadsEveryKeyOfTheReadyJob) {
 }
 
 TEST(Job, RelativePathsInTheFileAreRelativeToItAndThoseOfSettingsAreNot) {
-  const Job job = read(R"({"model": "m", "tokenizer": "/abs/t", "generate": {"prompts": "p.jsonl"}})");
+  const Job job =
+      read(R"({"model": "m", "tokenizer": "/abs/t", "generate": {"prompts": "p.jsonl"}})");
   EXPECT_EQ(job.model, directory() + "/m");
   EXPECT_EQ(job.tokenizer, "/abs/t");
   EXPECT_EQ(job.generate.prompts.path, directory() + "/p.jsonl");
@@ -80,8 +80,7 @@ TEST(Job, SettingsOverrideTheFileAndMayBePlainTextOrJson) {
 TEST(Job, AnUnknownKeyIsNamedWithTheNearestOne) {
   EXPECT_THAT(error_of(R"({"model": "m", "generate": {"max_new_token": 3}})"),
               AllOf(HasSubstr("unknown key \"generate.max_new_token\""),
-                    HasSubstr("did you mean \"generate.max_new_tokens\"?"),
-                    HasSubstr("job.json")));
+                    HasSubstr("did you mean \"generate.max_new_tokens\"?"), HasSubstr("job.json")));
   EXPECT_THAT(error_of(R"({"model": "m", "prefetch": 3})"),
               HasSubstr("did you mean \"sharding.prefetch\"?"));
   EXPECT_THAT(error_of(R"({"model": "m", "zzzzqqq": 3})"), Not(HasSubstr("did you mean")));

@@ -88,7 +88,9 @@ TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
     std::size_t vocabulary() const override { return 11; }
   };
   EXPECT_EQ(tokenize(TwoTokens(), {"small", "small"}, 10).size(), 2u);
-  EXPECT_THAT(error_of([] { (void)tokenize(TwoTokens(), {"small", "big"}, 10); }),
+  EXPECT_THAT(error_of([] {
+                (void)tokenize(TwoTokens(), {"small", "big"}, 10);
+              }),
               ::testing::AllOf(HasSubstr("prompt 1"), HasSubstr("token 10")));
 }
 

@@ -28,13 +28,17 @@ TEST(Progress, TheLastStateIsShownOnce) {
 
 TEST(Progress, OffShowsNothing) {
   ::testing::internal::CaptureStderr();
-  { const Progress progress(ProgressStyle::Off, 1000, [] { return std::uint64_t{5}; }); }
+  {
+    const Progress progress(ProgressStyle::Off, 1000, [] { return std::uint64_t{5}; });
+  }
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }
 
 TEST(Progress, NothingIsShownOnceItIsStoppedEarly) {
   ::testing::internal::CaptureStderr();
-  { const Progress progress(ProgressStyle::Lines, 1000, [] { return std::uint64_t{0}; }); }
+  {
+    const Progress progress(ProgressStyle::Lines, 1000, [] { return std::uint64_t{0}; });
+  }
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }
 

@@ -36,7 +36,8 @@ TEST(Report, SumsWhatWasReadAndTakesTheSlowestRank) {
 }
 
 TEST(Report, SaysItInAFewLines) {
-  const std::string text = report_text(report_json(Job{}, {"mapped", "cpu", 1000, {}}, two_ranks()));
+  const std::string text =
+      report_text(report_json(Job{}, {"mapped", "cpu", 1000, {}}, two_ranks()));
   EXPECT_NE(text.find("2 ranks, mapped"), std::string::npos) << text;
   EXPECT_NE(text.find("5.0 tokens/s"), std::string::npos) << text;
   EXPECT_NE(text.find("planned 5 kB to 7 kB per rank"), std::string::npos) << text;

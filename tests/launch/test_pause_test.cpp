@@ -30,8 +30,9 @@ TEST_F(Pause, NamesARankAStageAndAUnit) {
 }
 
 TEST_F(Pause, AnythingElseIsAnError) {
-  for (const char* text : {"", ":", "::", "1", "1:load", "1:load:", ":load:1", "-1:load:1",
-                           "1:sleep:1", "1:load:1x", "1:load:99999999999", "1:load:1:1", " 1:load:1"}) {
+  for (const char* text :
+       {"", ":", "::", "1", "1:load", "1:load:", ":load:1", "-1:load:1", "1:sleep:1", "1:load:1x",
+        "1:load:99999999999", "1:load:1:1", " 1:load:1"}) {
     EXPECT_THROW((void)parse(text), Error) << text;
   }
 }
