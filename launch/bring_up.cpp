@@ -27,10 +27,7 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       staging_(make_staging_ring(job.load.staging)),
       shape_(shape) {
   if (world.rank() == 0 && !options.report.empty()) report_file_.emplace(options.report);
-  shape_.gather = gather_kind(transport_);
-  shape_.device_scratch = device_->scratch_bytes(model.layout.dtype, shape_.sweep_rows,
-                                                 widest_linear_input(model.graph));
-  placement_ = plan_memory(model.graph, model.layout, world.size(), kHostGranularity, shape_);
+  placement_ = place_memory(model, world.size(), transport_, *device_, shape_);
   const std::string short_of_memory =
       check_node_memory(world.comm(), node_id(), placement_.memory.total());
   if (!short_of_memory.empty()) warn(short_of_memory);

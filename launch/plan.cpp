@@ -126,12 +126,8 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
   const Transport transport = choose_transport(job, plan.world, plan.one_node);
   RunShape shape = generate_shape(
       job, model.graph, tokenize(*text.tokenizer, texts, model.graph.vocabulary), plan.world);
-  shape.gather = gather_kind(transport);
-  shape.device_scratch =
-      make_cpu_device(best_instruction_set(), 1, false)
-          ->scratch_bytes(model.layout.dtype, shape.sweep_rows, widest_linear_input(model.graph));
-  const Placement placement =
-      plan_memory(model.graph, model.layout, plan.world, kHostGranularity, shape);
+  const auto device = make_cpu_device(best_instruction_set(), 1, false);
+  const Placement placement = place_memory(model, plan.world, transport, *device, shape);
   const Json json = plan_json(
       job, model, transport, placement, shape,
       reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)), plan.one_node);

@@ -70,6 +70,11 @@ struct OpenText {
 /// The same for scoring `tokens` tokens on one rank.
 [[nodiscard]] RunShape score_shape(const Job& job, const Graph& graph, std::size_t tokens);
 
+/// Fills in what the transport and the device decide of a shape, and plans memory for it: what
+/// `plan` prints and what a run allocates.
+[[nodiscard]] Placement place_memory(const OpenModel& model, std::uint32_t world,
+                                     Transport transport, const Device& device, RunShape& shape);
+
 /// Runs `prepare(Files&)` on every rank, the files being read by rank 0 alone: the others work on a
 /// record of what it read. Collective.
 template <class Prepare>
