@@ -76,11 +76,7 @@ class ElementReader {
     const UnitReads reads = coalesce(std::move(pieces), dtype_, kBlockBytes - 2 * kBlockAlignment);
     for (const Read& read : reads.reads) {
       const auto bytes = files_[read.file]->read(read.offset, read.bytes, block_.span());
-      for (std::uint32_t i = 0; i < read.pieces; ++i) {
-        const Piece& piece = reads.pieces[read.first_piece + i];
-        convert(bytes.subspan(piece.offset - read.offset, piece.bytes), piece.from, piece.skip,
-                piece.elements, out.data() + piece.destination, dtype_);
-      }
+      convert_read(reads, read, bytes, out.data(), dtype_);
     }
   }
 

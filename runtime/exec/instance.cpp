@@ -107,8 +107,8 @@ std::unique_ptr<Loader> Instance::make_loader(Ledger& ledger) {
                           model_.catalog};
   const ReadTotals totals = count_reads(source, base_.rank(), max_read_bytes(options_.staging));
   return std::make_unique<Loader>(source, base_.rank(), options_.staging, ledger, shard(),
-                                  open_readers(model_.catalog, totals.files, reads_), arrivals_,
-                                  options_.on_load);
+                                  open_readers(model_.catalog, totals.files, reads_), totals.bytes,
+                                  arrivals_, options_.on_load);
 }
 
 }  // namespace initrt

@@ -227,4 +227,15 @@ void convert(std::span<const std::byte> in, DType from, std::uint32_t skip, std:
   }
 }
 
+std::uint64_t convert_read(const UnitReads& plan, const Read& read,
+                           std::span<const std::byte> bytes, std::byte* to, DType dtype) {
+  std::uint64_t written = 0;
+  for (const Piece& piece : std::span(plan.pieces).subspan(read.first_piece, read.pieces)) {
+    convert(bytes.subspan(piece.offset - read.offset, piece.bytes), piece.from, piece.skip,
+            piece.elements, to + piece.destination, dtype);
+    written += bytes_of(dtype, piece.elements);
+  }
+  return written;
+}
+
 }  // namespace initrt

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "sharding/dtype.h"
+#include "sharding/read_plan.h"
 
 namespace initrt {
 
@@ -19,5 +20,11 @@ namespace initrt {
 /// @throws Error where can_convert() is false.
 void convert(std::span<const std::byte> in, DType from, std::uint32_t skip, std::uint64_t elements,
              std::byte* out, DType to);
+
+/// Converts every piece of one read of `plan`. @param bytes the read's bytes
+/// @param to where the pieces' destinations count from
+/// @returns bytes written
+std::uint64_t convert_read(const UnitReads& plan, const Read& read,
+                           std::span<const std::byte> bytes, std::byte* to, DType dtype);
 
 }  // namespace initrt

@@ -27,8 +27,8 @@ ReadTotals count_reads(const LoadSource& source, std::uint32_t rank,
 
 Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring,
                Ledger& ledger, std::span<std::byte> shard,
-               std::vector<std::unique_ptr<RangeReader>> files, Arrivals& arrivals,
-               UnitHook on_unit)
+               std::vector<std::unique_ptr<RangeReader>> files, std::uint64_t total_bytes,
+               Arrivals& arrivals, UnitHook on_unit)
     : source_(source),
       rank_(rank),
       ring_(ring),
@@ -37,7 +37,8 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
       shard_(shard),
       files_(std::move(files)),
       arrivals_(arrivals),
-      on_unit_(std::move(on_unit)) {
+      on_unit_(std::move(on_unit)),
+      total_bytes_(total_bytes) {
   for (const Binding& binding : source.bindings.tensors) {
     for (const RowRun& run : binding.runs) {
       const TensorEntry& entry = source.catalog.tensors[run.source];
@@ -49,7 +50,6 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
     }
   }
   remaining_.resize(source.graph.units.size());
-  total_bytes_ = count_reads(source, rank, max_read_bytes_).bytes;
 }
 
 Loader::~Loader() {
@@ -138,15 +138,9 @@ void Loader::work(std::span<std::byte> block) {
 void Loader::execute(const Task& task, std::span<std::byte> block) {
   const Read& read = task.unit_reads->reads[task.read];
   const std::span<const std::byte> bytes = files_[read.file]->read(read.offset, read.bytes, block);
-  std::uint64_t written = 0;
-  for (std::uint32_t i = 0; i < read.pieces; ++i) {
-    const Piece& piece = task.unit_reads->pieces[read.first_piece + i];
-    convert(bytes.subspan(piece.offset - read.offset, piece.bytes), piece.from, piece.skip,
-            piece.elements, shard_.data() + piece.destination, source_.layout.dtype);
-    written += bytes_of(source_.layout.dtype, piece.elements);
-  }
+  written_bytes_ +=
+      convert_read(*task.unit_reads, read, bytes, shard_.data(), source_.layout.dtype);
   done_bytes_ += read.bytes;
-  written_bytes_ += written;
 }
 
 // Called with mutex_ held, once some unit has no reads left. Units may finish out of order; they

@@ -43,9 +43,10 @@ class Loader {
 
   /// @param shard this rank's shard memory, zeroed
   /// @param files one reader for each of catalog.files; null for files nothing is read from
+  /// @param total_bytes what count_reads() says of this rank, for total_bytes()
   Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring, Ledger& ledger,
          std::span<std::byte> shard, std::vector<std::unique_ptr<RangeReader>> files,
-         Arrivals& arrivals, UnitHook on_unit);
+         std::uint64_t total_bytes, Arrivals& arrivals, UnitHook on_unit);
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
   /// Stops early if loading is not done.
@@ -94,7 +95,7 @@ class Loader {
   std::atomic<bool> stop_{false};
   std::atomic<std::uint64_t> done_bytes_{0};
   std::atomic<std::uint64_t> written_bytes_{0};
-  std::uint64_t total_bytes_ = 0;
+  const std::uint64_t total_bytes_;
   std::chrono::steady_clock::time_point started_;
   std::atomic<std::int64_t> finished_ns_{0};
   std::atomic<std::uint32_t> working_{0};  // workers that still use the staging ring

@@ -84,14 +84,15 @@ class LoaderTest : public ::testing::Test {
     told_.clear();
     arrivals_ = std::make_unique<Arrivals>([this](std::uint32_t n) { told_.push_back(n); });
     std::vector<std::unique_ptr<RangeReader>> readers;
-    const std::vector<bool> touched = totals(rank).files;
-    for (std::size_t file = 0; file < touched.size(); ++file) {
-      readers.push_back(touched[file]
+    const ReadTotals planned = totals(rank);
+    for (std::size_t file = 0; file < planned.files.size(); ++file) {
+      readers.push_back(planned.files[file]
                             ? std::make_unique<LoggedReader>(model_.catalog.files[file].path, log_)
                             : nullptr);
     }
     return std::make_unique<Loader>(source(), rank, ring_, ledger_, shard_.span(),
-                                    std::move(readers), *arrivals_, std::move(on_unit));
+                                    std::move(readers), planned.bytes, *arrivals_,
+                                    std::move(on_unit));
   }
 };
 
@@ -318,7 +319,7 @@ TEST_F(LoaderTest, RefusesElementsThatCannotBeConverted) {
   const LoadSource source{integers.graph, integers.layout, cut_, integers.bindings,
                           integers.catalog};
   const std::string error =
-      error_of([&] { const Loader loader(source, 0, ring_, ledger_, {}, {}, arrivals, {}); });
+      error_of([&] { const Loader loader(source, 0, ring_, ledger_, {}, {}, 0, arrivals, {}); });
   EXPECT_THAT(error, HasSubstr("model.norm.weight is I32"));
   EXPECT_THAT(error, HasSubstr("BF16"));
 }
