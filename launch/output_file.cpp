@@ -93,10 +93,4 @@ void OutputFile::commit() {
   part_.clear();
 }
 
-void write_file(const std::string& path, std::string_view text) {
-  OutputFile file(path);
-  file.write(text);
-  file.commit();
-}
-
 }  // namespace initrt

@@ -38,7 +38,4 @@ class OutputFile {
   int fd_ = -1;
 };
 
-/// Writes `text` to `path`, as an OutputFile.
-void write_file(const std::string& path, std::string_view text);
-
 }  // namespace initrt

@@ -4,7 +4,6 @@
 
 #include "launch/commands.h"
 #include "launch/standard_output.h"
-#include "runtime/device/host_buffer.h"
 #include "runtime/exec/generate.h"
 #include "sharding/error.h"
 

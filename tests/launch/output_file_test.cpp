@@ -20,6 +20,12 @@
 namespace initrt {
 namespace {
 
+void write_file(const std::string& path, std::string_view text) {
+  OutputFile file(path);
+  file.write(text);
+  file.commit();
+}
+
 namespace fs = std::filesystem;
 using testing::contents;
 using ::testing::ElementsAre;
