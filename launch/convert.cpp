@@ -239,7 +239,7 @@ std::string own_precision(const OpenModel& model) {
   std::map<DType, std::uint64_t> bytes;
   for (const Binding& binding : model.bindings.tensors) {
     const TensorEntry& tensor = model.catalog.tensors[binding.runs.front().source];
-    bytes[tensor.dtype] += tensor.bytes;
+    bytes[tensor.dtype] += tensor.bytes();
   }
   const DType most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) {
                        return a.second < b.second;

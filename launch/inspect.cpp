@@ -1,6 +1,7 @@
 // initrt inspect: what a checkpoint holds, from its headers.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "launch/commands.h"
 #include "launch/standard_output.h"
@@ -29,9 +30,28 @@ std::map<std::string, DTypeTotal> totals_by_dtype(const Catalog& catalog) {
   for (const TensorEntry& tensor : catalog.tensors) {
     DTypeTotal& total = totals[std::string(name(tensor.dtype))];
     ++total.tensors;
-    total.bytes += tensor.bytes;
+    total.bytes += tensor.bytes();
   }
   return totals;
+}
+
+// Where a part lies; begin, shape and strides only where it is not the whole tensor, row by row.
+Json part_json(const TensorPart& part) {
+  Json json = {{"file", part.file}, {"offset", part.offset}};
+  if (!part.shape.empty()) {
+    json["begin"] = part.begin;
+    json["shape"] = part.shape;
+  }
+  if (!part.strides.empty()) json["strides"] = part.strides;
+  return json;
+}
+
+// The file that a tensor is in, or how many it is spread over.
+std::string place_text(const Catalog& catalog, const TensorEntry& tensor) {
+  std::set<std::uint32_t> files;
+  for (const TensorPart& part : tensor.parts) files.insert(part.file);
+  if (files.size() == 1) return one_line(catalog.files[*files.begin()].path);
+  return fmt::format("{} files", files.size());
 }
 
 Json catalog_json(const Catalog& catalog) {
@@ -40,12 +60,13 @@ Json catalog_json(const Catalog& catalog) {
     files.push_back({{"path", file.path}, {"bytes", file.bytes}});
   }
   for (const TensorEntry& tensor : catalog.tensors) {
+    Json parts = Json::array();
+    for (const TensorPart& part : tensor.parts) parts.push_back(part_json(part));
     tensors.push_back({{"name", tensor.name},
                        {"dtype", name(tensor.dtype)},
                        {"shape", tensor.shape},
-                       {"bytes", tensor.bytes},
-                       {"file", tensor.file},
-                       {"offset", tensor.offset}});
+                       {"bytes", tensor.bytes()},
+                       {"parts", parts}});
   }
   for (const auto& [dtype, total] : totals_by_dtype(catalog)) {
     dtypes[dtype] = {{"tensors", total.tensors}, {"bytes", total.bytes}};
@@ -61,7 +82,7 @@ std::string catalog_text(const Catalog& catalog) {
   std::uint64_t bytes = 0, elements = 0;
   std::size_t widest = 4, widest_shape = 5;
   for (const TensorEntry& tensor : catalog.tensors) {
-    bytes += tensor.bytes;
+    bytes += tensor.bytes();
     elements += tensor.elements();
     widest = std::max(widest, tensor.name.size());
     widest_shape = std::max(widest_shape, shape_text(tensor.shape).size());
@@ -82,8 +103,8 @@ std::string catalog_text(const Catalog& catalog) {
     const std::string quoted = quote(tensor.name);
     text += fmt::format("{:<{}}  {:<8} {:<{}} {:>10}", quoted.substr(1, quoted.size() - 2), widest,
                         name(tensor.dtype), shape_text(tensor.shape), widest_shape,
-                        human_bytes(static_cast<double>(tensor.bytes)));
-    if (catalog.files.size() > 1) text += "  " + one_line(catalog.files[tensor.file].path);
+                        human_bytes(static_cast<double>(tensor.bytes())));
+    if (catalog.files.size() > 1) text += "  " + place_text(catalog, tensor);
     text += '\n';
   }
   return text;

@@ -10,37 +10,189 @@ namespace {
 
 using FilePiece = std::pair<std::uint32_t, Piece>;
 
-// Source elements [first, first + elements) of a tensor, widened to whole blocks.
-FilePiece make_piece(const TensorEntry& source, std::uint64_t first, std::uint64_t elements,
-                     std::uint64_t destination) {
-  const DTypeInfo& type = info(source.dtype);
+// Rows of a source tensor that one part holds, all of the same columns: a part itself, or where the
+// tensor has more than two dimensions, one of its planes. Rows are counted over all but the last
+// dimension.
+struct Plane {
+  std::uint32_t file = 0;
+  DType dtype = DType::F32;
+  std::uint64_t offset = 0;  // bytes into the file, of element (row, column)
+  std::uint64_t row = 0, rows = 1, row_step = 1;
+  std::uint64_t column = 0, columns = 1, column_step = 1;
+};
+
+// Calls `each(plane)` for the planes of a part. @param vector the canonical tensor is one: each
+// element is a row
+template <class Each>
+void for_each_plane(const TensorEntry& source, const TensorPart& part, bool vector,
+                    const Each& each) {
+  std::vector<std::uint64_t> begin = part.begin, strides = part.strides;
+  const std::span<const std::uint64_t> given = source.shape_of(part);
+  std::vector<std::uint64_t> shape(given.begin(), given.end()), whole = source.shape;
+  if (begin.empty()) begin.assign(shape.size(), 0);
+  if (strides.empty()) {
+    strides.assign(shape.size(), 1);
+    for (std::size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * shape[d];
+  }
+  if (vector || shape.empty()) {  // a last dimension of one column
+    for (auto* extents : {&shape, &whole, &strides}) extents->push_back(1);
+    begin.push_back(0);
+  }
+  while (shape.size() < 2) {  // a first dimension of one row
+    for (auto* extents : {&shape, &whole, &strides}) extents->insert(extents->begin(), 1);
+    begin.insert(begin.begin(), 0);
+  }
+  if (std::find(shape.begin(), shape.end(), 0u) != shape.end()) return;
+  const std::size_t outer = shape.size() - 2;
+  const std::uint64_t element_bytes = info(source.dtype).block_bytes;
+  std::vector<std::uint64_t> at(outer, 0);  // in the part
+  while (true) {
+    std::uint64_t row = 0, element = 0;
+    for (std::size_t d = 0; d < outer; ++d) {
+      row = row * whole[d] + begin[d] + at[d];
+      element += at[d] * strides[d];
+    }
+    each(Plane{part.file, source.dtype, part.offset + element * element_bytes,
+               row * whole[outer] + begin[outer], shape[outer], strides[outer], begin[outer + 1],
+               shape[outer + 1], strides[outer + 1]});
+    std::size_t d = outer;
+    while (d > 0 && ++at[d - 1] == shape[d - 1]) at[--d] = 0;
+    if (d == 0) return;
+  }
+}
+
+// `elements` elements of a plane, from element `first` after the plane's own first, `step` apart.
+FilePiece make_piece(const Plane& plane, std::uint64_t first, std::uint64_t step,
+                     std::uint64_t elements) {
+  const DTypeInfo& type = info(plane.dtype);
   const std::uint64_t first_block = first / type.block_elements;
-  const std::uint64_t end_block = (first + elements - 1) / type.block_elements + 1;
+  const std::uint64_t end_block = (first + (elements - 1) * step) / type.block_elements + 1;
   Piece piece;
-  piece.offset = source.offset + first_block * type.block_bytes;
+  piece.offset = plane.offset + first_block * type.block_bytes;
   piece.bytes = (end_block - first_block) * type.block_bytes;
   piece.skip = static_cast<std::uint32_t>(first % type.block_elements);
-  piece.from = source.dtype;
+  piece.from = plane.dtype;
   piece.elements = elements;
-  piece.destination = destination;
-  return {source.file, piece};
+  piece.source_step = step;
+  return {plane.file, piece};
+}
+
+std::uint64_t divide_up(std::uint64_t value, std::uint64_t by) { return (value + by - 1) / by; }
+
+// What is asked of a tensor: canonical elements [begin, end), of rows of `columns`.
+struct Wanted {
+  std::uint64_t begin = 0, end = 0, columns = 1;
+  std::uint64_t destination = 0;  // bytes, of element `begin`
+  DType to = DType::F32;
+};
+
+// The part of a row run that a plane holds: canonical rows and columns, and the steps between their
+// elements in the plane.
+struct Overlap {
+  std::uint64_t row = 0, row_end = 0, column = 0, column_end = 0;
+  std::uint64_t first = 0;  // of (row, column), in elements from the plane's first
+  std::uint64_t row_step = 1, column_step = 1;
+};
+
+Overlap overlap(const RowRun& run, const Plane& plane) {
+  Overlap both;
+  // The run's rows are at source_row + i x source_stride: those i that the plane holds.
+  const std::uint64_t plane_row_end = plane.row + plane.rows;
+  const auto rows_before = [&](std::uint64_t row) {
+    const std::uint64_t rows =
+        row <= run.source_row ? 0 : divide_up(row - run.source_row, run.source_stride);
+    return std::min(rows, run.rows);
+  };
+  const std::uint64_t first_row = rows_before(plane.row);
+  both.row = run.row + first_row;
+  both.row_end = run.row + rows_before(plane_row_end);
+  const std::uint64_t column = std::max(run.source_column, plane.column);
+  const std::uint64_t column_end =
+      std::min(run.source_column + run.columns, plane.column + plane.columns);
+  if (both.row >= both.row_end || column >= column_end) return {};
+  both.column = run.column + (column - run.source_column);
+  both.column_end = both.column + (column_end - column);
+  const std::uint64_t source_row = run.source_row + first_row * run.source_stride;
+  both.first =
+      (source_row - plane.row) * plane.row_step + (column - plane.column) * plane.column_step;
+  both.row_step = plane.row_step * run.source_stride;
+  both.column_step = plane.column_step;
+  return both;
+}
+
+void add_piece(const Wanted& wanted, FilePiece piece, std::uint64_t element, std::uint64_t step,
+               std::vector<FilePiece>& pieces) {
+  piece.second.destination = wanted.destination + bytes_of(wanted.to, element - wanted.begin);
+  piece.second.destination_step = step;
+  pieces.push_back(piece);
+}
+
+// Row by row; rows that follow one another without a gap are one long row.
+void add_rows(const Wanted& wanted, const Plane& plane, const Overlap& both,
+              std::vector<FilePiece>& pieces) {
+  const std::uint64_t columns = both.column_end - both.column;
+  const bool dense = both.column_step == 1 && both.row_step == columns && columns == wanted.columns;
+  const std::uint64_t rows_at_once = dense ? both.row_end - both.row : 1;
+  std::uint64_t row = both.row;
+  if (!dense) row = std::max(row, std::min(wanted.begin / wanted.columns, both.row_end));
+  for (; row < both.row_end; row += rows_at_once) {
+    const std::uint64_t start = row * wanted.columns + both.column;  // canonical element
+    if (start >= wanted.end) break;
+    const std::uint64_t from = std::max(start, wanted.begin);
+    const std::uint64_t until = std::min(start + rows_at_once * columns, wanted.end);
+    if (from >= until) continue;
+    const std::uint64_t first =
+        both.first + (row - both.row) * both.row_step + (from - start) * both.column_step;
+    add_piece(wanted, make_piece(plane, first, both.column_step, until - from), from, 1, pieces);
+  }
+}
+
+// Column by column, for matrices that are stored so: what is near in the file is one piece.
+void add_columns(const Wanted& wanted, const Plane& plane, const Overlap& both,
+                 std::vector<FilePiece>& pieces) {
+  const auto rows_before = [&](std::uint64_t element, std::uint64_t column) {
+    return element <= column ? 0 : divide_up(element - column, wanted.columns);
+  };
+  for (std::uint64_t column = both.column; column < both.column_end; ++column) {
+    const std::uint64_t row = std::max(both.row, rows_before(wanted.begin, column));
+    const std::uint64_t row_end = std::min(both.row_end, rows_before(wanted.end, column));
+    if (row >= row_end) continue;
+    const std::uint64_t first =
+        both.first + (row - both.row) * both.row_step + (column - both.column) * both.column_step;
+    add_piece(wanted, make_piece(plane, first, both.row_step, row_end - row),
+              row * wanted.columns + column, wanted.columns, pieces);
+  }
+}
+
+// Most elements of a piece that span at most max_bytes, whole blocks but for the first one's
+// `skip`.
+std::uint64_t elements_within(const Piece& piece, std::uint64_t max_bytes) {
+  const DTypeInfo& type = info(piece.from);
+  const std::uint64_t blocks = std::max<std::uint64_t>(1, max_bytes / type.block_bytes);
+  if (piece.source_step > 1) return (blocks - 1) / piece.source_step + 1;
+  return blocks * type.block_elements - piece.skip;
 }
 
 // Cuts a piece into pieces of at most max_bytes source bytes, at block boundaries.
 void split_piece(const FilePiece& whole, DType to, std::uint64_t max_bytes,
                  std::vector<FilePiece>& out) {
   const DTypeInfo& type = info(whole.second.from);
-  const std::uint64_t most_blocks = std::max<std::uint64_t>(1, max_bytes / type.block_bytes);
   FilePiece rest = whole;
-  while (rest.second.bytes > most_blocks * type.block_bytes) {
+  Piece& left = rest.second;
+  while (left.bytes > max_bytes) {
     FilePiece head = rest;
-    head.second.bytes = most_blocks * type.block_bytes;
-    head.second.elements = most_blocks * type.block_elements - rest.second.skip;
-    rest.second.offset += head.second.bytes;
-    rest.second.bytes -= head.second.bytes;
-    rest.second.skip = 0;
-    rest.second.elements -= head.second.elements;
-    rest.second.destination += bytes_of(to, head.second.elements);
+    Piece& piece = head.second;
+    piece.elements = elements_within(left, max_bytes);
+    if (piece.elements >= left.elements) break;
+    const std::uint64_t end = (left.skip + piece.elements * left.source_step) / type.block_elements;
+    const std::uint64_t last =
+        (left.skip + (piece.elements - 1) * left.source_step) / type.block_elements;
+    piece.bytes = (last + 1) * type.block_bytes;
+    left.offset += end * type.block_bytes;
+    left.bytes -= end * type.block_bytes;
+    left.skip = 0;
+    left.elements -= piece.elements;
+    left.destination += bytes_of(to, piece.elements * left.destination_step);
     out.push_back(head);
   }
   out.push_back(rest);
@@ -71,26 +223,16 @@ StagingRing make_staging_ring(std::uint64_t budget) {
 void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& catalog,
                    std::uint64_t begin, std::uint64_t end, std::uint64_t destination, DType to,
                    std::vector<FilePiece>& pieces) {
-  const std::uint64_t columns = tensor.columns;
+  const Wanted wanted{begin, end, tensor.columns, destination, to};
   for (const RowRun& run : binding.runs) {
     const TensorEntry& source = catalog.tensors[run.source];
-    const std::uint64_t source_columns = tensor.vector ? 1 : source.shape.back();
-    const bool dense =
-        run.source_stride == 1 && run.columns == columns && source_columns == columns;
-    // A dense run is one long row.
-    const std::uint64_t length = dense ? run.rows * columns : run.columns;
-    const std::uint64_t first_row =
-        dense ? run.row : std::max(run.row, std::min(begin / columns, run.row + run.rows));
-    for (std::uint64_t row = first_row; row < run.row + run.rows; row += dense ? run.rows : 1) {
-      const std::uint64_t start = row * columns + run.column;  // canonical element
-      if (start >= end) break;
-      const std::uint64_t from = std::max(start, begin);
-      const std::uint64_t until = std::min(start + length, end);
-      if (from >= until) continue;
-      const std::uint64_t source_row = run.source_row + (row - run.row) * run.source_stride;
-      const std::uint64_t first = source_row * source_columns + run.source_column + (from - start);
-      pieces.push_back(
-          make_piece(source, first, until - from, destination + bytes_of(to, from - begin)));
+    for (const TensorPart& part : source.parts) {
+      for_each_plane(source, part, tensor.vector, [&](const Plane& plane) {
+        const Overlap both = overlap(run, plane);
+        if (both.row >= both.row_end) return;
+        const bool by_rows = both.column_step <= both.row_step || both.row_end - both.row == 1;
+        (by_rows ? add_rows : add_columns)(wanted, plane, both, pieces);
+      });
     }
   }
 }

@@ -11,14 +11,17 @@
 
 namespace initrt {
 
-/// Consecutive source elements that become consecutive destination elements.
+/// Source elements at equal distances that become destination elements at equal distances; both
+/// distances are 1 but for strided views and transposed matrices.
 struct Piece {
   std::uint64_t offset = 0;  ///< bytes into the file, at a block boundary of `from`
-  std::uint64_t bytes = 0;   ///< whole blocks of `from`
+  std::uint64_t bytes = 0;   ///< whole blocks of `from`, from the first element to the last
   std::uint32_t skip = 0;    ///< elements of the first block that lie before the piece
   DType from = DType::F32;
-  std::uint64_t elements = 0;     ///< elements to convert
-  std::uint64_t destination = 0;  ///< bytes into this rank's shard
+  std::uint64_t elements = 0;          ///< elements to convert
+  std::uint64_t source_step = 1;       ///< elements of the file; other than 1 for plain dtypes only
+  std::uint64_t destination = 0;       ///< bytes into this rank's shard
+  std::uint64_t destination_step = 1;  ///< elements of the shard
 };
 
 /// One contiguous read and the pieces inside it.

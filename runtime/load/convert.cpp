@@ -185,6 +185,28 @@ void convert_part(Kernel kernel, const std::byte* in, std::uint64_t skip, std::u
   std::memcpy(out, whole.data() + skip * out_bytes, elements * out_bytes);
 }
 
+/// The elements of a piece whose neighbours are not next to one another, on either side.
+void convert_apart(std::span<const std::byte> in, const Piece& piece, std::byte* out, DType to) {
+  const std::uint64_t in_bytes = info(piece.from).block_bytes, out_bytes = info(to).block_bytes;
+  std::array<std::byte, kTile * sizeof(double)> gathered;
+  std::array<std::byte, kTile * sizeof(double)> converted;
+  for (std::uint64_t begin = 0; begin < piece.elements; begin += kTile) {
+    const std::uint64_t elements = std::min(kTile, piece.elements - begin);
+    const std::byte* from = in.data() + begin * piece.source_step * in_bytes;
+    for (std::uint64_t i = 0; i < elements; ++i) {
+      std::memcpy(gathered.data() + i * in_bytes, from + i * piece.source_step * in_bytes,
+                  in_bytes);
+    }
+    convert(std::span(gathered).first(elements * in_bytes), piece.from, 0, elements,
+            converted.data(), to);
+    std::byte* const scattered = out + begin * piece.destination_step * out_bytes;
+    for (std::uint64_t i = 0; i < elements; ++i) {
+      std::memcpy(scattered + i * piece.destination_step * out_bytes,
+                  converted.data() + i * out_bytes, out_bytes);
+    }
+  }
+}
+
 }  // namespace
 
 bool can_convert(DType from, DType to) { return from == to || choose(from, to) != nullptr; }
@@ -231,8 +253,13 @@ std::uint64_t convert_read(const UnitReads& plan, const Read& read,
                            std::span<const std::byte> bytes, std::byte* to, DType dtype) {
   std::uint64_t written = 0;
   for (const Piece& piece : std::span(plan.pieces).subspan(read.first_piece, read.pieces)) {
-    convert(bytes.subspan(piece.offset - read.offset, piece.bytes), piece.from, piece.skip,
-            piece.elements, to + piece.destination, dtype);
+    const std::span<const std::byte> in = bytes.subspan(piece.offset - read.offset, piece.bytes);
+    std::byte* const out = to + piece.destination;
+    if (piece.source_step == 1 && piece.destination_step == 1) {
+      convert(in, piece.from, piece.skip, piece.elements, out, dtype);
+    } else {
+      convert_apart(in, piece, out, dtype);
+    }
     written += bytes_of(dtype, piece.elements);
   }
   return written;

@@ -44,7 +44,7 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
       const TensorEntry& entry = source.catalog.tensors[run.source];
       if (!can_convert(entry.dtype, source.layout.dtype)) {
         fail("{}: tensor {} is {}, which cannot be converted to {}",
-             source.catalog.files[entry.file].path, entry.name, name(entry.dtype),
+             source.catalog.files[entry.parts.front().file].path, entry.name, name(entry.dtype),
              name(source.layout.dtype));
       }
     }

@@ -1,37 +1,79 @@
 #include "sharding/checkpoint/catalog.h"
 
 #include <algorithm>
-#include <tuple>
 
+#include "sharding/checked.h"
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/parts.h"
 #include "sharding/error.h"
 
 namespace initrt {
 namespace {
 
-/// Checks one tensor by itself: its bytes agree with dtype and shape and lie inside its file.
-void check_tensor(const TensorEntry& tensor, const CheckpointFile& file) {
+std::string shape_text(std::span<const std::uint64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+/// Checks one part by itself: a box of its tensor that lies inside its file.
+void check_part(const TensorEntry& tensor, const TensorPart& part, const CheckpointFile& file,
+                const std::string& who) {
+  const std::size_t rank = tensor.shape.size();
+  const std::span<const std::uint64_t> shape = tensor.shape_of(part);
+  if (part.begin.size() != part.shape.size() || shape.size() != rank ||
+      (!part.strides.empty() && part.strides.size() != rank)) {
+    fail("{}: a part of it does not have its {} dimensions", who, rank);
+  }
+  for (std::size_t d = 0; d < part.begin.size(); ++d) {
+    if (part.begin[d] > tensor.shape[d] || part.shape[d] > tensor.shape[d] - part.begin[d]) {
+      fail("{}: the part {} at {} lies outside of its shape {}", who, shape_text(part.shape),
+           shape_text(part.begin), shape_text(tensor.shape));
+    }
+  }
+  const bool plain = info(tensor.dtype).block_elements == 1;
+  if (!plain && !(part.shape.empty() && part.strides.empty())) {
+    fail("{}: {} blocks cannot be cut into parts", who, name(tensor.dtype));
+  }
+  const std::uint64_t extent = tensor.extent_bytes(part);
+  if (part.offset > file.bytes || extent > file.bytes - part.offset) {
+    fail("{}: the file is truncated: {} bytes at byte {} are needed, but the file has {} bytes",
+         who, extent, part.offset, file.bytes);
+  }
+  if (extent == 0) return;
+  // A view may repeat elements (strides of 0), but not without end.
+  std::uint64_t elements = 1;
+  for (const std::uint64_t size : shape) {
+    elements = checked_product(who, {elements, size});
+  }
+  if (bytes_of(tensor.dtype, elements) > file.bytes) {
+    fail("{}: a view of {} elements that repeats those of a file of {} bytes", who, elements,
+         file.bytes);
+  }
+}
+
+/// Checks one tensor by itself. @returns its bytes
+std::uint64_t check_tensor(const TensorEntry& tensor, const std::vector<CheckpointFile>& files) {
   const DTypeInfo& type = info(tensor.dtype);
-  const std::string who = fmt::format("{}: tensor {}", file.path, quote(tensor.name));
+  if (tensor.parts.empty()) fail("tensor {} is stored nowhere", quote(tensor.name));
+  const std::string& path = files.at(tensor.parts.front().file).path;
+  const std::string who = fmt::format("{}: tensor {}", path, quote(tensor.name));
   const std::uint64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
   if (row % type.block_elements != 0) {
     fail("{}: rows of {} elements are not a whole number of {} blocks of {}", who, row, type.name,
          type.block_elements);
   }
-  std::uint64_t expected = 0;
+  std::uint64_t bytes = 0;
   try {
-    expected = bytes_of(tensor.dtype, tensor.elements());
+    bytes = tensor.bytes();
+    for (const TensorPart& part : tensor.parts) (void)tensor.extent_bytes(part);
   } catch (const Error& error) {
     fail("{}: {}", who, error.what());
   }
-  if (tensor.bytes != expected) {
-    fail("{}: {} bytes, but {} [{}] takes {}", who, tensor.bytes, type.name,
-         fmt::join(tensor.shape, ", "), expected);
+  for (const TensorPart& part : tensor.parts) {
+    const CheckpointFile& file = files.at(part.file);
+    check_part(tensor, part, file, fmt::format("{}: tensor {}", file.path, quote(tensor.name)));
   }
-  if (tensor.offset > file.bytes || tensor.bytes > file.bytes - tensor.offset) {
-    fail("{}: the file is truncated: {} bytes at byte {} are needed, but the file has {} bytes",
-         who, tensor.bytes, tensor.offset, file.bytes);
-  }
+  check_parts_cover(tensor, who);
+  return bytes;
 }
 
 }  // namespace
@@ -47,36 +89,66 @@ std::uint64_t TensorEntry::elements() const {
   return product;
 }
 
+std::uint64_t TensorEntry::extent_bytes(const TensorPart& part) const {
+  const std::span<const std::uint64_t> extents = shape_of(part);
+  if (std::find(extents.begin(), extents.end(), 0u) != extents.end()) return 0;
+  std::uint64_t elements = 1;
+  for (std::size_t d = 0; d < extents.size(); ++d) {
+    elements =
+        part.strides.empty()
+            ? checked_product("the tensor", {elements, extents[d]})
+            : checked_sum(
+                  "the tensor",
+                  {elements, checked_product("the tensor", {extents[d] - 1, part.strides[d]})});
+  }
+  return bytes_of(dtype, elements);
+}
+
 std::int64_t Catalog::find(std::string_view name) const {
   const auto found = index_.find(std::string(name));
   return found == index_.end() ? -1 : static_cast<std::int64_t>(found->second);
 }
 
-void Catalog::finish() {
+void Catalog::finish(SharedBytes shared) {
+  struct Place {
+    std::uint32_t file;
+    std::uint64_t offset, bytes;
+    std::size_t tensor;
+    auto operator<=>(const Place&) const = default;
+  };
   // Empty tensors sort before the one whose bytes begin at the same place: they overlap nothing.
-  std::sort(tensors.begin(), tensors.end(), [](const TensorEntry& a, const TensorEntry& b) {
-    return std::tie(a.file, a.offset, a.bytes) < std::tie(b.file, b.offset, b.bytes);
-  });
+  std::vector<Place> places;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const std::uint64_t bytes = check_tensor(tensors[i], files);
+    const TensorPart& first = tensors[i].parts.front();
+    places.push_back({first.file, first.offset, bytes, i});
+  }
+  std::sort(places.begin(), places.end());
+  std::vector<TensorEntry> sorted;
+  for (const Place& place : places) sorted.push_back(std::move(tensors[place.tensor]));
+  tensors = std::move(sorted);
+
   index_.clear();
   index_.reserve(tensors.size());
-  const TensorEntry* previous = nullptr;  // the last tensor with any bytes
+  std::size_t previous = tensors.size();  // the last tensor with any bytes
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const TensorEntry& tensor = tensors[i];
-    const CheckpointFile& file = files.at(tensor.file);
-    check_tensor(tensor, file);
-    if (tensor.bytes > 0) {
-      if (previous != nullptr && previous->file == tensor.file &&
-          previous->offset + previous->bytes > tensor.offset) {
-        fail("{}: tensor {} at byte {} overlaps tensor {}, which ends at byte {}", file.path,
-             quote(tensor.name), tensor.offset, quote(previous->name),
-             previous->offset + previous->bytes);
+    const Place& place = places[i];
+    const std::string& where = files[place.file].path;
+    if (place.bytes > 0) {
+      const Place* before = previous < i ? &places[previous] : nullptr;
+      if (shared == SharedBytes::Refused && before != nullptr && before->file == place.file &&
+          before->offset + before->bytes > place.offset) {
+        fail("{}: tensor {} at byte {} overlaps tensor {}, which ends at byte {}", where,
+             quote(tensor.name), place.offset, quote(tensors[previous].name),
+             before->offset + before->bytes);
       }
-      previous = &tensor;
+      previous = i;
     }
     const auto [other, fresh] = index_.emplace(tensor.name, static_cast<std::uint32_t>(i));
     if (!fresh) {
-      fail("{}: tensor {} appears twice, the first time in {}", file.path, quote(tensor.name),
-           files.at(tensors[other->second].file).path);
+      fail("{}: tensor {} appears twice, the first time in {}", where, quote(tensor.name),
+           files[places[other->second].file].path);
     }
   }
 }

@@ -15,15 +15,33 @@
 
 namespace initrt {
 
+/// A box of a tensor's elements as one file stores it. A tensor that no format cuts is one part.
+struct TensorPart {
+  std::uint32_t file = 0;    ///< index into Catalog::files
+  std::uint64_t offset = 0;  ///< bytes from the start of that file to the box's first element
+  /// The box's first element and its extents in each of the tensor's dimensions; both empty for the
+  /// whole tensor.
+  std::vector<std::uint64_t> begin, shape;
+  /// Elements from one to the next in each dimension; empty: row-major, without gaps. Only plain
+  /// dtypes have strides.
+  std::vector<std::uint64_t> strides;
+};
+
 struct TensorEntry {
   std::string name;  ///< as the checkpoint spells it
   DType dtype = DType::F32;
   std::vector<std::uint64_t> shape;  ///< outermost first (row-major), whatever the format's order
-  std::uint32_t file = 0;            ///< index into Catalog::files
-  std::uint64_t offset = 0;          ///< bytes from the start of that file
-  std::uint64_t bytes = 0;           ///< contiguous bytes on disk
+  std::vector<TensorPart> parts;     ///< together they hold each element once
 
   [[nodiscard]] std::uint64_t elements() const;
+  /// What the elements take, gaps between them not counted.
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_of(dtype, elements()); }
+  /// The extents of a part of this tensor, and the elements in it.
+  [[nodiscard]] std::span<const std::uint64_t> shape_of(const TensorPart& part) const {
+    return part.shape.empty() ? shape : part.shape;
+  }
+  /// From the part's first byte to the end of its last: what lies in its gaps is counted.
+  [[nodiscard]] std::uint64_t extent_bytes(const TensorPart& part) const;
 };
 
 struct CheckpointFile {
@@ -31,14 +49,18 @@ struct CheckpointFile {
   std::uint64_t bytes = 0;
 };
 
-/// The headers of one checkpoint, checked: every range lies inside its file, no two overlap,
-/// bytes agree with dtype and shape, names are unique. Hold it by value; it owns everything.
+/// Whether several tensors of a format may lie in the same bytes.
+enum class SharedBytes : std::uint8_t { Refused, Allowed };
+
+/// The headers of one checkpoint, checked: every part lies inside its file, the parts of a tensor
+/// hold each element once, names are unique, and (but for formats whose tensors are views of shared
+/// storages) no two tensors overlap. Hold it by value; it owns everything.
 class Catalog {
  public:
   std::string format;  ///< "safetensors", "gguf", ...
   std::string path;    ///< as the user gave it
   std::vector<CheckpointFile> files;
-  std::vector<TensorEntry> tensors;  ///< sorted by (file, offset)
+  std::vector<TensorEntry> tensors;  ///< sorted by (file, offset) of their first parts
   nlohmann::json
       metadata;  ///< the format's own key-values: GGUF's metadata, safetensors' __metadata__
   nlohmann::json config;  ///< the model config in Hugging Face's keys, or null if there is none
@@ -48,7 +70,7 @@ class Catalog {
 
   /// Sorts `tensors`, indexes the names and checks all the invariants above.
   /// Every reader ends with it. @throws Error naming file, tensor and byte.
-  void finish();
+  void finish(SharedBytes shared = SharedBytes::Refused);
 
  private:
   std::unordered_map<std::string, std::uint32_t> index_;

@@ -59,7 +59,7 @@ void add_piece(Catalog& catalog, const std::string& path, GgufHeader header) {
   const auto file = static_cast<std::uint32_t>(catalog.files.size());
   catalog.files.push_back({path, header.file_bytes});
   for (TensorEntry& tensor : header.tensors) {
-    tensor.file = file;
+    tensor.parts.front().file = file;
     catalog.tensors.push_back(std::move(tensor));
   }
   if (file == 0) catalog.metadata = std::move(header.metadata);

@@ -157,7 +157,8 @@ class HeaderReader {
     for (std::uint64_t i = 0; i < tensors; ++i) header.tensors.push_back(read_tensor(alignment));
     const std::uint64_t data = (cursor_.position() + alignment - 1) / alignment * alignment;
     for (TensorEntry& tensor : header.tensors) {
-      if (__builtin_add_overflow(tensor.offset, data, &tensor.offset)) {
+      std::uint64_t& offset = tensor.parts.front().offset;
+      if (__builtin_add_overflow(offset, data, &offset)) {
         fail("{}: tensor {}: its offset overflows", path_, quote(tensor.name));
       }
     }
@@ -271,16 +272,12 @@ class HeaderReader {
     for (std::uint64_t& extent : tensor.shape) extent = cursor_.number<std::uint64_t>(who);
     std::reverse(tensor.shape.begin(), tensor.shape.end());  // the file has the innermost first
     tensor.dtype = dtype_of(cursor_.number<std::uint32_t>(who), who);
-    tensor.offset = cursor_.number<std::uint64_t>(who);
-    if (tensor.offset % alignment != 0) {
-      fail("{}: {}: offset {} is not a multiple of the alignment {}", path_, who, tensor.offset,
+    const auto offset = cursor_.number<std::uint64_t>(who);
+    if (offset % alignment != 0) {
+      fail("{}: {}: offset {} is not a multiple of the alignment {}", path_, who, offset,
            alignment);
     }
-    try {
-      tensor.bytes = bytes_of(tensor.dtype, tensor.elements());
-    } catch (const Error& error) {
-      fail("{}: {}: {}", path_, who, error.what());
-    }
+    tensor.parts.emplace_back().offset = offset;
     return tensor;
   }
 

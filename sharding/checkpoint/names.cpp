@@ -38,7 +38,8 @@ void check_shape(const Tensor& tensor, const TensorEntry& entry, const Catalog& 
   const std::vector<std::uint64_t> expected = shape_of(tensor);
   if (entry.shape == expected) return;
   fail("{}: tensor {} has shape {}, but the model config asks for {}",
-       catalog.files[entry.file].path, entry.name, shape_text(entry.shape), shape_text(expected));
+       catalog.files[entry.parts.front().file].path, entry.name, shape_text(entry.shape),
+       shape_text(expected));
 }
 
 RowRun whole_rows(std::uint32_t source, const Tensor& tensor) {
@@ -151,7 +152,7 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
       } else {
         binding.runs = {whole_rows(source, tensor)};
       }
-      if (used.insert(source).second) bindings.payload_bytes += catalog.tensors[source].bytes;
+      if (used.insert(source).second) bindings.payload_bytes += catalog.tensors[source].bytes();
     }
     bindings.tensors.push_back(std::move(binding));
   }

@@ -64,7 +64,7 @@ void add_file(Files& files, Catalog& catalog, const std::string& directory, cons
   for (TensorEntry& tensor : header.tensors) {
     const auto placed = map.find(tensor.name);
     if (placed != map.end() && placed->second != name) continue;
-    tensor.file = file;
+    tensor.parts.front().file = file;
     catalog.tensors.push_back(std::move(tensor));
   }
   for (const auto& [key, value] : header.metadata.items()) catalog.metadata.emplace(key, value);

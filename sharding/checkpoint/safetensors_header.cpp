@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <tuple>
 #include <unordered_set>
 
 #include "sharding/checkpoint/checked_json.h"
@@ -16,6 +15,13 @@ constexpr std::uint64_t kPrefix = 8;
 constexpr std::uint64_t kMaxHeader = 100'000'000;  // the reference library's limit
 constexpr std::size_t kMaxDimensions = 64;
 
+/// data_offsets, from the end of the header.
+struct DataRange {
+  std::uint64_t begin = 0, end = 0;
+  std::size_t tensor = 0;
+  auto operator<=>(const DataRange&) const = default;
+};
+
 /// Takes the header's JSON event by event, so that a hostile header of 100 MB never becomes a tree
 /// in memory: only what has the right form is kept. Depth 1 holds names, depth 2 a tensor's fields
 /// (or the metadata), depth 3 the numbers of shape and data_offsets; there is nothing deeper.
@@ -23,7 +29,8 @@ class HeaderParser : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit HeaderParser(const std::string& path) : path_(path) {}
 
-  std::vector<TensorEntry> tensors;
+  std::vector<TensorEntry> tensors;  ///< without their places
+  std::vector<DataRange> ranges;
   nlohmann::json metadata = nlohmann::json::object();
 
   bool start_object(std::size_t) override {
@@ -140,11 +147,9 @@ class HeaderParser : public nlohmann::json_sax<nlohmann::json> {
       fail("{}: tensor {}: data_offsets [{}] are not a [begin, end]", path_, quote(name_),
            fmt::join(range, ", "));
     }
-    tensors.push_back({.name = name_,
-                       .dtype = *fields_.dtype,
-                       .shape = std::move(*fields_.shape),
-                       .offset = range[0],
-                       .bytes = range[1] - range[0]});
+    TensorEntry tensor{name_, *fields_.dtype, std::move(*fields_.shape), {}};
+    ranges.push_back({range[0], range[1], tensors.size()});
+    tensors.push_back(std::move(tensor));
   }
 
   const std::string& path_;
@@ -174,28 +179,44 @@ std::uint64_t read_header_bytes(Files& files, const std::string& path, std::uint
   return length;
 }
 
-/// Makes offsets absolute; the ranges must follow one another from the header to the file's end.
-void place_tensors(std::vector<TensorEntry>& tensors, std::uint64_t begin, const std::string& path,
+/// Whether the range is as long as the tensor.
+void check_length(const TensorEntry& tensor, const DataRange& range, const std::string& path) {
+  const std::string who = fmt::format("{}: tensor {}", path, quote(tensor.name));
+  std::uint64_t expected = 0;
+  try {
+    expected = tensor.bytes();
+  } catch (const Error& error) {
+    fail("{}: {}", who, error.what());
+  }
+  if (range.end - range.begin != expected) {
+    fail("{}: {} bytes, but {} [{}] takes {}", who, range.end - range.begin, name(tensor.dtype),
+         fmt::join(tensor.shape, ", "), expected);
+  }
+}
+
+/// Gives the tensors their places; the ranges must follow one another from the header to the
+/// file's end.
+void place_tensors(HeaderParser& header, std::uint64_t begin, const std::string& path,
                    std::uint64_t file_size) {
-  std::sort(tensors.begin(), tensors.end(), [](const TensorEntry& a, const TensorEntry& b) {
-    return std::tie(a.offset, a.bytes) < std::tie(b.offset, b.bytes);
-  });
+  std::sort(header.ranges.begin(), header.ranges.end());
   const std::uint64_t room = file_size - begin;
   std::uint64_t end = 0;  // of the tensors so far, from `begin`
-  for (TensorEntry& tensor : tensors) {
-    if (tensor.offset != end) {
+  for (const DataRange& range : header.ranges) {
+    TensorEntry& tensor = header.tensors[range.tensor];
+    if (range.begin != end) {
       fail("{}: tensor {} begins at byte {} of the data, but {} at byte {}", path,
-           quote(tensor.name), tensor.offset,
-           tensor.offset < end ? "the tensor before it ends" : "a hole opens", end);
+           quote(tensor.name), range.begin,
+           range.begin < end ? "the tensor before it ends" : "a hole opens", end);
     }
-    end += tensor.bytes;  // cannot overflow: it is the range's own end
+    end = range.end;
     if (end > room) {
       fail(
           "{}: truncated: tensor {} ends at byte {} of the data, but only {} follow the header, "
           "which ends at byte {} of {}",
           path, quote(tensor.name), end, room, begin, file_size);
     }
-    tensor.offset += begin;
+    check_length(tensor, range, path);
+    tensor.parts.emplace_back().offset = begin + range.begin;
   }
   if (end != room) {
     fail("{}: {} bytes follow the last tensor, which ends at byte {}; the file has {}", path,
@@ -216,7 +237,7 @@ SafetensorsHeader read_safetensors_header(Files& files, const std::string& path)
   HeaderParser parser(path);
   const char* chars = reinterpret_cast<const char*>(text.data());
   nlohmann::json::sax_parse(chars, chars + text.size(), &parser);
-  place_tensors(parser.tensors, kPrefix + length, path, header.file_bytes);
+  place_tensors(parser, kPrefix + length, path, header.file_bytes);
   header.tensors = std::move(parser.tensors);
   header.metadata = std::move(parser.metadata);
   return header;

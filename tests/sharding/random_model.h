@@ -1,6 +1,7 @@
 // Small models of random shapes with a checkpoint of random bytes, in every storage dtype.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <random>
 #include <string>
@@ -86,6 +87,59 @@ inline Graph graph(Rng& rng, std::uint64_t columns) {
 
 }  // namespace detail
 
+/// Strides of a dense box whose dimensions are stored in this order, outermost first.
+inline std::vector<std::uint64_t> strides_in_order(const std::vector<std::uint64_t>& shape,
+                                                   const std::vector<std::size_t>& order) {
+  std::vector<std::uint64_t> strides(shape.size());
+  std::uint64_t step = 1;
+  for (std::size_t i = order.size(); i-- > 0;) {
+    strides[order[i]] = step;
+    step *= shape[order[i]];
+  }
+  return strides;
+}
+
+/// Stores a box of a plain tensor at the end of a random file: row by row, column by column, or
+/// with gaps between its elements.
+inline void add_box(Rng& rng, TensorEntry& entry, std::vector<std::uint64_t> begin,
+                    std::vector<std::uint64_t> shape, std::vector<std::vector<std::byte>>& files) {
+  TensorPart part;
+  part.file = static_cast<std::uint32_t>(rng() % files.size());
+  std::vector<std::byte>& file = files[part.file];
+  file.resize(file.size() + between(rng, 0, 40));
+  part.offset = file.size();
+  std::vector<std::size_t> order(shape.size());
+  for (std::size_t d = 0; d < order.size(); ++d) order[d] = d;
+  if (between(rng, 0, 1) == 1) std::reverse(order.begin(), order.end());
+  part.strides = strides_in_order(shape, order);
+  if (const std::uint64_t gap = between(rng, 1, 3); gap < 3) {
+    for (std::uint64_t& stride : part.strides) stride *= gap;
+  }
+  part.begin = std::move(begin);
+  part.shape = std::move(shape);
+  file.resize(file.size() + entry.extent_bytes(part));
+  entry.parts.push_back(std::move(part));
+}
+
+/// Stores a plain tensor in one to three bands along a random dimension, each cut again or not.
+inline void add_boxes(Rng& rng, TensorEntry& entry, std::vector<std::uint64_t> begin,
+                      std::vector<std::uint64_t> shape, int cuts,
+                      std::vector<std::vector<std::byte>>& files) {
+  if (cuts == 0) {
+    add_box(rng, entry, std::move(begin), std::move(shape), files);
+    return;
+  }
+  const std::size_t d = rng() % shape.size();
+  std::uint64_t left = shape[d];
+  for (std::uint64_t band = between(rng, 1, 3); left > 0; --band) {
+    shape[d] = band == 1 ? left : between(rng, 1, left);
+    add_boxes(rng, entry, begin, shape, cuts - 1, files);
+    begin[d] += shape[d];
+    left -= shape[d];
+    if (band == 1) break;
+  }
+}
+
 /// A model whose matrices are of dtypes from `dtypes`, spread over one to three files in a random
 /// order with gaps. `gguf`: GGUF's names, with rotary heads interleaved.
 inline RandomModel random_model(Rng& rng, const std::vector<DType>& dtypes, bool gguf) {
@@ -108,13 +162,13 @@ inline RandomModel random_model(Rng& rng, const std::vector<DType>& dtypes, bool
     entry.dtype = tensor.vector ? kPlain[between(rng, 0, 2)] : dtypes[rng() % dtypes.size()];
     entry.shape = {tensor.rows};
     if (!tensor.vector) entry.shape.push_back(tensor.columns);
-    entry.file = static_cast<std::uint32_t>(rng() % model.files.size());
-    std::vector<std::byte>& file = model.files[entry.file];
+    TensorPart& part = entry.parts.emplace_back();
+    part.file = static_cast<std::uint32_t>(rng() % model.files.size());
+    std::vector<std::byte>& file = model.files[part.file];
     const bool far = between(rng, 0, 3) == 0;
     file.resize(file.size() + between(rng, 0, far ? 10'000 : 40));
-    entry.offset = file.size();
-    entry.bytes = bytes_of(entry.dtype, entry.elements());
-    file.resize(file.size() + entry.bytes);
+    part.offset = file.size();
+    file.resize(file.size() + entry.bytes());
     model.catalog.tensors.push_back(entry);
   }
   for (std::vector<std::byte>& file : model.files) {
@@ -123,6 +177,24 @@ inline RandomModel random_model(Rng& rng, const std::vector<DType>& dtypes, bool
         {"file." + std::to_string(model.catalog.files.size()), file.size()});
   }
   model.catalog.finish();
+  return model;
+}
+
+/// The same with plain tensors stored as people's frameworks do: views with strides, transposed
+/// matrices, boxes spread over files.
+inline RandomModel random_views(Rng& rng, const std::vector<DType>& dtypes, bool gguf) {
+  RandomModel model = random_model(rng, dtypes, gguf);
+  for (TensorEntry& entry : model.catalog.tensors) {
+    if (info(entry.dtype).block_elements != 1) continue;
+    entry.parts.clear();
+    add_boxes(rng, entry, std::vector<std::uint64_t>(entry.shape.size(), 0), entry.shape,
+              static_cast<int>(between(rng, 0, 2)), model.files);
+  }
+  for (std::size_t i = 0; i < model.files.size(); ++i) {
+    for (std::byte& byte : model.files[i]) byte = static_cast<std::byte>(rng());
+    model.catalog.files[i].bytes = model.files[i].size();
+  }
+  model.catalog.finish(SharedBytes::Allowed);
   return model;
 }
 

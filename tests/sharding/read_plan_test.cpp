@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "runtime/load/convert.h"
+#include "tests/sharding/dense_entry.h"
 #include "tests/sharding/random_model.h"
 
 namespace initrt {
@@ -20,6 +21,41 @@ using testing::Rng;
 
 using Bytes = std::vector<std::byte>;
 
+/// The part that holds the element at `at`, and where in its file.
+std::pair<std::uint32_t, std::uint64_t> find_element(const TensorEntry& entry,
+                                                     const std::vector<std::uint64_t>& at) {
+  for (const TensorPart& part : entry.parts) {
+    std::uint64_t element = 0;
+    bool inside = true;
+    for (std::size_t d = 0; d < at.size(); ++d) {
+      inside = inside && at[d] >= part.begin[d] && at[d] < part.begin[d] + part.shape[d];
+      element += (at[d] - part.begin[d]) * part.strides[d];
+    }
+    if (inside) return {part.file, part.offset + element * info(entry.dtype).block_bytes};
+  }
+  ADD_FAILURE() << "no part holds an element of " << entry.name;
+  return {};
+}
+
+/// All elements of a stored tensor in row-major order, one by one where it is in boxes.
+Bytes stored_elements(const RandomModel& model, const TensorEntry& entry) {
+  if (entry.parts.front().shape.empty()) {
+    const auto source =
+        std::span(model.files[entry.parts[0].file]).subspan(entry.parts[0].offset, entry.bytes());
+    return Bytes(source.begin(), source.end());
+  }
+  Bytes bytes;
+  std::vector<std::uint64_t> at(entry.shape.size(), 0);
+  for (std::uint64_t i = 0; i < entry.elements(); ++i) {
+    std::uint64_t rest = i;
+    for (std::size_t d = at.size(); d-- > 0; rest /= entry.shape[d]) at[d] = rest % entry.shape[d];
+    const auto [file, offset] = find_element(entry, at);
+    const auto source = model.files[file].begin() + static_cast<std::ptrdiff_t>(offset);
+    bytes.insert(bytes.end(), source, source + info(entry.dtype).block_bytes);
+  }
+  return bytes;
+}
+
 /// A whole tensor, converted at once and its rows in canonical order.
 Bytes canonical_tensor(const RandomModel& model, const Tensor& tensor, bool gguf, DType to) {
   const std::string name = namings()[gguf ? 0 : 1].translate(tensor.name);
@@ -27,8 +63,7 @@ Bytes canonical_tensor(const RandomModel& model, const Tensor& tensor, bool gguf
       model.catalog.tensors.at(static_cast<std::size_t>(model.catalog.find(name)));
   const std::uint64_t row_bytes = bytes_of(to, tensor.columns);
   Bytes stored(tensor.rows * row_bytes);
-  convert(std::span(model.files[entry.file]).subspan(entry.offset, entry.bytes), entry.dtype, 0,
-          tensor.elements(), stored.data(), to);
+  convert(stored_elements(model, entry), entry.dtype, 0, tensor.elements(), stored.data(), to);
   if (!gguf || tensor.rotary_heads == 0) return stored;
   Bytes split(stored.size());
   const std::uint64_t head_rows = tensor.rows / tensor.rotary_heads;
@@ -71,12 +106,12 @@ struct Case {
   }
 };
 
-Case random_case(Rng& rng, const std::vector<DType>& dtypes, bool gguf) {
+Case random_case(Rng& rng, const std::vector<DType>& dtypes, bool gguf, bool views = false) {
   constexpr std::uint32_t kWorlds[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 61};
   constexpr const char* kPrecisions[] = {"32-true", "bf16-true", "16-true"};
   constexpr std::uint64_t kMaxReads[] = {300, 1000, 4096, 24'576, 1 << 20};
   Case c;
-  c.model = random_model(rng, dtypes, gguf);
+  c.model = (views ? testing::random_views : random_model)(rng, dtypes, gguf);
   c.gguf = gguf;
   c.bindings = bind(c.model.graph, c.model.catalog, false);
   c.layout = make_layout(c.model.graph, *precision_from_name(kPrecisions[rng() % 3]));
@@ -103,12 +138,21 @@ void execute(const Case& c, const UnitReads& plan, std::uint64_t own, std::span<
     for (const Piece& piece : std::span(plan.pieces).subspan(read.first_piece, read.pieces)) {
       ASSERT_GE(piece.offset, read.offset);
       ASSERT_LE(piece.offset + piece.bytes, read.offset + read.bytes);
-      const std::uint64_t bytes = bytes_of(to, piece.elements);
+      const std::uint64_t element_bytes = info(to).block_bytes;
       ASSERT_GE(piece.destination, own);
-      ASSERT_LE(piece.destination - own + bytes, chunk.size());
-      convert(std::span(staging).subspan(piece.offset - read.offset, piece.bytes), piece.from,
-              piece.skip, piece.elements, chunk.data() + (piece.destination - own), to);
-      for (std::uint64_t i = 0; i < bytes; ++i) ++written[piece.destination - own + i];
+      const std::uint64_t last = bytes_of(to, (piece.elements - 1) * piece.destination_step);
+      ASSERT_LE(piece.destination - own + last + element_bytes, chunk.size());
+      UnitReads alone{{read}, {piece}};
+      alone.reads[0].first_piece = 0;
+      alone.reads[0].pieces = 1;
+      alone.pieces[0].destination -= own;
+      EXPECT_EQ(convert_read(alone, alone.reads[0], staging, chunk.data(), to),
+                bytes_of(to, piece.elements));
+      for (std::uint64_t i = 0; i < piece.elements; ++i) {
+        const std::uint64_t at =
+            piece.destination - own + i * piece.destination_step * element_bytes;
+        for (std::uint64_t byte = 0; byte < element_bytes; ++byte) ++written[at + byte];
+      }
     }
   }
 }
@@ -232,6 +276,22 @@ TEST(ReadPlan, AllRanksTogetherUndoInterleavedRotaryHeads) {
   }
 }
 
+TEST(ReadPlan, AllRanksTogetherPutViewsAndBoxesTogether) {
+  Rng rng(5);
+  for (int round = 0; round < 400; ++round) {
+    const Case c = random_case(rng, {DType::F32, DType::BF16, DType::F64, DType::Q8_0},
+                               between(rng, 0, 1) == 1, true);
+    ASSERT_NO_FATAL_FAILURE(expect_whole_units(c)) << "round " << round;
+    for (std::uint32_t unit = 0; unit < c.model.graph.units.size(); ++unit) {
+      for (std::uint32_t rank = 0; rank < c.cut.world; ++rank) {
+        for (const Read& read : c.plan(unit, rank).reads) {
+          ASSERT_LE(read.bytes, c.max_read_bytes);
+        }
+      }
+    }
+  }
+}
+
 TEST(ReadPlan, AllRanksTogetherRebuildSuperBlocks) {
   Rng rng(4);
   for (int round = 0; round < 100; ++round) {
@@ -248,7 +308,8 @@ Case matrix_case(std::uint32_t world, std::uint64_t max_read_bytes) {
   c.model.graph.units[0].params.push_back({0, 0, 256});
   c.model.files.resize(1, Bytes(65'536 + 100));
   c.model.catalog.files.push_back({"file", 65'536 + 100});
-  c.model.catalog.tensors.push_back({"model.norm.weight", DType::BF16, {256, 128}, 0, 100, 65'536});
+  c.model.catalog.tensors.push_back(
+      testing::dense_entry("model.norm.weight", DType::BF16, {256, 128}, 0, 100));
   c.model.catalog.finish();
   c.bindings = bind(c.model.graph, c.model.catalog, false);
   c.layout = make_layout(c.model.graph, *precision_from_name("bf16-true"));
@@ -295,7 +356,8 @@ TEST(ReadPlan, BlocksCutByChunksAreReadByBothNeighbours) {
     const std::uint64_t bytes = bytes_of(dtype, 1024);
     c.model.catalog = Catalog();
     c.model.catalog.files.push_back({"file", bytes});
-    c.model.catalog.tensors.push_back({"model.norm.weight", dtype, {4, 256}, 0, 0, bytes});
+    c.model.catalog.tensors.push_back(
+        testing::dense_entry("model.norm.weight", dtype, {4, 256}, 0, 0));
     c.model.catalog.finish();
     c.bindings = bind(c.model.graph, c.model.catalog, false);
     std::uint64_t read = 0;

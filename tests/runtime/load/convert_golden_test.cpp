@@ -25,7 +25,7 @@ Reference reference_for(DType type) {
   const auto read = [&](const char* part) {
     const TensorEntry& tensor =
         catalog.tensors.at(static_cast<std::size_t>(catalog.find(std::string(name(type)) + part)));
-    return files.read(path, tensor.offset, tensor.bytes);
+    return files.read(path, tensor.parts[0].offset, tensor.bytes());
   };
   Reference reference;
   reference.blocks = read(".blocks");

@@ -40,7 +40,7 @@ TEST(RecordedFiles, AReplayGivesWhatTheRecordingGave) {
   EXPECT_EQ(replayed.config, recorded.config);
   ASSERT_EQ(replayed.tensors.size(), recorded.tensors.size());
   EXPECT_EQ(replayed.tensors[0].name, recorded.tensors[0].name);
-  EXPECT_EQ(replayed.tensors[0].offset, recorded.tensors[0].offset);
+  EXPECT_EQ(replayed.tensors[0].parts[0].offset, recorded.tensors[0].parts[0].offset);
   EXPECT_EQ(replayed.files[0].bytes, recorded.files[0].bytes);
 }
 

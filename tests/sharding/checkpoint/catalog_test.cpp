@@ -2,12 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
+#include "tests/sharding/dense_entry.h"
 #include "tests/sharding/errors.h"
 #include "tests/sharding/memory_files.h"
 
 namespace initrt {
 namespace {
 
+using testing::dense_entry;
 using testing::error_of;
 using testing::MemoryFiles;
 
@@ -24,9 +28,9 @@ std::string finish_error(std::vector<TensorEntry> tensors, std::uint64_t file_by
 }
 
 TEST(Catalog, SortsByPlaceAndFindsByName) {
-  Catalog catalog = catalog_of({{"c", DType::F32, {2}, 1, 8, 8},
-                                {"b", DType::F32, {2}, 1, 0, 8},
-                                {"a", DType::F32, {2}, 0, 100, 8}});
+  Catalog catalog =
+      catalog_of({dense_entry("c", DType::F32, {2}, 1, 8), dense_entry("b", DType::F32, {2}, 1, 0),
+                  dense_entry("a", DType::F32, {2}, 0, 100)});
   catalog.finish();
   EXPECT_EQ(catalog.find("a"), 0);
   EXPECT_EQ(catalog.find("b"), 1);
@@ -35,56 +39,118 @@ TEST(Catalog, SortsByPlaceAndFindsByName) {
 }
 
 TEST(Catalog, TensorsOfNoBytesOverlapNothing) {
-  Catalog catalog = catalog_of({{"none", DType::F32, {0, 7}, 0, 4, 0},
-                                {"some", DType::F32, {2}, 0, 0, 8},
-                                {"scalar", DType::F32, {}, 0, 8, 4}});
+  Catalog catalog = catalog_of({dense_entry("none", DType::F32, {0, 7}, 0, 4),
+                                dense_entry("some", DType::F32, {2}, 0, 0),
+                                dense_entry("scalar", DType::F32, {}, 0, 8)});
   EXPECT_NO_THROW(catalog.finish());
 }
 
 TEST(Catalog, OverlapsAreErrorsWithBothTensors) {
-  EXPECT_EQ(finish_error({{"a", DType::F32, {3}, 0, 0, 12}, {"b", DType::F32, {2}, 0, 8, 8}}),
+  EXPECT_EQ(finish_error(
+                {dense_entry("a", DType::F32, {3}, 0, 0), dense_entry("b", DType::F32, {2}, 0, 8)}),
             "one: tensor \"b\" at byte 8 overlaps tensor \"a\", which ends at byte 12");
   // An empty tensor between the two does not hide it.
-  EXPECT_NE(finish_error({{"a", DType::F32, {3}, 0, 0, 12},
-                          {"none", DType::F32, {0}, 0, 4, 0},
-                          {"b", DType::F32, {2}, 0, 8, 8}})
+  EXPECT_NE(finish_error({dense_entry("a", DType::F32, {3}, 0, 0),
+                          dense_entry("none", DType::F32, {0}, 0, 4),
+                          dense_entry("b", DType::F32, {2}, 0, 8)})
                 .find("overlaps"),
             std::string::npos);
-  Catalog apart = catalog_of({{"a", DType::F32, {3}, 0, 0, 12}, {"b", DType::F32, {2}, 1, 8, 8}});
+  Catalog apart = catalog_of(
+      {dense_entry("a", DType::F32, {3}, 0, 0), dense_entry("b", DType::F32, {2}, 1, 8)});
   EXPECT_NO_THROW(apart.finish());
 }
 
 TEST(Catalog, RangesOutsideTheFileAreErrors) {
-  EXPECT_EQ(finish_error({{"a", DType::F32, {2}, 0, 996, 8}}),
+  EXPECT_EQ(finish_error({dense_entry("a", DType::F32, {2}, 0, 996)}),
             "one: tensor \"a\": the file is truncated: 8 bytes at byte 996 are needed, but the "
             "file has 1000 bytes");
-  EXPECT_NE(finish_error({{"a", DType::F32, {2}, 0, ~0ull - 3, 8}}).find("truncated"),
+  EXPECT_NE(finish_error({dense_entry("a", DType::F32, {2}, 0, ~0ull - 3)}).find("truncated"),
             std::string::npos);
 }
 
-TEST(Catalog, BytesMustAgreeWithDtypeAndShape) {
-  EXPECT_EQ(finish_error({{"a", DType::BF16, {3, 5}, 0, 0, 60}}),
-            "one: tensor \"a\": 60 bytes, but BF16 [3, 5] takes 30");
-  EXPECT_EQ(finish_error({{"a", DType::Q4_1, {32, 16}, 0, 0, 320}}),
+TEST(Catalog, ShapesMustFitTheDtypeAndSixtyFourBits) {
+  EXPECT_EQ(finish_error({dense_entry("a", DType::Q4_1, {32, 16}, 0, 0)}),
             "one: tensor \"a\": rows of 16 elements are not a whole number of Q4_1 blocks of 32");
-  EXPECT_NE(finish_error({{"a", DType::F32, {1ull << 32, 1ull << 32}, 0, 0, 0}}).find("64 bits"),
-            std::string::npos);
-  EXPECT_NE(finish_error({{"a", DType::F32, {1ull << 62}, 0, 0, 0}}).find("overflows"),
+  EXPECT_NE(
+      finish_error({dense_entry("a", DType::F32, {1ull << 32, 1ull << 32}, 0, 0)}).find("64 bits"),
+      std::string::npos);
+  EXPECT_NE(finish_error({dense_entry("a", DType::F32, {1ull << 62}, 0, 0)}).find("overflows"),
             std::string::npos);
   // A zero extent makes the tensor empty, however large the others are.
-  Catalog empty = catalog_of({{"a", DType::F32, {1ull << 63, 1ull << 63, 0}, 0, 0, 0}});
+  Catalog empty = catalog_of({dense_entry("a", DType::F32, {1ull << 63, 1ull << 63, 0}, 0, 0)});
   EXPECT_NO_THROW(empty.finish());
 }
 
+/// A [4, 6] tensor of float32 in boxes of [rows, columns] at [row, column], one behind the other.
+TensorEntry boxes(const std::vector<std::array<std::uint64_t, 4>>& places) {
+  TensorEntry entry{"a", DType::F32, {4, 6}, {}};
+  for (const auto& [row, column, rows, columns] : places) {
+    entry.parts.push_back({0, entry.parts.size() * 96, {row, column}, {rows, columns}, {}});
+  }
+  return entry;
+}
+
+TEST(Catalog, PartsHoldEachElementOnce) {
+  // Rows, columns, a grid, and each half of the rows cut in its own way.
+  for (const TensorEntry& entry :
+       {boxes({{0, 0, 1, 6}, {1, 0, 3, 6}}), boxes({{0, 4, 4, 2}, {0, 0, 4, 4}}),
+        boxes({{0, 0, 2, 3}, {0, 3, 2, 3}, {2, 0, 2, 3}, {2, 3, 2, 3}}),
+        boxes({{0, 0, 2, 1}, {0, 1, 2, 5}, {2, 0, 1, 6}, {3, 0, 1, 6}, {4, 0, 0, 6}})}) {
+    Catalog catalog = catalog_of({entry});
+    EXPECT_NO_THROW(catalog.finish());
+  }
+  EXPECT_EQ(finish_error({boxes({{0, 0, 1, 6}, {2, 0, 2, 6}})}),
+            "one: tensor \"a\": its 2 parts hold 18 elements of 24");
+  EXPECT_EQ(finish_error({boxes({{0, 0, 3, 6}, {2, 0, 2, 6}})}),
+            "one: tensor \"a\": some of its 2 parts overlap");
+  EXPECT_EQ(finish_error({boxes({{0, 0, 4, 4}, {0, 3, 4, 3}})}),
+            "one: tensor \"a\": some of its 2 parts overlap");
+  EXPECT_EQ(finish_error({boxes({{0, 0, 4, 7}})}),
+            "one: tensor \"a\": the part [4, 7] at [0, 0] lies outside of its shape [4, 6]");
+  EXPECT_NE(finish_error({boxes({{0, 0, 1, 6}, {~0ull, 0, 3, 6}})}).find("lies outside"),
+            std::string::npos);
+  EXPECT_EQ(finish_error({TensorEntry{"a", DType::F32, {4}, {}}}),
+            "tensor \"a\" is stored nowhere");
+}
+
+TEST(Catalog, ViewsLieInsideTheirFile) {
+  const auto view = [](std::vector<std::uint64_t> strides, std::uint64_t offset) {
+    return TensorEntry{"a", DType::F32, {4, 6}, {{0, offset, {}, {}, std::move(strides)}}};
+  };
+  Catalog transposed = catalog_of({view({1, 4}, 904)});
+  EXPECT_NO_THROW(transposed.finish());
+  EXPECT_EQ(finish_error({view({1, 4}, 908)}),
+            "one: tensor \"a\": the file is truncated: 96 bytes at byte 908 are needed, but the "
+            "file has 1000 bytes");
+  EXPECT_NE(finish_error({view({1ull << 62, 1}, 0)}).find("overflows"), std::string::npos);
+  Catalog repeated = catalog_of({view({0, 1}, 976)});
+  EXPECT_NO_THROW(repeated.finish());
+  EXPECT_EQ(finish_error({TensorEntry{"a", DType::F32, {1ull << 40, 6}, {{0, 0, {}, {}, {0, 1}}}}}),
+            "one: tensor \"a\": a view of 6597069766656 elements that repeats those of a file of "
+            "1000 bytes");
+  EXPECT_NE(finish_error({view({1}, 0)}).find("does not have its 2 dimensions"), std::string::npos);
+  EXPECT_EQ(finish_error({TensorEntry{"a", DType::Q8_0, {4, 32}, {{0, 0, {}, {}, {32, 1}}}}}),
+            "one: tensor \"a\": Q8_0 blocks cannot be cut into parts");
+}
+
+TEST(Catalog, ViewsOfOneStorageMayOverlapWhereTheFormatHasThem) {
+  Catalog catalog = catalog_of(
+      {dense_entry("a", DType::F32, {3}, 0, 0), dense_entry("b", DType::F32, {3}, 0, 0)});
+  EXPECT_NO_THROW(catalog.finish(SharedBytes::Allowed));
+  EXPECT_THROW(catalog.finish(), Error);
+}
+
 TEST(Catalog, NamesAreUniqueOverAllFiles) {
-  EXPECT_EQ(finish_error({{"a", DType::F32, {1}, 0, 0, 4}, {"a", DType::F32, {1}, 1, 0, 4}}),
+  EXPECT_EQ(finish_error(
+                {dense_entry("a", DType::F32, {1}, 0, 0), dense_entry("a", DType::F32, {1}, 1, 0)}),
             "two: tensor \"a\" appears twice, the first time in one");
 }
 
 TEST(Catalog, HostileNamesStayOnOneLine) {
-  const std::string line = finish_error({{"a\n\x01\xff", DType::F32, {1}, 0, 0, 8}});
+  const std::string line = finish_error({dense_entry("a\n\x01\xff", DType::F32, {1}, 0, 998)});
   EXPECT_NE(line.find("\"a\\n\\u0001"), std::string::npos) << line;
-  EXPECT_LT(finish_error({{std::string(60'000, 'x'), DType::F32, {1}, 0, 0, 8}}).size(), 400u);
+  EXPECT_LT(finish_error({dense_entry(std::string(60'000, 'x'), DType::F32, {1}, 0, 998)}).size(),
+            400u);
 }
 
 TEST(OpenCheckpoint, SaysWhatItFoundInstead) {

@@ -4,6 +4,7 @@
 
 #include "sharding/checkpoint/formats.h"
 #include "tests/sharding/checkpoint/header_writers.h"
+#include "tests/sharding/dense_entry.h"
 #include "tests/sharding/errors.h"
 #include "tests/sharding/memory_files.h"
 
@@ -29,8 +30,11 @@ Json small_llama() {
 }
 
 std::vector<TensorEntry> table(std::vector<std::string> others = {}) {
-  std::vector<TensorEntry> tensors = {{"token_embd.weight", DType::Q8_0, {49'152, 576}, 0, 0, 0}};
-  for (std::string& name : others) tensors.push_back({std::move(name), DType::F32, {1}, 0, 0, 4});
+  std::vector<TensorEntry> tensors = {
+      testing::dense_entry("token_embd.weight", DType::Q8_0, {49'152, 576}, 0, 0)};
+  for (std::string& name : others) {
+    tensors.push_back(testing::dense_entry(std::move(name), DType::F32, {1}, 0, 0));
+  }
   return tensors;
 }
 

@@ -59,11 +59,11 @@ TEST(Gguf, TensorsAndMetadataAreWhatTheFileSays) {
     EXPECT_EQ(catalog.metadata["nested"], nlohmann::json::parse("[[-1, 5]]"));
     ASSERT_EQ(catalog.tensors.size(), 2u);
     EXPECT_EQ(catalog.tensors[0].name, "a");
-    EXPECT_EQ(catalog.tensors[0].offset, data);
+    EXPECT_EQ(catalog.tensors[0].parts[0].offset, data);
     EXPECT_EQ(catalog.tensors[1].dtype, DType::Q4_1);
     EXPECT_EQ(catalog.tensors[1].shape, (std::vector<std::uint64_t>{2, 32}));
-    EXPECT_EQ(catalog.tensors[1].offset, data + 32);
-    EXPECT_EQ(catalog.tensors[1].bytes, 40u);
+    EXPECT_EQ(catalog.tensors[1].parts[0].offset, data + 32);
+    EXPECT_EQ(catalog.tensors[1].bytes(), 40u);
     EXPECT_TRUE(catalog.config.is_null());
   }
 }
@@ -74,7 +74,8 @@ TEST(Gguf, TheAlignmentIsTheFilesOwn) {
   writer.alignment = 512;
   writer.u32("general.alignment", 512).tensor("a", {1}, testing::kGgmlF32, 512);
   files.content["m.gguf"] = writer.file(516);
-  EXPECT_EQ(open_checkpoint(files, "m.gguf").tensors[0].offset, files.content["m.gguf"].size() - 4);
+  EXPECT_EQ(open_checkpoint(files, "m.gguf").tensors[0].parts[0].offset,
+            files.content["m.gguf"].size() - 4);
   EXPECT_EQ(error_in(GgufWriter()
                          .u32("general.alignment", 512)
                          .tensor("a", {1}, testing::kGgmlF32, 32)
@@ -234,7 +235,7 @@ TEST(GgufSplit, OpensFromTheDirectoryOrAnyPiece) {
     const Catalog catalog = open_checkpoint(files, path);
     ASSERT_EQ(catalog.files.size(), 3u);
     EXPECT_EQ(catalog.tensors[2].name, "c");
-    EXPECT_EQ(catalog.tensors[2].file, 2u);
+    EXPECT_EQ(catalog.tensors[2].parts[0].file, 2u);
   }
 }
 

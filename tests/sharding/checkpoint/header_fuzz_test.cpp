@@ -115,17 +115,19 @@ void expect_invariants(const Catalog& catalog, const MemoryFiles& files) {
   std::uint32_t file = 0;
   for (std::size_t i = 0; i < catalog.tensors.size(); ++i) {
     const TensorEntry& tensor = catalog.tensors[i];
-    ASSERT_LT(tensor.file, catalog.files.size());
-    const CheckpointFile& in = catalog.files[tensor.file];
+    ASSERT_EQ(tensor.parts.size(), 1u);
+    const TensorPart& part = tensor.parts[0];
+    ASSERT_LT(part.file, catalog.files.size());
+    const CheckpointFile& in = catalog.files[part.file];
     ASSERT_EQ(in.bytes, files.content.at(in.path).size());
-    ASSERT_EQ(tensor.bytes, bytes_of(tensor.dtype, tensor.elements()));
-    ASSERT_LE(tensor.offset, in.bytes);
-    ASSERT_LE(tensor.bytes, in.bytes - tensor.offset);
-    if (tensor.file != file) end = 0;
-    file = tensor.file;
-    if (tensor.bytes > 0) {
-      ASSERT_GE(tensor.offset, end);
-      end = tensor.offset + tensor.bytes;
+    const std::uint64_t bytes = tensor.bytes();
+    ASSERT_LE(part.offset, in.bytes);
+    ASSERT_LE(bytes, in.bytes - part.offset);
+    if (part.file != file) end = 0;
+    file = part.file;
+    if (bytes > 0) {
+      ASSERT_GE(part.offset, end);
+      end = part.offset + bytes;
     }
     ASSERT_EQ(catalog.find(tensor.name), static_cast<std::int64_t>(i)) << "names are unique";
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/sharding/dense_entry.h"
 #include "tests/sharding/errors.h"
 
 namespace initrt {
@@ -41,7 +42,7 @@ Catalog catalog_of(const std::vector<std::string>& names, const char* format = "
   catalog.files = {{"model/file", 1u << 20}};
   for (const std::string& name : names) {
     const std::uint64_t offset = catalog.tensors.size() * 128;
-    catalog.tensors.push_back({name, DType::F32, {8, 4}, 0, offset, 128});
+    catalog.tensors.push_back(testing::dense_entry(name, DType::F32, {8, 4}, 0, offset));
   }
   catalog.finish();
   return catalog;
@@ -132,8 +133,8 @@ TEST(Names, InterleavedRotaryRowsAreUndone) {
   Catalog catalog;
   catalog.format = "gguf";
   catalog.files = {{"file", 1000}};
-  catalog.tensors = {{"blk.0.attn_q.weight", DType::F32, {12, 4}, 0, 0, 192},
-                     {"blk.0.attn_v.weight", DType::F32, {12, 4}, 0, 192, 192}};
+  catalog.tensors = {testing::dense_entry("blk.0.attn_q.weight", DType::F32, {12, 4}, 0, 0),
+                     testing::dense_entry("blk.0.attn_v.weight", DType::F32, {12, 4}, 0, 192)};
   catalog.finish();
   catalog.metadata["general.architecture"] = "llama";
   const Bindings bindings = bind(graph, catalog, false);

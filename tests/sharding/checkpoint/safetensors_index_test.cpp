@@ -47,7 +47,7 @@ TEST(SafetensorsIndex, OpensTheFilesItNamesByDirectoryOrByItsOwnPath) {
     const Catalog catalog = open_checkpoint(files, path);
     EXPECT_EQ(catalog.files.size(), 2u);
     EXPECT_EQ(catalog.tensors.size(), 3u);
-    EXPECT_EQ(catalog.tensors[static_cast<std::size_t>(catalog.find("c"))].file, 1u);
+    EXPECT_EQ(catalog.tensors[static_cast<std::size_t>(catalog.find("c"))].parts[0].file, 1u);
   }
 }
 
@@ -55,7 +55,7 @@ TEST(SafetensorsIndex, DecidesBetweenCopies) {
   MemoryFiles files = indexed(R"({"a": "model-1.safetensors", "c": "model-2.safetensors"})");
   files.content["d/model-2.safetensors"] = scalars({"a", "c"});
   const Catalog catalog = open_checkpoint(files, "d");
-  EXPECT_EQ(catalog.tensors[static_cast<std::size_t>(catalog.find("a"))].file, 0u);
+  EXPECT_EQ(catalog.tensors[static_cast<std::size_t>(catalog.find("a"))].parts[0].file, 0u);
   EXPECT_EQ(catalog.tensors.size(), 3u);  // b is not in the index, but there
 }
 

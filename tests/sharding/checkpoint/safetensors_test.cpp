@@ -50,9 +50,9 @@ TEST(Safetensors, TensorsAreWhereTheHeaderSays) {
   EXPECT_EQ(catalog.tensors[0].name, "a");
   EXPECT_EQ(catalog.tensors[0].dtype, DType::BF16);
   EXPECT_EQ(catalog.tensors[0].shape, (std::vector<std::uint64_t>{2, 2}));
-  EXPECT_EQ(catalog.tensors[0].offset, begin);
-  EXPECT_EQ(catalog.tensors[1].offset, begin + 8);
-  EXPECT_EQ(catalog.tensors[1].bytes, 12u);
+  EXPECT_EQ(catalog.tensors[0].parts[0].offset, begin);
+  EXPECT_EQ(catalog.tensors[1].parts[0].offset, begin + 8);
+  EXPECT_EQ(catalog.tensors[1].bytes(), 12u);
   EXPECT_EQ(catalog.files[0].path, "dir/m.safetensors");
   EXPECT_EQ(catalog.files[0].bytes, begin + 20);
 }
