@@ -18,6 +18,8 @@ struct Tensor {
   std::uint64_t columns = 1;
   bool vector = false;             ///< one-dimensional in the checkpoint
   std::uint32_t rotary_heads = 0;  ///< > 0: rows are this many heads, each in split rotary halves
+  /// Other canonical names of the same values: bound where the first is missing, else not needed.
+  std::vector<std::string> aliases = {};
 
   [[nodiscard]] std::uint64_t elements() const { return rows * columns; }
 };

@@ -20,6 +20,11 @@ class GraphBuilder {
                        std::uint32_t rotary_heads = 0);
   std::uint32_t vector(std::string name, std::uint64_t rows);
 
+  /// Says that a tensor's values may also stand under another name.
+  void alias(std::uint32_t tensor, std::string name) {
+    graph_.tensors[tensor].aliases.push_back(std::move(name));
+  }
+
   /// Adds a whole tensor to a unit and returns its place among the unit's params.
   ParamId param(Unit& unit, std::uint32_t tensor) const;
 

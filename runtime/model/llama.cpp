@@ -105,6 +105,7 @@ Graph build_llama(const nlohmann::json& json) {
 
   const std::uint32_t table =
       builder.matrix("model.embed_tokens.weight", shape.vocabulary, sizes.hidden);
+  if (sizes.tied) builder.alias(table, "lm_head.weight");
   if (!sizes.tied) builder.embedding(table);
   const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_size));
   for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {

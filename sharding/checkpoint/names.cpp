@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <tuple>
 #include <unordered_set>
 
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/names_gguf.h"
 #include "sharding/checkpoint/names_hf.h"
+#include "sharding/checkpoint/names_lit.h"
+#include "sharding/checkpoint/names_meta.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -14,58 +18,102 @@ namespace {
 
 // A new naming is a file of its own and a line here; the first that matches is used.
 constexpr std::array kNamings = {
-    Naming{"gguf", matches_gguf, translate_gguf, rotary_interleaved_gguf},
-    Naming{"huggingface", matches_hf, translate_hf, rotary_interleaved_hf},
+    Naming{"gguf", kGgufAnchors, locate_gguf},
+    Naming{"lit-gpt", kLitGptAnchors, locate_lit_gpt},
+    Naming{"lit-gpt-stacked", kLitGptStackedAnchors, locate_lit_gpt_stacked},
+    Naming{"lit-llama", kLitLlamaAnchors, locate_lit_llama},
+    Naming{"meta", kMetaAnchors, locate_meta},
+    Naming{"huggingface", kHfAnchors, locate_hf},
+    Naming{"huggingface-base", kHfBaseAnchors, locate_hf_base},
 };
 
-const Naming& naming_of(const Catalog& catalog) {
-  for (const Naming& naming : kNamings) {
-    if (naming.matches(catalog)) return naming;
+// What stands before `anchor` in a tensor's name, at the shortest; nothing where no name ends so.
+std::optional<std::string> prefix_of(std::string_view anchor, const Catalog& catalog) {
+  if (catalog.find(anchor) >= 0) return "";
+  std::optional<std::string> shortest;
+  for (const TensorEntry& entry : catalog.tensors) {
+    if (!entry.name.ends_with(anchor)) continue;
+    std::string prefix = entry.name.substr(0, entry.name.size() - anchor.size());
+    if (!prefix.ends_with('.')) continue;
+    if (!shortest || prefix.size() < shortest->size()) shortest = std::move(prefix);
   }
-  return kNamings.back();  // its missing names are what the user should see
+  return shortest;
+}
+
+// The naming of a checkpoint, and what stands before all its names.
+struct Dialect {
+  const Naming& naming;
+  std::string prefix;
+};
+
+Dialect dialect_of(const Catalog& catalog) {
+  for (const Naming& naming : kNamings) {
+    for (const std::string_view anchor : naming.anchors) {
+      if (auto prefix = prefix_of(anchor, catalog)) return {naming, std::move(*prefix)};
+    }
+  }
+  // Its missing names are what the user should see.
+  return {*std::find_if(kNamings.begin(), kNamings.end(),
+                        [](const Naming& naming) { return naming.name == "huggingface"; }),
+          ""};
+}
+
+// Buffers that a program computes anew, and what a training job keeps beside the model.
+bool is_harmless(std::string_view name) {
+  constexpr std::string_view kEnds[] = {"rotary_emb.inv_freq", "rope.freqs", "rope_cache"};
+  return name.starts_with("optim") ||
+         std::any_of(std::begin(kEnds), std::end(kEnds),
+                     [&](std::string_view end) { return name.ends_with(end); });
 }
 
 std::string shape_text(std::span<const std::uint64_t> shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-std::vector<std::uint64_t> shape_of(const Tensor& tensor) {
-  if (tensor.vector) return {tensor.rows};
-  return {tensor.rows, tensor.columns};
-}
-
-void check_shape(const Tensor& tensor, const TensorEntry& entry, const Catalog& catalog) {
-  const std::vector<std::uint64_t> expected = shape_of(tensor);
+void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& entry,
+                 const Catalog& catalog) {
+  std::vector<std::uint64_t> expected = {stored.rows == 0 ? tensor.rows : stored.rows};
+  if (!tensor.vector) expected.push_back(tensor.columns);
   if (entry.shape == expected) return;
   fail("{}: tensor {} has shape {}, but the model config asks for {}",
        catalog.files[entry.parts.front().file].path, entry.name, shape_text(entry.shape),
        shape_text(expected));
 }
 
-RowRun whole_rows(std::uint32_t source, const Tensor& tensor) {
-  RowRun run;
-  run.source = source;
-  run.rows = tensor.rows;
-  run.columns = tensor.columns;
-  return run;
-}
-
-// Head h's canonical row (half, i) is stored at row 2i + half of the head.
-std::vector<RowRun> interleaved_rows(std::uint32_t source, const Tensor& tensor) {
+// A span's rows of heads whose canonical row (half, i) is stored at row 2i + half.
+void add_interleaved(const StoredRows& span, const RowRun& whole, const Tensor& tensor,
+                     std::vector<RowRun>& runs) {
   const std::uint64_t head_rows = tensor.rows / tensor.rotary_heads;
   const std::uint64_t half_rows = head_rows / 2;
-  std::vector<RowRun> runs;
-  for (std::uint64_t head = 0; head < tensor.rotary_heads; ++head) {
+  for (std::uint64_t head = 0; head < span.rows; head += head_rows) {
     for (std::uint64_t half = 0; half < 2; ++half) {
-      RowRun run = whole_rows(source, tensor);
-      run.row = head * head_rows + half * half_rows;
+      RowRun run = whole;
+      run.row = span.row + head + half * half_rows;
       run.rows = half_rows;
-      run.source_row = head * head_rows + half;
+      run.source_row = span.stored_row + head + half;
       run.source_stride = 2;
       runs.push_back(run);
     }
   }
-  return runs;
+}
+
+Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t source) {
+  const std::vector<StoredRows> all = {{0, tensor.rows, 0}};
+  RowRun whole;
+  whole.source = source;
+  whole.columns = tensor.columns;
+  Binding binding;
+  for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
+    if (stored.rotary_interleaved && tensor.rotary_heads > 0) {
+      add_interleaved(span, whole, tensor, binding.runs);
+    } else {
+      whole.row = span.row;
+      whole.rows = span.rows;
+      whole.source_row = span.stored_row;
+      binding.runs.push_back(whole);
+    }
+  }
+  return binding;
 }
 
 std::string missing_message(const std::vector<std::string>& missing, const Catalog& catalog,
@@ -132,33 +180,48 @@ std::string describe_unexpected(const Bindings& bindings, bool all_names) {
 }
 
 Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
-  const Naming& naming = naming_of(catalog);
-  const bool interleaved = naming.rotary_interleaved(catalog);
+  const Dialect dialect = dialect_of(catalog);
   Bindings bindings;
-  bindings.naming = naming.name;
+  bindings.naming = dialect.naming.name;
   std::vector<std::string> missing;
-  std::unordered_set<std::uint32_t> used;
+  std::unordered_set<std::uint32_t> used, not_needed;
+  // Where a canonical name's tensor is, and its index in the catalog or -1.
+  const auto locate = [&](Tensor tensor, const std::string& name) {
+    tensor.name = name;
+    Stored stored = dialect.naming.locate(tensor, graph, catalog);
+    if (!stored.name.empty()) stored.name.insert(0, dialect.prefix);
+    const std::int64_t found = stored.name.empty() ? -1 : catalog.find(stored.name);
+    return std::pair(std::move(stored), found);
+  };
   for (const Tensor& tensor : graph.tensors) {
-    const std::string stored_name = naming.translate(tensor.name);
-    const std::int64_t found = stored_name.empty() ? -1 : catalog.find(stored_name);
+    auto [stored, found] = locate(tensor, tensor.name);
+    const std::string first_name = stored.name.empty() ? tensor.name : stored.name;
+    for (const std::string& alias : tensor.aliases) {
+      auto [other, at] = locate(tensor, alias);
+      if (at < 0) continue;
+      not_needed.insert(static_cast<std::uint32_t>(at));
+      if (found < 0) std::tie(stored, found) = std::pair(std::move(other), at);
+    }
     Binding binding;
     if (found < 0) {
-      missing.push_back(stored_name.empty() ? tensor.name : stored_name);
+      missing.push_back(first_name);
     } else {
       const auto source = static_cast<std::uint32_t>(found);
-      check_shape(tensor, catalog.tensors[source], catalog);
-      if (interleaved && tensor.rotary_heads > 0) {
-        binding.runs = interleaved_rows(source, tensor);
-      } else {
-        binding.runs = {whole_rows(source, tensor)};
-      }
+      check_shape(tensor, stored, catalog.tensors[source], catalog);
+      binding = bind_rows(tensor, stored, source);
       if (used.insert(source).second) bindings.payload_bytes += catalog.tensors[source].bytes();
     }
     bindings.tensors.push_back(std::move(binding));
   }
   if (!missing.empty()) throw Error(missing_message(missing, catalog, all_names));
   for (std::uint32_t i = 0; i < catalog.tensors.size(); ++i) {
-    if (!used.contains(i)) bindings.unexpected.push_back(catalog.tensors[i].name);
+    if (used.contains(i)) continue;
+    const std::string& name = catalog.tensors[i].name;
+    if (not_needed.contains(i) || is_harmless(name)) {
+      ++bindings.skipped;
+    } else {
+      bindings.unexpected.push_back(name);
+    }
   }
   return bindings;
 }

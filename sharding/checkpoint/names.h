@@ -1,5 +1,5 @@
 // Names: which tensor of a checkpoint, and which of its rows, a canonical tensor is made of.
-// One file per naming (Hugging Face, GGUF, ...). Whatever a naming does otherwise than the
+// One file per naming (Hugging Face, GGUF, Lit-GPT, ...). Whatever a naming does otherwise than the
 // canonical order (interleaved rotary rows, fused matrices, column splits) is undone here, as
 // strided runs of rows, and nothing after the binding knows about it.
 #pragma once
@@ -32,23 +32,36 @@ struct Binding {
   std::vector<RowRun> runs;
 };
 
+/// Canonical rows [row, row + rows) that follow one another in a stored tensor from `stored_row`.
+struct StoredRows {
+  std::uint64_t row = 0, rows = 0, stored_row = 0;
+};
+
+/// Where a naming has a canonical tensor.
+struct Stored {
+  std::string name;                 ///< of the stored tensor; "" where the naming has none
+  std::uint64_t rows = 0;           ///< that it has, where others are fused with it; 0: no others
+  std::vector<StoredRows> spans;    ///< empty: all rows, in order
+  bool rotary_interleaved = false;  ///< rotary heads have rows 2i and 2i + 1 for a pair of halves
+};
+
 /// One way of naming tensors.
 struct Naming {
   std::string_view name;
-  /// Whether the checkpoint's names look like this naming.
-  bool (*matches)(const Catalog&);
-  /// The checkpoint's name for a canonical name ("" where it has none).
-  std::string (*translate)(std::string_view canonical);
-  /// Whether rotary heads are stored with their halves interleaved (row 2i, 2i + 1 are a pair).
-  bool (*rotary_interleaved)(const Catalog&);
+  /// Names that checkpoints of this naming hold, the first that is there being enough to know it;
+  /// what stands before it (of a wrapper: "model.", "module.") stands before all names.
+  std::span<const std::string_view> anchors;
+  Stored (*locate)(const Tensor& canonical, const Graph& graph, const Catalog& catalog);
 };
 
+/// All namings, in the order in which they are tried.
 [[nodiscard]] std::span<const Naming> namings();
 
 struct Bindings {
   std::string naming;
   std::vector<Binding> tensors;         ///< as Graph::tensors
   std::vector<std::string> unexpected;  ///< tensors of the checkpoint that nothing uses
+  std::uint32_t skipped = 0;            ///< others that nothing uses, but are known to be harmless
   std::uint64_t payload_bytes = 0;      ///< bytes of all tensors used, each counted once
 };
 

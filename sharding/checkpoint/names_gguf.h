@@ -6,8 +6,8 @@
 
 namespace initrt {
 
-[[nodiscard]] bool matches_gguf(const Catalog& catalog);
-[[nodiscard]] std::string translate_gguf(std::string_view canonical);
-[[nodiscard]] bool rotary_interleaved_gguf(const Catalog& catalog);
+inline constexpr std::string_view kGgufAnchors[] = {"token_embd.weight", "output_norm.weight",
+                                                    "blk.0.attn_q.weight"};
+[[nodiscard]] Stored locate_gguf(const Tensor& canonical, const Graph&, const Catalog& catalog);
 
 }  // namespace initrt

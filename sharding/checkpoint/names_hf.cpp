@@ -1,14 +1,19 @@
-// Hugging Face names are the canonical ones: nothing to translate.
 #include "sharding/checkpoint/names_hf.h"
 
 namespace initrt {
 
-bool matches_hf(const Catalog& catalog) {
-  return catalog.find("model.embed_tokens.weight") >= 0 || catalog.find("model.norm.weight") >= 0;
+Stored locate_hf(const Tensor& canonical, const Graph&, const Catalog&) {
+  Stored stored;
+  stored.name = canonical.name;
+  return stored;
 }
 
-std::string translate_hf(std::string_view canonical) { return std::string(canonical); }
-
-bool rotary_interleaved_hf(const Catalog&) { return false; }
+Stored locate_hf_base(const Tensor& canonical, const Graph&, const Catalog&) {
+  constexpr std::string_view kModel = "model.";
+  Stored stored;
+  stored.name = canonical.name;
+  if (canonical.name.starts_with(kModel)) stored.name.erase(0, kModel.size());
+  return stored;
+}
 
 }  // namespace initrt

@@ -9,6 +9,7 @@
 
 #include "sharding/checkpoint/catalog.h"
 #include "sharding/checkpoint/names.h"
+#include "sharding/checkpoint/names_gguf.h"
 #include "sharding/graph.h"
 
 namespace initrt::testing {
@@ -157,8 +158,7 @@ inline RandomModel random_model(Rng& rng, const std::vector<DType>& dtypes, bool
   std::shuffle(order.begin(), order.end(), rng);
   for (const Tensor& tensor : order) {
     TensorEntry entry;
-    const Naming& naming = namings()[gguf ? 0 : 1];
-    entry.name = naming.translate(tensor.name);
+    entry.name = gguf ? locate_gguf(tensor, model.graph, model.catalog).name : tensor.name;
     entry.dtype = tensor.vector ? kPlain[between(rng, 0, 2)] : dtypes[rng() % dtypes.size()];
     entry.shape = {tensor.rows};
     if (!tensor.vector) entry.shape.push_back(tensor.columns);
