@@ -1,4 +1,4 @@
-"""torch.distributed.checkpoint from worlds of gloo processes, for make_checkpoint_references.py."""
+"""torch.distributed.checkpoint from gloo processes, for make_checkpoint_references.py."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
 
 def save(state, folder):
-    """Neither the path nor the two random numbers that a save is labelled with stay in the files."""
+    """Neither the path nor the random number that a save is labelled with gets into the files."""
     uuid.uuid4 = lambda: uuid.UUID(int=dist.get_rank())
     os.chdir(folder)
     dist.checkpoint.save(state, checkpoint_id=".")
@@ -27,7 +27,7 @@ def flat_rank(model, folder):
 
 
 def placements(name, tensor):
-    """On (data parallel, tensor parallel): FSDP cuts rows; columns where tensor parallelism does."""
+    """On (data parallel, tensor parallel): the second cuts O, down and the embedding by columns."""
     if tensor.dim() == 1:
         return [Shard(0), Replicate()]
     if any(part in name for part in ("o_proj", "down_proj", "embed_tokens")):

@@ -1,4 +1,4 @@
-"""The tiny LLaMA models of make_checkpoint_references.py: shapes, weights and Hugging Face config."""
+"""The tiny LLaMA models of make_checkpoint_references.py: shapes, weights and their config."""
 
 from dataclasses import dataclass
 

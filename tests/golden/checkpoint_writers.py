@@ -80,17 +80,22 @@ def bin_sharded(model, folder):
 
 
 def bin_legacy(model, folder):
-    """The keys of storages, which are addresses, are replaced by numbers as long."""
+    """Storages follow one another by their keys, which are their addresses as strings: here the
+    last tensor's first, and then the addresses are replaced by numbers that sort as they did."""
     write_old_config(model, folder)
     state = model.module().state_dict()
+    storages = [torch.UntypedStorage(0) for _ in state]
+    storages.sort(key=lambda storage: str(storage._cdata), reverse=True)
+    for (name, tensor), storage in zip(list(state.items()), storages):
+        storage.resize_(tensor.nbytes)
+        state[name] = torch.empty(0, dtype=model.dtype).set_(storage, 0, tensor.shape).copy_(tensor)
     path = folder / "pytorch_model.bin"
     torch.save(state, path, _use_new_zipfile_serialization=False)
     content = path.read_bytes()
-    addresses = {str(tensor.untyped_storage()._cdata) for tensor in state.values()}
-    for i, address in enumerate(sorted(addresses)):
-        key = str(i).rjust(len(address), "7")
+    for i, storage in enumerate(reversed(storages)):
+        address = str(storage._cdata)
         assert content.count(address.encode()) == 2
-        content = content.replace(address.encode(), key.encode())
+        content = content.replace(address.encode(), f"1{i:0{len(address) - 1}}".encode())
     path.write_bytes(content)
 
 
