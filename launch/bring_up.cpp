@@ -15,6 +15,11 @@ void warn(const std::string& text) {
   std::fputs(line.c_str(), stderr);
 }
 
+void note_choice(const Catalog& catalog) {
+  const std::string choice = describe_choice(catalog);
+  if (!choice.empty()) std::fputs(("initrt: " + one_line(choice) + "\n").c_str(), stderr);
+}
+
 BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape shape,
                  const RunOptions& options)
     : world_(world),
@@ -35,6 +40,7 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
     fail("INITRT_TEST_PAUSE names rank {} of {}", pause_->rank, world.size());
   }
   if (!cpu_.warning.empty()) warn(cpu_.warning);
+  if (world.rank() == 0) note_choice(model.catalog);
   if (world.rank() == 0 && !model.bindings.unexpected.empty()) {
     warn(describe_unexpected(model.bindings, options.verbose));
   }

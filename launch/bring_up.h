@@ -69,4 +69,7 @@ class BringUp {
 /// "initrt: warning: ..." on standard error.
 void warn(const std::string& text);
 
+/// Says on standard error which of several checkpoints in a directory is read.
+void note_choice(const Catalog& catalog);
+
 }  // namespace initrt

@@ -30,15 +30,30 @@ struct PlanOptions {
 /// Prints what a run would allocate and read, without a world or a read of payload.
 void print_plan(const RunOptions& options, const PlanOptions& plan);
 
+struct InspectOptions {
+  std::string path;
+  std::string format;  ///< a Format's name, or "" for the first that is there
+  bool json = false;
+};
 /// Lists a checkpoint.
-void inspect(const std::string& path, bool json);
+void inspect(const InspectOptions& options);
+
+struct VerifyOptions {
+  std::string path, format;             ///< as InspectOptions
+  std::string against, against_format;  ///< another checkpoint, or ""
+  bool stored = false;                  ///< tensors as they are stored, though the model is known
+  bool json = false;
+};
+/// Prints hashes of a checkpoint's values, or whether two checkpoints hold the same.
+/// @throws Error naming the first difference
+void verify(const VerifyOptions& options);
 
 struct ConvertOptions {
   std::string from;              ///< checkpoint
   std::string to;                ///< directory to make
   std::string precision;         ///< "" for the checkpoint's own, or 32-true where it has none
   std::uint64_t file_bytes = 0;  ///< most tensor bytes of a file
-  std::string model_config, tokenizer;  ///< as the job's keys
+  std::string format, model_config, tokenizer;  ///< as the job's keys
   bool verbose = false;
 };
 /// Writes a checkpoint as a Hugging Face directory of safetensors.

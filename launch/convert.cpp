@@ -8,20 +8,18 @@
 
 #include "launch/commands.h"
 #include "launch/output_file.h"
-#include "runtime/load/convert.h"
-#include "runtime/storage/file_reader.h"
+#include "runtime/load/element_reader.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/error.h"
 #include "sharding/precision.h"
-#include "sharding/read_plan.h"
 
 namespace initrt {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t kBlockBytes = 8u << 20;  // read and written at once
+constexpr std::uint64_t kBlockBytes = 8u << 20;  // written at once
 constexpr std::uint64_t kMostFileBytes = 5'000'000'000;
 constexpr std::uint64_t kLeastFiles = 4;  // so that several can be read at once
 
@@ -57,38 +55,6 @@ void refuse_to_overwrite(const std::string& directory, const std::vector<std::st
   }
 }
 
-// Canonical elements of a checkpoint, in any order, converted.
-class ElementReader {
- public:
-  ElementReader(const OpenModel& model, DType dtype)
-      : model_(model), dtype_(dtype), block_(ledger_, MemoryCategory::Staging, kBlockBytes) {
-    for (const CheckpointFile& file : model.catalog.files) {
-      files_.push_back(std::make_unique<FileReader>(file.path, file.bytes, statistics_));
-    }
-  }
-
-  /// Elements [begin, end) of a tensor, to `out`.
-  void read(std::uint32_t tensor, std::uint64_t begin, std::uint64_t end,
-            std::span<std::byte> out) {
-    std::vector<std::pair<std::uint32_t, Piece>> pieces;
-    plan_elements(model_.graph.tensors[tensor], model_.bindings.tensors[tensor], model_.catalog,
-                  begin, end, 0, dtype_, pieces);
-    const UnitReads reads = coalesce(std::move(pieces), dtype_, kBlockBytes - 2 * kBlockAlignment);
-    for (const Read& read : reads.reads) {
-      const auto bytes = files_[read.file]->read(read.offset, read.bytes, block_.span());
-      convert_read(reads, read, bytes, out.data(), dtype_);
-    }
-  }
-
- private:
-  const OpenModel& model_;
-  const DType dtype_;
-  Ledger ledger_;
-  HostBuffer block_;
-  ReadStatistics statistics_;
-  std::vector<std::unique_ptr<FileReader>> files_;
-};
-
 std::string safetensors_header(const Graph& graph, const TensorFile& file, DType dtype) {
   Json header = {{"__metadata__", {{"format", "pt"}}}};
   std::uint64_t offset = 0;
@@ -118,7 +84,8 @@ void write_tensors(const OpenModel& model, const TensorFile& file, DType dtype,
     for (std::uint64_t begin = 0; begin < elements; begin += at_once) {
       const std::uint64_t end = std::min(elements, begin + at_once);
       const std::span<std::byte> out(converted.data(), bytes_of(dtype, end - begin));
-      reader.read(tensor, begin, end, out);
+      reader.read(model.graph.tensors[tensor], model.bindings.tensors[tensor], begin, end, dtype,
+                  out);
       output.write(out);
       done += out.size();
     }
@@ -217,7 +184,7 @@ void write_directory(const std::string& directory, const OpenModel& model,
   std::uint64_t total = 0, done = 0;
   for (const TensorFile& file : tensors) total += file.bytes;
   std::deque<OutputFile> written;
-  ElementReader reader(model, model.layout.dtype);
+  ElementReader reader(model.catalog);
   for (const TensorFile& file : tensors) {
     OutputFile& output = written.emplace_back(join_path(directory, file.name));
     write_tensors(model, file, model.layout.dtype, reader, output, done);
@@ -255,11 +222,13 @@ void convert_to_safetensors(const ConvertOptions& options) {
   job.model = options.from;
   job.model_config = options.model_config;
   job.tokenizer = options.tokenizer;
+  if (!options.format.empty()) job.format = options.format;
   OpenModel model = open_model(files, job, options.verbose);
   const std::string precision =
       options.precision.empty() ? own_precision(model) : options.precision;
   model.layout = make_layout(model.graph, *precision_from_name(precision));
   const OpenText text = open_text(files, job, model);
+  note_choice(model.catalog);
   if (!model.bindings.unexpected.empty()) {
     warn(describe_unexpected(model.bindings, options.verbose));
   }

@@ -112,12 +112,14 @@ std::string catalog_text(const Catalog& catalog) {
 
 }  // namespace
 
-void inspect(const std::string& path, bool json) {
+void inspect(const InspectOptions& options) {
   LocalFiles files;
-  const Catalog catalog = open_checkpoint(files, path);
+  const Catalog catalog = open_checkpoint(files, options.path, options.format);
+  note_choice(catalog);
   const std::string out =
-      json ? catalog_json(catalog).dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
-           : catalog_text(catalog);
+      options.json
+          ? catalog_json(catalog).dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
+          : catalog_text(catalog);
   put(out);
 }
 

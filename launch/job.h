@@ -22,7 +22,8 @@ struct Job {
     std::string path;
   };
 
-  std::string model;         ///< a checkpoint: a file or a directory
+  std::string model;            ///< a checkpoint: a file or a directory
+  std::string format = "auto";  ///< a Format's name, where there are several; auto: the first
   std::string tokenizer;     ///< a tokenizer.json or the directory of one; "": the checkpoint's own
   std::string model_config;  ///< a config.json; "": the checkpoint's own
   std::string precision = "bf16-true";

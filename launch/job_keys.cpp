@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "launch/job.h"
+#include "sharding/checkpoint/catalog.h"
 #include "sharding/overload.h"
 #include "sharding/precision.h"
 #include "sharding/read_plan.h"
@@ -61,12 +62,21 @@ Json schema_of(const JobKey& key, Job& defaults) {
   return schema;
 }
 
+std::vector<std::string_view> format_choices() {
+  std::vector<std::string_view> names = {"auto"};
+  for (const Format& format : formats()) names.push_back(format.name);
+  return names;
+}
+
 }  // namespace
 
 std::span<const JobKey> job_keys() {
   static const std::array keys = std::to_array<JobKey>({
-      {"model", "Checkpoint: a GGUF or safetensors file, or a Hugging Face directory",
+      {"model", "Checkpoint: a file or a directory, of any of the formats below",
        JobKey::Path{[](Job& job) -> std::string& { return job.model; }}},
+      {"format",
+       "Which checkpoint to read where a directory holds several; auto: the first of these",
+       JobKey::Text{[](Job& job) -> std::string& { return job.format; }, format_choices()}},
       {"tokenizer", "tokenizer.json or its directory; default: what the checkpoint carries",
        JobKey::Path{[](Job& job) -> std::string& { return job.tokenizer; }}},
       {"model_config", "config.json of the model; default: what the checkpoint carries",

@@ -16,10 +16,22 @@ struct Options {
   PlanOptions plan;
   ScoreOptions score;
   ConvertOptions convert;
-  std::string inspect_path, convert_format, file_bytes;
+  InspectOptions inspect;
+  VerifyOptions verify;
+  std::string convert_to, file_bytes;
   std::uint32_t nodes = 0;  // for plan; 0: as launched
-  bool inspect_json = false;
 };
+
+std::vector<std::string> format_names() {
+  std::vector<std::string> names;
+  for (const Format& format : formats()) names.emplace_back(format.name);
+  return names;
+}
+
+void add_format_option(CLI::App& app, std::string& format) {
+  app.add_option("--format", format, "Which checkpoint to read, where a directory holds several")
+      ->check(CLI::IsMember(format_names()));
+}
 
 void add_job_options(CLI::App& app, RunOptions& options) {
   app.add_option("--config", options.config, "Job file (configs/job.schema.json lists its keys)")
@@ -28,6 +40,10 @@ void add_job_options(CLI::App& app, RunOptions& options) {
       ->type_name("KEY=VALUE")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option_function<std::string>(
+         "--format", [&](const std::string& name) { options.settings.push_back("format=" + name); },
+         "Which checkpoint to read, where the model's directory holds several")
+      ->check(CLI::IsMember(format_names()));
   app.add_flag("--verbose", options.verbose,
                "Name all missing or unused tensors, not the first few");
 }
@@ -58,8 +74,23 @@ void describe(CLI::App& app, Options& options) {
   plan->add_flag("--json", options.plan.json, "As JSON");
 
   CLI::App* inspect = app.add_subcommand("inspect", "List a checkpoint");
-  inspect->add_option("path", options.inspect_path, "File or directory")->required();
-  inspect->add_flag("--json", options.inspect_json, "As JSON");
+  inspect->add_option("path", options.inspect.path, "File or directory")->required();
+  add_format_option(*inspect, options.inspect.format);
+  inspect->add_flag("--json", options.inspect.json, "As JSON");
+
+  CLI::App* verify = app.add_subcommand(
+      "verify", "Hash a checkpoint's values, or compare them with another checkpoint's");
+  verify->add_option("path", options.verify.path, "File or directory")->required();
+  add_format_option(*verify, options.verify.format);
+  auto* against = verify->add_option("--against", options.verify.against,
+                                     "Compare with this checkpoint, of any format: the first "
+                                     "difference is an error");
+  verify->add_option("--against-format", options.verify.against_format, "As --format, of the other")
+      ->check(CLI::IsMember(format_names()))
+      ->needs(against);
+  verify->add_flag("--stored", options.verify.stored,
+                   "All tensors as they are stored, not the model's in canonical order");
+  verify->add_flag("--json", options.verify.json, "As JSON");
 
   CLI::App* score = app.add_subcommand("score", "How likely a text is to the model");
   add_run_options(*score, options.run);
@@ -75,7 +106,8 @@ void describe(CLI::App& app, Options& options) {
   CLI::App* convert = app.add_subcommand("convert", "Write a checkpoint in another format");
   convert->add_option("from", options.convert.from, "Checkpoint: file or directory")->required();
   convert->add_option("directory", options.convert.to, "Directory to make")->required();
-  convert->add_option("--to", options.convert_format, "Format")
+  add_format_option(*convert, options.convert.format);
+  convert->add_option("--to", options.convert_to, "Format")
       ->check(CLI::IsMember({"safetensors"}))
       ->required();
   convert
@@ -102,7 +134,9 @@ void run_alone(const CLI::App& app, Options& options) {
     if (options.nodes > 0) options.plan.one_node = options.nodes == 1;
     print_plan(options.run, options.plan);
   } else if (app.got_subcommand("inspect")) {
-    inspect(options.inspect_path, options.inspect_json);
+    inspect(options.inspect);
+  } else if (app.got_subcommand("verify")) {
+    verify(options.verify);
   } else if (app.got_subcommand("convert")) {
     if (!options.file_bytes.empty()) {
       options.convert.file_bytes = parse_bytes(options.file_bytes, "--max-file-size");

@@ -122,6 +122,7 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
   const Job job = read_job(files, options.config, options.settings);
   const std::vector<std::string> texts = read_prompts(files, job);
   const OpenModel model = open_model(files, job, options.verbose);
+  note_choice(model.catalog);
   const OpenText text = open_text(files, job, model);
   const Transport transport = choose_transport(job, plan.world, plan.one_node);
   RunShape shape = generate_shape(

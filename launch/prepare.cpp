@@ -16,11 +16,6 @@ namespace {
 constexpr std::uint64_t kScoreRows = 64;
 constexpr std::uint64_t kMostTokenizerBytes = 256u << 20;
 
-bool is_directory(Files& files, const std::string& path) {
-  const std::optional<FileInfo> info = files.stat(path);
-  return info && info->kind == FileInfo::Kind::Directory;
-}
-
 // "dir" -> "dir/name", "file" -> "file".
 std::string file_or_inside(Files& files, const std::string& path, std::string_view name) {
   return is_directory(files, path) ? join_path(path, name) : path;
@@ -97,6 +92,24 @@ std::vector<std::string> parse_prompt_lines(const std::string& text, const std::
   return prompts;
 }
 
+// Where a tensor's elements are, if all of it is one stored tensor.
+const std::vector<TensorPart>* parts_of(const OpenModel& model, std::string_view name) {
+  for (std::size_t i = 0; i < model.graph.tensors.size(); ++i) {
+    const std::vector<RowRun>& runs = model.bindings.tensors[i].runs;
+    if (model.graph.tensors[i].name != name || runs.size() != 1) continue;
+    return &model.catalog.tensors[runs.front().source].parts;
+  }
+  return nullptr;
+}
+
+// Whether the embedding and the head are the same bytes of a file, though the config does not say
+// so: PyTorch saves a tied table under both names and once.
+bool has_shared_tables(const OpenModel& model) {
+  const auto* const embedding = parts_of(model, "model.embed_tokens.weight");
+  const auto* const head = parts_of(model, "lm_head.weight");
+  return embedding != nullptr && head != nullptr && *embedding == *head;
+}
+
 // What every run takes from the job alone.
 RunShape common_shape(const Job& job) {
   RunShape shape;
@@ -110,15 +123,22 @@ RunShape common_shape(const Job& job) {
 
 OpenModel open_model(Files& files, const Job& job, bool all_names) {
   OpenModel model;
-  model.catalog = open_checkpoint(files, job.model);
+  model.catalog = open_checkpoint(files, job.model, job.format == "auto" ? "" : job.format);
   model.config = model_config(files, job, model.catalog);
-  try {
-    model.graph = build_graph(model.config);
-  } catch (const Error& error) {
-    fail("{}: {}", job.model_config.empty() ? job.model : job.model_config, error.what());
+  const auto build = [&] {
+    try {
+      model.graph = build_graph(model.config);
+    } catch (const Error& error) {
+      fail("{}: {}", job.model_config.empty() ? job.model : job.model_config, error.what());
+    }
+    model.bindings = bind(model.graph, model.catalog, all_names);
+  };
+  build();
+  if (has_shared_tables(model)) {  // held and read once
+    model.config["tie_word_embeddings"] = true;
+    build();
   }
   model.layout = make_layout(model.graph, *precision_from_name(job.precision));
-  model.bindings = bind(model.graph, model.catalog, all_names);
   if (job.load.strict && !model.bindings.unexpected.empty()) {
     fail("{}: {} (load.strict)", job.model, describe_unexpected(model.bindings, all_names));
   }

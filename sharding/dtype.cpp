@@ -7,20 +7,23 @@
 namespace initrt {
 namespace {
 
-constexpr std::array<DTypeInfo, 26> kTypes = {{
+constexpr std::array<DTypeInfo, 31> kTypes = {{
     {DType::F64, "F64", 1, 8},         {DType::F32, "F32", 1, 4},
     {DType::F16, "F16", 1, 2},         {DType::BF16, "BF16", 1, 2},
     {DType::F8_E4M3, "F8_E4M3", 1, 1}, {DType::F8_E5M2, "F8_E5M2", 1, 1},
-    {DType::I64, "I64", 1, 8},         {DType::U64, "U64", 1, 8},
-    {DType::I32, "I32", 1, 4},         {DType::U32, "U32", 1, 4},
-    {DType::I16, "I16", 1, 2},         {DType::U16, "U16", 1, 2},
-    {DType::I8, "I8", 1, 1},           {DType::U8, "U8", 1, 1},
-    {DType::BOOL, "BOOL", 1, 1},       {DType::Q4_0, "Q4_0", 32, 18},
-    {DType::Q4_1, "Q4_1", 32, 20},     {DType::Q5_0, "Q5_0", 32, 22},
-    {DType::Q5_1, "Q5_1", 32, 24},     {DType::Q8_0, "Q8_0", 32, 34},
-    {DType::Q2_K, "Q2_K", 256, 84},    {DType::Q3_K, "Q3_K", 256, 110},
-    {DType::Q4_K, "Q4_K", 256, 144},   {DType::Q5_K, "Q5_K", 256, 176},
-    {DType::Q6_K, "Q6_K", 256, 210},   {DType::IQ4_NL, "IQ4_NL", 32, 18},
+    {DType::F8_E8M0, "F8_E8M0", 1, 1}, {DType::F6_E2M3, "F6_E2M3", 4, 3},
+    {DType::F6_E3M2, "F6_E3M2", 4, 3}, {DType::F4, "F4", 2, 1},
+    {DType::C64, "C64", 1, 8},         {DType::I64, "I64", 1, 8},
+    {DType::U64, "U64", 1, 8},         {DType::I32, "I32", 1, 4},
+    {DType::U32, "U32", 1, 4},         {DType::I16, "I16", 1, 2},
+    {DType::U16, "U16", 1, 2},         {DType::I8, "I8", 1, 1},
+    {DType::U8, "U8", 1, 1},           {DType::BOOL, "BOOL", 1, 1},
+    {DType::Q4_0, "Q4_0", 32, 18},     {DType::Q4_1, "Q4_1", 32, 20},
+    {DType::Q5_0, "Q5_0", 32, 22},     {DType::Q5_1, "Q5_1", 32, 24},
+    {DType::Q8_0, "Q8_0", 32, 34},     {DType::Q2_K, "Q2_K", 256, 84},
+    {DType::Q3_K, "Q3_K", 256, 110},   {DType::Q4_K, "Q4_K", 256, 144},
+    {DType::Q5_K, "Q5_K", 256, 176},   {DType::Q6_K, "Q6_K", 256, 210},
+    {DType::IQ4_NL, "IQ4_NL", 32, 18},
 }};
 
 }  // namespace

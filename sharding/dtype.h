@@ -7,8 +7,9 @@
 
 namespace initrt {
 
-/// Element types. Those from Q4_0 on are GGUF's block-quantized types: a block of
-/// `block_elements` consecutive elements of a row is stored in `block_bytes` bytes
+/// Element types. Those up to BOOL are safetensors' (F4 and F6 are packed without gaps, two
+/// elements to a byte and four to three); those from Q4_0 on are GGUF's block-quantized types: a
+/// block of `block_elements` consecutive elements of a row is stored in `block_bytes` bytes
 /// (layouts: ggml's `block_q4_0` and siblings, documented in the GGUF specification).
 enum class DType : std::uint8_t {
   F64,
@@ -17,6 +18,11 @@ enum class DType : std::uint8_t {
   BF16,
   F8_E4M3,
   F8_E5M2,
+  F8_E8M0,
+  F6_E2M3,
+  F6_E3M2,
+  F4,
+  C64,
   I64,
   U64,
   I32,
@@ -39,10 +45,13 @@ enum class DType : std::uint8_t {
   IQ4_NL,
 };
 
+/// Whether safetensors files can hold it.
+[[nodiscard]] constexpr bool is_safetensors(DType dtype) { return dtype <= DType::BOOL; }
+
 struct DTypeInfo {
   DType dtype;
   std::string_view name;         ///< as safetensors or GGUF spell it, e.g. "BF16", "Q4_1"
-  std::uint32_t block_elements;  ///< 1 for plain types
+  std::uint32_t block_elements;  ///< 1 for plain types, whose elements can be apart
   std::uint32_t block_bytes;     ///< bytes of one block
 };
 

@@ -1,5 +1,6 @@
 #include "runtime/model/family.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -15,30 +16,48 @@ constexpr std::array kFamilies = {
     Family{"llama", "LlamaForCausalLM", build_llama},
 };
 
+// What a config says it is of: its class, and its model_type.
+struct Claim {
+  std::string model_type, architecture;
+
+  explicit Claim(const nlohmann::json& config) {
+    const auto type = config.find("model_type");
+    if (type != config.end() && type->is_string()) model_type = *type;
+    const auto classes = config.find("architectures");
+    if (classes != config.end() && classes->is_array() && !classes->empty() &&
+        classes->front().is_string()) {
+      architecture = classes->front();
+    }
+  }
+
+  // Some models of another class say model_type "llama": the class decides where it is given.
+  [[nodiscard]] bool is_of(const Family& family) const {
+    return architecture.empty() ? model_type == family.model_type
+                                : architecture == family.architecture;
+  }
+};
+
 }  // namespace
 
 std::span<const Family> families() { return kFamilies; }
 
+bool knows_family(const nlohmann::json& config) {
+  if (!config.is_object()) return false;
+  const Claim claim(config);
+  return std::any_of(kFamilies.begin(), kFamilies.end(),
+                     [&](const Family& family) { return claim.is_of(family); });
+}
+
 Graph build_graph(const nlohmann::json& config) {
   if (!config.is_object()) fail("the model config is not a JSON object");
-  const std::string model_type =
-      config.contains("model_type") && config["model_type"].is_string() ? config["model_type"] : "";
-  std::string architecture;
-  const auto architectures = config.find("architectures");
-  if (architectures != config.end() && architectures->is_array() && !architectures->empty() &&
-      architectures->front().is_string()) {
-    architecture = architectures->front();
-  }
+  const Claim claim(config);
   std::string known;
   for (const Family& family : kFamilies) {
-    // Some models of another class say model_type "llama": the class decides where it is given.
-    const bool claims = architecture.empty() ? model_type == family.model_type
-                                             : architecture == family.architecture;
-    if (claims) return family.build(config);
+    if (claim.is_of(family)) return family.build(config);
     known += fmt::format("{}{}", known.empty() ? "" : ", ", family.architecture);
   }
-  fail("unknown architecture {} (model_type {}); known are: {}", quote(architecture),
-       quote(model_type), known);
+  fail("unknown architecture {} (model_type {}); known are: {}", quote(claim.architecture),
+       quote(claim.model_type), known);
 }
 
 }  // namespace initrt

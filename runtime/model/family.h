@@ -19,6 +19,9 @@ struct Family {
 
 [[nodiscard]] std::span<const Family> families();
 
+/// Whether the config is of a family that build_graph() knows.
+[[nodiscard]] bool knows_family(const nlohmann::json& config);
+
 /// The graph of a model. @throws Error for an architecture that no family knows.
 [[nodiscard]] Graph build_graph(const nlohmann::json& config);
 

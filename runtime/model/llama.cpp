@@ -3,9 +3,9 @@
 #include <cmath>
 #include <string>
 
-#include "runtime/model/config_reader.h"
 #include "runtime/model/graph_builder.h"
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/config_reader.h"
 
 namespace initrt {
 namespace {

@@ -109,6 +109,12 @@ std::int64_t Catalog::find(std::string_view name) const {
   return found == index_.end() ? -1 : static_cast<std::int64_t>(found->second);
 }
 
+std::string describe_choice(const Catalog& catalog) {
+  if (catalog.other_formats.empty()) return "";
+  return fmt::format("{} holds several checkpoints: reading the one in {}, not in {} (--format)",
+                     catalog.path, catalog.format, fmt::join(catalog.other_formats, ", "));
+}
+
 void Catalog::finish(SharedBytes shared) {
   struct Place {
     std::uint32_t file;

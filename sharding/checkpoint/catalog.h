@@ -25,6 +25,8 @@ struct TensorPart {
   /// Elements from one to the next in each dimension; empty: row-major, without gaps. Only plain
   /// dtypes have strides.
   std::vector<std::uint64_t> strides;
+
+  bool operator==(const TensorPart&) const = default;
 };
 
 struct TensorEntry {
@@ -57,8 +59,9 @@ enum class SharedBytes : std::uint8_t { Refused, Allowed };
 /// storages) no two tensors overlap. Hold it by value; it owns everything.
 class Catalog {
  public:
-  std::string format;  ///< "safetensors", "gguf", ...
-  std::string path;    ///< as the user gave it
+  std::string format;                      ///< the name of a Format
+  std::string path;                        ///< as the user gave it
+  std::vector<std::string> other_formats;  ///< that are there too, where none was asked for
   std::vector<CheckpointFile> files;
   std::vector<TensorEntry> tensors;  ///< sorted by (file, offset) of their first parts
   nlohmann::json
@@ -88,8 +91,13 @@ struct Format {
 /// All formats, in the order in which they are tried.
 [[nodiscard]] std::span<const Format> formats();
 
-/// Opens a checkpoint by path alone, whatever its format.
+/// Opens a checkpoint by path alone, whatever its format: the first that claims it.
+/// @param wanted the name of a format, where a directory holds several; "" for the first
 /// @throws Error where nothing is there or no format claims it.
-[[nodiscard]] Catalog open_checkpoint(Files& files, const std::string& path);
+[[nodiscard]] Catalog open_checkpoint(Files& files, const std::string& path,
+                                      std::string_view wanted = "");
+
+/// One line that says which of several checkpoints in a directory was opened, or "".
+[[nodiscard]] std::string describe_choice(const Catalog& catalog);
 
 }  // namespace initrt

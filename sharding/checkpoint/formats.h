@@ -11,6 +11,17 @@ namespace initrt {
 [[nodiscard]] bool detect_safetensors(Files& files, const std::string& path);
 [[nodiscard]] Catalog open_safetensors(Files& files, const std::string& path);
 
+[[nodiscard]] bool detect_pytorch(Files& files, const std::string& path);
+[[nodiscard]] Catalog open_pytorch(Files& files, const std::string& path);
+
+[[nodiscard]] bool detect_lit(Files& files, const std::string& path);
+[[nodiscard]] Catalog open_lit(Files& files, const std::string& path);
+
+[[nodiscard]] bool detect_meta(Files& files, const std::string& path);
+[[nodiscard]] Catalog open_meta(Files& files, const std::string& path);
+/// Whether a file of this name is one of a Meta checkpoint's: consolidated.NN.pth.
+[[nodiscard]] bool is_meta_piece(std::string_view name);
+
 [[nodiscard]] bool detect_gguf(Files& files, const std::string& path);
 [[nodiscard]] Catalog open_gguf(Files& files, const std::string& path);
 
@@ -22,6 +33,10 @@ namespace initrt {
 
 /// The last part of a path.
 [[nodiscard]] std::string_view name_of(std::string_view path);
+
+/// Whether the path leads to a regular file, or to a directory.
+[[nodiscard]] bool is_file(Files& files, const std::string& path);
+[[nodiscard]] bool is_directory(Files& files, const std::string& path);
 
 /// Size of a regular file that must be there. @throws Error naming the path where it is not.
 [[nodiscard]] std::uint64_t file_bytes(Files& files, const std::string& path);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/llama_config.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -114,32 +115,24 @@ Json llama_config(const Metadata& metadata, std::span<const TensorEntry> tensors
   if (metadata.count("llama.expert_count").value_or(0) > 0) {
     return {{"model_type", "mixtral"}, {"architectures", {"MixtralForCausalLM"}}};
   }
-  Json config = {
-      {"architectures", {"LlamaForCausalLM"}},
-      {"model_type", "llama"},
-      {"hidden_size", hidden},
-      {"intermediate_size", metadata.need_count("llama.feed_forward_length")},
-      {"num_hidden_layers", metadata.need_count("llama.block_count")},
-      {"num_attention_heads", heads},
-      {"num_key_value_heads", metadata.find("llama.attention.head_count_kv") != nullptr
-                                  ? metadata.need_count("llama.attention.head_count_kv")
-                                  : heads},
-      {"head_dim", head_size},
-      {"max_position_embeddings", metadata.need_count("llama.context_length")},
-      {"rms_norm_eps", metadata.real("llama.attention.layer_norm_rms_epsilon").value_or(1e-6)},
-      {"rope_theta", metadata.real("llama.rope.freq_base").value_or(10000.0)},
-      {"rope_scaling", rope_scaling(metadata, tensors)},
-      {"vocab_size", vocabulary(metadata, tensors)},
-      {"tie_word_embeddings", tensor_named(tensors, "output.weight") == nullptr},
-      {"hidden_act", "silu"},
-      {"attention_bias", tensor_named(tensors, "blk.0.attn_q.bias") != nullptr},
-      {"attention_dropout", 0.0},
-      {"mlp_bias", tensor_named(tensors, "blk.0.ffn_up.bias") != nullptr},
-      {"initializer_range", 0.02},
-      {"pretraining_tp", 1},
-      {"use_cache", true},
-      {"torch_dtype", "float32"},
-  };
+  LlamaSizes sizes;
+  sizes.hidden = hidden;
+  sizes.intermediate = metadata.need_count("llama.feed_forward_length");
+  sizes.layers = metadata.need_count("llama.block_count");
+  sizes.heads = heads;
+  sizes.kv_heads = metadata.find("llama.attention.head_count_kv") != nullptr
+                       ? metadata.need_count("llama.attention.head_count_kv")
+                       : heads;
+  sizes.head_size = head_size;
+  sizes.context = metadata.need_count("llama.context_length");
+  sizes.epsilon = metadata.real("llama.attention.layer_norm_rms_epsilon").value_or(1e-6);
+  sizes.rope_theta = metadata.real("llama.rope.freq_base").value_or(10000.0);
+  sizes.rope_scaling = rope_scaling(metadata, tensors);
+  sizes.vocabulary = vocabulary(metadata, tensors);
+  sizes.tied = tensor_named(tensors, "output.weight") == nullptr;
+  sizes.attention_bias = tensor_named(tensors, "blk.0.attn_q.bias") != nullptr;
+  sizes.mlp_bias = tensor_named(tensors, "blk.0.ffn_up.bias") != nullptr;
+  Json config = llama_config(sizes);
   for (const auto& [key, from] : {std::pair{"bos_token_id", "tokenizer.ggml.bos_token_id"},
                                   std::pair{"eos_token_id", "tokenizer.ggml.eos_token_id"},
                                   std::pair{"pad_token_id", "tokenizer.ggml.padding_token_id"}}) {

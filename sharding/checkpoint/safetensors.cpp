@@ -1,11 +1,8 @@
 // Safetensors checkpoints: one file, or a Hugging Face directory with or without an index.
-#include <algorithm>
-#include <map>
-
-#include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/formats.h"
+#include "sharding/checkpoint/model_config.h"
 #include "sharding/checkpoint/safetensors_header.h"
-#include "sharding/error.h"
+#include "sharding/checkpoint/weight_map.h"
 
 namespace initrt {
 namespace {
@@ -15,13 +12,6 @@ constexpr std::string_view kSingle = "model.safetensors";
 constexpr std::string_view kIndexSuffix = ".safetensors.index.json";
 constexpr std::string_view kIndex = "model.safetensors.index.json";
 
-using WeightMap = std::map<std::string, std::string>;  // tensor name -> file name
-
-bool is_file(Files& files, const std::string& path) {
-  const std::optional<FileInfo> found = files.stat(path);
-  return found && found->kind == FileInfo::Kind::Regular;
-}
-
 bool looks_like_header(Files& files, const std::string& path, std::uint64_t bytes) {
   if (bytes < 9) return false;
   const std::vector<std::byte> head = files.read(path, 0, 9);
@@ -29,28 +19,6 @@ bool looks_like_header(Files& files, const std::string& path, std::uint64_t byte
   const bool short_header =
       head[5] == std::byte{0} && head[6] == std::byte{0} && head[7] == std::byte{0};
   return short_header && head[8] == std::byte{'{'};
-}
-
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
-
-WeightMap read_weight_map(Files& files, const std::string& path) {
-  const nlohmann::json index = read_json_object(files, path, 100'000'000);
-  const auto found = index.find("weight_map");
-  if (found == index.end() || !found->is_object()) fail("{}: no object \"weight_map\"", path);
-  WeightMap map;
-  for (const auto& [tensor, file] : found->items()) {
-    if (!file.is_string()) fail("{}: weight_map: {} has no file name", path, quote(tensor));
-    const auto& name = file.get_ref<const std::string&>();
-    // An index must not lead out of its own directory, nor break an error's line.
-    if (name.empty() || name == "." || name.find("..") != std::string::npos ||
-        name.find('/') != std::string::npos || std::any_of(name.begin(), name.end(), is_control)) {
-      fail("{}: weight_map: {} is in {}, which is not a plain file name", path, quote(tensor),
-           quote(name));
-    }
-    map.emplace(tensor, name);
-  }
-  if (map.empty()) fail("{}: \"weight_map\" is empty", path);
-  return map;
 }
 
 /// Adds the tensors of `directory`/`name`. With a weight map, a tensor that the map places in
@@ -62,22 +30,11 @@ void add_file(Files& files, Catalog& catalog, const std::string& directory, cons
   const auto file = static_cast<std::uint32_t>(catalog.files.size());
   catalog.files.push_back({path, header.file_bytes});
   for (TensorEntry& tensor : header.tensors) {
-    const auto placed = map.find(tensor.name);
-    if (placed != map.end() && placed->second != name) continue;
+    if (!belongs_to(map, tensor.name, name)) continue;
     tensor.parts.front().file = file;
     catalog.tensors.push_back(std::move(tensor));
   }
   for (const auto& [key, value] : header.metadata.items()) catalog.metadata.emplace(key, value);
-}
-
-/// The model's config.json with generation_config.json under "generation_config"; null without one.
-nlohmann::json read_config(Files& files, const std::string& directory) {
-  const std::string path = join_path(directory, "config.json");
-  if (!is_file(files, path)) return nullptr;
-  nlohmann::json config = read_json_object(files, path);
-  const std::string generation = join_path(directory, "generation_config.json");
-  if (is_file(files, generation)) config["generation_config"] = read_json_object(files, generation);
-  return config;
 }
 
 Catalog open_files(Files& files, const std::string& path, const std::string& directory,
@@ -87,8 +44,8 @@ Catalog open_files(Files& files, const std::string& path, const std::string& dir
   catalog.path = path;
   catalog.metadata = nlohmann::json::object();
   for (const std::string& name : names) add_file(files, catalog, directory, name, map);
-  catalog.config = read_config(files, directory);
   catalog.finish();
+  catalog.config = read_model_config(files, directory, catalog);
   return catalog;
 }
 
@@ -96,22 +53,8 @@ Catalog open_index(Files& files, const std::string& path, const std::string& dir
                    std::string_view index) {
   const std::string index_path = join_path(directory, index);
   const WeightMap map = read_weight_map(files, index_path);
-  std::vector<std::string> names;
-  for (const auto& [tensor, name] : map) names.push_back(name);
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  for (const std::string& name : names) {
-    if (!is_file(files, join_path(directory, name))) {
-      fail("{}: {} is missing, which the index {} names", directory.empty() ? "." : directory,
-           quote(name), index_path);
-    }
-  }
-  Catalog catalog = open_files(files, path, directory, names, map);
-  for (const auto& [tensor, name] : map) {
-    if (catalog.find(tensor) < 0) {
-      fail("{}: tensor {} should be in {}, but is not", index_path, quote(tensor), quote(name));
-    }
-  }
+  Catalog catalog = open_files(files, path, directory, files_of(files, map, index_path), map);
+  check_all_found(map, catalog, index_path);
   return catalog;
 }
 

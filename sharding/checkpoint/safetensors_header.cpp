@@ -73,7 +73,7 @@ class HeaderParser : public nlohmann::json_sax<nlohmann::json> {
     } else if (depth_ == 2 && field_ == "dtype" && !in_array_) {
       fields_.dtype = dtype_from_name(text);
       // GGUF's block types share the table of names but are no safetensors dtypes.
-      if (!fields_.dtype || info(*fields_.dtype).block_elements != 1) {
+      if (!fields_.dtype || !is_safetensors(*fields_.dtype)) {
         fail("{}: tensor {}: dtype {} is not supported", path_, quote(name_), quote(text));
       }
     } else {

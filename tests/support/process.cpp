@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,7 +84,8 @@ Finished Process::wait(std::chrono::seconds limit) {
   Finished finished;
   int status = 0;
   const Clock::time_point asked = Clock::now();
-  while (waitpid(pid_, &status, WNOHANG) == 0) {
+  struct rusage usage {};
+  while (wait4(pid_, &status, WNOHANG, &usage) == 0) {
     if (!finished.timed_out && Clock::now() - asked > limit) {
       finished.timed_out = true;
       kill(-pid_, SIGKILL);
@@ -93,6 +95,7 @@ Finished Process::wait(std::chrono::seconds limit) {
   }
   pid_ = -1;
   finished.took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_);
+  finished.peak_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) << 10;
   finished.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   finished.out = contents(directory_ + "/out");
   finished.err = contents(directory_ + "/err");

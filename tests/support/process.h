@@ -14,6 +14,7 @@ struct Finished {
   int exit_code = -1;      ///< 128 + signal where one ended it
   bool timed_out = false;  ///< it was killed, with its process group
   std::chrono::milliseconds took{0};
+  std::uint64_t peak_bytes = 0;  ///< most resident memory of the process itself
   std::string out, err;
 
   /// Lines of standard error that are initrt's own: they begin with "initrt: ".

@@ -1,46 +1,13 @@
 // A unit's bytes do not depend on the number of ranks, nor on the checkpoint's format.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
 
-#include "tests/runtime/comm/thread_ranks.h"
-#include "tests/support/rank_model.h"
 #include "tests/support/small_checkpoint.h"
+#include "tests/support/units.h"
 
 namespace initrt::testing {
 namespace {
-
-using ::testing::Each;
-using ::testing::IsEmpty;
-
-using Units = std::vector<std::vector<std::byte>>;
-
-/// Every whole unit, put together from the ranks' chunks.
-Units units_of(const OpenModel& model, const Setting& setting) {
-  Units units(model.graph.units.size());
-  const Cut cut = place(model, setting).cut;
-  for (std::uint32_t unit = 0; unit < units.size(); ++unit) {
-    units[unit].resize(cut.gathered_bytes(unit));
-  }
-  const auto failures = run_ranks(setting.world, [&](Communicator& comm) {
-    RankModel rank(model, setting, comm);
-    rank.load();
-    for (std::uint32_t unit = 0; unit < units.size(); ++unit) {
-      const std::uint64_t bytes = cut.units[unit].chunk_bytes;
-      std::memcpy(units[unit].data() + comm.rank() * bytes,
-                  rank.instance().shard().data() + cut.chunk_offset(unit, comm.rank()), bytes);
-    }
-  });
-  EXPECT_THAT(failures, Each(IsEmpty())) << setting;
-  for (std::uint32_t unit = 0; unit < units.size(); ++unit) {
-    for (std::uint64_t i = model.layout.units[unit].bytes; i < units[unit].size(); ++i) {
-      if (units[unit][i] != std::byte{0}) ADD_FAILURE() << "padding of unit " << unit;
-    }
-    units[unit].resize(model.layout.units[unit].bytes);
-  }
-  return units;
-}
 
 Units units_of_one_rank(const OpenModel& model) { return units_of(model, {}); }
 

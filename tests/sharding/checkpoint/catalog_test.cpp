@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "tests/sharding/checkpoint/header_writers.h"
 #include "tests/sharding/dense_entry.h"
 #include "tests/sharding/errors.h"
 #include "tests/sharding/memory_files.h"
@@ -165,11 +166,27 @@ TEST(OpenCheckpoint, SaysWhatItFoundInstead) {
   EXPECT_NE(unknown.find("notes.txt: no checkpoint of a known format"), std::string::npos);
   EXPECT_NE(unknown.find("12 bytes that begins with 68 65 6c 6c 6f 2c 20 77"), std::string::npos);
   EXPECT_NE(unknown.find("safetensors"), std::string::npos);
-  files.content["model/pytorch_model.bin"] = "PK";
-  EXPECT_NE(error_of([&] {
-              (void)open_checkpoint(files, "model");
-            }).find("a directory without *.safetensors or *.gguf; it holds pytorch_model.bin"),
+  files.content["model/flax_model.msgpack"] = "x";
+  EXPECT_NE(error_of([&] { (void)open_checkpoint(files, "model"); })
+                .find("a directory without *.safetensors, pytorch_model.bin, lit_model.pth, "
+                      "consolidated.00.pth, .metadata or *.gguf; it holds flax_model.msgpack"),
             std::string::npos);
+}
+
+TEST(OpenCheckpoint, TheFirstFormatIsReadUnlessAnotherIsAskedFor) {
+  MemoryFiles files;
+  files.content["d/model.safetensors"] = testing::safetensors_file("{}", 0);
+  files.content["d/model.gguf"] = testing::GgufWriter().file(0);
+  const Catalog first = open_checkpoint(files, "d");
+  EXPECT_EQ(first.format, "safetensors");
+  EXPECT_EQ(describe_choice(first),
+            "d holds several checkpoints: reading the one in safetensors, not in gguf (--format)");
+  const Catalog second = open_checkpoint(files, "d", "gguf");
+  EXPECT_EQ(second.format, "gguf");
+  EXPECT_EQ(describe_choice(second), "") << "it was asked for";
+  EXPECT_EQ(error_of([&] { (void)open_checkpoint(files, "d", "dcp"); }),
+            "d: no checkpoint of the format dcp");
+  EXPECT_EQ(describe_choice(open_checkpoint(files, "d/model.gguf")), "");
 }
 
 }  // namespace

@@ -177,6 +177,121 @@ TEST(Names, AllMissingTensorsAreNamedOnRequest) {
   EXPECT_EQ(text.find("--verbose"), std::string::npos);
 }
 
+/// A model of one block: two query groups of three heads of four elements.
+Graph grouped_llama() {
+  Graph graph;
+  graph.heads = 6;
+  graph.kv_heads = 2;
+  graph.head_size = 4;
+  const std::string block = "model.layers.0.self_attn.";
+  graph.tensors = {{block + "q_proj.weight", 24, 2, false, 6},
+                   {block + "k_proj.weight", 8, 2, false, 2},
+                   {block + "v_proj.weight", 8, 2, false, 0}};
+  return graph;
+}
+
+Catalog one_matrix(const std::string& name, std::uint64_t rows) {
+  Catalog catalog;
+  catalog.files = {{"file", 1000}};
+  catalog.tensors = {testing::dense_entry(name, DType::F32, {rows, 2}, 0, 0)};
+  catalog.finish();
+  return catalog;
+}
+
+std::vector<std::uint64_t> stored_rows(const Bindings& bindings, std::size_t tensor,
+                                       std::uint64_t rows) {
+  std::vector<std::uint64_t> stored;
+  for (std::uint64_t row = 0; row < rows; ++row) {
+    stored.push_back(stored_row(bindings.tensors[tensor], row));
+  }
+  return stored;
+}
+
+TEST(Names, LitGptsGroupsHoldQueriesAKeyAndAValue) {
+  const Bindings bindings =
+      bind(grouped_llama(), one_matrix("transformer.h.0.attn.attn.weight", 40), false);
+  EXPECT_EQ(bindings.naming, "lit-gpt");
+  std::vector<std::uint64_t> queries;
+  for (const std::uint64_t group : {0u, 20u}) {
+    for (std::uint64_t row = 0; row < 12; ++row) queries.push_back(group + row);
+  }
+  EXPECT_EQ(stored_rows(bindings, 0, 24), queries);
+  EXPECT_EQ(stored_rows(bindings, 1, 8),
+            (std::vector<std::uint64_t>{12, 13, 14, 15, 32, 33, 34, 35}));
+  EXPECT_EQ(stored_rows(bindings, 2, 8),
+            (std::vector<std::uint64_t>{16, 17, 18, 19, 36, 37, 38, 39}));
+  EXPECT_EQ(bindings.payload_bytes, 40u * 2 * 4) << "read once for the three of them";
+}
+
+TEST(Names, LitGptsLaterMatrixIsStacked) {
+  const Bindings bindings =
+      bind(grouped_llama(), one_matrix("transformer.h.0.attn.qkv.weight", 40), false);
+  EXPECT_EQ(bindings.naming, "lit-gpt-stacked");
+  EXPECT_EQ(stored_rows(bindings, 0, 3), (std::vector<std::uint64_t>{0, 1, 2}));
+  EXPECT_EQ(stored_rows(bindings, 1, 2), (std::vector<std::uint64_t>{24, 25}));
+  EXPECT_EQ(stored_rows(bindings, 2, 2), (std::vector<std::uint64_t>{32, 33}));
+}
+
+TEST(Names, LitLlamasMatrixIsStackedAndItsHalvesInterleaved) {
+  Catalog catalog = one_matrix("transformer.h.0.attn.c_attn.weight", 40);
+  catalog.tensors.push_back(
+      testing::dense_entry("transformer.h.0.rms_1.scale", DType::F32, {2}, 0, 320));
+  catalog.finish();
+  Graph graph = grouped_llama();
+  graph.tensors.push_back({"model.layers.0.input_layernorm.weight", 2, 1, true, 0});
+  const Bindings bindings = bind(graph, catalog, false);
+  EXPECT_EQ(bindings.naming, "lit-llama");
+  EXPECT_EQ(stored_rows(bindings, 0, 8), (std::vector<std::uint64_t>{0, 2, 1, 3, 4, 6, 5, 7}));
+  EXPECT_EQ(stored_rows(bindings, 1, 4), (std::vector<std::uint64_t>{24, 26, 25, 27}));
+  EXPECT_EQ(stored_rows(bindings, 2, 4), (std::vector<std::uint64_t>{32, 33, 34, 35}));
+  EXPECT_TRUE(bindings.unexpected.empty());
+}
+
+TEST(Names, AFusedMatrixOfAnotherHeightIsAnError) {
+  EXPECT_EQ(error_of([&] {
+              (void)bind(grouped_llama(), one_matrix("transformer.h.0.attn.attn.weight", 24),
+                         false);
+            }),
+            "file: tensor transformer.h.0.attn.attn.weight has shape [24, 2], but the model config "
+            "asks for [40, 2]");
+}
+
+TEST(Names, WhatAWrapperPutsBeforeEveryNameIsFound) {
+  const Graph graph = small_llama(1);
+  for (const std::string prefix : {"model.", "module.", "_orig_mod.", "state.wrapped.model."}) {
+    std::vector<std::string> names = names_of(graph);
+    for (std::string& name : names) name.insert(0, prefix);
+    names.push_back("optim.longer." + names.front());
+    const Bindings bindings = bind(graph, catalog_of(names), false);
+    EXPECT_EQ(bindings.naming, "huggingface");
+    EXPECT_TRUE(bindings.unexpected.empty()) << prefix;
+  }
+  std::vector<std::string> headless;
+  for (const Tensor& tensor : graph.tensors) {
+    if (tensor.name.starts_with("model.")) headless.push_back(tensor.name.substr(6));
+  }
+  headless.push_back("lm_head.weight");
+  EXPECT_EQ(bind(graph, catalog_of(headless), false).naming, "huggingface-base");
+}
+
+TEST(Names, AnAliasServesWhereTheFirstNameIsMissingAndIsHarmlessWhereNot) {
+  Graph graph = small_llama(0);
+  std::erase_if(graph.tensors,
+                [](const Tensor& tensor) { return tensor.name == "lm_head.weight"; });
+  graph.tensors.front().aliases = {"lm_head.weight"};
+  const Catalog both =
+      catalog_of({"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"});
+  EXPECT_EQ(bind(graph, both, false).skipped, 1u);
+  EXPECT_EQ(bind(graph, both, false).payload_bytes, 256u);
+  const Catalog other = catalog_of({"model.norm.weight", "lm_head.weight"});
+  const Bindings bindings = bind(graph, other, false);
+  EXPECT_EQ(other.tensors[bindings.tensors[0].runs[0].source].name, "lm_head.weight");
+  EXPECT_EQ(bindings.skipped, 0u);
+  const Catalog neither = catalog_of({"model.norm.weight"});
+  EXPECT_NE(error_of([&] { (void)bind(graph, neither, false); }).find("model.embed_tokens.weight"),
+            std::string::npos);
+}
+
 TEST(Names, MissingTensorsAreNamedAsTheCheckpointWouldSpellThem) {
   std::vector<std::string> names = gguf_names(1);
   std::erase(names, "output.weight");

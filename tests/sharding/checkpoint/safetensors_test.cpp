@@ -159,9 +159,26 @@ TEST(Safetensors, AKeyGivenTwiceIsAnError) {
             "m.safetensors: \"__metadata__\": key \"k\" appears twice");
 }
 
+TEST(Safetensors, EveryDtypeOfTheFormatIsListed) {
+  const std::pair<const char*, int> bits[] = {
+      {"BOOL", 8}, {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},
+      {"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I16", 16},
+      {"U16", 16}, {"F16", 16},    {"BF16", 16},   {"I32", 32},    {"U32", 32},
+      {"F32", 32}, {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64}};
+  for (const auto& [dtype, width] : bits) {
+    MemoryFiles files;
+    const std::string header = fmt::format(
+        R"({{"a": {{"dtype": "{}", "shape": [8], "data_offsets": [0, {}]}}}})", dtype, width);
+    files.content["m.safetensors"] =
+        testing::safetensors_file(header, static_cast<std::size_t>(width));
+    const Catalog catalog = open_checkpoint(files, "m.safetensors");
+    EXPECT_EQ(name(catalog.tensors[0].dtype), dtype);
+  }
+}
+
 TEST(Safetensors, UnknownDtypesAreErrors) {
-  EXPECT_EQ(error_in_header(one("F4", "[2]", "[0, 8]")),
-            "m.safetensors: tensor \"a\": dtype \"F4\" is not supported");
+  EXPECT_EQ(error_in_header(one("F3", "[2]", "[0, 8]")),
+            "m.safetensors: tensor \"a\": dtype \"F3\" is not supported");
   // A block type of GGUF's is none of safetensors'.
   EXPECT_EQ(error_in_header(one("Q8_0", "[32]", "[0, 34]")),
             "m.safetensors: tensor \"a\": dtype \"Q8_0\" is not supported");

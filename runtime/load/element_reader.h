@@ -1,0 +1,35 @@
+// Elements of a checkpoint's tensors in any order, converted: what commands read that work through
+// a checkpoint tensor by tensor.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "runtime/device/host_buffer.h"
+#include "runtime/storage/file_reader.h"
+#include "sharding/checkpoint/names.h"
+
+namespace initrt {
+
+/// Memory stays at one block. Not thread-safe.
+class ElementReader {
+ public:
+  /// @param catalog must outlive this @throws Error where a file cannot be opened or has changed
+  explicit ElementReader(const Catalog& catalog);
+
+  /// Writes canonical elements [begin, end) of a tensor to `out`, which has room for them.
+  /// @throws Error where they cannot be read or converted to `to`
+  void read(const Tensor& tensor, const Binding& binding, std::uint64_t begin, std::uint64_t end,
+            DType to, std::span<std::byte> out);
+
+ private:
+  const Catalog& catalog_;
+  Ledger ledger_;
+  HostBuffer block_;
+  ReadStatistics statistics_;
+  std::vector<std::unique_ptr<FileReader>> files_;
+};
+
+}  // namespace initrt
