@@ -162,9 +162,11 @@ std::vector<TextFile> text_files(Files& files, const ConvertOptions& options,
   std::vector<TextFile> texts = {
       json_file("model.safetensors.index.json", index_of(model.graph, tensors)),
       json_file("generation_config.json", generation),
-      {"tokenizer.json", text.tokenizer_json.dump() + "\n"}};
+      text.tokenizer_json.is_null()
+          ? TextFile{"tokenizer.model", text.sentencepiece_model}
+          : TextFile{"tokenizer.json", text.tokenizer_json.dump() + "\n"}};
   const std::string beside = join_path(options.from, "tokenizer_config.json");
-  if (model.catalog.metadata.contains("tokenizer.ggml.tokens")) {
+  if (model.catalog.metadata.contains("tokenizer.ggml.tokens") && !text.tokenizer_json.is_null()) {
     texts.push_back(
         json_file("tokenizer_config.json", tokenizer_config(model.catalog.metadata, model)));
   } else if (files.stat(beside)) {

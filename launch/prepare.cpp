@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "runtime/model/family.h"
+#include "runtime/text/sentencepiece.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/error.h"
@@ -31,21 +32,19 @@ nlohmann::json model_config(Files& files, const Job& job, const Catalog& catalog
   return catalog.config;
 }
 
-nlohmann::json tokenizer_json(Files& files, const Job& job, const Catalog& catalog) {
-  if (!job.tokenizer.empty()) {
-    return read_json_object(files, file_or_inside(files, job.tokenizer, "tokenizer.json"),
-                            kMostTokenizerBytes);
+// The tokenizer's file: tokenizer.json where there are both.
+std::string tokenizer_path(Files& files, const Job& job) {
+  const bool named = !job.tokenizer.empty();
+  const std::string& given = named ? job.tokenizer : job.model;
+  const bool inside = is_directory(files, given);
+  if (named && !inside) return given;
+  const std::string directory = inside ? given : directory_of(given);
+  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
+    const std::string path = join_path(directory, name);
+    if (files.stat(path)) return path;
   }
-  if (catalog.metadata.is_object() && catalog.metadata.contains("tokenizer.ggml.model")) {
-    return tokenizer_json_from_gguf(catalog.metadata);
-  }
-  const std::string directory =
-      is_directory(files, job.model) ? job.model : directory_of(job.model);
-  const std::string path = join_path(directory, "tokenizer.json");
-  if (!files.stat(path)) {
-    fail("{}: no tokenizer beside the checkpoint; name one with \"tokenizer\"", path);
-  }
-  return read_json_object(files, path, kMostTokenizerBytes);
+  fail("{}: no tokenizer.json or tokenizer.model {} it; name one with \"tokenizer\"", given,
+       inside ? "in" : "beside");
 }
 
 // An id, or a list of ids.
@@ -147,13 +146,28 @@ OpenModel open_model(Files& files, const Job& job, bool all_names) {
 
 OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
   OpenText text;
-  text.tokenizer_json = tokenizer_json(files, job, model.catalog);
+  std::string path = job.model;
+  if (job.tokenizer.empty() && model.catalog.metadata.contains("tokenizer.ggml.model")) {
+    text.tokenizer_json = tokenizer_json_from_gguf(model.catalog.metadata);
+  } else {
+    path = tokenizer_path(files, job);
+    if (path.ends_with(".model")) {
+      text.sentencepiece_model = files.read_text(path, kMostTokenizerBytes);
+    } else {
+      text.tokenizer_json = read_json_object(files, path, kMostTokenizerBytes);
+    }
+  }
   try {
-    text.tokenizer = make_tokenizer(text.tokenizer_json);
+    text.tokenizer = text.tokenizer_json.is_null()
+                         ? make_sentencepiece_tokenizer(text.sentencepiece_model)
+                         : make_tokenizer(text.tokenizer_json);
   } catch (const Error& error) {
-    fail("{}: {}", job.tokenizer.empty() ? job.model : job.tokenizer, error.what());
+    fail("{}: {}", path, error.what());
   }
   text.end_tokens = end_tokens(model.config);
+  if (text.end_tokens.empty()) {
+    if (const auto end = text.tokenizer->end_token()) text.end_tokens.push_back(*end);
+  }
   return text;
 }
 

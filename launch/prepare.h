@@ -38,12 +38,14 @@ struct OpenModel {
 [[nodiscard]] OpenModel open_model(Files& files, const Job& job, bool all_names);
 
 struct OpenText {
-  nlohmann::json tokenizer_json;
+  nlohmann::json tokenizer_json;    ///< null where the tokenizer is a SentencePiece model,
+  std::string sentencepiece_model;  ///< whose bytes these are
   std::unique_ptr<Tokenizer> tokenizer;
-  std::vector<TokenId> end_tokens;  ///< of the model, whatever ignore_eos says
+  std::vector<TokenId> end_tokens;  ///< of the model, else the tokenizer; whatever ignore_eos says
 };
 
-/// The tokenizer: the job's, or what the checkpoint carries.
+/// The tokenizer: the job's, or what the checkpoint carries: a GGUF file in its metadata, others as
+/// a tokenizer.json or else a tokenizer.model beside them.
 [[nodiscard]] OpenText open_text(Files& files, const Job& job, const OpenModel& model);
 
 /// The texts of the job's prompt or prompts. @throws Error where there is none, or one is empty

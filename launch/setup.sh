@@ -9,7 +9,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034  # for those who source this
 packages=(
   g++ cmake ninja-build pkg-config
-  nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev libutf8proc-dev libxxhash-dev libyaml-dev
+  nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev
+  libxxhash-dev libyaml-dev
   openmpi-bin libopenmpi-dev
   libgtest-dev libgmock-dev
   python3 python3-pip
@@ -17,7 +18,10 @@ packages=(
 
 # To run what was built elsewhere.
 # shellcheck disable=SC2034
-runtime_packages=(openmpi-bin libopenmpi3 libfmt9 libpcre2-8-0 libutf8proc2 libxxhash0 libyaml-0-2)
+runtime_packages=(
+  openmpi-bin libopenmpi3
+  libfmt9 libpcre2-8-0 libutf8proc2 libsentencepiece0 libxxhash0 libyaml-0-2
+)
 
 model=SmolLM2-135M-Instruct.Q4_1.gguf
 model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53

@@ -1,10 +1,12 @@
 // Text to token ids and back. One implementation reads the structure of Hugging Face's
-// tokenizer.json; vocabularies that live elsewhere (GGUF metadata) are first put into that form.
+// tokenizer.json; vocabularies in GGUF metadata are first put into that form. The other reads
+// SentencePiece models (sentencepiece.h).
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +21,7 @@ class Tokenizer {
 
   /// Ids of `text` as the reference tokenizer gives them, with the special tokens that its
   /// post-processor adds (a BOS, for instance). Special tokens written out in the text become
-  /// their ids. What is not UTF-8 is read as U+FFFD, as Python's errors="replace" does.
+  /// their ids (not so in a SentencePiece model's). What is not UTF-8 is read as U+FFFD, as Python's errors="replace" does.
   /// Several threads may call it at once.
   [[nodiscard]] virtual std::vector<TokenId> encode(std::string_view text) const = 0;
 
@@ -29,6 +31,9 @@ class Tokenizer {
 
   /// One more than the largest id, which is what an embedding needs rows for.
   [[nodiscard]] virtual std::size_t vocabulary() const = 0;
+
+  /// The token that ends a text, where the tokenizer's own file says; a tokenizer.json does not.
+  [[nodiscard]] virtual std::optional<TokenId> end_token() const { return std::nullopt; }
 };
 
 /// A tokenizer from the parsed content of a tokenizer.json: byte-level BPE, the kind of GPT-2,
