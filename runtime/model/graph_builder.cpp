@@ -3,6 +3,14 @@
 #include <algorithm>
 
 namespace initrt {
+namespace {
+
+// A config of a hundred bytes can ask for 2^24 rows beside the smallest of blocks.
+constexpr std::uint64_t kMostTiles = 4096;
+
+std::uint64_t divide_up(std::uint64_t number, std::uint64_t by) { return (number + by - 1) / by; }
+
+}  // namespace
 
 ActivationId GraphBuilder::activation(std::string name, std::uint64_t columns) {
   graph_.activations.push_back({std::move(name), columns});
@@ -49,9 +57,9 @@ void GraphBuilder::head(std::uint32_t norm, std::uint32_t table, ActivationId hi
   const Tensor& vocabulary = graph_.tensors[table];
   const std::uint64_t norm_elements = graph_.tensors[norm].rows;
   const std::uint64_t largest = std::max(largest_block_elements(), norm_elements + 1);
-  const std::uint64_t rows_per_tile =
-      std::max<std::uint64_t>(1, (largest - norm_elements) / vocabulary.columns);
-  const std::uint64_t tiles = (vocabulary.rows + rows_per_tile - 1) / rows_per_tile;
+  const std::uint64_t rows_per_tile = std::max((largest - norm_elements) / vocabulary.columns,
+                                               divide_up(vocabulary.rows, kMostTiles));
+  const std::uint64_t tiles = divide_up(vocabulary.rows, rows_per_tile);
   for (std::uint64_t tile = 0; tile < tiles; ++tile) {
     const std::uint64_t row_begin = tile * rows_per_tile;
     Unit unit;

@@ -34,7 +34,8 @@ class GraphBuilder {
   void embedding(std::uint32_t table);
 
   /// Adds the head: the final norm and the vocabulary table, cut into tiles of at most the elements
-  /// of the largest block so far. `tied`: the same tiles are also the embedding.
+  /// of the largest block so far, or of more where they would be more than 4096 tiles. `tied`: the
+  /// same tiles are also the embedding.
   void head(std::uint32_t norm, std::uint32_t table, ActivationId hidden, ActivationId normed,
             float epsilon, bool tied);
 

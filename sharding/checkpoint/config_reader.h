@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -41,13 +42,18 @@ class ConfigReader {
     return has(key) ? whole(key, least, most) : fallback;
   }
 
-  /// A positive, finite number.
+  /// A positive number that is one in float32 too, where kernels use it.
   [[nodiscard]] double positive(std::string_view key) const {
     const nlohmann::json& value = at(key);
     if (!value.is_number() || !(value.get<double>() > 0.0)) {
       fail("model config: {} is not a number above 0", key);
     }
-    return value.get<double>();
+    const auto number = value.get<double>();
+    using Float = std::numeric_limits<float>;
+    if (number < Float::min() || number > Float::max()) {
+      fail("model config: {} is {}, which float32 does not hold", key, number);
+    }
+    return number;
   }
 
   [[nodiscard]] double positive_or(std::string_view key, double fallback) const {

@@ -117,6 +117,17 @@ TEST(LlamaGraph, HasHeadTilesNoLargerThanABlockThatCoverTheVocabulary) {
   EXPECT_EQ(vocabulary, graph.vocabulary);
 }
 
+TEST(LlamaGraph, HasABoundedNumberOfHeadTiles) {
+  const Graph graph = build_llama({{"hidden_size", 8},
+                                   {"intermediate_size", 1},
+                                   {"num_hidden_layers", 1},
+                                   {"num_attention_heads", 1},
+                                   {"head_dim", 2},
+                                   {"vocab_size", 1u << 24}});
+  EXPECT_EQ(graph.units.size(), 2u + 4096u);
+  EXPECT_EQ(graph.units.back().params.back().rows, (1u << 24) / 4096);
+}
+
 // Published shapes: Llama 3.1 405B.
 TEST(LlamaGraph, OfALargeModelIsBuiltFromItsConfigAlone) {
   const Graph graph = build_llama({{"hidden_size", 16384},
@@ -176,7 +187,8 @@ TEST(LlamaConfig, NamesTheKeyThatIsIllTypedOrOutOfRange) {
   }
   for (const char* key : {"rms_norm_eps", "rope_theta"}) {
     for (const nlohmann::json& bad :
-         {nlohmann::json("1"), nlohmann::json(0), nlohmann::json(-1.0), nlohmann::json(false)}) {
+         {nlohmann::json("1"), nlohmann::json(0), nlohmann::json(-1.0), nlohmann::json(false),
+          nlohmann::json(1e-46), nlohmann::json(1e39)}) {
       EXPECT_THAT(error_of_config(with(key, bad)), HasSubstr(key)) << bad;
     }
   }
