@@ -5,19 +5,30 @@
 #include "sharding/error.h"
 
 namespace initrt {
+namespace {
+
+/// A key as part of a path; in quotes where a file chose it and it is long or not printable.
+std::string in_path(std::string_view key) {
+  const std::string quoted = in_quotes(key);
+  return quoted == fmt::format("\"{}\"", key) ? std::string(key) : quoted;
+}
+
+}  // namespace
 
 std::string in_quotes(std::string_view text) {
   constexpr std::size_t kMost = 60;
-  const std::string whole = nlohmann::json(to_valid_utf8(text.substr(0, kMost))).dump();
+  // JSON leaves some control characters as they are: DEL, U+0080 to U+009F.
+  const std::string whole = one_line(nlohmann::json(to_valid_utf8(text.substr(0, kMost))).dump());
   return text.size() <= kMost ? whole : whole + "...";
 }
 
 JsonNode JsonNode::at(std::string_view key) const {
   if (!value_->is_object()) expected("an object");
   const auto member = value_->find(key);
-  if (member == value_->end())
-    fail("{}{}has no \"{}\"", path_, path_.back() == ' ' ? "" : " ", key);
-  return {*member, (path_.back() == ' ' ? path_ : path_ + ".") + std::string(key), 0};
+  if (member == value_->end()) {
+    fail("{}{}has no {}", path_, path_.back() == ' ' ? "" : " ", in_quotes(key));
+  }
+  return {*member, (path_.back() == ' ' ? path_ : path_ + ".") + in_path(key), 0};
 }
 
 std::optional<JsonNode> JsonNode::find(std::string_view key) const {

@@ -3,18 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <string>
 
 #include "sharding/error.h"
+#include "tests/sharding/one_line.h"
 
 namespace initrt::testing {
-
-inline bool is_one_line(const std::string& text) {
-  return !text.empty() && std::none_of(text.begin(), text.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-  });
-}
 
 /// The text of the Error that `call` throws; a test failure and "" where it throws none.
 template <class Function>

@@ -3,12 +3,13 @@
 
 #include "runtime/text/json_node.h"
 #include "tests/runtime/text/small_tokenizer.h"
+#include "tests/sharding/one_line.h"
 
 namespace initrt {
 namespace {
 
 using nlohmann::json;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 /// The error for the small tokenizer with the value at `pointer` (RFC 6901) replaced.
 std::string error_with(const char* pointer, const json& value) {
@@ -171,6 +172,23 @@ TEST(TokenizerErrors, AreOneLineOfUtf8HoweverTheFileIsMade) {
   EXPECT_EQ(error.find('\n'), std::string::npos);
   EXPECT_LT(error.size(), 300u);
   EXPECT_THAT(error, HasSubstr("a\\n\uFFFD"));
+  EXPECT_THAT(error_with("/model/type", "\x7F\u009B"), HasSubstr("\"\\x7f\\xc2\\x9b\""));
+}
+
+TEST(TokenizerErrors, AKeyThatTheFileChoseStaysOnOneShortLineToo) {
+  const std::string name = "\x1B[2J" + std::string(1000, 'x');
+  json post = json::parse(R"({"type": "TemplateProcessing", "special_tokens": {},
+    "single": [{"SpecialToken": {"id": ""}}, {"Sequence": {"id": "A"}}]})");
+  post["single"][0]["SpecialToken"]["id"] = name;
+  const auto expect_short_line = [&](std::string_view expected) {
+    const std::string error = error_with("/post_processor", post);
+    EXPECT_THAT(error, HasSubstr(expected));
+    EXPECT_TRUE(testing::is_one_line(error)) << error;
+    EXPECT_LT(error.size(), 300u);
+  };
+  expect_short_line("special_tokens has no \"\\u001b[2Jxxx");
+  post["special_tokens"][name] = 1;
+  expect_short_line("special_tokens.\"\\u001b[2Jxxx");
 }
 
 }  // namespace
