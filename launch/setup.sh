@@ -16,6 +16,10 @@ packages=(
   python3 python3-pip
 )
 
+# To build the fuzz targets, which only tests/run.sh --sanitize and tests/fuzz/run.sh do.
+# shellcheck disable=SC2034
+fuzz_packages=(clang-14 libclang-rt-14-dev)
+
 # To run what was built elsewhere.
 # shellcheck disable=SC2034
 runtime_packages=(

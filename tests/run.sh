@@ -5,8 +5,9 @@
 #
 # --sanitize first runs the tests under AddressSanitizer and UndefinedBehaviorSanitizer (all but some
 # of the worlds that generate the same text), and the unit tests of threaded code under
-# ThreadSanitizer. The plain run comes last, so that its summary ends the output; ctest's options
-# (-R REGEX, -L unit, -j1) are for that run. The exit status is non-zero if anything failed in any.
+# ThreadSanitizer, and gives every parser of files its seeds and some thousand inputs made of them
+# (tests/fuzz). The plain run comes last, so that its summary ends the output; ctest's options (-R
+# REGEX, -L unit, -j1) are for that run. The exit status is non-zero if anything failed in any.
 set -euo pipefail
 # shellcheck source=launch/setup.sh
 . "$(dirname "$0")/../launch/setup.sh"
@@ -23,6 +24,7 @@ run_tests() {
   ctest --preset "$1" --parallel "$(nproc)" "${@:2}"
 }
 
+! $sanitize || packages+=("${fuzz_packages[@]}")
 install_packages "${packages[@]}"
 build release
 fetch_model
@@ -35,6 +37,7 @@ if $sanitize; then
   { build asan && run_tests asan && run_tests asan-mpi; } || status=1
   # Only what is built is run: the unit tests of folders whose code runs in several threads.
   { build tsan tests/runtime/{comm,device,exec,load,storage}/all && run_tests tsan; } || status=1
+  { build fuzz && run_tests fuzz; } || status=1
   [[ $status == 0 ]] || say "A sanitizer run failed, see above: the exit status will be 1"
 fi
 run_tests release "$@" || status=1
