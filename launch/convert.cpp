@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <map>
 
-#include "launch/commands.h"
+#include "launch/convert_texts.h"
 #include "launch/output_file.h"
 #include "runtime/load/element_reader.h"
 #include "sharding/checkpoint/checked_json.h"
@@ -104,78 +104,6 @@ Json index_of(const Graph& graph, const std::vector<TensorFile>& files) {
   return {{"metadata", {{"total_size", bytes}}}, {"weight_map", weight_map}};
 }
 
-std::string_view torch_name(DType dtype) {
-  switch (dtype) {
-    case DType::BF16:
-      return "bfloat16";
-    case DType::F16:
-      return "float16";
-    default:
-      return "float32";
-  }
-}
-
-// What Hugging Face's loaders want beside a tokenizer.json: which tokens are the special ones.
-Json tokenizer_config(const nlohmann::json& metadata, const OpenModel& model) {
-  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                 {"model_max_length", model.graph.context},
-                 {"clean_up_tokenization_spaces", false}};
-  const auto tokens = metadata.find("tokenizer.ggml.tokens");
-  for (const auto& [key, from] : {std::pair{"bos_token", "tokenizer.ggml.bos_token_id"},
-                                  std::pair{"eos_token", "tokenizer.ggml.eos_token_id"},
-                                  std::pair{"unk_token", "tokenizer.ggml.unknown_token_id"},
-                                  std::pair{"pad_token", "tokenizer.ggml.padding_token_id"}}) {
-    const auto id = metadata.find(from);
-    if (tokens == metadata.end() || id == metadata.end() || !id->is_number_unsigned()) continue;
-    const auto index = id->get<std::size_t>();
-    if (index < tokens->size()) config[key] = (*tokens)[index];
-  }
-  if (const auto chat = metadata.find("tokenizer.chat_template"); chat != metadata.end()) {
-    config["chat_template"] = *chat;
-  }
-  return config;
-}
-
-struct TextFile {
-  std::string name, content;
-};
-
-TextFile json_file(const char* name, const Json& content) {
-  return {name, content.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"};
-}
-
-// All but the tensors; config.json, without which nothing is a checkpoint, comes last.
-std::vector<TextFile> text_files(Files& files, const ConvertOptions& options,
-                                 const OpenModel& model, const OpenText& text,
-                                 const std::vector<TensorFile>& tensors) {
-  Json config = model.config;
-  Json generation = Json::object();
-  if (config.contains("generation_config")) {
-    generation = config["generation_config"];
-    config.erase("generation_config");
-  } else {
-    for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
-      if (config.contains(key) && !config[key].is_null()) generation[key] = config[key];
-    }
-  }
-  config["torch_dtype"] = torch_name(model.layout.dtype);
-  std::vector<TextFile> texts = {
-      json_file("model.safetensors.index.json", index_of(model.graph, tensors)),
-      json_file("generation_config.json", generation),
-      text.tokenizer_json.is_null()
-          ? TextFile{"tokenizer.model", text.sentencepiece_model}
-          : TextFile{"tokenizer.json", text.tokenizer_json.dump() + "\n"}};
-  const std::string beside = join_path(options.from, "tokenizer_config.json");
-  if (model.catalog.metadata.contains("tokenizer.ggml.tokens") && !text.tokenizer_json.is_null()) {
-    texts.push_back(
-        json_file("tokenizer_config.json", tokenizer_config(model.catalog.metadata, model)));
-  } else if (files.stat(beside)) {
-    texts.push_back({"tokenizer_config.json", files.read_text(beside)});
-  }
-  texts.push_back(json_file("config.json", config));
-  return texts;
-}
-
 // Writes all, and then renames one by one, in the order given: config.json being last, what is left
 // of a conversion that is interrupted is never taken for a checkpoint.
 void write_directory(const std::string& directory, const OpenModel& model,
@@ -229,7 +157,6 @@ void convert_to_safetensors(const ConvertOptions& options) {
   const std::string precision =
       options.precision.empty() ? own_precision(model) : options.precision;
   model.layout = make_layout(model.graph, *precision_from_name(precision));
-  const OpenText text = open_text(files, job, model);
   note_choice(model.catalog);
   if (!model.bindings.unexpected.empty()) {
     warn(describe_unexpected(model.bindings, options.verbose));
@@ -241,7 +168,8 @@ void convert_to_safetensors(const ConvertOptions& options) {
       options.file_bytes > 0 ? options.file_bytes
                              : std::min(kMostFileBytes, (total + kLeastFiles - 1) / kLeastFiles);
   const std::vector<TensorFile> tensors = divide(model.graph, dtype, most_bytes);
-  const std::vector<TextFile> texts = text_files(files, options, model, text, tensors);
+  const std::vector<TextFile> texts =
+      checkpoint_texts(files, options, model, index_of(model.graph, tensors));
 
   std::vector<std::string> names = {"model.safetensors"};  // would hide the files of the index
   for (const TensorFile& file : tensors) names.push_back(file.name);

@@ -118,7 +118,8 @@ void describe(CLI::App& app, Options& options) {
   convert->add_option("--max-file-size", options.file_bytes,
                       "Most tensor bytes of a file (default: 5GB, or a quarter of the model)");
   convert->add_option("--model-config", options.convert.model_config, "config.json of the model");
-  convert->add_option("--tokenizer", options.convert.tokenizer, "tokenizer.json or tokenizer.model");
+  convert->add_option("--tokenizer", options.convert.tokenizer,
+                      "tokenizer.json or tokenizer.model");
   convert->add_flag("--verbose", options.convert.verbose, "Name all missing or unused tensors");
 
   app.add_subcommand("schema", "Print the JSON schema of job files");

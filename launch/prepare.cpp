@@ -145,22 +145,23 @@ OpenModel open_model(Files& files, const Job& job, bool all_names) {
 }
 
 OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
-  OpenText text;
+  nlohmann::json json;        // null where the tokenizer is a SentencePiece model,
+  std::string sentencepiece;  // whose bytes these are
   std::string path = job.model;
   if (job.tokenizer.empty() && model.catalog.metadata.contains("tokenizer.ggml.model")) {
-    text.tokenizer_json = tokenizer_json_from_gguf(model.catalog.metadata);
+    json = tokenizer_json_from_gguf(model.catalog.metadata);
   } else {
     path = tokenizer_path(files, job);
     if (path.ends_with(".model")) {
-      text.sentencepiece_model = files.read_text(path, kMostTokenizerBytes);
+      sentencepiece = files.read_text(path, kMostTokenizerBytes);
     } else {
-      text.tokenizer_json = read_json_object(files, path, kMostTokenizerBytes);
+      json = read_json_object(files, path, kMostTokenizerBytes);
     }
   }
+  OpenText text;
   try {
-    text.tokenizer = text.tokenizer_json.is_null()
-                         ? make_sentencepiece_tokenizer(text.sentencepiece_model)
-                         : make_tokenizer(text.tokenizer_json);
+    text.tokenizer =
+        json.is_null() ? make_sentencepiece_tokenizer(sentencepiece) : make_tokenizer(json);
   } catch (const Error& error) {
     fail("{}: {}", path, error.what());
   }

@@ -38,8 +38,6 @@ struct OpenModel {
 [[nodiscard]] OpenModel open_model(Files& files, const Job& job, bool all_names);
 
 struct OpenText {
-  nlohmann::json tokenizer_json;    ///< null where the tokenizer is a SentencePiece model,
-  std::string sentencepiece_model;  ///< whose bytes these are
   std::unique_ptr<Tokenizer> tokenizer;
   std::vector<TokenId> end_tokens;  ///< of the model, else the tokenizer; whatever ignore_eos says
 };

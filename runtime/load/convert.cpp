@@ -207,6 +207,67 @@ void convert_apart(std::span<const std::byte> in, const Piece& piece, std::byte*
   }
 }
 
+/// Lines of a transposed matrix go through tiles of this many lines and elements: what is written
+/// together is a cache line or two, where an element by itself would touch one for its own.
+constexpr std::uint64_t kSide = 64;
+
+/// How many of the pieces, from the first on, are neighbouring columns of the destination, each a
+/// line of the source; at most kSide.
+std::size_t count_columns(std::span<const Piece> pieces, std::uint64_t out_bytes) {
+  const Piece& first = pieces.front();
+  if (first.source_step != 1 || first.destination_step == 1) return 0;
+  std::size_t count = 1;
+  while (count < std::min<std::size_t>(pieces.size(), kSide)) {
+    const Piece& next = pieces[count];
+    if (next.source_step != 1 || next.destination_step != first.destination_step ||
+        next.elements != first.elements || next.from != first.from ||
+        next.destination != first.destination + count * out_bytes) {
+      break;
+    }
+    ++count;
+  }
+  return count;
+}
+
+/// Writes the columns, elements of `OutBytes` bytes, row by row of the destination.
+template <std::uint64_t OutBytes>
+void convert_columns(std::span<const std::byte> read, std::uint64_t read_offset,
+                     std::span<const Piece> columns, std::byte* to, DType dtype) {
+  alignas(64) std::array<std::byte, kSide * kSide * OutBytes> tile;
+  const Piece& first = columns.front();
+  const std::uint64_t in_bytes = info(first.from).block_bytes;
+  for (std::uint64_t begin = 0; begin < first.elements; begin += kSide) {
+    const std::uint64_t elements = std::min(kSide, first.elements - begin);
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      const std::uint64_t at = columns[c].offset - read_offset + begin * in_bytes;
+      convert(read.subspan(at, elements * in_bytes), first.from, 0, elements,
+              tile.data() + c * kSide * OutBytes, dtype);
+    }
+    std::byte* row = to + first.destination + begin * first.destination_step * OutBytes;
+    for (std::uint64_t i = 0; i < elements; ++i, row += first.destination_step * OutBytes) {
+      for (std::size_t c = 0; c < columns.size(); ++c) {
+        std::memcpy(row + c * OutBytes, tile.data() + (c * kSide + i) * OutBytes, OutBytes);
+      }
+    }
+  }
+}
+
+using ColumnsKernel = void (*)(std::span<const std::byte>, std::uint64_t, std::span<const Piece>,
+                               std::byte*, DType);
+
+ColumnsKernel columns_kernel(std::uint64_t out_bytes) {
+  switch (out_bytes) {
+    case 1:
+      return convert_columns<1>;
+    case 2:
+      return convert_columns<2>;
+    case 4:
+      return convert_columns<4>;
+    default:
+      return convert_columns<8>;
+  }
+}
+
 }  // namespace
 
 bool can_convert(DType from, DType to) { return from == to || choose(from, to) != nullptr; }
@@ -251,18 +312,25 @@ void convert(std::span<const std::byte> in, DType from, std::uint32_t skip, std:
 
 std::uint64_t convert_read(const UnitReads& plan, const Read& read,
                            std::span<const std::byte> bytes, std::byte* to, DType dtype) {
-  std::uint64_t written = 0;
-  for (const Piece& piece : std::span(plan.pieces).subspan(read.first_piece, read.pieces)) {
+  const std::uint64_t out_bytes = info(dtype).block_bytes;
+  std::uint64_t elements = 0;
+  std::span<const Piece> left = std::span(plan.pieces).subspan(read.first_piece, read.pieces);
+  while (!left.empty()) {
+    const Piece& piece = left.front();
+    std::size_t done = 1;
     const std::span<const std::byte> in = bytes.subspan(piece.offset - read.offset, piece.bytes);
-    std::byte* const out = to + piece.destination;
     if (piece.source_step == 1 && piece.destination_step == 1) {
-      convert(in, piece.from, piece.skip, piece.elements, out, dtype);
+      convert(in, piece.from, piece.skip, piece.elements, to + piece.destination, dtype);
+    } else if (const std::size_t columns = count_columns(left, out_bytes); columns > 1) {
+      done = columns;
+      columns_kernel(out_bytes)(bytes, read.offset, left.first(columns), to, dtype);
     } else {
-      convert_apart(in, piece, out, dtype);
+      convert_apart(in, piece, to + piece.destination, dtype);
     }
-    written += bytes_of(dtype, piece.elements);
+    elements += done * piece.elements;
+    left = left.subspan(done);
   }
-  return written;
+  return bytes_of(dtype, elements);
 }
 
 }  // namespace initrt

@@ -14,6 +14,7 @@ constexpr std::array kFormats = {
     Format{"pytorch", detect_pytorch, open_pytorch},
     Format{"lit", detect_lit, open_lit},
     Format{"meta", detect_meta, open_meta},
+    Format{"dcp", detect_dcp, open_dcp},
     Format{"gguf", detect_gguf, open_gguf},
 };
 

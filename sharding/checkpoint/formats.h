@@ -22,6 +22,9 @@ namespace initrt {
 /// Whether a file of this name is one of a Meta checkpoint's: consolidated.NN.pth.
 [[nodiscard]] bool is_meta_piece(std::string_view name);
 
+[[nodiscard]] bool detect_dcp(Files& files, const std::string& path);
+[[nodiscard]] Catalog open_dcp(Files& files, const std::string& path);
+
 [[nodiscard]] bool detect_gguf(Files& files, const std::string& path);
 [[nodiscard]] Catalog open_gguf(Files& files, const std::string& path);
 

@@ -60,8 +60,7 @@ void check_parts_cover(const TensorEntry& tensor, std::string_view who) {
     fail("{}: some of its {} parts overlap", who, tensor.parts.size());
   }
   if (held != tensor.elements()) {
-    fail("{}: its {} parts hold {} elements of {}", who, tensor.parts.size(), held,
-         tensor.elements());
+    fail("{}: its parts hold {} of {} elements", who, held, tensor.elements());
   }
 }
 

@@ -91,7 +91,12 @@ class Pickle {
   std::string texts_;
 };
 
-constexpr std::uint64_t kMaxPickleBytes = 256ull << 20;
+/// What bounds the memory and time that one pickle takes.
+struct PickleLimits {
+  std::uint64_t bytes = 256ull << 20;
+  std::size_t values = 1u << 24;
+  std::uint64_t steps = 1ull << 26;  ///< that put a value, old or new, or a mark on the stack
+};
 
 /// Reads the pickle that begins at `begin`, up to its STOP, which lies before `end` (offsets in the
 /// file of `reader`). `globals` are the names that may appear in it, "module.name",
@@ -99,7 +104,8 @@ constexpr std::uint64_t kMaxPickleBytes = 256ull << 20;
 /// Memory is at most in proportion to the pickle, whose size is limited, as its values' number is.
 /// @throws Error with the byte for anything that is not such a pickle.
 [[nodiscard]] Pickle read_pickle(WindowedReader& reader, std::uint64_t begin, std::uint64_t end,
-                                 std::string where, std::span<const std::string_view> globals);
+                                 std::string where, std::span<const std::string_view> globals,
+                                 const PickleLimits& limits = {});
 
 /// What kind of value this is, for an error: "a list".
 [[nodiscard]] std::string_view kind_name(PickleValue::Kind kind);

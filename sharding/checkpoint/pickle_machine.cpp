@@ -9,9 +9,7 @@
 namespace initrt {
 namespace {
 
-constexpr std::size_t kMaxValues = 1u << 24;
-constexpr std::uint64_t kMaxPushes = 1ull << 26;  // of values old and new: each takes 4 bytes
-constexpr std::size_t kMaxName = 256;             // of a global's module, and of its name
+constexpr std::size_t kMaxName = 256;  // of a global's module, and of its name
 constexpr std::uint8_t kMaxProtocol = 5;
 constexpr PickleRef kNothing = ~PickleRef{0};
 
@@ -28,9 +26,9 @@ std::span<const std::byte> PickleMachine::take(std::uint64_t bytes) {
     fail("{}: truncated at byte {}: {} needs {} bytes, but {} are left", pickle_.where, byte(),
          name_, bytes, end_ - position_);
   }
-  if (bytes > kMaxPickleBytes - (position_ - begin_)) {
+  if (bytes > limits_.bytes - (position_ - begin_)) {
     fail("{}: byte {}: the pickle has more than {} bytes, which are not read", pickle_.where,
-         byte(), kMaxPickleBytes);
+         byte(), limits_.bytes);
   }
   const std::span<const std::byte> taken = reader_.view(position_, bytes);
   position_ += bytes;
@@ -65,7 +63,7 @@ void PickleMachine::proto() {
 }
 
 void PickleMachine::count_push() {
-  if (++pushes_ > kMaxPushes) wrong("more than {} steps of the stack", kMaxPushes);
+  if (++pushes_ > limits_.steps) wrong("more than {} steps of the stack", limits_.steps);
 }
 
 void PickleMachine::push_ref(PickleRef ref) {
@@ -74,7 +72,7 @@ void PickleMachine::push_ref(PickleRef ref) {
 }
 
 void PickleMachine::push(PickleValue value) {
-  if (pickle_.values_.size() == kMaxValues) wrong("more than {} values", kMaxValues);
+  if (pickle_.values_.size() == limits_.values) wrong("more than {} values", limits_.values);
   value.byte = static_cast<std::uint32_t>(byte());
   pickle_.values_.push_back(value);
   push_ref(static_cast<PickleRef>(pickle_.values_.size() - 1));
@@ -186,7 +184,7 @@ void PickleMachine::put(std::uint64_t index) {
   if (index > memo_.size() + 1) {
     wrong("memo entry {} is out of turn: {} are there", index, memo_.size());
   }
-  if (index >= kMaxValues) wrong("more than {} memo entries", kMaxValues);
+  if (index >= limits_.values) wrong("more than {} memo entries", limits_.values);
   if (index >= memo_.size()) memo_.resize(index + 1, kNothing);
   memo_[index] = top();
 }

@@ -14,8 +14,8 @@ namespace initrt {
 class PickleMachine {
  public:
   PickleMachine(WindowedReader& reader, std::uint64_t begin, std::uint64_t end, std::string where,
-                std::span<const std::string_view> globals)
-      : reader_(reader), begin_(begin), end_(end), position_(begin) {
+                std::span<const std::string_view> globals, const PickleLimits& limits)
+      : limits_(limits), reader_(reader), begin_(begin), end_(end), position_(begin) {
     pickle_.where = std::move(where);
     pickle_.globals_ = globals;
   }
@@ -86,6 +86,7 @@ class PickleMachine {
   [[nodiscard]] Kind kind(PickleRef ref) const { return pickle_.values_[ref].kind; }
   void expect_kind(PickleRef ref, Kind expected, std::string_view what) const;
 
+  PickleLimits limits_;
   WindowedReader& reader_;
   std::uint64_t begin_, end_, position_;
   std::uint64_t opcode_ = 0;  // where the current one is

@@ -119,9 +119,10 @@ constexpr std::array<const Opcode*, 256> kByCode = [] {
 }  // namespace
 
 Pickle read_pickle(WindowedReader& reader, std::uint64_t begin, std::uint64_t end,
-                   std::string where, std::span<const std::string_view> globals) {
+                   std::string where, std::span<const std::string_view> globals,
+                   const PickleLimits& limits) {
   const std::string place = where;
-  Machine machine(reader, begin, end, std::move(where), globals);
+  Machine machine(reader, begin, end, std::move(where), globals, limits);
   while (!machine.stopped()) {
     const std::uint8_t code = machine.next_opcode();
     const Opcode* opcode = kByCode[code];

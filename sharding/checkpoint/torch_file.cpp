@@ -73,9 +73,10 @@ class ArchiveReader {
  private:
   Pickle read_member(const ZipEntry& member) {
     const ZipRange range = zip_.member_range(member);
-    if (member.bytes > kMaxPickleBytes) {
+    const PickleLimits limits;
+    if (member.bytes > limits.bytes) {
       fail("{}: data.pkl has {} bytes, more than the {} that are read", where_, member.bytes,
-           kMaxPickleBytes);
+           limits.bytes);
     }
     (void)reader_.view(range.begin, member.bytes);  // in one read
     Pickle pickle =
@@ -103,7 +104,7 @@ class ArchiveReader {
   void place_storages(const std::string& prefix, TorchStorages& storages) {
     std::vector<std::pair<const ZipEntry*, TorchStorage*>> members;
     for (auto& [key, storage] : storages) {
-      const std::string name = prefix + std::string(key);
+      const std::string name = prefix + key;
       const ZipEntry* member = zip_.find(name);
       if (member == nullptr) fail("{}: zip member {} is missing", where_, quote(name));
       if (storage.bytes > member->bytes) {
@@ -132,11 +133,13 @@ bool looks_like_torch(Files& files, const std::string& path) {
   if (!begin_of(files, path, kZipMagic.size()).starts_with(kZipMagic)) {
     return looks_like_torch_legacy(files, path);
   }
-  // torch.save writes the pickle first, so that this holds for a truncated file too.
+  // The first member, so that this holds for a truncated file too: torch.save's is the pickle,
+  // Lit-GPT's incremental_save's a storage.
   const std::string header = begin_of(files, path, 30 + 1024);
   if (header.size() < 30) return false;
   const auto name_bytes = little_endian<std::uint16_t>(std::as_bytes(std::span(header)), 26);
-  return std::string_view(header).substr(30, name_bytes).ends_with(kPickle);
+  const std::string_view name = std::string_view(header).substr(30, name_bytes);
+  return name.ends_with(kPickle) || name.find("/data/") != std::string_view::npos;
 }
 
 TorchFile read_torch_file(Files& files, const std::string& path) {

@@ -70,9 +70,9 @@ class LegacyReader {
       keys.wrong_kind(keys.root, "the keys of the storages", "a list");
     }
     WindowedReader counts(files_, path_, position_, bytes_, sizeof(std::uint64_t));
-    std::unordered_set<std::string_view> seen;
+    std::unordered_set<std::string> seen;
     for (const PickleRef ref : keys.items(keys.root)) {
-      const std::string_view key = keys.string(ref, "the key of a storage");
+      const std::string key(keys.string(ref, "the key of a storage"));
       const auto found = storages.find(key);
       if (found == storages.end() || !seen.insert(key).second) {
         fail("{}: byte {}: storage {} is {}", keys.where, keys[ref].byte, quote(key),

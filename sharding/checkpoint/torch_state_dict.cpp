@@ -13,7 +13,7 @@ using Kind = PickleValue::Kind;
 constexpr int kMaxDepth = 64;  // of dictionaries in dictionaries
 // Bytes of names and shapes, over the whole walk: containers that share their parts could otherwise
 // make a small pickle endless.
-constexpr std::uint64_t kMaxWalk = 256ull << 20;
+constexpr std::uint64_t kMaxWalk = 64ull << 20;
 
 class StateDict {
  public:

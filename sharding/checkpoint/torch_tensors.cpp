@@ -44,7 +44,7 @@ const Rebuild* rebuild(std::string_view global) {
 
 struct StorageId {
   const TorchType* type;
-  std::string_view key;
+  std::string key;
   std::uint64_t elements;
 };
 
@@ -66,12 +66,16 @@ StorageId storage_id(const Pickle& pickle, PickleRef ref) {
   }
   const TorchType* type = torch_type(pickle.text(id[1]));
   if (type == nullptr) pickle.wrong_kind(id[1], "the class of a storage", "torch.*Storage");
-  const std::string_view key = pickle.string(id[2], "the key of a storage");
+  // torch.save gives text, Lit-GPT's incremental_save numbers.
+  const PickleRef given = id[2];
+  std::string key = pickle[given].kind == Kind::Int
+                        ? std::to_string(pickle[given].integer)
+                        : std::string(pickle.string(given, "the key of a storage"));
   if (key.size() > kMaxKey) {
     fail("{}: byte {}: the key of a storage has {} bytes, at most {} are expected", pickle.where,
          byte, key.size(), kMaxKey);
   }
-  return {type, key, pickle.natural(id[4], "the elements of a storage")};
+  return {type, std::move(key), pickle.natural(id[4], "the elements of a storage")};
 }
 
 /// One call of the functions in kRebuilds, whatever is around it.

@@ -17,8 +17,8 @@ struct TorchStorage {
   std::uint64_t bytes = 0;
   std::uint64_t offset = 0;  ///< from the start of the file: filled in by who knows the file
 };
-/// By key. The keys are the pickle's.
-using TorchStorages = std::unordered_map<std::string_view, TorchStorage>;
+/// By key; a key that is a number is its digits.
+using TorchStorages = std::unordered_map<std::string, TorchStorage>;
 
 /// All storages that a pickle refers to.
 /// @throws Error for a persistent id that is no storage's, or where two disagree on its size.

@@ -3,7 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
 #include "tests/sharding/errors.h"
+#include "tests/support/process.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/support/units.h"
 
 namespace initrt::testing {
@@ -56,34 +62,32 @@ std::string test_name(const ::testing::TestParamInfo<Golden>& info) {
 
 INSTANTIATE_TEST_SUITE_P(
     Gqa, Checkpoints,
-    ::testing::Values(
-        Golden{"gqa/hf", "gqa/hf", "safetensors", "huggingface"},
-        Golden{"gqa/hf/model.safetensors", "gqa/hf", "safetensors", "huggingface"},
-        Golden{"gqa/hf_sharded", "gqa/hf", "safetensors", "huggingface"},
-        Golden{"gqa/bin", "gqa/hf", "pytorch", "huggingface"},
-        Golden{"gqa/bin/pytorch_model.bin", "gqa/hf", "pytorch", "huggingface"},
-        Golden{"gqa/bin_sharded", "gqa/hf", "pytorch", "huggingface"},
-        Golden{"gqa/bin_legacy", "gqa/hf", "pytorch", "huggingface"},
-        Golden{"gqa/bin_views", "gqa/hf", "pytorch", "huggingface", 2},
-        Golden{"gqa/lit_gpt_old", "gqa/hf", "lit", "lit-gpt"},
-        Golden{"gqa/lit_gpt", "gqa/hf", "lit", "lit-gpt-stacked"},
-        Golden{"gqa/lit_gpt_trained", "gqa/hf", "lit", "lit-gpt-stacked"},
-        Golden{"gqa/meta", "gqa/hf", "meta", "meta", 1},
-        Golden{"gqa/meta/consolidated.00.pth", "gqa/hf", "meta", "meta", 1},
-        Golden{"gqa/meta3", "gqa/hf", "meta", "meta", 1},
-        Golden{"gqa/gguf", "gqa/hf", "gguf", "gguf"},
-        Golden{"gqa/gguf_split", "gqa/hf", "gguf", "gguf"},
-        Golden{"gqa/gguf_split/model-00001-of-00003.gguf", "gqa/hf", "gguf", "gguf"},
-        Golden{"gqa/dcp", "gqa/hf", "dcp", "huggingface"},
-        Golden{"gqa/dcp_2d", "gqa/hf", "dcp", "huggingface", 21}),
+    ::testing::Values(Golden{"gqa/hf", "gqa/hf", "safetensors", "huggingface"},
+                      Golden{"gqa/hf/model.safetensors", "gqa/hf", "safetensors", "huggingface"},
+                      Golden{"gqa/hf_sharded", "gqa/hf", "safetensors", "huggingface"},
+                      Golden{"gqa/bin", "gqa/hf", "pytorch", "huggingface"},
+                      Golden{"gqa/bin/pytorch_model.bin", "gqa/hf", "pytorch", "huggingface"},
+                      Golden{"gqa/bin_sharded", "gqa/hf", "pytorch", "huggingface"},
+                      Golden{"gqa/bin_legacy", "gqa/hf", "pytorch", "huggingface"},
+                      Golden{"gqa/bin_views", "gqa/hf", "pytorch", "huggingface", 2},
+                      Golden{"gqa/lit_gpt_old", "gqa/hf", "lit", "lit-gpt"},
+                      Golden{"gqa/lit_gpt", "gqa/hf", "lit", "lit-gpt-stacked"},
+                      Golden{"gqa/lit_gpt_trained", "gqa/hf", "lit", "lit-gpt-stacked"},
+                      Golden{"gqa/meta", "gqa/hf", "meta", "meta", 1},
+                      Golden{"gqa/meta/consolidated.00.pth", "gqa/hf", "meta", "meta", 1},
+                      Golden{"gqa/meta3", "gqa/hf", "meta", "meta", 1},
+                      Golden{"gqa/gguf", "gqa/hf", "gguf", "gguf"},
+                      Golden{"gqa/gguf_split", "gqa/hf", "gguf", "gguf"},
+                      Golden{"gqa/gguf_split/model-00001-of-00003.gguf", "gqa/hf", "gguf", "gguf"},
+                      Golden{"gqa/dcp", "gqa/hf", "dcp", "huggingface"},
+                      Golden{"gqa/dcp_2d", "gqa/hf", "dcp", "huggingface", 14}),
     test_name);
 
-INSTANTIATE_TEST_SUITE_P(Tied, Checkpoints,
-                         ::testing::Values(Golden{"gqa_tied/hf", "gqa_tied/hf", "safetensors",
-                                                  "huggingface"},
-                                           Golden{"gqa_tied/bin", "gqa_tied/hf", "pytorch",
-                                                  "huggingface", 1}),
-                         test_name);
+INSTANTIATE_TEST_SUITE_P(
+    Tied, Checkpoints,
+    ::testing::Values(Golden{"gqa_tied/hf", "gqa_tied/hf", "safetensors", "huggingface"},
+                      Golden{"gqa_tied/bin", "gqa_tied/hf", "pytorch", "huggingface", 1}),
+    test_name);
 
 INSTANTIATE_TEST_SUITE_P(Mha, Checkpoints,
                          ::testing::Values(Golden{"mha/lit_llama", "mha/hf", "lit", "lit-llama"},
@@ -92,10 +96,41 @@ INSTANTIATE_TEST_SUITE_P(Mha, Checkpoints,
                                            Golden{"mha/gguf", "mha/hf", "gguf", "gguf"}),
                          test_name);
 
-// A pickle can name any function of Python's. None is ever called: there is nothing here to call it.
+TEST(TiedCheckpoints, OneStorageUnderTwoNamesIsHeldAndReadOnceWhateverTheConfigSays) {
+  const TemporaryDirectory directory;
+  std::filesystem::copy(golden("gqa_tied/bin"), directory.path());
+  const std::string config = directory.file("config.json");
+  nlohmann::json json = nlohmann::json::parse(contents(config));
+  json["tie_word_embeddings"] = false;
+  std::ofstream(config, std::ios::trunc) << json;
+  const OpenModel model = open_checkpoint_as(directory.path(), "bf16-true");
+  const OpenModel tied = open_checkpoint_as(golden("gqa_tied/hf"), "bf16-true");
+  EXPECT_EQ(model.bindings.payload_bytes, tied.bindings.payload_bytes);
+  EXPECT_TRUE(units_of(model, {}) == units_of(tied, {}));
+}
+
+TEST(TiedCheckpoints, TheTableMayBeThereUnderTheHeadsNameAlone) {
+  const TemporaryDirectory directory;
+  std::filesystem::copy(golden("gqa_tied/hf"), directory.path());
+  const std::string path = directory.file("model.safetensors");
+  std::string bytes = contents(path);
+  const std::string name = "model.embed_tokens.weight", other = "lm_head.weight";
+  const std::size_t at = bytes.find("\"" + name + "\"");
+  ASSERT_NE(at, std::string::npos);
+  // The header keeps its length: JSON may have spaces anywhere.
+  bytes.replace(at, name.size() + 2,
+                "\"" + other + "\"" + std::string(name.size() - other.size(), ' '));
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  EXPECT_TRUE(units_of(open_checkpoint_as(directory.path(), "bf16-true"), {}) ==
+              units_of(open_checkpoint_as(golden("gqa_tied/hf"), "bf16-true"), {}));
+}
+
+// A pickle can name any function of Python's. None is ever called: there is nothing here to call
+// it.
 TEST(HostileCheckpoints, AreRefusedByTheGlobalTheyName) {
   const auto error_of_file = [](const char* name) {
-    return error_of([&] { (void)open_checkpoint_as(golden(std::string("hostile/") + name), "32-true"); });
+    return error_of(
+        [&] { (void)open_checkpoint_as(golden(std::string("hostile/") + name), "32-true"); });
   };
   EXPECT_THAT(error_of_file("os_system.pth"), HasSubstr("\"posix.system\""));
   EXPECT_THAT(error_of_file("eval.pth"), HasSubstr("\"__builtin__.eval\""));

@@ -1,6 +1,7 @@
 // Checkpoints of every format as a person meets them: listed, verified, converted, chosen among.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <fstream>
@@ -28,37 +29,46 @@ nlohmann::json json_of(const std::vector<std::string>& arguments) {
   return nlohmann::json::parse(finished.out);
 }
 
-// Every format, and the directory with the same weights as safetensors.
-class Formats : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
+// A checkpoint, and the directory with the same weights as safetensors.
+struct Format {
+  const char* path;
+  const char* reference;
+};
+
+std::ostream& operator<<(std::ostream& out, const Format& format) { return out << format.path; }
+
+class Formats : public ::testing::TestWithParam<Format> {};
+
+std::string name_of_case(const ::testing::TestParamInfo<Format>& one) {
+  std::string name = one.param.path;
+  std::replace(name.begin(), name.end(), '/', '_');
+  return name;
+}
 
 INSTANTIATE_TEST_SUITE_P(
     All, Formats,
-    ::testing::Values(std::pair{"gqa/hf_sharded", "gqa/hf"}, std::pair{"gqa/bin", "gqa/hf"},
-                      std::pair{"gqa/bin_sharded", "gqa/hf"}, std::pair{"gqa/bin_legacy", "gqa/hf"},
-                      std::pair{"gqa/bin_views", "gqa/hf"}, std::pair{"gqa/lit_gpt_old", "gqa/hf"},
-                      std::pair{"gqa/lit_gpt", "gqa/hf"}, std::pair{"gqa/meta", "gqa/hf"},
-                      std::pair{"gqa/meta3", "gqa/hf"}, std::pair{"gqa/gguf", "gqa/hf"},
-                      std::pair{"gqa/gguf_split", "gqa/hf"}, std::pair{"gqa/dcp", "gqa/hf"},
-                      std::pair{"gqa/dcp_2d", "gqa/hf"}, std::pair{"mha/lit_llama", "mha/hf"},
-                      std::pair{"gqa_tied/bin", "gqa_tied/hf"}),
-    [](const auto& info) {
-      std::string name = info.param.first;
-      std::replace(name.begin(), name.end(), '/', '_');
-      return name;
-    });
+    ::testing::Values(Format{"gqa/hf_sharded", "gqa/hf"}, Format{"gqa/bin", "gqa/hf"},
+                      Format{"gqa/bin_sharded", "gqa/hf"}, Format{"gqa/bin_legacy", "gqa/hf"},
+                      Format{"gqa/bin_views", "gqa/hf"}, Format{"gqa/lit_gpt_old", "gqa/hf"},
+                      Format{"gqa/lit_gpt", "gqa/hf"}, Format{"gqa/meta", "gqa/hf"},
+                      Format{"gqa/meta3", "gqa/hf"}, Format{"gqa/gguf", "gqa/hf"},
+                      Format{"gqa/gguf_split", "gqa/hf"}, Format{"gqa/dcp", "gqa/hf"},
+                      Format{"gqa/dcp_2d", "gqa/hf"}, Format{"mha/lit_llama", "mha/hf"},
+                      Format{"gqa_tied/bin", "gqa_tied/hf"}),
+    name_of_case);
 
 TEST_P(Formats, AreListedInTheSameTable) {
-  const auto listed = json_of({"inspect", golden(GetParam().first), "--json"});
+  const auto listed = json_of({"inspect", golden(GetParam().path), "--json"});
   EXPECT_FALSE(listed.at("tensors").empty());
   for (const auto& tensor : listed.at("tensors")) {
     EXPECT_FALSE(tensor.at("parts").empty()) << tensor;
   }
-  const Finished table = run(alone({"inspect", golden(GetParam().first)}));
+  const Finished table = run(alone({"inspect", golden(GetParam().path)}));
   EXPECT_THAT(table.out, HasSubstr("name "));
 }
 
 TEST_P(Formats, VerifyAsEqualToTheSafetensors) {
-  const std::string path = golden(GetParam().first), reference = golden(GetParam().second);
+  const std::string path = golden(GetParam().path), reference = golden(GetParam().reference);
   const Finished compared = run(alone({"verify", path, "--against", reference}));
   EXPECT_EQ(compared.exit_code, 0) << compared.err;
   EXPECT_THAT(compared.out, HasSubstr("equal: "));
@@ -71,8 +81,8 @@ TEST_P(Formats, ConvertToTheSameModelInAnyPrecision) {
   for (const char* precision : {"32-true", "bf16-true", "16-true"}) {
     const std::string from_it = directory.file(std::string("a") + precision);
     const std::string from_reference = directory.file(std::string("b") + precision);
-    for (const auto& [from, to] : {std::pair{golden(GetParam().first), from_it},
-                                   std::pair{golden(GetParam().second), from_reference}}) {
+    for (const auto& [from, to] : {std::pair{golden(GetParam().path), from_it},
+                                   std::pair{golden(GetParam().reference), from_reference}}) {
       const Finished converted = run(alone({"convert", from, to, "--to", "safetensors",
                                             "--precision", precision, "--max-file-size", "20KB"}));
       ASSERT_EQ(converted.exit_code, 0) << converted.err;
@@ -82,8 +92,7 @@ TEST_P(Formats, ConvertToTheSameModelInAnyPrecision) {
               0);
     const bool exact = std::string(precision) == "32-true";
     if (exact) {
-      EXPECT_EQ(run(alone({"verify", from_it, "--against", golden(GetParam().first)})).exit_code,
-                0);
+      EXPECT_EQ(run(alone({"verify", from_it, "--against", golden(GetParam().path)})).exit_code, 0);
     }
   }
 }
@@ -92,8 +101,9 @@ TEST_P(Formats, ConvertToTheSameModelInAnyPrecision) {
 class Choice : public ::testing::Test {
  protected:
   void add(const std::string& path) {
-    std::filesystem::copy(golden(path), directory_.path(),
-                          std::filesystem::copy_options::skip_existing);
+    std::filesystem::copy(
+        golden(path), directory_.path(),
+        std::filesystem::copy_options::recursive | std::filesystem::copy_options::skip_existing);
   }
 
   const TemporaryDirectory directory_;

@@ -101,7 +101,7 @@ TEST(Catalog, PartsHoldEachElementOnce) {
     EXPECT_NO_THROW(catalog.finish());
   }
   EXPECT_EQ(finish_error({boxes({{0, 0, 1, 6}, {2, 0, 2, 6}})}),
-            "one: tensor \"a\": its 2 parts hold 18 elements of 24");
+            "one: tensor \"a\": its parts hold 18 of 24 elements");
   EXPECT_EQ(finish_error({boxes({{0, 0, 3, 6}, {2, 0, 2, 6}})}),
             "one: tensor \"a\": some of its 2 parts overlap");
   EXPECT_EQ(finish_error({boxes({{0, 0, 4, 4}, {0, 3, 4, 3}})}),

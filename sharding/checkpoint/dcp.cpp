@@ -1,0 +1,94 @@
+// PyTorch Distributed Checkpoints, what FSDP training jobs leave behind: `.metadata` says which
+// file holds which box of which tensor; each box is a small PyTorch file of its own inside a
+// *.distcp file (torch.distributed.checkpoint, FileSystemWriter).
+#include <unordered_map>
+
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/dcp_metadata.h"
+#include "sharding/checkpoint/formats.h"
+#include "sharding/checkpoint/model_config.h"
+#include "sharding/checkpoint/torch_parts.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+constexpr std::string_view kMetadata = ".metadata";
+
+class Reader {
+ public:
+  Reader(Files& files, std::string directory, Catalog& catalog)
+      : files_(files), directory_(std::move(directory)), catalog_(catalog) {}
+
+  TensorEntry read(DcpTensor tensor) {
+    TensorEntry entry{std::move(tensor.name), tensor.dtype, std::move(tensor.shape), {}};
+    for (DcpChunk& chunk : tensor.chunks) {
+      TensorPart part = read_chunk(entry, chunk);
+      if (tensor.chunks.size() > 1 || chunk.sizes != entry.shape) {
+        part.begin = std::move(chunk.offsets);
+        part.shape = std::move(chunk.sizes);
+      }
+      entry.parts.push_back(std::move(part));
+    }
+    return entry;
+  }
+
+ private:
+  TensorPart read_chunk(const TensorEntry& tensor, const DcpChunk& chunk) {
+    const std::uint32_t file = file_of(chunk.file);
+    const std::string& path = catalog_.files[file].path;
+    const TorchTensor item = read_torch_item(files_, path, chunk.offset, chunk.bytes);
+    if (item.dtype != tensor.dtype || item.shape != chunk.sizes) {
+      fail("{}: byte {}: {} [{}], but {} says that it is {} [{}] of tensor {}", path, chunk.offset,
+           name(item.dtype), fmt::join(item.shape, ", "), kMetadata, name(tensor.dtype),
+           fmt::join(chunk.sizes, ", "), quote(tensor.name));
+    }
+    return part_of(item, file);
+  }
+
+  std::uint32_t file_of(const std::string& name) {
+    const auto [found, fresh] =
+        index_.emplace(name, static_cast<std::uint32_t>(catalog_.files.size()));
+    if (fresh) {
+      const std::string path = join_path(directory_, name);
+      catalog_.files.push_back({path, file_bytes(files_, path)});
+    }
+    return found->second;
+  }
+
+  Files& files_;
+  const std::string directory_;
+  Catalog& catalog_;
+  std::unordered_map<std::string, std::uint32_t> index_;  // file name -> index in the catalog
+};
+
+}  // namespace
+
+bool detect_dcp(Files& files, const std::string& path) {
+  if (!is_directory(files, path)) return name_of(path) == kMetadata;
+  return is_file(files, join_path(path, kMetadata));
+}
+
+Catalog open_dcp(Files& files, const std::string& path) {
+  const std::string directory = is_directory(files, path) ? path : directory_of(path);
+  const std::string metadata_path = join_path(directory, kMetadata);
+  DcpMetadata metadata = read_dcp_metadata(files, metadata_path);
+  Catalog catalog;
+  catalog.format = "dcp";
+  catalog.path = path;
+  catalog.metadata = nlohmann::json::object();
+  Reader reader(files, directory, catalog);
+  for (DcpTensor& tensor : metadata.tensors) {
+    TensorEntry entry = reader.read(std::move(tensor));
+    if (!entry.parts.empty()) {
+      catalog.tensors.push_back(std::move(entry));
+    } else if (entry.elements() > 0) {  // of an empty tensor nothing is stored
+      fail("{}: tensor {} is stored nowhere", metadata_path, quote(entry.name));
+    }
+  }
+  catalog.finish(SharedBytes::Allowed);
+  catalog.config = read_model_config(files, directory, catalog);
+  return catalog;
+}
+
+}  // namespace initrt
