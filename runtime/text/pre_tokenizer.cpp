@@ -41,6 +41,10 @@ void PreTokenizer::add(const JsonNode& json, int depth) {
     if (json.flag("use_regex", true)) {
       step.cut = Cut{Regex::from_oniguruma(kGpt2Pattern, json.path())};
     }
+    // Bytes of bytes: each time the text would grow by half, without end.
+    if (std::any_of(steps_.begin(), steps_.end(), [](const Step& s) { return s.byte_level; })) {
+      fail("{}: ByteLevel a second time", json.path());
+    }
     step.byte_level = true;
   } else if (type.string() == "Digits") {
     const bool individual = json.flag("individual_digits", false);

@@ -142,6 +142,10 @@ TEST(TokenizerErrors, PreTokenizer) {
   split["pattern"] = "a";
   EXPECT_THAT(error_with("/pre_tokenizer", split),
               HasSubstr("pre_tokenizer.pattern must be an object"));
+  const json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
+  const json again = {{"type", "Sequence"}, {"pretokenizers", {byte_level, byte_level}}};
+  EXPECT_EQ(error_with("/pre_tokenizer", again),
+            "tokenizer.json: pre_tokenizer.pretokenizers[1]: ByteLevel a second time");
 }
 
 TEST(TokenizerErrors, PostProcessor) {
