@@ -19,7 +19,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t kBlockBytes = 8u << 20;  // written at once
 constexpr std::uint64_t kMostFileBytes = 5'000'000'000;
 constexpr std::uint64_t kLeastFiles = 4;  // so that several can be read at once
 
@@ -77,17 +76,17 @@ std::string safetensors_header(const Graph& graph, const TensorFile& file, DType
 void write_tensors(const OpenModel& model, const TensorFile& file, DType dtype,
                    ElementReader& reader, OutputFile& output, std::uint64_t& done) {
   output.write(safetensors_header(model.graph, file, dtype));
-  std::vector<std::byte> converted(kBlockBytes);
-  const std::uint64_t at_once = kBlockBytes / bytes_of(dtype, 1);
-  for (const std::uint32_t tensor : file.tensors) {
-    const std::uint64_t elements = model.graph.tensors[tensor].elements();
-    for (std::uint64_t begin = 0; begin < elements; begin += at_once) {
-      const std::uint64_t end = std::min(elements, begin + at_once);
-      const std::span<std::byte> out(converted.data(), bytes_of(dtype, end - begin));
-      reader.read(model.graph.tensors[tensor], model.bindings.tensors[tensor], begin, end, dtype,
-                  out);
-      output.write(out);
-      done += out.size();
+  std::vector<std::byte> converted;
+  for (const std::uint32_t index : file.tensors) {
+    const Tensor& tensor = model.graph.tensors[index];
+    const Binding& binding = model.bindings.tensors[index];
+    const std::uint64_t at_once = reader.elements_at_once(binding, dtype);
+    for (std::uint64_t begin = 0; begin < tensor.elements(); begin += at_once) {
+      const std::uint64_t end = std::min(tensor.elements(), begin + at_once);
+      converted.resize(bytes_of(dtype, end - begin));
+      reader.read(tensor, binding, begin, end, dtype, converted);
+      output.write(converted);
+      done += converted.size();
     }
   }
   output.close();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <optional>
 
 #include "launch/commands.h"
@@ -19,7 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t kElementsAtOnce = 1u << 20;
+constexpr std::uint64_t kEncodedAtOnce = 1u << 16;
 
 // One tensor to go through: where it comes from, and how its elements are compared.
 struct Listed {
@@ -105,43 +106,47 @@ struct Digest {
   std::uint64_t nans = 0, infinities = 0;
 };
 
-// Elements of a float tensor as the values that are hashed and compared: every NaN is the same one.
+// A tensor's elements, some after the other.
 class Values {
  public:
-  Values(ElementReader& reader, const Listed& listed) : reader_(reader), listed_(listed) {}
+  Values(ElementReader& reader, const Listed& listed)
+      : reader_(reader),
+        listed_(listed),
+        at_once_(reader.elements_at_once(listed.binding, listed.read_as)) {}
 
   [[nodiscard]] bool is_float() const {
     return listed_.read_as == DType::F32 || listed_.read_as == DType::F64;
   }
 
-  /// Raw bytes of elements [begin, end) in `read_as`.
-  std::span<const std::byte> bytes(std::uint64_t begin, std::uint64_t end) {
-    bytes_.resize(bytes_of(listed_.read_as, end - begin));
-    reader_.read(listed_.tensor, listed_.binding, begin, end, listed_.read_as, bytes_);
-    return bytes_;
+  /// Reads the elements from `begin` on, as many as are good to have at once. @returns how many
+  std::uint64_t read(std::uint64_t begin) {
+    const std::uint64_t elements = std::min(at_once_, listed_.tensor.elements() - begin);
+    bytes_.resize(bytes_of(listed_.read_as, elements));
+    reader_.read(listed_.tensor, listed_.binding, begin, begin + elements, listed_.read_as, bytes_);
+    return elements;
   }
 
-  /// The same as float64, which holds them all. Only where is_float().
-  std::span<const double> doubles(std::uint64_t begin, std::uint64_t end) {
-    const std::span<const std::byte> raw = bytes(begin, end);
-    doubles_.resize(end - begin);
-    for (std::size_t i = 0; i < doubles_.size(); ++i) {
-      if (listed_.read_as == DType::F64) {
-        std::memcpy(&doubles_[i], raw.data() + i * sizeof(double), sizeof(double));
-      } else {
-        float value = 0;
-        std::memcpy(&value, raw.data() + i * sizeof value, sizeof value);
-        doubles_[i] = value;
-      }
-    }
-    return doubles_;
+  /// What was read last, in `read_as`.
+  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+
+  /// Element `i` of it as float64, which holds them all. Only where is_float().
+  [[nodiscard]] double operator[](std::uint64_t i) const {
+    if (listed_.read_as == DType::F64) return value<double>(i);
+    return static_cast<double>(value<float>(i));
   }
 
  private:
+  template <class T>
+  [[nodiscard]] T value(std::uint64_t i) const {
+    T value;
+    std::memcpy(&value, bytes_.data() + i * sizeof value, sizeof value);
+    return value;
+  }
+
   ElementReader& reader_;
   const Listed& listed_;
+  const std::uint64_t at_once_;
   std::vector<std::byte> bytes_;
-  std::vector<double> doubles_;
 };
 
 // Appends a value to what is hashed: four bytes where float32 holds it, as it does all values of
@@ -160,20 +165,20 @@ Digest digest(ElementReader& reader, const Listed& listed) {
   Hasher hasher;
   Values values(reader, listed);
   std::vector<std::byte> encoded;
-  const std::uint64_t elements = listed.tensor.elements();
-  for (std::uint64_t begin = 0; begin < elements; begin += kElementsAtOnce) {
-    const std::uint64_t end = std::min(elements, begin + kElementsAtOnce);
-    if (!values.is_float()) {
-      hasher.add(values.bytes(begin, end));
-      continue;
+  std::uint64_t read = 0;
+  for (std::uint64_t begin = 0; begin < listed.tensor.elements(); begin += read) {
+    read = values.read(begin);
+    if (!values.is_float()) hasher.add(values.bytes());
+    for (std::uint64_t i = 0; values.is_float() && i < read;) {
+      encoded.clear();
+      for (const std::uint64_t end = std::min(read, i + kEncodedAtOnce); i < end; ++i) {
+        const double value = values[i];
+        digest.nans += std::isnan(value) ? 1 : 0;
+        digest.infinities += std::isinf(value) ? 1 : 0;
+        add_value(value, encoded);
+      }
+      hasher.add(encoded);
     }
-    encoded.clear();
-    for (const double value : values.doubles(begin, end)) {
-      digest.nans += std::isnan(value) ? 1 : 0;
-      digest.infinities += std::isinf(value) ? 1 : 0;
-      add_value(value, encoded);
-    }
-    hasher.add(encoded);
   }
   digest.hash = hasher.value();
   return digest;
@@ -185,32 +190,33 @@ std::string index_text(std::uint64_t element, const std::vector<std::uint64_t>& 
   return fmt::format("[{}]", fmt::join(index, ", "));
 }
 
+bool is_same(double a, double b) {
+  return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b) ||
+         (std::isnan(a) && std::isnan(b));
+}
+
 // The first element at which two tensors of the same shape differ, as a sentence's end; or "".
 std::string first_difference(ElementReader& reader_a, const Listed& a, ElementReader& reader_b,
                              const Listed& b) {
   Values values_a(reader_a, a), values_b(reader_b, b);
-  if (values_a.is_float() != values_b.is_float() ||
-      (!values_a.is_float() && a.read_as != b.read_as)) {
+  const bool floats = values_a.is_float();
+  if (floats != values_b.is_float() || (!floats && a.read_as != b.read_as)) {
     return fmt::format("is {} and {}", name(a.stored), name(b.stored));
   }
-  const std::uint64_t elements = a.tensor.elements();
-  for (std::uint64_t begin = 0; begin < elements; begin += kElementsAtOnce) {
-    const std::uint64_t end = std::min(elements, begin + kElementsAtOnce);
-    if (!values_a.is_float()) {
-      const auto one = values_a.bytes(begin, end), other = values_b.bytes(begin, end);
-      const auto at = std::mismatch(one.begin(), one.end(), other.begin()).first - one.begin();
-      if (at == static_cast<std::ptrdiff_t>(one.size())) continue;
-      const std::uint64_t element = begin + static_cast<std::uint64_t>(at) / bytes_of(a.read_as, 1);
-      return fmt::format("differs at {}", index_text(element, a.shape));
+  const DTypeInfo& type = info(a.read_as);
+  std::uint64_t end_a = 0, end_b = 0, begin_a = 0, begin_b = 0;  // what each has read
+  for (std::uint64_t i = 0; i < a.tensor.elements(); i += type.block_elements) {
+    if (i == end_a) end_a = (begin_a = i) + values_a.read(i);
+    if (i == end_b) end_b = (begin_b = i) + values_b.read(i);
+    if (floats) {
+      const double one = values_a[i - begin_a], other = values_b[i - begin_b];
+      if (is_same(one, other)) continue;
+      return fmt::format("differs at {}: {} and {}", index_text(i, a.shape), one, other);
     }
-    const auto one = values_a.doubles(begin, end), other = values_b.doubles(begin, end);
-    for (std::size_t i = 0; i < one.size(); ++i) {
-      const bool same =
-          std::bit_cast<std::uint64_t>(one[i]) == std::bit_cast<std::uint64_t>(other[i]) ||
-          (std::isnan(one[i]) && std::isnan(other[i]));
-      if (same) continue;
-      return fmt::format("differs at {}: {} and {}", index_text(begin + i, a.shape), one[i],
-                         other[i]);
+    if (std::memcmp(values_a.bytes().data() + bytes_of(a.read_as, i - begin_a),
+                    values_b.bytes().data() + bytes_of(a.read_as, i - begin_b),
+                    type.block_bytes) != 0) {
+      return fmt::format("differs at {}", index_text(i, a.shape));
     }
   }
   return "";

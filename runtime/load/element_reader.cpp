@@ -1,5 +1,7 @@
 #include "runtime/load/element_reader.h"
 
+#include <algorithm>
+
 #include "runtime/load/convert.h"
 #include "sharding/read_plan.h"
 
@@ -7,6 +9,13 @@ namespace initrt {
 namespace {
 
 constexpr std::uint64_t kBlockBytes = 8u << 20;
+constexpr std::uint64_t kRowsOfColumnsBytes = 32u << 20;
+
+bool has_columns_together(const TensorEntry& entry) {
+  return std::any_of(entry.parts.begin(), entry.parts.end(), [](const TensorPart& part) {
+    return part.strides.size() == 2 && part.strides[0] < part.strides[1];
+  });
+}
 
 }  // namespace
 
@@ -15,6 +24,14 @@ ElementReader::ElementReader(const Catalog& catalog)
   for (const CheckpointFile& file : catalog.files) {
     files_.push_back(std::make_unique<FileReader>(file.path, file.bytes, statistics_));
   }
+}
+
+std::uint64_t ElementReader::elements_at_once(const Binding& binding, DType to) const {
+  const bool columns = std::any_of(
+      binding.runs.begin(), binding.runs.end(),
+      [&](const RowRun& run) { return has_columns_together(catalog_.tensors[run.source]); });
+  const DTypeInfo& type = info(to);
+  return (columns ? kRowsOfColumnsBytes : kBlockBytes) / type.block_bytes * type.block_elements;
 }
 
 void ElementReader::read(const Tensor& tensor, const Binding& binding, std::uint64_t begin,

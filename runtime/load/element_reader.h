@@ -13,11 +13,16 @@
 
 namespace initrt {
 
-/// Memory stays at one block. Not thread-safe.
+/// Memory stays at one block, and what is given for the elements. Not thread-safe.
 class ElementReader {
  public:
   /// @param catalog must outlive this @throws Error where a file cannot be opened or has changed
   explicit ElementReader(const Catalog& catalog);
+
+  /// How many of a tensor's elements to read at once, as `to`: 8 MiB of them, which need not be
+  /// held for long; four times that where a file has the columns one after the other, since each
+  /// read of some rows then goes through all of them.
+  [[nodiscard]] std::uint64_t elements_at_once(const Binding& binding, DType to) const;
 
   /// Writes canonical elements [begin, end) of a tensor to `out`, which has room for them.
   /// @throws Error where they cannot be read or converted to `to`

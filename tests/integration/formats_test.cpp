@@ -1,4 +1,5 @@
 // Checkpoints of every format as a person meets them: listed, verified, converted, chosen among.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/integration/worlds.h"
+#include "tests/sharding/checkpoint/header_writers.h"
 #include "tests/support/small_llama.h"
 
 namespace initrt::testing {
@@ -196,6 +198,51 @@ TEST_F(Verify, AMissingTensorAndAnotherShapeAreDifferences) {
   for (const auto& [a, b] : {std::pair{one, fewer}, std::pair{fewer, one}}) {
     const Finished finished = run(alone({"verify", a, "--against", b, "--stored"}));
     EXPECT_THAT(finished.own_lines(), ElementsAre(HasSubstr("only " + one + " has tensor")));
+  }
+}
+
+// The hash is of the values, not of what they are stored as.
+TEST_F(Verify, TheSameValuesInAnotherDtypeHaveTheSameHash) {
+  const auto hash_of = [&](const char* dtype, const std::string& values) {
+    const std::string path = directory_.file(std::string(dtype) + ".safetensors");
+    std::ofstream(path, std::ios::binary)
+        << safetensors_file(
+               fmt::format(R"({{"t": {{"dtype": "{}", "shape": [3], "data_offsets": [0, {}]}}}})",
+                           dtype, values.size()),
+               0)
+        << values;
+    return json_of({"verify", path, "--json"}).at("hash");
+  };
+  const auto bf16 = [](float value) {
+    return raw(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16));
+  };
+  const auto expected = hash_of("BF16", bf16(1.5f) + bf16(-0.0f) + bf16(-2.0f));
+  EXPECT_EQ(hash_of("F32", raw(1.5f) + raw(-0.0f) + raw(-2.0f)), expected);
+  EXPECT_EQ(hash_of("F64", raw(1.5) + raw(-0.0) + raw(-2.0)), expected);
+  EXPECT_NE(hash_of("F32", raw(1.5f) + raw(0.0f) + raw(-2.0f)), expected);
+  EXPECT_NE(hash_of("F64", raw(1.5) + raw(-0.0) + raw(-2.0 - 1e-15)), expected);
+}
+
+// What has no meaning as a number by itself is compared as it is.
+TEST_F(Verify, PackedAndIntegerTensorsAreComparedByTheirBytes) {
+  for (const auto& [dtype, where] :
+       {std::pair{"F4", "[5, 6]"}, std::pair{"F6_E2M3", "[5, 4]"}, std::pair{"I32", "[5, 7]"}}) {
+    const std::size_t bytes = 8 * 8 * (dtype[0] == 'I' ? 32 : dtype[1] - '0') / 8;
+    std::string file = safetensors_file(
+        fmt::format(R"({{"t": {{"dtype": "{}", "shape": [8, 8], "data_offsets": [0, {}]}}}})",
+                    dtype, bytes),
+        bytes);
+    const std::string one = directory_.file("one.safetensors");
+    const std::string other = directory_.file("other.safetensors");
+    std::ofstream(one, std::ios::binary) << file;
+    EXPECT_EQ(run(alone({"verify", one, "--against", one})).exit_code, 0);
+    file[file.size() - bytes + bytes * 47 / 64] ^= 1;
+    std::ofstream(other, std::ios::binary) << file;
+    const Finished finished = run(alone({"verify", one, "--against", other}));
+    EXPECT_THAT(finished.own_lines(),
+                ElementsAre(HasSubstr("tensor \"t\" differs at " + std::string(where))));
+    EXPECT_NE(json_of({"verify", one, "--json"}).at("hash"),
+              json_of({"verify", other, "--json"}).at("hash"));
   }
 }
 
