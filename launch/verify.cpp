@@ -228,10 +228,6 @@ struct Totals {
   std::uint64_t elements = 0, nans = 0, infinities = 0;
 };
 
-std::string shape_text(const std::vector<std::uint64_t>& shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
 class Total {
  public:
   void add(const Listed& listed, const Digest& digest) {

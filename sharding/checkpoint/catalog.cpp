@@ -10,10 +10,6 @@
 namespace initrt {
 namespace {
 
-std::string shape_text(std::span<const std::uint64_t> shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
 /// Checks one part by itself: a box of its tensor that lies inside its file.
 void check_part(const TensorEntry& tensor, const TensorPart& part, const CheckpointFile& file,
                 const std::string& who) {
@@ -77,6 +73,10 @@ std::uint64_t check_tensor(const TensorEntry& tensor, const std::vector<Checkpoi
 }
 
 }  // namespace
+
+std::string shape_text(std::span<const std::uint64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
 
 std::uint64_t TensorEntry::elements() const {
   std::uint64_t product = 1;

@@ -79,6 +79,9 @@ class Catalog {
   std::unordered_map<std::string, std::uint32_t> index_;
 };
 
+/// A shape for a person: "[32, 4096]".
+[[nodiscard]] std::string shape_text(std::span<const std::uint64_t> shape);
+
 /// One checkpoint format. Adding one is a new file and a line in formats.cpp.
 struct Format {
   std::string_view name;

@@ -66,10 +66,6 @@ bool is_harmless(std::string_view name) {
                      [&](std::string_view end) { return name.ends_with(end); });
 }
 
-std::string shape_text(std::span<const std::uint64_t> shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
 void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& entry,
                  const Catalog& catalog) {
   std::vector<std::uint64_t> expected = {stored.rows == 0 ? tensor.rows : stored.rows};
