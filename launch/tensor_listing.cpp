@@ -1,0 +1,76 @@
+#include "launch/tensor_listing.h"
+
+#include <algorithm>
+
+#include "launch/bring_up.h"
+#include "runtime/load/convert.h"
+#include "runtime/model/family.h"
+
+namespace initrt {
+namespace {
+
+DType read_as(DType stored) {
+  if (stored == DType::F64) return DType::F64;
+  return can_convert(stored, DType::F32) ? DType::F32 : stored;
+}
+
+// A tensor by itself, as it is stored.
+ListedTensor as_stored(const TensorEntry& entry, std::uint32_t index) {
+  ListedTensor listed;
+  listed.tensor.name = entry.name;
+  listed.tensor.vector = entry.shape.size() <= 1;
+  listed.tensor.columns = listed.tensor.vector ? 1 : entry.shape.back();
+  listed.tensor.rows = entry.elements() == 0
+                           ? 0
+                           : entry.elements() / std::max<std::uint64_t>(1, listed.tensor.columns);
+  listed.shape = entry.shape;
+  RowRun run;
+  run.source = index;
+  run.rows = listed.tensor.rows;
+  run.columns = listed.tensor.columns;
+  listed.binding.runs = {run};
+  listed.stored = entry.dtype;
+  listed.read_as = read_as(entry.dtype);
+  return listed;
+}
+
+// The model's tensors, or false where the checkpoint's config is of no known family.
+bool list_canonical(TensorListing& listing) {
+  if (!knows_family(listing.catalog.config)) return false;
+  const Graph graph = build_graph(listing.catalog.config);
+  Bindings bindings = bind(graph, listing.catalog, false);
+  for (std::size_t i = 0; i < graph.tensors.size(); ++i) {
+    ListedTensor listed;
+    listed.tensor = graph.tensors[i];
+    listed.shape = {listed.tensor.rows};
+    if (!listed.tensor.vector) listed.shape.push_back(listed.tensor.columns);
+    listed.stored = listing.catalog.tensors[bindings.tensors[i].runs.front().source].dtype;
+    listed.read_as = read_as(listed.stored);
+    listed.binding = std::move(bindings.tensors[i]);
+    listing.tensors.push_back(std::move(listed));
+  }
+  listing.left_out = bindings.skipped + bindings.unexpected.size();
+  return true;
+}
+
+}  // namespace
+
+TensorListing list_tensors(Files& files, const std::string& path, const std::string& format,
+                           bool stored) {
+  TensorListing listing;
+  listing.catalog = open_checkpoint(files, path, format);
+  note_choice(listing.catalog);
+  listing.canonical = !stored && list_canonical(listing);
+  if (!listing.canonical) {
+    listing.tensors.clear();
+    for (std::uint32_t i = 0; i < listing.catalog.tensors.size(); ++i) {
+      listing.tensors.push_back(as_stored(listing.catalog.tensors[i], i));
+    }
+  }
+  std::sort(
+      listing.tensors.begin(), listing.tensors.end(),
+      [](const ListedTensor& a, const ListedTensor& b) { return a.tensor.name < b.tensor.name; });
+  return listing;
+}
+
+}  // namespace initrt
