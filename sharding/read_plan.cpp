@@ -26,6 +26,14 @@ struct Plane {
 template <class Each>
 void for_each_plane(const TensorEntry& source, const TensorPart& part, bool vector,
                     const Each& each) {
+  if (part.shape.empty() && part.strides.empty()) {  // one plane, whatever its dimensions
+    const std::uint64_t columns = vector || source.shape.empty() ? 1 : source.shape.back();
+    const std::uint64_t elements = source.elements();
+    if (elements == 0) return;
+    each(
+        Plane{part.file, source.dtype, part.offset, 0, elements / columns, columns, 0, columns, 1});
+    return;
+  }
   std::vector<std::uint64_t> begin = part.begin, strides = part.strides;
   const std::span<const std::uint64_t> given = source.shape_of(part);
   std::vector<std::uint64_t> shape(given.begin(), given.end()), whole = source.shape;

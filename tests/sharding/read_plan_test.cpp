@@ -20,6 +20,7 @@ using testing::RandomModel;
 using testing::Rng;
 
 using Bytes = std::vector<std::byte>;
+using Numbers = std::vector<std::uint64_t>;
 
 /// The part that holds the element at `at`, and where in its file.
 std::pair<std::uint32_t, std::uint64_t> find_element(const TensorEntry& entry,
@@ -321,6 +322,55 @@ TEST(ReadPlan, ElementsAreReadAsTheyAreFromEveryView) {
       }
     }
   }
+}
+
+// Experts and convolutions: a canonical tensor's rows are those of all dimensions but the last.
+TEST(ReadPlan, TensorsOfMoreDimensionsAreReadFromEveryView) {
+  Rng rng(7);
+  std::uint64_t compared = 0, parts = 0;
+  for (int round = 0; round < 300; ++round) {
+    RandomModel model;
+    model.files.resize(between(rng, 1, 3));
+    TensorEntry entry{"t", DType::I32, {}, {}};
+    for (std::uint64_t d = between(rng, 0, 4); d > 0; --d)
+      entry.shape.push_back(between(rng, 1, 6));
+    if (entry.shape.empty()) {
+      testing::add_box(rng, entry, {}, {}, model.files);
+    } else {
+      testing::add_boxes(rng, entry, Numbers(entry.shape.size(), 0), entry.shape,
+                         static_cast<int>(between(rng, 0, 3)), model.files);
+    }
+    for (Bytes& file : model.files) {
+      for (std::byte& byte : file) byte = static_cast<std::byte>(rng());
+      model.catalog.files.push_back({"f", file.size()});
+    }
+    const Bytes whole = stored_elements(model, entry);
+    model.catalog.tensors = {entry};
+    model.catalog.finish(SharedBytes::Allowed);
+    Tensor tensor{"t", entry.elements(), 1, entry.shape.size() < 2, 0};
+    if (!tensor.vector) tensor.columns = entry.shape.back();
+    tensor.rows = entry.elements() / tensor.columns;
+    RowRun run;
+    run.rows = tensor.rows;
+    run.columns = tensor.columns;
+    const std::uint64_t begin = between(rng, 0, tensor.elements() - 1);
+    const std::uint64_t end = between(rng, begin + 1, tensor.elements());
+    std::vector<std::pair<std::uint32_t, Piece>> pieces;
+    plan_elements(tensor, {{run}}, model.catalog, begin, end, 0, entry.dtype, pieces);
+    const UnitReads reads = coalesce(std::move(pieces), entry.dtype, 200);
+    Bytes read(4 * (end - begin));
+    for (const Read& one : reads.reads) {
+      const auto source = std::span(model.files[one.file]).subspan(one.offset, one.bytes);
+      (void)convert_read(reads, one, source, read.data(), entry.dtype);
+    }
+    ASSERT_TRUE(std::equal(read.begin(), read.end(),
+                           whole.begin() + static_cast<std::ptrdiff_t>(4 * begin)))
+        << "round " << round;
+    compared += end - begin;
+    parts += entry.parts.size();
+  }
+  EXPECT_GT(compared, 10'000u);
+  EXPECT_GT(parts, 400u);
 }
 
 TEST(ReadPlan, AllRanksTogetherRebuildSuperBlocks) {
