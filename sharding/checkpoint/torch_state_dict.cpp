@@ -70,6 +70,7 @@ class StateDict {
     // Python 2 gives an OrderedDict its items as one list of pairs.
     if (const PickleObject* call = pickle_.object(ref)) {
       for (const PickleRef list : pickle_.items(call->args)) {
+        spend(sizeof list);
         for (const PickleRef pair : pickle_.items(list)) {
           const std::span<const PickleRef> items = pickle_.items(pair);
           if (items.size() != 2) pickle_.wrong_kind(pair, "an item of an OrderedDict", "a pair");

@@ -31,6 +31,19 @@ TEST(TorchFile, WhatTensorsDoNotNeedIsRefusedAndNotRun) {
   }
 }
 
+// 200,000 times the same OrderedDict, of 200,000 times the same list without items.
+TEST(TorchFile, SharedContainersDoNotMakeASmallFileEndless) {
+  std::string lists, dictionaries;
+  for (int i = 0; i < 200'000; ++i) {
+    lists += "h\0"s;
+    dictionaries += "h\1"s;
+  }
+  const std::string dictionary =
+      py_global("collections", "OrderedDict") + "(]q\0"s + lists + "tRq\1";
+  expect_says(torch_error(archive_of(dictionary + "0}K\0]("s + dictionaries + "es")),
+              {"the names and shapes in it take more than"});
+}
+
 TEST(TorchFile, ViewsThatLeaveTheirStorageAreErrors) {
   const PyTensor outside[] = {floats({4, 6}, {7, 1}), floats({25}, {1}), floats({1}, {1}, 24),
                               floats({4, 6}, {6, 1}, 1), floats({0}, {1}, 25)};
