@@ -1,5 +1,8 @@
 #include "sharding/checkpoint/meta_config.h"
 
+#include <algorithm>
+#include <array>
+
 #include "sharding/checkpoint/config_reader.h"
 #include "sharding/checkpoint/llama_config.h"
 
@@ -9,6 +12,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::uint64_t kMost = 1u << 30;
+// A params.json that has none of these is some other program's.
+constexpr std::array kSizes = {"dim", "n_layers", "n_heads"};
 
 // Rows of a matrix that must be there.
 std::uint64_t rows_of(const Catalog& catalog, std::string_view name) {
@@ -31,6 +36,8 @@ std::uint64_t context_of(const LlamaSizes& sizes) {
 
 Json config_from_meta(const Json& json, const Catalog& catalog) {
   const ConfigReader params(json);
+  const auto has = [&](const char* key) { return params.has(key); };
+  if (std::none_of(kSizes.begin(), kSizes.end(), has)) return nullptr;
   if (params.has("moe")) {
     return {{"model_type", "mixtral"}, {"architectures", {"MixtralForCausalLM"}}};
   }

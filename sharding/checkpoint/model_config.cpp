@@ -52,7 +52,8 @@ Json read_first(Files& files, const std::string& directory, const Catalog& catal
     if (!is_file(files, path)) continue;
     Json content = file.read(files, path);
     try {
-      return file.translate(std::move(content), catalog);
+      Json config = file.translate(std::move(content), catalog);
+      if (!config.is_null()) return config;
     } catch (const Error& error) {
       fail("{}: {}", path, error.what());
     }

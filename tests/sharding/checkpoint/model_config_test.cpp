@@ -170,6 +170,14 @@ TEST(ModelConfig, HuggingFacesIsFirstButForLit) {
   EXPECT_TRUE(read_model_config(files, "elsewhere", catalog).is_null());
 }
 
+TEST(ModelConfig, ParametersOfSomethingElseAreLeftAlone) {
+  MemoryFiles files;
+  files.content["d/params.json"] = R"({"learning_rate": 0.1})";
+  EXPECT_TRUE(read_model_config(files, "d", Catalog()).is_null());
+  files.content["d/model_config.yaml"] = llama_fields().dump();
+  EXPECT_EQ(read_model_config(files, "d", Catalog())["vocab_size"], 32000);
+}
+
 TEST(ModelConfig, ErrorsNameTheFile) {
   MemoryFiles files;
   files.content["d/model_config.yaml"] =
