@@ -1,6 +1,8 @@
 // PyTorch Distributed Checkpoints, what FSDP training jobs leave behind: `.metadata` says which
 // file holds which box of which tensor; each box is a small PyTorch file of its own inside a
 // *.distcp file (torch.distributed.checkpoint, FileSystemWriter).
+#include <algorithm>
+#include <tuple>
 #include <unordered_map>
 
 #include "sharding/checkpoint/checked_json.h"
@@ -14,6 +16,23 @@ namespace initrt {
 namespace {
 
 constexpr std::string_view kMetadata = ".metadata";
+
+// Archives lie apart, so that to read them all takes no longer than their files are long.
+void check_apart(const DcpMetadata& metadata, const std::string& path) {
+  std::vector<const DcpChunk*> chunks;
+  for (const DcpTensor& tensor : metadata.tensors) {
+    for (const DcpChunk& chunk : tensor.chunks) chunks.push_back(&chunk);
+  }
+  std::sort(chunks.begin(), chunks.end(), [](const DcpChunk* a, const DcpChunk* b) {
+    return std::tie(a->file, a->offset) < std::tie(b->file, b->offset);
+  });
+  for (std::size_t i = 1; i < chunks.size(); ++i) {
+    const DcpChunk &before = *chunks[i - 1], &chunk = *chunks[i];
+    if (chunk.file != before.file || chunk.offset - before.offset >= before.bytes) continue;
+    fail("{}: the chunks at bytes {} and {} of {} overlap", path, before.offset, chunk.offset,
+         quote(chunk.file));
+  }
+}
 
 class Reader {
  public:
@@ -73,6 +92,7 @@ Catalog open_dcp(Files& files, const std::string& path) {
   const std::string directory = is_directory(files, path) ? path : directory_of(path);
   const std::string metadata_path = join_path(directory, kMetadata);
   DcpMetadata metadata = read_dcp_metadata(files, metadata_path);
+  check_apart(metadata, metadata_path);
   Catalog catalog;
   catalog.format = "dcp";
   catalog.path = path;

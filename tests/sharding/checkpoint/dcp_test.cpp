@@ -287,6 +287,31 @@ TEST(Dcp, WhatTheFilesHoldMustBeWhatTheMetadataSays) {
   expect_says(error_with("b", std::string(item(2, 3).size(), 'z')), {"d/b"});
 }
 
+// Millions of chunks could otherwise be the same archive, read again for each.
+TEST(Dcp, ArchivesThatOverlapAreRefusedBeforeTheyAreRead) {
+  for (const std::int64_t offset : {100, 159}) {
+    MemoryFiles files;
+    files.content["d/.metadata"] =
+        two_chunks(chunk({3, 0}, {2, 3}), index("w", {3, 0}), stored("a", offset, 60));
+    EXPECT_EQ(
+        error_of([&] { (void)open_checkpoint(files, "d"); }),
+        "d/.metadata: the chunks at bytes 100 and " + std::to_string(offset) + " of \"a\" overlap");
+  }
+  MemoryFiles files;
+  files.content["d/.metadata"] =
+      two_chunks(chunk({3, 0}, {2, 3}), index("w", {3, 0}), stored("a", 160, 60));
+  EXPECT_EQ(error_of([&] { (void)open_checkpoint(files, "d"); }), "d/a: no such file");
+}
+
+TEST(Dcp, WhatTrainingLeavesBesideItIsNotTheModel) {
+  MemoryFiles files = checkpoint();
+  files.content["d/meta.pt"] = torch_archive(pickle(py_dict({{py_string("step"), "K\1"}}))).file();
+  EXPECT_EQ(open_checkpoint(files, "d").format, "dcp");
+  EXPECT_EQ(open_checkpoint(files, "d/meta.pt").format, "pytorch");
+  files.content.erase("d/.metadata");
+  EXPECT_EQ(open_checkpoint(files, "d").format, "pytorch");
+}
+
 TEST(Dcp, ChunksMustCoverTheirTensorOnce) {
   MemoryFiles files = checkpoint();
   const auto error_of_chunks = [&](const Ints& shape, const std::vector<std::string>& chunks) {
