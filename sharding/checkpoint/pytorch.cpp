@@ -18,8 +18,8 @@ constexpr std::string_view kSingle = "pytorch_model.bin";
 constexpr std::array<std::string_view, 3> kSuffixes = {".bin", ".pth", ".pt"};
 constexpr std::array<std::string_view, 2> kLit = {"lit_model.pth", "lit-llama.pth"};
 // What a training job leaves beside a model: no state dicts of one.
-constexpr std::array<std::string_view, 4> kNoModels = {"training_args", "optimizer", "scheduler",
-                                                       "rng_state"};
+constexpr std::array<std::string_view, 5> kNoModels = {"training_args", "optimizer", "scheduler",
+                                                       "scaler", "rng_state"};
 
 bool is_lit_name(std::string_view name) {
   return std::find(kLit.begin(), kLit.end(), name) != kLit.end();
@@ -41,6 +41,14 @@ std::vector<std::string> other_models(Files& files, const std::string& directory
     return !may_be_a_model(name) || !is_file(files, path) || !looks_like_torch(files, path);
   });
   return names;
+}
+
+// Beside a checkpoint of these formats, a state dict of another name is seldom one of the model:
+// Lightning puts meta.pt into its distributed checkpoints.
+bool has_other_format(Files& files, const std::string& directory) {
+  constexpr std::array kOthers = {detect_lit, detect_meta, detect_dcp, detect_gguf};
+  return std::any_of(kOthers.begin(), kOthers.end(),
+                     [&](auto* detect) { return detect(files, directory); });
 }
 
 Catalog open_files(Files& files, std::string_view format, const std::string& path,
@@ -72,7 +80,7 @@ Catalog open_index(Files& files, const std::string& path, const std::string& ind
 bool detect_pytorch(Files& files, const std::string& path) {
   if (is_directory(files, path)) {
     return is_file(files, join_path(path, kIndex)) || is_file(files, join_path(path, kSingle)) ||
-           !other_models(files, path).empty();
+           (!has_other_format(files, path) && !other_models(files, path).empty());
   }
   if (path.ends_with(kIndexSuffix)) return true;
   const std::string_view name = name_of(path);
