@@ -4,70 +4,12 @@
 #include <tuple>
 
 #include "sharding/error.h"
+#include "sharding/planes.h"
 
 namespace initrt {
 namespace {
 
 using FilePiece = std::pair<std::uint32_t, Piece>;
-
-// Rows of a source tensor that one part holds, all of the same columns: a part itself, or where the
-// tensor has more than two dimensions, one of its planes. Rows are counted over all but the last
-// dimension.
-struct Plane {
-  std::uint32_t file = 0;
-  DType dtype = DType::F32;
-  std::uint64_t offset = 0;  // bytes into the file, of element (row, column)
-  std::uint64_t row = 0, rows = 1, row_step = 1;
-  std::uint64_t column = 0, columns = 1, column_step = 1;
-};
-
-// Calls `each(plane)` for the planes of a part. @param vector the canonical tensor is one: each
-// element is a row
-template <class Each>
-void for_each_plane(const TensorEntry& source, const TensorPart& part, bool vector,
-                    const Each& each) {
-  if (part.shape.empty() && part.strides.empty()) {  // one plane, whatever its dimensions
-    const std::uint64_t columns = vector || source.shape.empty() ? 1 : source.shape.back();
-    const std::uint64_t elements = source.elements();
-    if (elements == 0) return;
-    each(
-        Plane{part.file, source.dtype, part.offset, 0, elements / columns, columns, 0, columns, 1});
-    return;
-  }
-  std::vector<std::uint64_t> begin = part.begin, strides = part.strides;
-  const std::span<const std::uint64_t> given = source.shape_of(part);
-  std::vector<std::uint64_t> shape(given.begin(), given.end()), whole = source.shape;
-  if (begin.empty()) begin.assign(shape.size(), 0);
-  if (strides.empty()) {
-    strides.assign(shape.size(), 1);
-    for (std::size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * shape[d];
-  }
-  if (vector || shape.empty()) {  // a last dimension of one column
-    for (auto* extents : {&shape, &whole, &strides}) extents->push_back(1);
-    begin.push_back(0);
-  }
-  while (shape.size() < 2) {  // a first dimension of one row
-    for (auto* extents : {&shape, &whole, &strides}) extents->insert(extents->begin(), 1);
-    begin.insert(begin.begin(), 0);
-  }
-  if (std::find(shape.begin(), shape.end(), 0u) != shape.end()) return;
-  const std::size_t outer = shape.size() - 2;
-  const std::uint64_t element_bytes = info(source.dtype).block_bytes;
-  std::vector<std::uint64_t> at(outer, 0);  // in the part
-  while (true) {
-    std::uint64_t row = 0, element = 0;
-    for (std::size_t d = 0; d < outer; ++d) {
-      row = row * whole[d] + begin[d] + at[d];
-      element += at[d] * strides[d];
-    }
-    each(Plane{part.file, source.dtype, part.offset + element * element_bytes,
-               row * whole[outer] + begin[outer], shape[outer], strides[outer], begin[outer + 1],
-               shape[outer + 1], strides[outer + 1]});
-    std::size_t d = outer;
-    while (d > 0 && ++at[d - 1] == shape[d - 1]) at[--d] = 0;
-    if (d == 0) return;
-  }
-}
 
 // `elements` elements of a plane, from element `first` after the plane's own first, `step` apart.
 FilePiece make_piece(const Plane& plane, std::uint64_t first, std::uint64_t step,
@@ -172,6 +114,20 @@ void add_columns(const Wanted& wanted, const Plane& plane, const Overlap& both,
   }
 }
 
+// Whether what is wanted of a plane is planned row by row. What is near enough to be one read is
+// one piece where it can be: a row of a matrix that is stored by columns, a column of any.
+bool is_by_rows(const Wanted& wanted, const Plane& plane, const Overlap& both) {
+  const DTypeInfo& type = info(plane.dtype);
+  const auto near = [&](std::uint64_t step) {
+    return type.block_elements == 1 && step <= kCoalesceGapBytes / type.block_bytes;
+  };
+  if (both.column_end - both.column == 1 && near(both.row_step)) return false;
+  if (both.column_step <= both.row_step) return true;
+  const std::uint64_t row = std::max(both.row, wanted.begin / wanted.columns);
+  const std::uint64_t row_end = std::min(both.row_end, divide_up(wanted.end, wanted.columns));
+  return row_end <= row + 1 && near(both.column_step);
+}
+
 // Most elements of a piece that span at most max_bytes, whole blocks but for the first one's
 // `skip`.
 std::uint64_t elements_within(const Piece& piece, std::uint64_t max_bytes) {
@@ -238,8 +194,7 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
       for_each_plane(source, part, tensor.vector, [&](const Plane& plane) {
         const Overlap both = overlap(run, plane);
         if (both.row >= both.row_end) return;
-        const bool by_rows = both.column_step <= both.row_step || both.row_end - both.row == 1;
-        (by_rows ? add_rows : add_columns)(wanted, plane, both, pieces);
+        (is_by_rows(wanted, plane, both) ? add_rows : add_columns)(wanted, plane, both, pieces);
       });
     }
   }
