@@ -11,6 +11,9 @@ import json
 import struct
 from pathlib import Path
 
+import corpus_configs
+import corpus_torch
+
 CORPUS = Path(__file__).parent / "corpus"
 U8, I32, U32, F32, BOOL, STRING, ARRAY, U64 = 0, 5, 4, 6, 7, 8, 9, 10
 PACKED = {U8: "<B", I32: "<i", U32: "<I", F32: "<f", BOOL: "<B", U64: "<Q"}
@@ -213,32 +216,16 @@ def write_tokenizer_json():
     write("tokenizer_json", "model_options", tokenizer(None, model=model))
 
 
-# Model configs.
-
-CONFIG = {
-    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8,
-    "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 32,
-}
-
-
-def write_configs():
-    write("json_config", "smallest", CONFIG)
-    write("json_config", "by_model_type", {
-        key: setting for key, setting in CONFIG.items() if key != "architectures"})
-    write("json_config", "every_key", CONFIG | {
-        "num_key_value_heads": 1, "head_dim": 4, "rms_norm_eps": 1e-5,
-        "tie_word_embeddings": True, "max_position_embeddings": 128, "rope_theta": 10000.0,
-        "rope_scaling": None, "attention_bias": False, "mlp_bias": False, "hidden_act": "silu",
-        "torch_dtype": "bfloat16", "bos_token_id": 1, "eos_token_id": [2, 3]})
-    write("json_config", "rope_parameters", CONFIG | {
-        "rope_parameters": {"rope_type": "default", "rope_theta": 500000,
-                            "partial_rotary_factor": 1.0}})
-
-
 if __name__ == "__main__":
     write_safetensors()
     write_index()
     write_gguf()
     write_gguf_tokenizers()
     write_tokenizer_json()
-    write_configs()
+    corpus_configs.write_configs(write)
+    corpus_configs.write_meta(write)
+    corpus_configs.write_lit_configs(write)
+    corpus_configs.write_names(write)
+    corpus_torch.write_torch(write)
+    corpus_torch.write_zip(write)
+    corpus_torch.write_dcp(write)
