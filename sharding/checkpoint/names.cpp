@@ -72,7 +72,7 @@ void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& 
   if (!tensor.vector) expected.push_back(tensor.columns);
   if (entry.shape == expected) return;
   fail("{}: tensor {} has shape {}, but the model config asks for {}",
-       catalog.files[entry.parts.front().file].path, entry.name, shape_text(entry.shape),
+       catalog.files[entry.parts.front().file].path, quote(entry.name), shape_text(entry.shape),
        shape_text(expected));
 }
 
@@ -121,7 +121,7 @@ std::string missing_message(const std::vector<std::string>& missing, const Catal
                                  missing.size() == 1 ? " is" : "s are");
   for (std::size_t i = 0; i < shown; ++i) {
     if (i > 0) text += ", ";
-    text += missing[i];
+    text += quote(missing[i]);
     const std::string near = nearest(missing[i], present);
     if (!near.empty()) text += fmt::format(" (the nearest name is {})", quote(near));
   }

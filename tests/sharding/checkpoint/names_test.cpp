@@ -155,13 +155,14 @@ TEST(Names, MissingTensorsAreCountedAndTheFirstFewNamed) {
   std::vector<std::string> names = names_of(graph);
   std::erase_if(names, [](const std::string& name) { return name.starts_with("model.layers.1."); });
   const Catalog catalog = catalog_of(names);
-  EXPECT_EQ(error_of([&] { (void)bind(graph, catalog, false); }),
-            "model: 9 tensors are missing: model.layers.1.input_layernorm.weight (the nearest name "
-            "is \"model.layers.0.input_layernorm.weight\"), "
-            "model.layers.1.self_attn.q_proj.weight (the nearest name is "
-            "\"model.layers.0.self_attn.q_proj.weight\"), model.layers.1.self_attn.k_proj.weight "
-            "(the nearest name is \"model.layers.0.self_attn.k_proj.weight\"), ... (all with "
-            "--verbose)");
+  EXPECT_EQ(
+      error_of([&] { (void)bind(graph, catalog, false); }),
+      "model: 9 tensors are missing: \"model.layers.1.input_layernorm.weight\" (the nearest "
+      "name is \"model.layers.0.input_layernorm.weight\"), "
+      "\"model.layers.1.self_attn.q_proj.weight\" (the nearest name is "
+      "\"model.layers.0.self_attn.q_proj.weight\"), \"model.layers.1.self_attn.k_proj.weight\" "
+      "(the nearest name is \"model.layers.0.self_attn.k_proj.weight\"), ... (all with "
+      "--verbose)");
 }
 
 TEST(Names, AllMissingTensorsAreNamedOnRequest) {
@@ -252,8 +253,8 @@ TEST(Names, AFusedMatrixOfAnotherHeightIsAnError) {
               (void)bind(grouped_llama(), one_matrix("transformer.h.0.attn.attn.weight", 24),
                          false);
             }),
-            "file: tensor transformer.h.0.attn.attn.weight has shape [24, 2], but the model config "
-            "asks for [40, 2]");
+            "file: tensor \"transformer.h.0.attn.attn.weight\" has shape [24, 2], but the model "
+            "config asks for [40, 2]");
 }
 
 TEST(Names, WhatAWrapperPutsBeforeEveryNameIsFound) {
@@ -298,7 +299,7 @@ TEST(Names, MissingTensorsAreNamedAsTheCheckpointWouldSpellThem) {
   const Catalog catalog = catalog_of(names, "gguf");
   EXPECT_TRUE(error_of([&] {
                 (void)bind(small_llama(1), catalog, false);
-              }).starts_with("model: 1 tensor is missing: output.weight"));
+              }).starts_with("model: 1 tensor is missing: \"output.weight\""));
 }
 
 TEST(Names, HostileNamesInAMessageStayOnOneLine) {
@@ -306,23 +307,39 @@ TEST(Names, HostileNamesInAMessageStayOnOneLine) {
   Graph graph;
   graph.tensors.push_back({"model.norm.weight", 8, 4, false, 0});
   EXPECT_EQ(error_of([&] { (void)bind(graph, catalog, false); }),
-            "model: 1 tensor is missing: model.norm.weight (the nearest name is "
+            "model: 1 tensor is missing: \"model.norm.weight\" (the nearest name is "
             "\"model.norm.weigh\\n\")");
+}
+
+TEST(Names, WhatAHostileNameHasBeforeAnAnchorStaysPrintable) {
+  Graph graph;
+  graph.tensors.push_back({"model.embed_tokens.weight", 16, 4, false, 0});
+  const Catalog catalog = catalog_of({"m\x7f\xff.model.embed_tokens.weight"});
+  EXPECT_EQ(
+      error_of([&] { (void)bind(graph, catalog, false); }),
+      "model/file: tensor \"m\\u007f\\ufffd.model.embed_tokens.weight\" has shape [8, 4], but "
+      "the model config asks for [16, 4]");
+  graph.tensors[0].name = "model.norm.weight";
+  EXPECT_TRUE(error_of([&] {
+                (void)bind(graph, catalog, false);
+              }).starts_with("model: 1 tensor is missing: \"m\\u007f\\ufffd.model.norm.weight\""));
 }
 
 TEST(Names, ShapesThatDisagreeWithTheConfigAreErrors) {
   Graph graph = small_llama(1);
   const Catalog catalog = catalog_of(names_of(graph));
   graph.tensors[3].rows = 16;
-  EXPECT_EQ(error_of([&] { (void)bind(graph, catalog, false); }),
-            "model/file: tensor model.layers.0.self_attn.k_proj.weight has shape [8, 4], but the "
-            "model config asks for [16, 4]");
+  EXPECT_EQ(
+      error_of([&] { (void)bind(graph, catalog, false); }),
+      "model/file: tensor \"model.layers.0.self_attn.k_proj.weight\" has shape [8, 4], but the "
+      "model config asks for [16, 4]");
   graph = small_llama(1);
   graph.tensors[1].vector = true;
   graph.tensors[1].columns = 1;
-  EXPECT_EQ(error_of([&] { (void)bind(graph, catalog, false); }),
-            "model/file: tensor model.layers.0.input_layernorm.weight has shape [8, 4], but the "
-            "model config asks for [8]");
+  EXPECT_EQ(
+      error_of([&] { (void)bind(graph, catalog, false); }),
+      "model/file: tensor \"model.layers.0.input_layernorm.weight\" has shape [8, 4], but the "
+      "model config asks for [8]");
 }
 
 TEST(Names, TensorsThatNothingUsesAreListed) {
