@@ -7,7 +7,7 @@
 
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/formats.h"
-#include "sharding/checkpoint/names.h"
+#include "sharding/checkpoint/names/names.h"
 #include "sharding/error.h"
 #include "sharding/overload.h"
 

@@ -15,7 +15,7 @@
 #include "runtime/storage/recorded_files.h"
 #include "runtime/text/tokenizer.h"
 #include "sharding/checkpoint/catalog.h"
-#include "sharding/checkpoint/names.h"
+#include "sharding/checkpoint/names/names.h"
 #include "sharding/graph.h"
 #include "sharding/layout.h"
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "sharding/checkpoint/catalog.h"
-#include "sharding/checkpoint/names.h"
+#include "sharding/checkpoint/names/names.h"
 #include "sharding/layout.h"
 
 namespace initrt {

@@ -9,7 +9,7 @@
 
 #include "runtime/device/host_buffer.h"
 #include "runtime/storage/file_reader.h"
-#include "sharding/checkpoint/names.h"
+#include "sharding/checkpoint/names/names.h"
 
 namespace initrt {
 

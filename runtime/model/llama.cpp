@@ -5,7 +5,7 @@
 
 #include "runtime/model/graph_builder.h"
 #include "sharding/checkpoint/checked_json.h"
-#include "sharding/checkpoint/config_reader.h"
+#include "sharding/checkpoint/config/config_reader.h"
 
 namespace initrt {
 namespace {

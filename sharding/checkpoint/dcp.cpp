@@ -6,10 +6,10 @@
 #include <unordered_map>
 
 #include "sharding/checkpoint/checked_json.h"
-#include "sharding/checkpoint/dcp_metadata.h"
+#include "sharding/checkpoint/config/model_config.h"
 #include "sharding/checkpoint/formats.h"
-#include "sharding/checkpoint/model_config.h"
-#include "sharding/checkpoint/torch_parts.h"
+#include "sharding/checkpoint/torch/dcp_metadata.h"
+#include "sharding/checkpoint/torch/torch_parts.h"
 #include "sharding/error.h"
 
 namespace initrt {

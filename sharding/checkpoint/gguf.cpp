@@ -3,8 +3,8 @@
 #include <charconv>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/config/gguf_config.h"
 #include "sharding/checkpoint/formats.h"
-#include "sharding/checkpoint/gguf_config.h"
 #include "sharding/checkpoint/gguf_header.h"
 #include "sharding/error.h"
 

@@ -6,10 +6,10 @@
 #include <map>
 
 #include "sharding/checkpoint/checked_json.h"
-#include "sharding/checkpoint/config_reader.h"
+#include "sharding/checkpoint/config/config_reader.h"
+#include "sharding/checkpoint/config/model_config.h"
 #include "sharding/checkpoint/formats.h"
-#include "sharding/checkpoint/model_config.h"
-#include "sharding/checkpoint/torch_parts.h"
+#include "sharding/checkpoint/torch/torch_parts.h"
 #include "sharding/error.h"
 
 namespace initrt {

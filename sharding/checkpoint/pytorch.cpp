@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "sharding/checkpoint/config/model_config.h"
 #include "sharding/checkpoint/formats.h"
-#include "sharding/checkpoint/model_config.h"
-#include "sharding/checkpoint/torch_parts.h"
+#include "sharding/checkpoint/torch/torch_parts.h"
 #include "sharding/checkpoint/weight_map.h"
 #include "sharding/error.h"
 

@@ -1,6 +1,6 @@
 // Safetensors checkpoints: one file, or a Hugging Face directory with or without an index.
+#include "sharding/checkpoint/config/model_config.h"
 #include "sharding/checkpoint/formats.h"
-#include "sharding/checkpoint/model_config.h"
 #include "sharding/checkpoint/safetensors_header.h"
 #include "sharding/checkpoint/weight_map.h"
 

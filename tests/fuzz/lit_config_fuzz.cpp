@@ -1,6 +1,6 @@
 // A model_config.yaml of Lit-GPT, in Hugging Face's keys.
-#include "sharding/checkpoint/lit_config.h"
-#include "sharding/checkpoint/yaml.h"
+#include "sharding/checkpoint/config/lit_config.h"
+#include "sharding/checkpoint/config/yaml.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace initrt;

@@ -1,6 +1,6 @@
 // The params.json of a Meta checkpoint, beside two pieces of a model.
 #include "tests/fuzz/fuzz.h"
-#include "tests/sharding/checkpoint/pickle_writer.h"
+#include "tests/sharding/checkpoint/torch/pickle_writer.h"
 #include "tests/sharding/memory_files.h"
 
 using namespace initrt;
@@ -40,6 +40,5 @@ testing::MemoryFiles directory() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t bytes) {
   static testing::MemoryFiles files = directory();
   files.content["d/params.json"] = fuzz::text_of(data, bytes);
-  return fuzz::one_input("d",
-                         [&] { fuzz::expect_invariants(open_checkpoint(files, "d"), files); });
+  return fuzz::one_input("d", [&] { fuzz::expect_invariants(open_checkpoint(files, "d"), files); });
 }

@@ -5,7 +5,7 @@
 
 #include "runtime/model/family.h"
 #include "sharding/checkpoint/checked_json.h"
-#include "sharding/checkpoint/names.h"
+#include "sharding/checkpoint/names/names.h"
 #include "sharding/layout.h"
 #include "sharding/read_plan.h"
 #include "tests/fuzz/fuzz.h"

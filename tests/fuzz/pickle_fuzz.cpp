@@ -1,8 +1,8 @@
 // A pickle with the names of a state dict, and the tensors in it.
-#include "sharding/checkpoint/pickle.h"
+#include "sharding/checkpoint/torch/pickle.h"
 
-#include "sharding/checkpoint/torch_globals.h"
-#include "sharding/checkpoint/torch_tensors.h"
+#include "sharding/checkpoint/torch/torch_globals.h"
+#include "sharding/checkpoint/torch/torch_tensors.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/sharding/memory_files.h"
 

@@ -1,5 +1,5 @@
 // The central directory of a zip archive, and where its members lie.
-#include "sharding/checkpoint/zip_directory.h"
+#include "sharding/checkpoint/torch/zip_directory.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/sharding/memory_files.h"
 

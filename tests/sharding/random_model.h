@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "sharding/checkpoint/catalog.h"
-#include "sharding/checkpoint/names.h"
-#include "sharding/checkpoint/names_gguf.h"
+#include "sharding/checkpoint/names/names.h"
+#include "sharding/checkpoint/names/names_gguf.h"
 #include "sharding/graph.h"
 
 namespace initrt::testing {

@@ -1,12 +1,12 @@
 // Distributed checkpoints, right and in every way wrong.
-#include "sharding/checkpoint/dcp_metadata.h"
+#include "sharding/checkpoint/torch/dcp_metadata.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
 #include "sharding/checkpoint/catalog.h"
-#include "tests/sharding/checkpoint/pickle_writer.h"
+#include "tests/sharding/checkpoint/torch/pickle_writer.h"
 #include "tests/sharding/errors.h"
 #include "tests/sharding/memory_files.h"
 

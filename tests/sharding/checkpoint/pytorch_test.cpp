@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "sharding/checkpoint/catalog.h"
-#include "tests/sharding/checkpoint/pickle_writer.h"
+#include "tests/sharding/checkpoint/torch/pickle_writer.h"
 #include "tests/sharding/errors.h"
 #include "tests/sharding/memory_files.h"
 

@@ -1,0 +1,66 @@
+#include "sharding/checkpoint/config/meta_config.h"
+
+#include <algorithm>
+#include <array>
+
+#include "sharding/checkpoint/config/config_reader.h"
+#include "sharding/checkpoint/config/llama_config.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::uint64_t kMost = 1u << 30;
+// A params.json that has none of these is some other program's.
+constexpr std::array kSizes = {"dim", "n_layers", "n_heads"};
+
+// Rows of a matrix that must be there.
+std::uint64_t rows_of(const Catalog& catalog, std::string_view name) {
+  const std::int64_t found = catalog.find(name);
+  if (found < 0) fail("the tensor {} is missing, which has a size that params.json has not", name);
+  const TensorEntry& tensor = catalog.tensors[static_cast<std::size_t>(found)];
+  return tensor.shape.empty() ? 1 : tensor.shape.front();
+}
+
+// The positions that the model was trained with, which no field says: LLaMA 1 and 2 differ in
+// norm_eps, CodeLlama, Llama 3 and 3.1 in their rotary base and scaling.
+std::uint64_t context_of(const LlamaSizes& sizes) {
+  if (!sizes.rope_scaling.is_null()) return 131072;
+  if (sizes.rope_theta == 1e6) return 16384;
+  if (sizes.rope_theta == 5e5) return 8192;
+  return sizes.epsilon < 5e-6 ? 2048 : 4096;
+}
+
+}  // namespace
+
+Json config_from_meta(const Json& json, const Catalog& catalog) {
+  const ConfigReader params(json);
+  const auto has = [&](const char* key) { return params.has(key); };
+  if (std::none_of(kSizes.begin(), kSizes.end(), has)) return nullptr;
+  if (params.has("moe")) {
+    return {{"model_type", "mixtral"}, {"architectures", {"MixtralForCausalLM"}}};
+  }
+  if (params.has("sliding_window")) {
+    return {{"model_type", "mistral"}, {"architectures", {"MistralForCausalLM"}}};
+  }
+  LlamaSizes sizes;
+  sizes.hidden = params.whole("dim", 1, kMost);
+  sizes.intermediate = rows_of(catalog, "layers.0.feed_forward.w1.weight");
+  sizes.layers = params.whole("n_layers", 1, kMost);
+  sizes.heads = params.whole("n_heads", 1, kMost);
+  sizes.kv_heads = params.whole_or("n_kv_heads", sizes.heads, 1, kMost);
+  sizes.head_size = params.whole_or("head_dim", sizes.hidden / sizes.heads, 1, kMost);
+  sizes.vocabulary = rows_of(catalog, "tok_embeddings.weight");
+  sizes.epsilon = params.positive_or("norm_eps", 1e-5);
+  sizes.rope_theta = params.positive_or("rope_theta", 10000.0);
+  if (params.flag_or("use_scaled_rope", false)) {
+    // Its factor, which differs between Llama 3.1 and 3.2, is in their code, not in the file.
+    sizes.rope_scaling = {{"rope_type", "llama3"}};
+  }
+  sizes.context = context_of(sizes);
+  sizes.tied = catalog.find("output.weight") < 0;
+  return llama_config(sizes);
+}
+
+}  // namespace initrt

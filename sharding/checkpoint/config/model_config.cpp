@@ -1,0 +1,75 @@
+#include "sharding/checkpoint/config/model_config.h"
+
+#include <algorithm>
+#include <array>
+
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/config/lit_config.h"
+#include "sharding/checkpoint/config/meta_config.h"
+#include "sharding/checkpoint/config/yaml.h"
+#include "sharding/checkpoint/formats.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::uint64_t kMostYamlBytes = 1u << 20;
+
+Json read_yaml_object(Files& files, const std::string& path) {
+  Json value = parse_yaml(files.read_text(path, kMostYamlBytes), path);
+  if (!value.is_object()) fail("{}: expected a YAML mapping, found {}", path, value.type_name());
+  return value;
+}
+
+Json as_it_is(Json config, const Catalog&) { return config; }
+Json from_lit_gpt(Json fields, const Catalog&) { return config_from_lit_gpt(fields); }
+Json from_meta(Json params, const Catalog& catalog) { return config_from_meta(params, catalog); }
+
+// A file that may be there, how it is read, and what it says in Hugging Face's keys.
+struct ConfigFile {
+  std::string_view name;
+  Json (*read)(Files&, const std::string&);
+  Json (*translate)(Json, const Catalog&);
+};
+
+Json read_json(Files& files, const std::string& path) { return read_json_object(files, path); }
+
+constexpr std::array kConfigFiles = {
+    ConfigFile{"config.json", read_json, as_it_is},
+    ConfigFile{"params.json", read_json, from_meta},
+    ConfigFile{"lit_config.json", read_json, from_lit_gpt},
+    ConfigFile{"model_config.yaml", read_yaml_object, from_lit_gpt},
+};
+
+Json read_first(Files& files, const std::string& directory, const Catalog& catalog) {
+  std::vector<ConfigFile> order(kConfigFiles.begin(), kConfigFiles.end());
+  // Lit's tensors may be padded, which only its own config says; the others' is kept beside it.
+  if (catalog.format == "lit") std::rotate(order.begin(), order.begin() + 2, order.end());
+  for (const ConfigFile& file : order) {
+    const std::string path = join_path(directory, file.name);
+    if (!is_file(files, path)) continue;
+    Json content = file.read(files, path);
+    try {
+      Json config = file.translate(std::move(content), catalog);
+      if (!config.is_null()) return config;
+    } catch (const Error& error) {
+      fail("{}: {}", path, error.what());
+    }
+  }
+  return config_from_lit_llama(catalog);
+}
+
+}  // namespace
+
+Json read_model_config(Files& files, const std::string& directory, const Catalog& catalog) {
+  Json config = read_first(files, directory, catalog);
+  const std::string generation = join_path(directory, "generation_config.json");
+  if (config.is_object() && is_file(files, generation)) {
+    config["generation_config"] = read_json_object(files, generation);
+  }
+  return config;
+}
+
+}  // namespace initrt

@@ -1,0 +1,225 @@
+#include "sharding/checkpoint/names/names.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <tuple>
+#include <unordered_set>
+
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/names/names_gguf.h"
+#include "sharding/checkpoint/names/names_hf.h"
+#include "sharding/checkpoint/names/names_lit.h"
+#include "sharding/checkpoint/names/names_meta.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+// A new naming is a file of its own and a line here; the first that matches is used.
+constexpr std::array kNamings = {
+    Naming{"gguf", kGgufAnchors, locate_gguf},
+    Naming{"lit-gpt", kLitGptAnchors, locate_lit_gpt},
+    Naming{"lit-gpt-stacked", kLitGptStackedAnchors, locate_lit_gpt_stacked},
+    Naming{"lit-llama", kLitLlamaAnchors, locate_lit_llama},
+    Naming{"meta", kMetaAnchors, locate_meta},
+    Naming{"huggingface", kHfAnchors, locate_hf},
+    Naming{"huggingface-base", kHfBaseAnchors, locate_hf_base},
+};
+
+// What stands before `anchor` in a tensor's name, at the shortest; nothing where no name ends so.
+std::optional<std::string> prefix_of(std::string_view anchor, const Catalog& catalog) {
+  if (catalog.find(anchor) >= 0) return "";
+  std::optional<std::string> shortest;
+  for (const TensorEntry& entry : catalog.tensors) {
+    if (!entry.name.ends_with(anchor)) continue;
+    std::string prefix = entry.name.substr(0, entry.name.size() - anchor.size());
+    if (!prefix.ends_with('.')) continue;
+    if (!shortest || prefix.size() < shortest->size()) shortest = std::move(prefix);
+  }
+  return shortest;
+}
+
+// The naming of a checkpoint, and what stands before all its names.
+struct Dialect {
+  const Naming& naming;
+  std::string prefix;
+};
+
+Dialect dialect_of(const Catalog& catalog) {
+  for (const Naming& naming : kNamings) {
+    for (const std::string_view anchor : naming.anchors) {
+      if (auto prefix = prefix_of(anchor, catalog)) return {naming, std::move(*prefix)};
+    }
+  }
+  // Its missing names are what the user should see.
+  return {*std::find_if(kNamings.begin(), kNamings.end(),
+                        [](const Naming& naming) { return naming.name == "huggingface"; }),
+          ""};
+}
+
+// Buffers that a program computes anew, and what a training job keeps beside the model.
+bool is_harmless(std::string_view name) {
+  constexpr std::string_view kEnds[] = {"rotary_emb.inv_freq", "rope.freqs", "rope_cache"};
+  return name.starts_with("optim") ||
+         std::any_of(std::begin(kEnds), std::end(kEnds),
+                     [&](std::string_view end) { return name.ends_with(end); });
+}
+
+void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& entry,
+                 const Catalog& catalog) {
+  std::vector<std::uint64_t> expected = {stored.rows == 0 ? tensor.rows : stored.rows};
+  if (!tensor.vector) expected.push_back(tensor.columns);
+  if (entry.shape == expected) return;
+  fail("{}: tensor {} has shape {}, but the model config asks for {}",
+       catalog.files[entry.parts.front().file].path, quote(entry.name), shape_text(entry.shape),
+       shape_text(expected));
+}
+
+// A span's rows of heads whose canonical row (half, i) is stored at row 2i + half.
+void add_interleaved(const StoredRows& span, const RowRun& whole, const Tensor& tensor,
+                     std::vector<RowRun>& runs) {
+  const std::uint64_t head_rows = tensor.rows / tensor.rotary_heads;
+  const std::uint64_t half_rows = head_rows / 2;
+  for (std::uint64_t head = 0; head < span.rows; head += head_rows) {
+    for (std::uint64_t half = 0; half < 2; ++half) {
+      RowRun run = whole;
+      run.row = span.row + head + half * half_rows;
+      run.rows = half_rows;
+      run.source_row = span.stored_row + head + half;
+      run.source_stride = 2;
+      runs.push_back(run);
+    }
+  }
+}
+
+Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t source) {
+  const std::vector<StoredRows> all = {{0, tensor.rows, 0}};
+  RowRun whole;
+  whole.source = source;
+  whole.columns = tensor.columns;
+  Binding binding;
+  for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
+    if (stored.rotary_interleaved && tensor.rotary_heads > 0) {
+      add_interleaved(span, whole, tensor, binding.runs);
+    } else {
+      whole.row = span.row;
+      whole.rows = span.rows;
+      whole.source_row = span.stored_row;
+      binding.runs.push_back(whole);
+    }
+  }
+  return binding;
+}
+
+std::string missing_message(const std::vector<std::string>& missing, const Catalog& catalog,
+                            bool all_names) {
+  std::vector<std::string> present;
+  for (const TensorEntry& entry : catalog.tensors) present.push_back(entry.name);
+  const std::size_t shown = all_names ? missing.size() : std::min<std::size_t>(3, missing.size());
+  std::string text = fmt::format("{}: {} tensor{} missing: ", catalog.path, missing.size(),
+                                 missing.size() == 1 ? " is" : "s are");
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (i > 0) text += ", ";
+    text += quote(missing[i]);
+    const std::string near = nearest(missing[i], present);
+    if (!near.empty()) text += fmt::format(" (the nearest name is {})", quote(near));
+  }
+  if (shown < missing.size()) text += ", ... (all with --verbose)";
+  return text;
+}
+
+// The edit distance of a and b, or any number from `limit` on where it is that large.
+std::size_t edit_distance(std::string_view a, std::string_view b, std::size_t limit) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substitution = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitution});
+    }
+    if (const auto least = *std::min_element(row.begin(), row.end()); least >= limit) return least;
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::span<const Naming> namings() { return kNamings; }
+
+std::string nearest(std::string_view word, std::span<const std::string> candidates) {
+  std::string best;
+  std::size_t best_distance = word.size() / 3 + 1;
+  for (const std::string& candidate : candidates) {
+    const std::size_t longer = std::max(word.size(), candidate.size());
+    if (longer - std::min(word.size(), candidate.size()) >= best_distance) continue;
+    const std::size_t distance = edit_distance(word, candidate, best_distance);
+    if (distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+std::string describe_unexpected(const Bindings& bindings, bool all_names) {
+  const std::vector<std::string>& names = bindings.unexpected;
+  const std::size_t shown = all_names ? names.size() : std::min<std::size_t>(3, names.size());
+  std::string text = fmt::format("{} tensor{} not used by this model: ", names.size(),
+                                 names.size() == 1 ? " is" : "s are");
+  for (std::size_t i = 0; i < shown; ++i) text += (i == 0 ? "" : ", ") + quote(names[i]);
+  if (shown < names.size()) text += ", ... (all with --verbose)";
+  return text;
+}
+
+Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
+  const Dialect dialect = dialect_of(catalog);
+  Bindings bindings;
+  bindings.naming = dialect.naming.name;
+  std::vector<std::string> missing;
+  std::unordered_set<std::uint32_t> used, not_needed;
+  // Where a canonical name's tensor is, and its index in the catalog or -1.
+  const auto locate = [&](Tensor tensor, const std::string& name) {
+    tensor.name = name;
+    Stored stored = dialect.naming.locate(tensor, graph, catalog);
+    if (!stored.name.empty()) stored.name.insert(0, dialect.prefix);
+    const std::int64_t found = stored.name.empty() ? -1 : catalog.find(stored.name);
+    return std::pair(std::move(stored), found);
+  };
+  for (const Tensor& tensor : graph.tensors) {
+    auto [stored, found] = locate(tensor, tensor.name);
+    const std::string first_name = stored.name.empty() ? tensor.name : stored.name;
+    for (const std::string& alias : tensor.aliases) {
+      auto [other, at] = locate(tensor, alias);
+      if (at < 0) continue;
+      not_needed.insert(static_cast<std::uint32_t>(at));
+      if (found < 0) std::tie(stored, found) = std::pair(std::move(other), at);
+    }
+    Binding binding;
+    if (found < 0) {
+      missing.push_back(first_name);
+    } else {
+      const auto source = static_cast<std::uint32_t>(found);
+      check_shape(tensor, stored, catalog.tensors[source], catalog);
+      binding = bind_rows(tensor, stored, source);
+      if (used.insert(source).second) bindings.payload_bytes += catalog.tensors[source].bytes();
+    }
+    bindings.tensors.push_back(std::move(binding));
+  }
+  if (!missing.empty()) throw Error(missing_message(missing, catalog, all_names));
+  for (std::uint32_t i = 0; i < catalog.tensors.size(); ++i) {
+    if (used.contains(i)) continue;
+    const std::string& name = catalog.tensors[i].name;
+    if (not_needed.contains(i) || is_harmless(name)) {
+      ++bindings.skipped;
+    } else {
+      bindings.unexpected.push_back(name);
+    }
+  }
+  return bindings;
+}
+
+}  // namespace initrt

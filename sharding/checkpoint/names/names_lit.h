@@ -1,0 +1,22 @@
+// The names of Lightning's models. Lit-LLaMA (github.com/Lightning-AI/lit-llama, model.py): Q, K
+// and V fused, rotary halves interleaved. Lit-GPT, Lit-Parrot before it, LitGPT after it
+// (github.com/Lightning-AI/litgpt, model.py): Q, K and V fused, halves split; `attn.attn` has its
+// rows by query group (the group's query heads, its key, its value), the later `attn.qkv` has all
+// of Q, all of K, all of V.
+#pragma once
+
+#include "sharding/checkpoint/names/names.h"
+
+namespace initrt {
+
+inline constexpr std::string_view kLitLlamaAnchors[] = {"transformer.h.0.rms_1.scale"};
+[[nodiscard]] Stored locate_lit_llama(const Tensor& canonical, const Graph& graph, const Catalog&);
+
+inline constexpr std::string_view kLitGptAnchors[] = {"transformer.h.0.attn.attn.weight"};
+[[nodiscard]] Stored locate_lit_gpt(const Tensor& canonical, const Graph& graph, const Catalog&);
+
+inline constexpr std::string_view kLitGptStackedAnchors[] = {"transformer.h.0.attn.qkv.weight"};
+[[nodiscard]] Stored locate_lit_gpt_stacked(const Tensor& canonical, const Graph& graph,
+                                            const Catalog&);
+
+}  // namespace initrt

@@ -1,0 +1,13 @@
+// The names of Meta's own LLaMA files, consolidated.NN.pth (github.com/meta-llama/llama, model.py),
+// which Mistral's and torchtitan's share. Rotary heads have their halves interleaved, since that
+// code rotates neighbouring pairs as complex numbers.
+#pragma once
+
+#include "sharding/checkpoint/names/names.h"
+
+namespace initrt {
+
+inline constexpr std::string_view kMetaAnchors[] = {"layers.0.attention.wq.weight"};
+[[nodiscard]] Stored locate_meta(const Tensor& canonical, const Graph&, const Catalog&);
+
+}  // namespace initrt

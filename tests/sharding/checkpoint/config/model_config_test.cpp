@@ -1,0 +1,195 @@
+// Configs that are not Hugging Face's, in its keys.
+#include "sharding/checkpoint/config/model_config.h"
+
+#include <gtest/gtest.h>
+
+#include "sharding/checkpoint/config/lit_config.h"
+#include "sharding/checkpoint/config/meta_config.h"
+#include "tests/sharding/dense_entry.h"
+#include "tests/sharding/errors.h"
+#include "tests/sharding/memory_files.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::json;
+using testing::dense_entry;
+using testing::error_of;
+using testing::MemoryFiles;
+
+/// Llama-2-7b-hf as litgpt describes it.
+Json llama_fields() {
+  return {{"norm_class_name", "RMSNorm"},
+          {"mlp_class_name", "LLaMAMLP"},
+          {"parallel_residual", false},
+          {"bias", false},
+          {"rotary_percentage", 1.0},
+          {"n_embd", 4096},
+          {"intermediate_size", 11008},
+          {"n_layer", 32},
+          {"n_head", 32},
+          {"padded_vocab_size", 32000},
+          {"vocab_size", 31990},
+          {"block_size", 4096},
+          {"norm_eps", 1e-5}};
+}
+
+TEST(LitConfig, ALlamaIsALlama) {
+  const Json config = config_from_lit_gpt(llama_fields());
+  EXPECT_EQ(config["architectures"], Json({"LlamaForCausalLM"}));
+  EXPECT_EQ(config["hidden_size"], 4096);
+  EXPECT_EQ(config["intermediate_size"], 11008);
+  EXPECT_EQ(config["num_key_value_heads"], 32);
+  EXPECT_EQ(config["head_dim"], 128);
+  EXPECT_EQ(config["vocab_size"], 32000) << "the padded one, which is the table's";
+  EXPECT_EQ(config["max_position_embeddings"], 4096);
+  EXPECT_TRUE(config["rope_scaling"].is_null());
+}
+
+TEST(LitConfig, FormerNamesOfFieldsAreRead) {
+  Json fields = llama_fields();
+  fields["_norm_class"] = fields["norm_class_name"];
+  fields["_mlp_class"] = fields["mlp_class_name"];
+  fields.erase("norm_class_name");
+  fields.erase("mlp_class_name");
+  fields["condense_ratio"] = 2;
+  fields["n_query_groups"] = 8;
+  const Json config = config_from_lit_gpt(fields);
+  EXPECT_EQ(config["num_key_value_heads"], 8);
+  EXPECT_EQ(config["rope_scaling"], Json({{"rope_type", "linear"}, {"factor", 2.0}}));
+}
+
+TEST(LitConfig, LlamaThreesAdjustmentsAreItsRopeScaling) {
+  Json fields = llama_fields();
+  fields["rope_adjustments"] = {{"factor", 8.0},
+                                {"low_freq_factor", 1.0},
+                                {"high_freq_factor", 4.0},
+                                {"original_max_seq_len", 8192}};
+  EXPECT_EQ(config_from_lit_gpt(fields)["rope_scaling"],
+            Json({{"rope_type", "llama3"},
+                  {"factor", 8.0},
+                  {"low_freq_factor", 1.0},
+                  {"high_freq_factor", 4.0},
+                  {"original_max_position_embeddings", 8192}}));
+}
+
+TEST(LitConfig, WhatIsNoLlamaSaysWhatItIs) {
+  const auto architecture = [](const char* key, Json value) {
+    Json fields = llama_fields();
+    fields[key] = std::move(value);
+    return config_from_lit_gpt(fields)["architectures"][0];
+  };
+  EXPECT_EQ(architecture("mlp_class_name", "GptNeoxMLP"), "Lit-GPT with GptNeoxMLP with RMSNorm");
+  EXPECT_EQ(architecture("parallel_residual", true), "Lit-GPT with parallel_residual");
+  EXPECT_EQ(architecture("rotary_percentage", 0.25), "Lit-GPT with rotary_percentage");
+  EXPECT_EQ(architecture("sliding_window_size", 4096), "Lit-GPT with sliding_window_size");
+  EXPECT_EQ(architecture("rope_interleave", true), "Lit-GPT with rope_interleave");
+}
+
+TEST(LitConfig, MissingFieldsAreNamed) {
+  Json fields = llama_fields();
+  fields.erase("n_layer");
+  EXPECT_EQ(error_of([&] { (void)config_from_lit_gpt(fields); }),
+            "model config: n_layer is missing");
+}
+
+Catalog catalog_with(std::vector<TensorEntry> tensors) {
+  Catalog catalog;
+  catalog.files = {{"file", 1ull << 40}};
+  std::uint64_t offset = 0;
+  for (TensorEntry& tensor : tensors) {
+    tensor.parts[0].offset = offset;
+    offset += tensor.bytes();
+  }
+  catalog.tensors = std::move(tensors);
+  catalog.finish();
+  return catalog;
+}
+
+TEST(LitConfig, LitLlamasSizesAreItsTensors) {
+  const Catalog catalog = catalog_with(
+      {dense_entry("transformer.wte.weight", DType::F16, {32000, 4096}, 0, 0),
+       dense_entry("transformer.h.0.mlp.c_fc1.weight", DType::F16, {11008, 4096}, 0, 0),
+       dense_entry("transformer.h.0.rms_1.scale", DType::F16, {4096}, 0, 0),
+       dense_entry("transformer.h.1.rms_1.scale", DType::F16, {4096}, 0, 0)});
+  const Json config = config_from_lit_llama(catalog);
+  EXPECT_EQ(config["num_hidden_layers"], 2);
+  EXPECT_EQ(config["num_attention_heads"], 32);
+  EXPECT_EQ(config["intermediate_size"], 11008);
+  EXPECT_TRUE(config_from_lit_llama(Catalog()).is_null());
+}
+
+Catalog meta_catalog() {
+  return catalog_with(
+      {dense_entry("tok_embeddings.weight", DType::F16, {32000, 4096}, 0, 0),
+       dense_entry("layers.0.feed_forward.w1.weight", DType::F16, {11008, 4096}, 0, 0),
+       dense_entry("output.weight", DType::F16, {32000, 4096}, 0, 0)});
+}
+
+TEST(MetaConfig, SizesThatParamsLeaveOutAreTheTensors) {
+  const Json params = {{"dim", 4096},    {"multiple_of", 256}, {"n_heads", 32},
+                       {"n_layers", 32}, {"norm_eps", 1e-6},   {"vocab_size", -1}};
+  const Json config = config_from_meta(params, meta_catalog());
+  EXPECT_EQ(config["vocab_size"], 32000);
+  EXPECT_EQ(config["intermediate_size"], 11008);
+  EXPECT_EQ(config["head_dim"], 128);
+  EXPECT_EQ(config["num_key_value_heads"], 32);
+  EXPECT_EQ(config["max_position_embeddings"], 2048);
+  EXPECT_EQ(config["tie_word_embeddings"], false);
+}
+
+TEST(MetaConfig, WhatIsNotKnownHereSaysSo) {
+  Json params = {{"dim", 4096}, {"n_heads", 32}, {"n_layers", 32}, {"use_scaled_rope", true}};
+  EXPECT_EQ(config_from_meta(params, meta_catalog())["rope_scaling"]["rope_type"], "llama3");
+  params["sliding_window"] = 4096;
+  EXPECT_EQ(config_from_meta(params, meta_catalog())["model_type"], "mistral");
+  params["moe"] = {{"num_experts", 8}};
+  EXPECT_EQ(config_from_meta(params, meta_catalog())["model_type"], "mixtral");
+  EXPECT_EQ(error_of([&] {
+              (void)config_from_meta({{"n_heads", 32}}, meta_catalog());
+            }),
+            "model config: dim is missing");
+  EXPECT_NE(error_of([&] {
+              (void)config_from_meta({{"dim", 1}, {"n_heads", 1}, {"n_layers", 1}}, Catalog());
+            }).find("tensor layers.0.feed_forward.w1.weight is missing"),
+            std::string::npos);
+}
+
+TEST(ModelConfig, HuggingFacesIsFirstButForLit) {
+  MemoryFiles files;
+  files.content["d/config.json"] = R"({"model_type": "llama"})";
+  files.content["d/lit_config.json"] = llama_fields().dump();
+  files.content["d/generation_config.json"] = R"({"eos_token_id": 2})";
+  Catalog catalog;
+  const Json config = read_model_config(files, "d", catalog);
+  EXPECT_EQ(config["model_type"], "llama");
+  EXPECT_FALSE(config.contains("vocab_size"));
+  EXPECT_EQ(config["generation_config"]["eos_token_id"], 2);
+  catalog.format = "lit";
+  EXPECT_EQ(read_model_config(files, "d", catalog)["vocab_size"], 32000);
+  EXPECT_TRUE(read_model_config(files, "elsewhere", catalog).is_null());
+}
+
+TEST(ModelConfig, ParametersOfSomethingElseAreLeftAlone) {
+  MemoryFiles files;
+  files.content["d/params.json"] = R"({"learning_rate": 0.1})";
+  EXPECT_TRUE(read_model_config(files, "d", Catalog()).is_null());
+  files.content["d/model_config.yaml"] = llama_fields().dump();
+  EXPECT_EQ(read_model_config(files, "d", Catalog())["vocab_size"], 32000);
+}
+
+TEST(ModelConfig, ErrorsNameTheFile) {
+  MemoryFiles files;
+  files.content["d/model_config.yaml"] =
+      "norm_class_name: RMSNorm\nmlp_class_name: LLaMAMLP\n"
+      "parallel_residual: false\nbias: false\n"
+      "rotary_percentage: 1.0\nn_embd: many\n";
+  EXPECT_EQ(error_of([&] { (void)read_model_config(files, "d", Catalog()); }),
+            "d/model_config.yaml: model config: n_embd is not a whole number");
+  files.content["d/model_config.yaml"] = "- 1\n";
+  EXPECT_EQ(error_of([&] { (void)read_model_config(files, "d", Catalog()); }),
+            "d/model_config.yaml: expected a YAML mapping, found array");
+}
+
+}  // namespace
+}  // namespace initrt
