@@ -27,17 +27,30 @@ constexpr std::array kNamings = {
     Naming{"huggingface-base", kHfBaseAnchors, locate_hf_base},
 };
 
-// What stands before `anchor` in a tensor's name, at the shortest; nothing where no name ends so.
+// Whether this is what training programs put a model under: it is not an average of it, a teacher
+// or a critic, which may be beside it.
+bool is_wrapper(std::string_view prefix) {
+  constexpr std::string_view kWrappers[] = {"model.", "module.", "state_dict.",
+                                            "model_state_dict."};
+  return std::any_of(std::begin(kWrappers), std::end(kWrappers),
+                     [&](std::string_view wrapper) { return prefix.starts_with(wrapper); });
+}
+
+// What stands before `anchor` in a tensor's name, of several the likeliest and then the shortest;
+// nothing where no name ends so.
 std::optional<std::string> prefix_of(std::string_view anchor, const Catalog& catalog) {
   if (catalog.find(anchor) >= 0) return "";
-  std::optional<std::string> shortest;
+  std::optional<std::string> best;
+  const auto rank = [](const std::string& prefix) {
+    return std::tuple(!is_wrapper(prefix), prefix.size());
+  };
   for (const TensorEntry& entry : catalog.tensors) {
     if (!entry.name.ends_with(anchor)) continue;
     std::string prefix = entry.name.substr(0, entry.name.size() - anchor.size());
     if (!prefix.ends_with('.')) continue;
-    if (!shortest || prefix.size() < shortest->size()) shortest = std::move(prefix);
+    if (!best || rank(prefix) < rank(*best)) best = std::move(prefix);
   }
-  return shortest;
+  return best;
 }
 
 // The naming of a checkpoint, and what stands before all its names.

@@ -275,6 +275,20 @@ TEST(Names, WhatAWrapperPutsBeforeEveryNameIsFound) {
   EXPECT_EQ(bind(graph, catalog_of(headless), false).naming, "huggingface-base");
 }
 
+TEST(Names, AnAverageOrATeacherBesideTheModelIsNotTakenForIt) {
+  const Graph graph = small_llama(1);
+  for (const std::string other : {"ema.", "teacher.", "critic.", "averaged_weights."}) {
+    std::vector<std::string> names = names_of(graph);
+    for (const std::string& name : names_of(graph)) names.push_back(other + name);
+    for (std::size_t i = 0; i < names.size() / 2; ++i) names[i].insert(0, "model.");
+    const Catalog catalog = catalog_of(names);
+    const Bindings bindings = bind(graph, catalog, false);
+    EXPECT_EQ(catalog.tensors[bindings.tensors[0].runs[0].source].name,
+              "model.model.embed_tokens.weight");
+    EXPECT_EQ(bindings.unexpected.size(), graph.tensors.size()) << other;
+  }
+}
+
 TEST(Names, AnAliasServesWhereTheFirstNameIsMissingAndIsHarmlessWhereNot) {
   Graph graph = small_llama(0);
   std::erase_if(graph.tensors,
