@@ -18,8 +18,9 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr std::uint64_t kPiece = 1 << 20;  // bytes asked from Files at once
-constexpr std::size_t kMaxName = 65535;    // of a tensor
+constexpr std::uint64_t kPiece = 1 << 20;     // bytes asked from Files at once
+constexpr std::size_t kMaxName = 4096;        // of a tensor: it is compared for each of its chunks
+constexpr std::size_t kMaxValues = 1u << 24;  // a chunk is about 30
 constexpr std::size_t kMaxFileName = 255;
 // What is shared in a pickle is read again wherever it is: these bound the time that takes.
 constexpr std::size_t kMaxFields = 64;
@@ -256,7 +257,7 @@ class MetadataReader {
 DcpMetadata read_dcp_metadata(Files& files, const std::string& path) {
   const std::uint64_t bytes = file_bytes(files, path);
   WindowedReader reader(files, path, 0, bytes, kPiece);
-  const Pickle pickle = read_pickle(reader, 0, bytes, path, dcp_globals());
+  const Pickle pickle = read_pickle(reader, 0, bytes, path, dcp_globals(), {.values = kMaxValues});
   if (pickle.bytes != bytes) {
     fail("{}: {} bytes follow the pickle's end at byte {}", path, bytes - pickle.bytes,
          pickle.bytes);

@@ -94,7 +94,7 @@ class Pickle {
 /// What bounds the memory and time that one pickle takes.
 struct PickleLimits {
   std::uint64_t bytes = 256ull << 20;
-  std::size_t values = 1u << 24;
+  std::size_t values = 1u << 22;     ///< a tensor of a state dict is about 20: 200,000 of them
   std::uint64_t steps = 1ull << 26;  ///< that put a value, old or new, or a mark on the stack
 };
 
