@@ -70,6 +70,24 @@ TEST_F(Commands, ConvertedCheckpointsAreTheSameModelAndRefuseToBeOverwritten) {
   EXPECT_THAT(again.own_lines(), ::testing::ElementsAre(HasSubstr("exists already")));
 }
 
+TEST_F(Commands, ConvertingCopiesASentencePieceModelAsItIs) {
+  const std::string tokenizer = INITRT_SOURCE_DIR "/tests/golden/sentencepiece/llama.model";
+  const std::string out = directory_.file("converted");
+  const Finished finished =
+      run(alone({"convert", gguf_, out, "--to", "safetensors", "--tokenizer", tokenizer}));
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_EQ(contents(out + "/tokenizer.model"), contents(tokenizer));
+  for (const char* name : {"/tokenizer.json", "/tokenizer_config.json"}) {
+    EXPECT_FALSE(std::filesystem::exists(out + name)) << name;
+  }
+  const std::string prompt = "Hello there";
+  const Finished answered =
+      run(on_ranks(2, {"--set", "model=" + out, "--set", "generate.prompt=" + prompt, "--set",
+                       "generate.max_new_tokens=3"}));
+  EXPECT_EQ(answered.exit_code, 0) << answered.err;
+  EXPECT_THAT(answered.out, ::testing::StartsWith(prompt));
+}
+
 TEST_F(Commands, ConvertingKeepsSixteenBitWeightsUnlessToldOtherwise) {
   const std::string bf16 = directory_.file("bf16");
   std::filesystem::create_directory(bf16);

@@ -6,6 +6,8 @@
 #include <fstream>
 
 #include "sharding/error.h"
+#include "tests/sharding/memory_files.h"
+#include "tests/support/small_sentencepiece.h"
 #include "tests/support/temporary_directory.h"
 
 namespace initrt {
@@ -92,6 +94,91 @@ TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
                 (void)tokenize(TwoTokens(), {"small", "big"}, 10);
               }),
               ::testing::AllOf(HasSubstr("prompt 1"), HasSubstr("token 10")));
+}
+
+// The content of files that open_text() finds a tokenizer in.
+struct TokenizerFiles {
+  std::string sentencepiece = testing::SmallSentencePiece().model();
+  std::string json = R"({
+    "added_tokens": [], "normalizer": null, "post_processor": null,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+                      "use_regex": true},
+    "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+                "use_regex": true},
+    "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}
+  })";
+  testing::MemoryFiles files;
+  Job job;
+  OpenModel model;
+
+  TokenizerFiles() {
+    job.model = "m/lit_model.pth";
+    files.content["m/lit_model.pth"] = "";
+    model.config = nlohmann::json::object();
+  }
+  OpenText open() { return open_text(files, job, model); }
+  std::string error() {
+    return error_of([&] { (void)open(); });
+  }
+};
+
+TEST(TokenizerOfACheckpoint, IsASentencePieceModelWhereThereIsNoTokenizerJson) {
+  TokenizerFiles test;
+  EXPECT_EQ(test.error(),
+            "m/lit_model.pth: no tokenizer.json or tokenizer.model beside it; name one with "
+            "\"tokenizer\"");
+  test.files.content["m/tokenizer.model"] = test.sentencepiece;
+  for (const char* path : {"m/lit_model.pth", "m"}) {
+    test.job.model = path;
+    const OpenText text = test.open();
+    EXPECT_THAT(text.tokenizer->encode("a"), ElementsAre(1, 3, 4));
+    EXPECT_TRUE(text.tokenizer_json.is_null());
+    EXPECT_EQ(text.sentencepiece_model, test.sentencepiece);
+  }
+  test.files.content["m/tokenizer.json"] = test.json;
+  const OpenText text = test.open();
+  EXPECT_THAT(text.tokenizer->encode("a"), ElementsAre(0));
+  EXPECT_FALSE(text.tokenizer_json.is_null());
+  EXPECT_EQ(text.sentencepiece_model, "");
+}
+
+TEST(TokenizerOfAJob, IsAFileOfEitherKindOrTheDirectoryOfOne) {
+  TokenizerFiles test;
+  test.files.content["m/tokenizer.json"] = test.json;
+  test.files.content["s/spiece.model"] = test.files.content["d/tokenizer.model"] =
+      test.sentencepiece;
+  test.files.content["j/tokenizer.json"] = test.json;
+  for (const char* path : {"s/spiece.model", "d/tokenizer.model", "d"}) {
+    test.job.tokenizer = path;
+    EXPECT_THAT(test.open().tokenizer->encode("a"), ElementsAre(1, 3, 4)) << path;
+  }
+  for (const char* path : {"j/tokenizer.json", "j"}) {
+    test.job.tokenizer = path;
+    EXPECT_THAT(test.open().tokenizer->encode("a"), ElementsAre(0)) << path;
+  }
+  test.job.tokenizer = "s";
+  EXPECT_EQ(test.error(),
+            "s: no tokenizer.json or tokenizer.model in it; name one with \"tokenizer\"");
+  test.job.tokenizer = "none.model";
+  EXPECT_EQ(test.error(), "none.model: no such file");
+}
+
+TEST(TokenizerOfAJob, ThatIsNotWhatItsNameSaysIsNamedInTheError) {
+  TokenizerFiles test;
+  test.files.content["m/tokenizer.model"] = "IQ== 0\nIg== 1\n";
+  EXPECT_EQ(test.error(),
+            "m/tokenizer.model: tiktoken ranks, not SentencePiece; name a tokenizer.json with "
+            "\"tokenizer\"");
+  test.files.content["m/tokenizer.model"] = test.json;
+  EXPECT_THAT(test.error(), HasSubstr("m/tokenizer.model: byte "));
+}
+
+TEST(EndTokens, AreTheSentencePieceModelsWhereTheConfigHasNone) {
+  TokenizerFiles test;
+  test.files.content["m/tokenizer.model"] = test.sentencepiece;
+  EXPECT_THAT(test.open().end_tokens, ElementsAre(2));
+  test.model.config = nlohmann::json::parse(R"({"eos_token_id": [7, 8]})");
+  EXPECT_THAT(test.open().end_tokens, ElementsAre(7, 8));
 }
 
 TEST(GenerateShape, IsSizedByTheLongestPromptAndTheBatch) {
