@@ -1,9 +1,10 @@
-"""The seeds that are pickles, or archives around them, for make_corpus.py: what torch.save and
-torch.distributed.checkpoint write, with their classes made up here, since PyTorch need not be there.
+"""The seeds that are zip archives or pickles, for make_corpus.py: what torch.save and
+torch.distributed.checkpoint write, their classes made up here, so that PyTorch need not be there.
 """
 
 import collections
 import io
+import pathlib
 import pickle
 import struct
 import sys
@@ -38,7 +39,7 @@ class Storage:
         self.id = ("storage", kind, key, "cpu", elements, *more)
 
 
-class Pickler(pickle._Pickler):  # the one in C would insist on classes of persistent ids
+class Pickler(pickle.Pickler):
     def persistent_id(self, value):
         return value.id if isinstance(value, Storage) else None
 
@@ -47,15 +48,9 @@ REBUILD = {name: named("torch._utils", f"_rebuild_{name}") for name in
            ["tensor", "tensor_v2", "tensor_v3", "parameter"]}
 FROM_TYPE = named("torch._tensor", "_rebuild_from_type_v2")
 SIZE = named("torch", "Size", tuple)
-HALF, FLOAT, BYTE = (named("torch", f"{kind}Storage") for kind in ["BFloat16", "Float", "Byte"])
+BFLOAT16, FLOAT, BYTE = (named("torch", f"{kind}Storage") for kind in ["BFloat16", "Float", "Byte"])
 UNTYPED = named("torch.storage", "UntypedStorage")
 TENSOR = named("torch", "Tensor")
-
-
-def dtype(name):
-    made = named("torch", name)
-    sys.modules["torch"].__dict__[name] = made
-    return made
 
 
 def dumps(value, protocol=2):
@@ -97,7 +92,7 @@ def legacy(value, storages):
 
 def model(*of_storages):
     """A state dict that ties a table, and its storages."""
-    table, norm = Storage(HALF, "0", 24, *of_storages), Storage(FLOAT, "1", 8, *of_storages)
+    table, norm = Storage(BFLOAT16, "0", 24, *of_storages), Storage(FLOAT, "1", 8, *of_storages)
     state = collections.OrderedDict()
     state["model.embed_tokens.weight"] = tensor(table, [3, 8], [8, 1])
     state["model.norm.weight"] = tensor(norm, [8], [1])
@@ -107,7 +102,7 @@ def model(*of_storages):
 
 def views():
     """Every call that makes a tensor, and what lies beside tensors."""
-    storage = Storage(HALF, "0", 24)
+    storage = Storage(BFLOAT16, "0", 24)
     return {
         "transposed": tensor(storage, [8, 3], [1, 8]),
         "every_other": tensor(storage, [3, 4], [8, 2], 1),
@@ -119,7 +114,7 @@ def views():
                           collections.OrderedDict()),
         "old": Call(REBUILD["tensor"], storage, 0, (4,), (1,)),
         "new": Call(REBUILD["tensor_v3"], Storage(UNTYPED, "1", 32), 0, (8,), (1,), False,
-                    collections.OrderedDict(), dtype("float32")),
+                    collections.OrderedDict(), named("torch", "float32")),
         "subclass": Call(FROM_TYPE, REBUILD["tensor_v2"], TENSOR,
                          tensor(storage, [8], [1]).reduced[1], {}),
     }, {"0": bytes(48), "1": bytes(32)}
@@ -181,9 +176,8 @@ def write_dcp(write):
             "Metadata", "TensorStorageMetadata", "BytesStorageMetadata", "ChunkStorageMetadata",
             "MetadataIndex", "TensorProperties", "_MEM_FORMAT_ENCODING", "StorageMeta"])
     info = named("torch.distributed.checkpoint.filesystem", "_StorageInfo")
-    path = named("pathlib", "PosixPath")
     layout = named("torch.serialization", "_get_layout")
-    kind = dtype("float32")
+    kind = named("torch", "float32")
 
     def tensor_metadata(shape, boxes):
         state = (kind, Call(layout, "torch.strided"), False, Call(encoding, 0), False)
@@ -208,9 +202,9 @@ def write_dcp(write):
     write("dcp", "columns", content(
         {"w": tensor_metadata([2, 8], [([0, 0], [2, 4]), ([0, 4], [2, 4])])},
         [place("w", [0, 0], 0), place("w", [0, 4], 1, transform_descriptors=None)], 2))
-    save_id = record(meta, checkpoint_id=Call(path, "d"), save_id="a", load_id=None, modules=[])
+    saved = record(meta, checkpoint_id=pathlib.PosixPath("d"), save_id="a", load_id=None)
     step = (record(index, fqn="step", offset=None, index=None),
             record(info, relative_path="__0_0.distcp", offset=0, length=9))
     write("dcp", "more", content(
         {"step": record(stored_bytes), "empty": tensor_metadata([0, 4], [([0, 0], [0, 4])]),
-         "norm": norm}, [step, place("norm", [0], 3)], storage_meta=save_id, version="1.0.0"))
+         "norm": norm}, [step, place("norm", [0], 3)], storage_meta=saved, version="1.0.0"))
