@@ -18,6 +18,8 @@ enum class DType : std::uint8_t {
   BF16,
   F8_E4M3,
   F8_E5M2,
+  F8_E4M3FNUZ,
+  F8_E5M2FNUZ,
   F8_E8M0,
   F6_E2M3,
   F6_E3M2,

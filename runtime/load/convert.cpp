@@ -27,6 +27,8 @@ constexpr Shape shape_of(DType type) {
       return {1, 2};
     case DType::F8_E4M3:
     case DType::F8_E5M2:
+    case DType::F8_E4M3FNUZ:
+    case DType::F8_E5M2FNUZ:
       return {1, 1};
     case DType::Q4_0:
     case DType::IQ4_NL:
@@ -150,6 +152,10 @@ Kernel choose(DType from, DType to) {
       return choose_to<DType::F8_E4M3>(to);
     case DType::F8_E5M2:
       return choose_to<DType::F8_E5M2>(to);
+    case DType::F8_E4M3FNUZ:
+      return choose_to<DType::F8_E4M3FNUZ>(to);
+    case DType::F8_E5M2FNUZ:
+      return choose_to<DType::F8_E5M2FNUZ>(to);
     case DType::Q4_0:
       return choose_to<DType::Q4_0>(to);
     case DType::Q4_1:

@@ -54,6 +54,20 @@ INITRT_INLINE float from_f8_e4m3(std::uint32_t bits) {
   return std::bit_cast<float>((magnitude == 0x07f00000u ? 0x7fc00000u : finite) | sign);
 }
 
+/// Eight bits without infinities or a negative zero, whose bits are the only NaN (Graphcore's and
+/// AMD's FP8, arXiv:2206.02915): the bias is one more than of the type it is named after.
+template <std::uint32_t kMantissaBits, std::uint32_t kBias>
+INITRT_INLINE float from_f8_fnuz(std::uint32_t bits) {
+  const std::uint32_t magnitude = (bits & 0x7fu) << (23 - kMantissaBits);
+  const std::uint32_t normal = magnitude + ((127 - kBias) << 23);
+  constexpr std::uint32_t kLeast = (128 - kBias) << 23;
+  const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(
+      std::bit_cast<float>(magnitude + kLeast) - std::bit_cast<float>(kLeast));
+  const std::uint32_t finite = magnitude < 0x00800000u ? subnormal : normal;
+  const std::uint32_t sign = (bits & 0x80u) << 24;
+  return std::bit_cast<float>((bits == 0x80u ? 0x7fc00000u : finite) | sign);
+}
+
 /// Rounds to nearest even; a NaN stays one (its quiet bit is set).
 INITRT_INLINE std::uint16_t to_bf16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
@@ -199,6 +213,10 @@ INITRT_INLINE void block(const std::byte* in, float* out) {
     *out = from_bf16(load<std::uint16_t>(in));
   } else if constexpr (Type == DType::F8_E4M3) {
     *out = from_f8_e4m3(u8(in));
+  } else if constexpr (Type == DType::F8_E4M3FNUZ) {
+    *out = from_f8_fnuz<3, 8>(u8(in));
+  } else if constexpr (Type == DType::F8_E5M2FNUZ) {
+    *out = from_f8_fnuz<2, 16>(u8(in));
   } else {
     static_assert(Type == DType::F8_E5M2);
     *out = from_f16(static_cast<std::uint16_t>(u8(in) << 8));  // the upper half of a half

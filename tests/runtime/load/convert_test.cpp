@@ -86,6 +86,12 @@ TEST(Convert, EveryF8Value) {
                 [](std::uint8_t bits) { return widen(bits, kE5M2); });
   expect_values(all_bits<std::uint8_t>(), DType::F8_E4M3,
                 [](std::uint8_t bits) { return testing::widen_e4m3(bits); });
+  expect_values(all_bits<std::uint8_t>(), DType::F8_E4M3FNUZ,
+                [](std::uint8_t bits) { return testing::widen_fnuz(bits, 3, 8); });
+  expect_values(all_bits<std::uint8_t>(), DType::F8_E5M2FNUZ,
+                [](std::uint8_t bits) { return testing::widen_fnuz(bits, 2, 16); });
+  EXPECT_EQ(testing::widen_fnuz(0x7f, 3, 8), 240.0);
+  EXPECT_EQ(testing::widen_fnuz(0x7f, 2, 16), 57344.0);
   // The specification's own examples.
   EXPECT_EQ(testing::widen_e4m3(0x7e), 448.0);
   EXPECT_EQ(testing::widen_e4m3(0x01), std::ldexp(1.0, -9));
@@ -153,8 +159,8 @@ TEST(Convert, AnyCountAtAnyAddressGivesTheSameBits) {
   std::mt19937 rng(3);
   std::vector<std::byte> bytes(8 * 1200);
   for (std::byte& byte : bytes) byte = static_cast<std::byte>(rng());
-  for (const DType from :
-       {DType::F64, DType::F32, DType::F16, DType::BF16, DType::F8_E4M3, DType::F8_E5M2}) {
+  for (const DType from : {DType::F64, DType::F32, DType::F16, DType::BF16, DType::F8_E4M3,
+                           DType::F8_E5M2, DType::F8_E4M3FNUZ, DType::F8_E5M2FNUZ}) {
     const std::uint64_t in_bytes = info(from).block_bytes;
     for (const Target& target : kTargets) {
       const std::uint64_t out_bytes = info(target.dtype).block_bytes;

@@ -47,6 +47,16 @@ inline double widen_e4m3(std::uint32_t bits) {
   return sign * (exponent == 0 ? std::ldexp(fraction, -6) : std::ldexp(1 + fraction, exponent - 7));
 }
 
+/// An FP8 type whose negative zero is its NaN, and which has no infinities.
+inline double widen_fnuz(std::uint32_t bits, int mantissa_bits, int bias) {
+  if (bits == 0x80) return std::copysign(std::numeric_limits<double>::quiet_NaN(), -1.0);
+  const double sign = (bits & 0x80) != 0 ? -1.0 : 1.0;
+  const int exponent = static_cast<int>((bits & 0x7f) >> mantissa_bits);
+  const double fraction = std::ldexp(bits & ((1u << mantissa_bits) - 1), -mantissa_bits);
+  return sign * (exponent == 0 ? std::ldexp(fraction, 1 - bias)
+                               : std::ldexp(1 + fraction, exponent - bias));
+}
+
 /// The nearest value's bits, ties to the even mantissa. NaN: any quiet NaN's bits.
 inline std::uint32_t narrow(double value, FloatFormat format) {
   const std::uint32_t sign = std::signbit(value) ? format.sign_bit() : 0;

@@ -193,7 +193,7 @@ TEST(DcpMetadata, DtypesAndLayoutsThatAreNotSupportedAreNamed) {
     return error_in(metadata({{py_string("w"), tensor({1}, {chunk({0}, {1})}, props)}},
                              {{index("w", {0}), stored("a", 0, 1)}}));
   };
-  expect_says(error(properties("complex64")), {"tensor \"w\": torch.complex64 is not supported"});
+  expect_says(error(properties("complex128")), {"tensor \"w\": torch.complex128 is not supported"});
   expect_says(error(properties("Size")), {"the dtype of tensor \"w\" is a global, expected"});
   expect_says(error(properties("float32", "torch.sparse_coo")),
               {"tensor \"w\": its layout is not torch.strided"});

@@ -92,6 +92,10 @@ TEST(TorchFile, EveryDtypeIsKnownByItsStorageOrByName) {
                              {"BoolStorage", "bool", DType::BOOL, 1},
                              {nullptr, "float8_e4m3fn", DType::F8_E4M3, 1},
                              {nullptr, "float8_e5m2", DType::F8_E5M2, 1},
+                             {nullptr, "float8_e4m3fnuz", DType::F8_E4M3FNUZ, 1},
+                             {nullptr, "float8_e5m2fnuz", DType::F8_E5M2FNUZ, 1},
+                             {nullptr, "float8_e8m0fnu", DType::F8_E8M0, 1},
+                             {"ComplexFloatStorage", "complex64", DType::C64, 8},
                              {nullptr, "uint64", DType::U64, 8},
                              {nullptr, "uint32", DType::U32, 4},
                              {nullptr, "uint16", DType::U16, 2}};
@@ -121,14 +125,14 @@ TEST(TorchFile, EveryDtypeIsKnownByItsStorageOrByName) {
 }
 
 TEST(TorchFile, DtypesThatAreNotSupportedAreNamed) {
-  PyTensor tensor{py_storage("ComplexFloatStorage", "0", 12), 0, {12}, {1}};
+  PyTensor tensor{py_storage("ComplexDoubleStorage", "0", 6), 0, {6}, {1}};
   expect_says(torch_error(archive_with(tensor.call())),
-              {"tensor \"w\": torch.ComplexFloatStorage is not supported"});
+              {"tensor \"w\": torch.ComplexDoubleStorage is not supported"});
   tensor.storage = py_storage("FloatStorage", "0", 24);
-  tensor.more = py_global("torch", "float8_e8m0fnu");
+  tensor.more = py_global("torch", "float4_e2m1fn_x2");
   const std::string v3 = py_call(py_global("torch._utils", "_rebuild_tensor_v3"), tensor.args());
   expect_says(torch_error(archive_with(v3)),
-              {"tensor \"w\": torch.float8_e8m0fnu is not supported"});
+              {"tensor \"w\": torch.float4_e2m1fn_x2 is not supported"});
   tensor.more = "K\1";
   const std::string no_dtype =
       py_call(py_global("torch._utils", "_rebuild_tensor_v3"), tensor.args());
