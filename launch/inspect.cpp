@@ -91,9 +91,7 @@ std::string catalog_text(const Catalog& catalog) {
   text += fmt::format("\n{:<{}}  {:<8} {:<{}} {:>10}{}\n", "name", widest, "dtype", "shape",
                       widest_shape, "bytes", catalog.files.size() > 1 ? "  file" : "");
   for (const TensorEntry& tensor : catalog.tensors) {
-    // A name can hold anything: control characters are not for a terminal.
-    const std::string quoted = quote(tensor.name);
-    text += fmt::format("{:<{}}  {:<8} {:<{}} {:>10}", quoted.substr(1, quoted.size() - 2), widest,
+    text += fmt::format("{:<{}}  {:<8} {:<{}} {:>10}", printable(tensor.name), widest,
                         name(tensor.dtype), shape_text(tensor.shape), widest_shape,
                         human_bytes(static_cast<double>(tensor.bytes())));
     if (catalog.files.size() > 1) text += "  " + place_text(catalog, tensor);

@@ -1,4 +1,6 @@
 // initrt: the command line, and the one place where errors end.
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
@@ -187,11 +189,21 @@ int start(int argc, char** argv, World& world) {
   return 0;
 }
 
+// A checkpoint can be of thousands of files, each held open twice; the usual limit is 1024. Where
+// it cannot be raised, opening says so.
+void allow_many_files() {
+  struct rlimit limit {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 }  // namespace initrt
 
 int main(int argc, char** argv) {
   try {
+    initrt::allow_many_files();
     initrt::World world;
     try {
       return initrt::start(argc, argv, world);

@@ -91,12 +91,12 @@ std::vector<std::string> parse_prompt_lines(const std::string& text, const std::
   return prompts;
 }
 
-// Where a tensor's elements are, if all of it is one stored tensor.
-const std::vector<TensorPart>* parts_of(const OpenModel& model, std::string_view name) {
+// The stored tensor that is all of a canonical one, if there is one.
+const TensorEntry* entry_of(const OpenModel& model, std::string_view name) {
   for (std::size_t i = 0; i < model.graph.tensors.size(); ++i) {
     const std::vector<RowRun>& runs = model.bindings.tensors[i].runs;
     if (model.graph.tensors[i].name != name || runs.size() != 1) continue;
-    return &model.catalog.tensors[runs.front().source].parts;
+    return &model.catalog.tensors[runs.front().source];
   }
   return nullptr;
 }
@@ -104,9 +104,10 @@ const std::vector<TensorPart>* parts_of(const OpenModel& model, std::string_view
 // Whether the embedding and the head are the same bytes of a file, though the config does not say
 // so: PyTorch saves a tied table under both names and once.
 bool has_shared_tables(const OpenModel& model) {
-  const auto* const embedding = parts_of(model, "model.embed_tokens.weight");
-  const auto* const head = parts_of(model, "lm_head.weight");
-  return embedding != nullptr && head != nullptr && *embedding == *head;
+  const TensorEntry* const embedding = entry_of(model, "model.embed_tokens.weight");
+  const TensorEntry* const head = entry_of(model, "lm_head.weight");
+  return embedding != nullptr && head != nullptr && embedding->dtype == head->dtype &&
+         embedding->parts == head->parts;
 }
 
 // What every run takes from the job alone.

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "launch/bring_up.h"
 #include "runtime/load/convert.h"
 #include "runtime/model/family.h"
+#include "sharding/error.h"
 
 namespace initrt {
 namespace {
@@ -38,7 +38,12 @@ ListedTensor as_stored(const TensorEntry& entry, std::uint32_t index) {
 bool list_canonical(TensorListing& listing) {
   if (!knows_family(listing.catalog.config)) return false;
   const Graph graph = build_graph(listing.catalog.config);
-  Bindings bindings = bind(graph, listing.catalog, false);
+  Bindings bindings;
+  try {
+    bindings = bind(graph, listing.catalog, false);
+  } catch (const Error& error) {
+    fail("{} (verify --stored takes the tensors that are there)", error.what());
+  }
   for (std::size_t i = 0; i < graph.tensors.size(); ++i) {
     ListedTensor listed;
     listed.tensor = graph.tensors[i];
@@ -59,7 +64,6 @@ TensorListing list_tensors(Files& files, const std::string& path, const std::str
                            bool stored) {
   TensorListing listing;
   listing.catalog = open_checkpoint(files, path, format);
-  note_choice(listing.catalog);
   listing.canonical = !stored && list_canonical(listing);
   if (!listing.canonical) {
     listing.tensors.clear();

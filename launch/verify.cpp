@@ -64,11 +64,9 @@ void print_hashes(const VerifyOptions& options, const TensorListing& listing) {
                       {"hash", hash_text(one.hash)}});
       continue;
     }
-    const std::string quoted = quote(listed.tensor.name);
     put(fmt::format("{:<32}  {:>10} {:>8} {:>8}  {} {} {}\n", hash_text(one.hash),
                     listed.tensor.elements(), one.nans, one.infinities,
-                    quoted.substr(1, quoted.size() - 2), name(listed.stored),
-                    shape_text(listed.shape)));
+                    printable(listed.tensor.name), name(listed.stored), shape_text(listed.shape)));
   }
   const Totals all = total.value();
   if (options.json) {
@@ -135,12 +133,14 @@ void compare(const VerifyOptions& options, const TensorListing& a, const TensorL
 void verify(const VerifyOptions& options) {
   LocalFiles files;
   TensorListing listing = list_tensors(files, options.path, options.format, options.stored);
+  note_choice(listing.catalog);
   if (options.against.empty()) {
     print_hashes(options, listing);
     return;
   }
   TensorListing other =
       list_tensors(files, options.against, options.against_format, options.stored);
+  note_choice(other.catalog);
   if (listing.canonical != other.canonical) {
     // One of them says what model it is, the other does not: only stored names are left.
     listing = list_tensors(files, options.path, options.format, true);

@@ -9,6 +9,7 @@ namespace initrt {
 namespace {
 
 constexpr int kMaxDepth = 64;
+constexpr std::size_t kLongestName = 200;
 
 }  // namespace
 
@@ -43,10 +44,14 @@ nlohmann::json read_json_object(Files& files, const std::string& path, std::uint
 }
 
 std::string quote(std::string_view text) {
-  constexpr std::size_t kLongest = 200;
-  const bool cut = text.size() > kLongest;
-  const nlohmann::json json = std::string(text.substr(0, kLongest));
-  return json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + (cut ? "..." : "");
+  const nlohmann::json json = std::string(text.substr(0, kLongestName));
+  return json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) +
+         (text.size() > kLongestName ? "..." : "");
+}
+
+std::string printable(std::string_view text) {
+  const std::string quoted = quote(text.substr(0, kLongestName));
+  return quoted.substr(1, quoted.size() - 2) + (text.size() > kLongestName ? "..." : "");
 }
 
 }  // namespace initrt

@@ -24,4 +24,7 @@ namespace initrt {
 /// control sequences too.
 [[nodiscard]] std::string quote(std::string_view text);
 
+/// The same without the quotes, for a table.
+[[nodiscard]] std::string printable(std::string_view text);
+
 }  // namespace initrt

@@ -1,43 +1,17 @@
 // GGUF checkpoints: one file, the pieces of a split one, or a directory that holds either.
 #include <algorithm>
-#include <charconv>
 
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/config/gguf_config.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/checkpoint/gguf_header.h"
+#include "sharding/checkpoint/piece_name.h"
 #include "sharding/error.h"
 
 namespace initrt {
 namespace {
 
 constexpr std::string_view kSuffix = ".gguf";
-
-/// The parts of a split file's name, `prefix-00001-of-00003.gguf` (llama.cpp's gguf-split).
-struct PieceName {
-  std::string prefix;  ///< up to and without "-00001"
-  std::uint64_t number = 0, count = 0;
-};
-
-std::optional<std::uint64_t> five_digits(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.size() != 5 || error != std::errc() || end != text.data() + text.size()) return {};
-  return value;
-}
-
-std::optional<PieceName> parse_piece(std::string_view path) {
-  constexpr std::string_view kPattern = "-00001-of-00003.gguf";
-  if (path.size() <= kPattern.size()) return {};
-  const std::string_view tail = path.substr(path.size() - kPattern.size());
-  const auto number = five_digits(tail.substr(1, 5));
-  const auto count = five_digits(tail.substr(10, 5));
-  if (!tail.starts_with("-") || tail.substr(6, 4) != "-of-" || !tail.ends_with(kSuffix) ||
-      !number || !count) {
-    return {};
-  }
-  return PieceName{std::string(path.substr(0, path.size() - kPattern.size())), *number, *count};
-}
 
 std::string piece_path(const std::string& prefix, std::uint64_t number, std::uint64_t count) {
   return fmt::format("{}-{:05}-of-{:05}{}", prefix, number, count, kSuffix);
@@ -67,7 +41,7 @@ void add_piece(Catalog& catalog, const std::string& path, GgufHeader header) {
 
 /// Reads all pieces of the split file that `path` is a piece of.
 void add_split(Files& files, Catalog& catalog, const std::string& path, std::uint64_t count) {
-  const std::optional<PieceName> name = parse_piece(path);
+  const std::optional<PieceName> name = parse_piece_name(path, kSuffix);
   if (!name || name->count != count) {
     fail(
         "{}: a piece of a GGUF file split in {}, but not named so: expected "
@@ -95,9 +69,9 @@ void add_split(Files& files, Catalog& catalog, const std::string& path, std::uin
 std::string file_in(Files& files, const std::string& directory) {
   const std::vector<std::string> names = list_with_suffix(files, directory, kSuffix);
   if (names.empty()) fail("{}: no *.gguf in this directory", directory);
-  const auto first = parse_piece(names.front());
+  const auto first = parse_piece_name(names.front(), kSuffix);
   const bool together = std::all_of(names.begin() + 1, names.end(), [&](const std::string& name) {
-    const auto piece = parse_piece(name);
+    const auto piece = parse_piece_name(name, kSuffix);
     return first && piece && piece->prefix == first->prefix && piece->count == first->count;
   });
   if (!together) {

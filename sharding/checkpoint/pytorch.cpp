@@ -5,6 +5,7 @@
 
 #include "sharding/checkpoint/config/model_config.h"
 #include "sharding/checkpoint/formats.h"
+#include "sharding/checkpoint/piece_name.h"
 #include "sharding/checkpoint/torch/torch_parts.h"
 #include "sharding/checkpoint/weight_map.h"
 #include "sharding/error.h"
@@ -15,7 +16,8 @@ namespace {
 constexpr std::string_view kIndexSuffix = ".bin.index.json";
 constexpr std::string_view kIndex = "pytorch_model.bin.index.json";
 constexpr std::string_view kSingle = "pytorch_model.bin";
-constexpr std::array<std::string_view, 3> kSuffixes = {".bin", ".pth", ".pt"};
+constexpr std::string_view kBin = ".bin";
+constexpr std::array<std::string_view, 3> kSuffixes = {kBin, ".pth", ".pt"};
 constexpr std::array<std::string_view, 2> kLit = {"lit_model.pth", "lit-llama.pth"};
 // What a training job leaves beside a model: no state dicts of one.
 constexpr std::array<std::string_view, 5> kNoModels = {"training_args", "optimizer", "scheduler",
@@ -33,12 +35,21 @@ bool may_be_a_model(std::string_view name) {
                       [&](std::string_view start) { return name.starts_with(start); });
 }
 
+// What cannot be examined, a link to itself for instance, is no model either: it may lie beside
+// one.
+bool is_state_dict(Files& files, const std::string& path) {
+  try {
+    return is_file(files, path) && looks_like_torch(files, path);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // State dicts in a directory that has none under Hugging Face's names.
 std::vector<std::string> other_models(Files& files, const std::string& directory) {
   std::vector<std::string> names = files.list(directory);
   std::erase_if(names, [&](const std::string& name) {
-    const std::string path = join_path(directory, name);
-    return !may_be_a_model(name) || !is_file(files, path) || !looks_like_torch(files, path);
+    return !may_be_a_model(name) || !is_state_dict(files, join_path(directory, name));
   });
   return names;
 }
@@ -99,8 +110,13 @@ Catalog open_pytorch(Files& files, const std::string& path) {
     return open_files(files, "pytorch", path, path, {std::string(kSingle)});
   }
   const std::vector<std::string> names = other_models(files, path);
+  if (are_all_pieces(names, kBin)) return open_files(files, "pytorch", path, path, names);
   if (names.size() != 1) {
     fail("{}: {} PyTorch files, name one of them: {}", path, names.size(), fmt::join(names, ", "));
+  }
+  if (const auto piece = parse_piece_name(names.front(), kBin); piece && piece->count > 1) {
+    fail("{}: {} is piece {} of {}, the others are missing", path, names.front(), piece->number,
+         piece->count);
   }
   return open_files(files, "pytorch", path, path, names);
 }

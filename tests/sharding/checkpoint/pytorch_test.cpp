@@ -62,6 +62,19 @@ TEST(PyTorch, WhatATrainingJobLeavesBesideAModelIsNone) {
   EXPECT_EQ(open_error(files, "d"), "d: 2 PyTorch files, name one of them: more.bin, weights.bin");
 }
 
+TEST(PyTorch, AllPiecesOfOneModelNeedNoIndex) {
+  MemoryFiles files;
+  files.content["d/pytorch_model-00001-of-00002.bin"] = one_matrix("a");
+  EXPECT_EQ(open_error(files, "d"),
+            "d: pytorch_model-00001-of-00002.bin is piece 1 of 2, the others are missing");
+  files.content["d/pytorch_model-00002-of-00002.bin"] = one_matrix("b");
+  const Catalog catalog = open_checkpoint(files, "d");
+  EXPECT_GE(catalog.find("a"), 0);
+  EXPECT_GE(catalog.find("b"), 0);
+  files.content["d/other-00001-of-00001.bin"] = one_matrix("c");
+  EXPECT_NE(open_error(files, "d").find("3 PyTorch files"), std::string::npos);
+}
+
 TEST(PyTorch, AnIndexSaysWhichFilesAndWhichTensorIsWhere) {
   MemoryFiles files;
   const std::string index = "d/pytorch_model.bin.index.json";
