@@ -15,10 +15,10 @@ constexpr std::uint64_t kMost = 1u << 30;
 // A params.json that has none of these is some other program's.
 constexpr std::array kSizes = {"dim", "n_layers", "n_heads"};
 
-// Rows of a matrix that must be there.
+// Rows of a matrix; 0 where it is not there.
 std::uint64_t rows_of(const Catalog& catalog, std::string_view name) {
   const std::int64_t found = catalog.find(name);
-  if (found < 0) fail("the tensor {} is missing, which has a size that params.json has not", name);
+  if (found < 0) return 0;
   const TensorEntry& tensor = catalog.tensors[static_cast<std::size_t>(found)];
   return tensor.shape.empty() ? 1 : tensor.shape.front();
 }
@@ -45,13 +45,14 @@ Json config_from_meta(const Json& json, const Catalog& catalog) {
     return {{"model_type", "mistral"}, {"architectures", {"MistralForCausalLM"}}};
   }
   LlamaSizes sizes;
-  sizes.hidden = params.whole("dim", 1, kMost);
   sizes.intermediate = rows_of(catalog, "layers.0.feed_forward.w1.weight");
+  sizes.vocabulary = rows_of(catalog, "tok_embeddings.weight");
+  if (sizes.intermediate == 0 || sizes.vocabulary == 0) return nullptr;  // of another model
+  sizes.hidden = params.whole("dim", 1, kMost);
   sizes.layers = params.whole("n_layers", 1, kMost);
   sizes.heads = params.whole("n_heads", 1, kMost);
   sizes.kv_heads = params.whole_or("n_kv_heads", sizes.heads, 1, kMost);
   sizes.head_size = params.whole_or("head_dim", sizes.hidden / sizes.heads, 1, kMost);
-  sizes.vocabulary = rows_of(catalog, "tok_embeddings.weight");
   sizes.epsilon = params.positive_or("norm_eps", 1e-5);
   sizes.rope_theta = params.positive_or("rope_theta", 10000.0);
   if (params.flag_or("use_scaled_rope", false)) {

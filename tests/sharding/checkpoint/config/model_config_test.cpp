@@ -149,10 +149,8 @@ TEST(MetaConfig, WhatIsNotKnownHereSaysSo) {
               (void)config_from_meta({{"n_heads", 32}}, meta_catalog());
             }),
             "model config: dim is missing");
-  EXPECT_NE(error_of([&] {
-              (void)config_from_meta({{"dim", 1}, {"n_heads", 1}, {"n_layers", 1}}, Catalog());
-            }).find("tensor layers.0.feed_forward.w1.weight is missing"),
-            std::string::npos);
+  EXPECT_TRUE(config_from_meta({{"dim", 1}, {"n_heads", 1}, {"n_layers", 1}}, Catalog()).is_null())
+      << "the tensors are another model's";
 }
 
 TEST(ModelConfig, HuggingFacesIsFirstButForLit) {
