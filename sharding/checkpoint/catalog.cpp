@@ -29,7 +29,12 @@ void check_part(const TensorEntry& tensor, const TensorPart& part, const Checkpo
   if (!plain && !(part.shape.empty() && part.strides.empty())) {
     fail("{}: {} blocks cannot be cut into parts", who, name(tensor.dtype));
   }
-  const std::uint64_t extent = tensor.extent_bytes(part);
+  std::uint64_t extent = 0;
+  try {
+    extent = tensor.extent_bytes(part);
+  } catch (const Error& error) {
+    fail("{}: {}", who, error.what());
+  }
   if (part.offset > file.bytes || extent > file.bytes - part.offset) {
     fail("{}: the file is truncated: {} bytes at byte {} are needed, but the file has {} bytes",
          who, extent, part.offset, file.bytes);
@@ -60,7 +65,6 @@ std::uint64_t check_tensor(const TensorEntry& tensor, const std::vector<Checkpoi
   std::uint64_t bytes = 0;
   try {
     bytes = tensor.bytes();
-    for (const TensorPart& part : tensor.parts) (void)tensor.extent_bytes(part);
   } catch (const Error& error) {
     fail("{}: {}", who, error.what());
   }
