@@ -1,4 +1,5 @@
 // The walk over a state dict: dictionaries in dictionaries, with tensors at the ends.
+#include <algorithm>
 #include <unordered_set>
 
 #include "sharding/checkpoint/checked_json.h"
@@ -11,14 +12,18 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr int kMaxDepth = 64;  // of dictionaries in dictionaries
-// Bytes of names and shapes, over the whole walk: containers that share their parts could otherwise
-// make a small pickle endless.
-constexpr std::uint64_t kMaxWalk = 64ull << 20;
+// Bytes of names and shapes over the whole walk, for each byte of the pickle: containers that share
+// their parts could otherwise make a small pickle endless. Real ones take about 2.
+constexpr std::uint64_t kMaxWalkPerByte = 64;
+constexpr std::uint64_t kMinWalk = 64 << 10;
+constexpr std::uint64_t kMaxWalk = 256ull << 20;
 
 class StateDict {
  public:
   StateDict(const Pickle& pickle, const TorchStorages& storages)
-      : pickle_(pickle), storages_(storages) {}
+      : pickle_(pickle),
+        storages_(storages),
+        limit_(std::min(kMinWalk + kMaxWalkPerByte * pickle.bytes, kMaxWalk)) {}
 
   std::vector<TorchTensor> read() {
     if (pickle_[pickle_.root].kind != Kind::Dict &&
@@ -39,8 +44,8 @@ class StateDict {
  private:
   void spend(std::uint64_t bytes) {
     walked_ += bytes;
-    if (walked_ > kMaxWalk) {
-      fail("{}: the names and shapes in it take more than {} bytes", pickle_.where, kMaxWalk);
+    if (walked_ > limit_) {
+      fail("{}: the names and shapes in it take more than {} bytes", pickle_.where, limit_);
     }
   }
 
@@ -108,7 +113,7 @@ class StateDict {
   const Pickle& pickle_;
   const TorchStorages& storages_;
   std::vector<TorchTensor> tensors_;
-  std::uint64_t walked_ = 0;
+  std::uint64_t limit_, walked_ = 0;
 };
 
 }  // namespace

@@ -329,7 +329,7 @@ TEST(DcpMetadata, DamagedFilesAreReadOrRefused) {
   const std::string whole = two_chunks();
   std::mt19937_64 rng(1);
   int good = 0;
-  for (int round = 0; round < 10'000; ++round) {
+  for (int round = 0; round < 2'000; ++round) {
     std::string bytes = whole;
     bytes[rng() % bytes.size()] = static_cast<char>(rng());
     try {
@@ -346,8 +346,8 @@ TEST(DcpMetadata, DamagedFilesAreReadOrRefused) {
       ASSERT_TRUE(is_one_line(error.what())) << error.what();
     }
   }
-  EXPECT_GT(good, 500);
-  EXPECT_LT(good, 8000);
+  EXPECT_GT(good, 200);
+  EXPECT_LT(good, 1600);
 }
 
 }  // namespace

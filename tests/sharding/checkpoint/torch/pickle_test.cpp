@@ -163,7 +163,7 @@ TEST(Pickle, DamagedPicklesAreReadOrRefused) {
                {py_string("c"), py_tuple({"N", "\x88", py_string("storage")}) + "Q"}}));
   std::mt19937_64 rng(1);
   int good = 0;
-  for (int round = 0; round < 20'000; ++round) {
+  for (int round = 0; round < 10'000; ++round) {
     std::string bytes = whole;
     for (std::uint64_t i = 0; i <= rng() % 3; ++i)
       bytes[rng() % bytes.size()] = static_cast<char>(rng());
@@ -179,7 +179,7 @@ TEST(Pickle, DamagedPicklesAreReadOrRefused) {
     }
   }
   EXPECT_GT(good, 500);
-  EXPECT_LT(good, 15'000);
+  EXPECT_LT(good, 8'000);
 }
 
 }  // namespace

