@@ -191,89 +191,6 @@ void convert_part(Kernel kernel, const std::byte* in, std::uint64_t skip, std::u
   std::memcpy(out, whole.data() + skip * out_bytes, elements * out_bytes);
 }
 
-/// The elements of a piece whose neighbours are not next to one another, on either side.
-void convert_apart(std::span<const std::byte> in, const Piece& piece, std::byte* out, DType to) {
-  const std::uint64_t in_bytes = info(piece.from).block_bytes, out_bytes = info(to).block_bytes;
-  std::array<std::byte, kTile * sizeof(double)> gathered;
-  std::array<std::byte, kTile * sizeof(double)> converted;
-  for (std::uint64_t begin = 0; begin < piece.elements; begin += kTile) {
-    const std::uint64_t elements = std::min(kTile, piece.elements - begin);
-    const std::byte* from = in.data() + begin * piece.source_step * in_bytes;
-    for (std::uint64_t i = 0; i < elements; ++i) {
-      std::memcpy(gathered.data() + i * in_bytes, from + i * piece.source_step * in_bytes,
-                  in_bytes);
-    }
-    convert(std::span(gathered).first(elements * in_bytes), piece.from, 0, elements,
-            converted.data(), to);
-    std::byte* const scattered = out + begin * piece.destination_step * out_bytes;
-    for (std::uint64_t i = 0; i < elements; ++i) {
-      std::memcpy(scattered + i * piece.destination_step * out_bytes,
-                  converted.data() + i * out_bytes, out_bytes);
-    }
-  }
-}
-
-/// Lines of a transposed matrix go through tiles of this many lines and elements: what is written
-/// together is a cache line or two, where an element by itself would touch one for its own.
-constexpr std::uint64_t kSide = 64;
-
-/// How many of the pieces, from the first on, are neighbouring columns of the destination, each a
-/// line of the source; at most kSide.
-std::size_t count_columns(std::span<const Piece> pieces, std::uint64_t out_bytes) {
-  const Piece& first = pieces.front();
-  if (first.source_step != 1 || first.destination_step == 1) return 0;
-  std::size_t count = 1;
-  while (count < std::min<std::size_t>(pieces.size(), kSide)) {
-    const Piece& next = pieces[count];
-    if (next.source_step != 1 || next.destination_step != first.destination_step ||
-        next.elements != first.elements || next.from != first.from ||
-        next.destination != first.destination + count * out_bytes) {
-      break;
-    }
-    ++count;
-  }
-  return count;
-}
-
-/// Writes the columns, elements of `OutBytes` bytes, row by row of the destination.
-template <std::uint64_t OutBytes>
-void convert_columns(std::span<const std::byte> read, std::uint64_t read_offset,
-                     std::span<const Piece> columns, std::byte* to, DType dtype) {
-  alignas(64) std::array<std::byte, kSide * kSide * OutBytes> tile;
-  const Piece& first = columns.front();
-  const std::uint64_t in_bytes = info(first.from).block_bytes;
-  for (std::uint64_t begin = 0; begin < first.elements; begin += kSide) {
-    const std::uint64_t elements = std::min(kSide, first.elements - begin);
-    for (std::size_t c = 0; c < columns.size(); ++c) {
-      const std::uint64_t at = columns[c].offset - read_offset + begin * in_bytes;
-      convert(read.subspan(at, elements * in_bytes), first.from, 0, elements,
-              tile.data() + c * kSide * OutBytes, dtype);
-    }
-    std::byte* row = to + first.destination + begin * first.destination_step * OutBytes;
-    for (std::uint64_t i = 0; i < elements; ++i, row += first.destination_step * OutBytes) {
-      for (std::size_t c = 0; c < columns.size(); ++c) {
-        std::memcpy(row + c * OutBytes, tile.data() + (c * kSide + i) * OutBytes, OutBytes);
-      }
-    }
-  }
-}
-
-using ColumnsKernel = void (*)(std::span<const std::byte>, std::uint64_t, std::span<const Piece>,
-                               std::byte*, DType);
-
-ColumnsKernel columns_kernel(std::uint64_t out_bytes) {
-  switch (out_bytes) {
-    case 1:
-      return convert_columns<1>;
-    case 2:
-      return convert_columns<2>;
-    case 4:
-      return convert_columns<4>;
-    default:
-      return convert_columns<8>;
-  }
-}
-
 }  // namespace
 
 bool can_convert(DType from, DType to) { return from == to || choose(from, to) != nullptr; }
@@ -314,29 +231,6 @@ void convert(std::span<const std::byte> in, DType from, std::uint32_t skip, std:
     convert_part(kernel, next + whole * source.block_bytes, 0, elements % block,
                  out + whole * block * out_bytes, out_bytes);
   }
-}
-
-std::uint64_t convert_read(const UnitReads& plan, const Read& read,
-                           std::span<const std::byte> bytes, std::byte* to, DType dtype) {
-  const std::uint64_t out_bytes = info(dtype).block_bytes;
-  std::uint64_t elements = 0;
-  std::span<const Piece> left = std::span(plan.pieces).subspan(read.first_piece, read.pieces);
-  while (!left.empty()) {
-    const Piece& piece = left.front();
-    std::size_t done = 1;
-    const std::span<const std::byte> in = bytes.subspan(piece.offset - read.offset, piece.bytes);
-    if (piece.source_step == 1 && piece.destination_step == 1) {
-      convert(in, piece.from, piece.skip, piece.elements, to + piece.destination, dtype);
-    } else if (const std::size_t columns = count_columns(left, out_bytes); columns > 1) {
-      done = columns;
-      columns_kernel(out_bytes)(bytes, read.offset, left.first(columns), to, dtype);
-    } else {
-      convert_apart(in, piece, to + piece.destination, dtype);
-    }
-    elements += done * piece.elements;
-    left = left.subspan(done);
-  }
-  return bytes_of(dtype, elements);
 }
 
 }  // namespace initrt
