@@ -1,5 +1,5 @@
 // initrt convert: any checkpoint as a Hugging Face directory of safetensors, streamed. Memory stays
-// at two blocks, whatever the size of the model.
+// at a few blocks, whatever the size of the model.
 #include <algorithm>
 #include <cstdio>
 #include <deque>

@@ -11,7 +11,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t kMostTokenizerBytes = 256u << 20;
 // What a tokenizer is made of: the first two hold one whole, the rest adds to them.
 constexpr std::array kTokenizers = {"tokenizer.json", "tokenizer.model"};
 constexpr std::array kBesideTokenizers = {"tokenizer_config.json", "special_tokens_map.json",

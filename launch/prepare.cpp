@@ -15,7 +15,6 @@ namespace {
 
 // Rows of logits that scoring keeps at once: a matrix product's worth, not a whole text's.
 constexpr std::uint64_t kScoreRows = 64;
-constexpr std::uint64_t kMostTokenizerBytes = 256u << 20;
 
 // "dir" -> "dir/name", "file" -> "file".
 std::string file_or_inside(Files& files, const std::string& path, std::string_view name) {

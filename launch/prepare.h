@@ -37,6 +37,9 @@ struct OpenModel {
 ///         tensors that nothing uses
 [[nodiscard]] OpenModel open_model(Files& files, const Job& job, bool all_names);
 
+/// Most bytes of a tokenizer's file.
+inline constexpr std::uint64_t kMostTokenizerBytes = 256u << 20;
+
 struct OpenText {
   std::unique_ptr<Tokenizer> tokenizer;
   std::vector<TokenId> end_tokens;  ///< of the model, else the tokenizer; whatever ignore_eos says

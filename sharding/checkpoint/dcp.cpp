@@ -58,9 +58,9 @@ class Reader {
     const std::string& path = catalog_.files[file].path;
     const TorchTensor item = read_torch_item(files_, path, chunk.offset, chunk.bytes);
     if (item.dtype != tensor.dtype || item.shape != chunk.sizes) {
-      fail("{}: byte {}: {} [{}], but {} says that it is {} [{}] of tensor {}", path, chunk.offset,
-           name(item.dtype), fmt::join(item.shape, ", "), kMetadata, name(tensor.dtype),
-           fmt::join(chunk.sizes, ", "), quote(tensor.name));
+      fail("{}: byte {}: {} {}, but {} says that it is {} {} of tensor {}", path, chunk.offset,
+           name(item.dtype), shape_text(item.shape), kMetadata, name(tensor.dtype),
+           shape_text(chunk.sizes), quote(tensor.name));
     }
     return part_of(item, file);
   }

@@ -57,9 +57,9 @@ TensorEntry join(const Catalog& catalog, std::vector<TensorEntry> pieces, std::u
     TensorPart& part = piece.parts.front();
     if (piece.dtype != whole.dtype || piece.shape.size() != 2 ||
         piece.shape[1 - along] != whole.shape[1 - along]) {
-      fail("{}: tensor {} is {} [{}], which does not go with the piece in {}",
+      fail("{}: tensor {} is {} {}, which does not go with the piece in {}",
            catalog.files[part.file].path, quote(piece.name), name(piece.dtype),
-           fmt::join(piece.shape, ", "), catalog.files.front().path);
+           shape_text(piece.shape), catalog.files.front().path);
     }
     part.begin.assign(2, 0);
     part.begin[along] = whole.shape[along];

@@ -189,8 +189,8 @@ void check_length(const TensorEntry& tensor, const DataRange& range, const std::
     fail("{}: {}", who, error.what());
   }
   if (range.end - range.begin != expected) {
-    fail("{}: {} bytes, but {} [{}] takes {}", who, range.end - range.begin, name(tensor.dtype),
-         fmt::join(tensor.shape, ", "), expected);
+    fail("{}: {} bytes, but {} {} takes {}", who, range.end - range.begin, name(tensor.dtype),
+         shape_text(tensor.shape), expected);
   }
 }
 

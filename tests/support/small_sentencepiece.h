@@ -2,11 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tests/sharding/checkpoint/header_writers.h"
 
 namespace initrt::testing {
 
@@ -21,12 +22,6 @@ inline std::string number_field(std::uint32_t field, std::uint64_t value) {
 }
 inline std::string bytes_field(std::uint32_t field, std::string_view bytes) {
   return varint(field << 3 | 2) + varint(bytes.size()) + std::string(bytes);
-}
-template <class T>
-std::string raw(const T& value) {
-  std::string bytes(sizeof value, '\0');
-  std::memcpy(bytes.data(), &value, sizeof value);
-  return bytes;
 }
 
 enum PieceType : int { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };

@@ -27,8 +27,8 @@ struct TorchFile {
   std::uint64_t file_bytes = 0;
 };
 
-/// Whether the file begins like one that torch.save wrote: a zip archive with a */data.pkl, or the
-/// magic number of what PyTorch wrote before version 1.6.
+/// Whether the file begins like a state dict: a zip archive whose first member is its pickle or one
+/// of its storages, or the magic number of what PyTorch wrote before version 1.6.
 [[nodiscard]] bool looks_like_torch(Files& files, const std::string& path);
 
 /// A state dict: a dictionary of tensors. Dictionaries, lists and tuples in it are walked (the
