@@ -6,8 +6,8 @@
 # --sanitize first runs the tests under AddressSanitizer and UndefinedBehaviorSanitizer (all but some
 # of the worlds that generate the same text), and the unit tests of threaded code under
 # ThreadSanitizer, and gives every parser of files its seeds and some thousand inputs made of them
-# (tests/fuzz). The plain run comes last, so that its summary ends the output; ctest's options (-R
-# REGEX, -L unit, -j1) are for that run. The exit status is non-zero if anything failed in any.
+# (tests/fuzz). The plain run comes last; ctest's options (-R REGEX, -L unit, -j1) are for that run.
+# The exit status is non-zero if anything failed.
 set -euo pipefail
 # shellcheck source=launch/setup.sh
 . "$(dirname "$0")/../launch/setup.sh"
@@ -32,13 +32,15 @@ fetch_model
 export INITRT_MODELS=$root/models
 cd "$root"
 
-status=0
+# The first run that fails is the last, so that its summary, which names the tests, ends the output.
 if $sanitize; then
-  { build asan && run_tests asan && run_tests asan-mpi; } || status=1
+  build asan
+  run_tests asan
+  run_tests asan-mpi
   # Only what is built is run: the unit tests of folders whose code runs in several threads.
-  { build tsan tests/runtime/{comm,device,exec,load,storage}/all && run_tests tsan; } || status=1
-  { build fuzz && run_tests fuzz; } || status=1
-  [[ $status == 0 ]] || say "A sanitizer run failed, see above: the exit status will be 1"
+  build tsan tests/runtime/{comm,device,exec,load,storage}/all
+  run_tests tsan
+  build fuzz
+  run_tests fuzz
 fi
-run_tests release "$@" || status=1
-exit "$status"
+run_tests release "$@"

@@ -11,14 +11,20 @@ namespace {
 
 constexpr std::uint64_t kMostIndexBytes = 100'000'000;
 
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool is_utf8(std::string_view text) {
+  try {
+    (void)nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
+}
 
 }  // namespace
 
 bool is_plain_file_name(std::string_view name) {
   return !name.empty() && name != "." && name.find("..") == std::string_view::npos &&
-         name.find('/') == std::string_view::npos &&
-         std::none_of(name.begin(), name.end(), is_control);
+         name.find('/') == std::string_view::npos && one_line(name) == name && is_utf8(name);
 }
 
 WeightMap read_weight_map(Files& files, const std::string& path) {

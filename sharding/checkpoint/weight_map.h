@@ -26,8 +26,8 @@ using WeightMap = std::map<std::string, std::string>;  ///< tensor name -> file 
 /// @throws Error where a tensor of the map is in none of the catalog's files
 void check_all_found(const WeightMap& map, const Catalog& catalog, const std::string& index_path);
 
-/// Whether `name`, which a file gave, is that of a file beside it: no path, no "..", no control
-/// characters.
+/// Whether `name`, which a file gave, is that of a file beside it: no path, no "..", printable
+/// UTF-8.
 [[nodiscard]] bool is_plain_file_name(std::string_view name);
 
 }  // namespace initrt
