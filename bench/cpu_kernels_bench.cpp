@@ -104,8 +104,9 @@ void linear(benchmark::State& state) {
   const std::uint64_t matrices = arena_bytes / bytes;
   std::uint64_t next = 0;
   for (auto _ : state) {
-    device->linear(in.data(), arena().data() + next++ % matrices * bytes, dtype, out.data(), rows,
-                   columns, columns, columns);
+    device->linear(in.data(),
+                   {arena().data() + next++ % matrices * bytes, nullptr, dtype, columns, columns},
+                   out.data(), rows, columns);
   }
   using benchmark::Counter;
   state.SetLabel(device->name() + ", " + std::string(name(dtype)));
@@ -147,7 +148,9 @@ void silu_gate(benchmark::State& state) {
   const auto device = make_cpu_device(best_instruction_set(), 1);
   const auto elements = static_cast<std::size_t>(state.range(0));
   const Aligned gate(elements), up(elements), out(elements);
-  for (auto _ : state) device->silu_gate(gate.data(), up.data(), out.data(), elements);
+  for (auto _ : state) {
+    device->gate(GateFunction::Silu, gate.data(), up.data(), out.data(), elements);
+  }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 

@@ -4,9 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
+
+#include "sharding/functions.h"
+#include "sharding/hf_names.h"
+#include "sharding/rotary.h"
 
 namespace initrt {
 
@@ -41,38 +46,47 @@ struct Activation {
 using ActivationId = std::uint32_t;  ///< index into Graph::activations
 using ParamId = std::uint32_t;       ///< index into the unit's params
 
-enum class GateFunction : std::uint8_t { Silu };
-
-/// out = in / rms(in) * weight, row by row.
-struct RmsNormOp {
-  ActivationId in, out;
-  ParamId weight;
+/// out = norm(in) * (weight + weight_offset) + bias, over each `group` columns on their own; all
+/// groups have the same weights.
+struct NormOp {
+  ActivationId in, out;  ///< may be the same
+  NormKind kind;
+  ParamId weight;  ///< [group]
+  std::optional<ParamId> bias;
   float epsilon;
+  float weight_offset;
+  std::uint64_t group;  ///< columns; a divisor of in's
 };
 
-/// out[r] = weight · in[r]; weight is [out columns, in columns].
+/// out[r] = weight · in[r] + bias; weight is [out columns, in columns].
 struct LinearOp {
   ActivationId in, out;
   ParamId weight;
+  std::optional<ParamId> bias;
 };
 
 /// Rotates `heads` heads of each row of x by the row's position (split halves).
 struct RotaryOp {
   ActivationId x;
   std::uint32_t heads;
+  std::uint32_t rotary;  ///< index into Graph::rotary
 };
 
-/// Appends k and v to the layer's cache, then out = softmax(q · Kᵀ · scale) · V, causal,
+/// Appends k and v to the layer's cache, then out = softmax(cap(q · Kᵀ · scale)) · V, causal,
 /// query head h reading KV head h / (heads / kv_heads).
 struct AttentionOp {
   ActivationId q, k, v, out;
   std::uint32_t layer, heads, kv_heads, head_size;
   float scale;
+  float softcap;         ///< scores are softcap * tanh(score / softcap); 0: as they are
+  std::uint32_t window;  ///< positions a row sees, its own counted; 0: all before it
 };
 
-/// out = function(gate) * up, element by element.
+/// out = function(gate) * up, element by element; without `up`, function(gate).
 struct GateOp {
-  ActivationId gate, up, out;
+  ActivationId gate;
+  std::optional<ActivationId> up;
+  ActivationId out;
   GateFunction function;
 };
 
@@ -81,18 +95,52 @@ struct AddOp {
   ActivationId x, into;
 };
 
-/// logits[r, vocabulary_begin ...] = weight · in[r], for the rows that want logits.
+/// x *= factor.
+struct ScaleOp {
+  ActivationId x;
+  float factor;
+};
+
+/// into[r] += table[position of r]; table is [context, into columns].
+struct PositionOp {
+  ActivationId into;
+  ParamId table;
+};
+
+/// Ends a unit that experts follow: each row chooses the `chosen` of them with the largest
+/// probability, softmax(scores), which is also the weight of what they make of the row.
+/// Expert e is the unit 1 + e after this one.
+struct RouteOp {
+  ActivationId scores;  ///< [experts]
+  std::uint32_t experts, chosen;
+  bool normalize;  ///< the chosen ones' weights are divided by their sum
+};
+
+/// out = the rows of `in` that chose this unit's expert, one after the other.
+struct TakeRowsOp {
+  ActivationId in, out;
+};
+
+/// into[row] += weight · x[i], where x[i] is what this unit's expert made of that row.
+struct AddRowsOp {
+  ActivationId x, into;
+};
+
+/// logits[r, vocabulary_begin ...] = cap(weight · in[r]), for the rows that want logits.
 struct HeadOp {
   ActivationId in;
   ParamId weight;
   std::uint64_t vocabulary_begin;
+  float softcap;  ///< as of AttentionOp
 };
 
-using Op = std::variant<RmsNormOp, LinearOp, RotaryOp, AttentionOp, GateOp, AddOp, HeadOp>;
+using Op = std::variant<NormOp, LinearOp, RotaryOp, AttentionOp, GateOp, AddOp, ScaleOp, PositionOp,
+                        RouteOp, TakeRowsOp, AddRowsOp, HeadOp>;
 
 enum class UnitKind : std::uint8_t {
   Embedding,  ///< rows are exchanged, the unit is never gathered; has no ops
   Block,      ///< runs on every row of the sweep
+  Expert,     ///< runs on the rows that chose it; gathered if there are any on some rank
   Head,       ///< runs only on the rows that want logits
 };
 
@@ -110,12 +158,6 @@ struct TableTile {
   ParamId param = 0;
 };
 
-/// Rotary frequencies: angle(position, i) = position · theta^(-2i / dimensions).
-struct RotarySpec {
-  std::uint32_t dimensions = 0;
-  double theta = 10000.0;
-};
-
 struct Graph {
   std::string family;
   std::vector<Tensor> tensors;
@@ -128,9 +170,10 @@ struct Graph {
   std::uint64_t vocabulary = 0;
   std::uint64_t context = 0;  ///< most positions the model was made for
   std::uint32_t layers = 0, heads = 0, kv_heads = 0, head_size = 0;
-  RotarySpec rotary;
+  std::vector<RotarySpec> rotary;  ///< what RotaryOps refer to
+  HfNames hf_names;                ///< how Hugging Face's checkpoints of the family name tensors
 
-  /// Indices of the units that a sweep runs, in order: blocks, then head tiles.
+  /// Indices of the units that every sweep runs, in order: blocks, then head tiles.
   [[nodiscard]] std::vector<std::uint32_t> execution_order() const {
     std::vector<std::uint32_t> order;
     for (const UnitKind kind : {UnitKind::Block, UnitKind::Head}) {

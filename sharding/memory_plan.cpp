@@ -63,8 +63,10 @@ std::uint64_t embedding_row_bytes(const Graph& graph, const Layout& layout) {
   return bytes_of(layout.dtype, graph.tensor_of(graph.units[tile.unit].params[tile.param]).columns);
 }
 
-std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t context) {
-  return checked_product("the rotary table", {context, graph.rotary.dimensions, sizeof(float)});
+std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t sweep_rows) {
+  std::uint64_t columns = 0;
+  for (const RotarySpec& rotary : graph.rotary) columns += rotary.dimensions;
+  return checked_product("the rotary tables", {sweep_rows, columns, sizeof(float)});
 }
 
 std::uint64_t row_buffer_bytes(const Graph& graph, const Layout& layout, const RunShape& shape) {
@@ -89,7 +91,7 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
   memory[MemoryCategory::Logits] =
       checked_product("the logits buffer", {shape.logit_rows, graph.vocabulary, sizeof(float)});
   memory[MemoryCategory::Scratch] =
-      checked_sum("scratch memory", {rotary_table_bytes(graph, shape.context),
+      checked_sum("scratch memory", {rotary_table_bytes(graph, shape.sweep_rows),
                                      row_buffer_bytes(graph, layout, shape), shape.device_scratch});
   const auto cut_with = [&](const std::vector<bool>& resident) {
     placement.cut = make_cut(layout, world, granularity, resident);

@@ -20,7 +20,7 @@ enum class MemoryCategory : std::uint8_t {
   KvCache,
   Activations,
   Logits,
-  Scratch,  ///< rotary table, device scratch, rows on their way between ranks
+  Scratch,  ///< rotary tables, device scratch, rows on their way between ranks
 };
 inline constexpr std::size_t kMemoryCategories = 8;
 
@@ -78,8 +78,9 @@ struct Placement {
 [[nodiscard]] std::uint64_t kv_cache_bytes(const Graph& graph, DType dtype, std::uint64_t sequences,
                                            std::uint64_t context);
 
-/// Bytes of the rotary table: float32 [context, 2, dimensions / 2], cosines and sines.
-[[nodiscard]] std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t context);
+/// Bytes of the rotary tables of a sweep: for each of the graph's kinds of rotary embedding float32
+/// [rows, 2, dimensions / 2], cosines and sines.
+[[nodiscard]] std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t sweep_rows);
 
 /// Bytes of the buffers that embedding rows go through: where they arrive and, if other ranks hold
 /// some of them, where they are packed and received on the way.

@@ -29,6 +29,14 @@ FilePiece make_piece(const Plane& plane, std::uint64_t first, std::uint64_t step
 
 std::uint64_t divide_up(std::uint64_t value, std::uint64_t by) { return (value + by - 1) / by; }
 
+// The plane of a matrix's transpose.
+Plane transposed(Plane plane) {
+  std::swap(plane.row, plane.column);
+  std::swap(plane.rows, plane.columns);
+  std::swap(plane.row_step, plane.column_step);
+  return plane;
+}
+
 // What is asked of a tensor: canonical elements [begin, end), of rows of `columns`.
 struct Wanted {
   std::uint64_t begin = 0, end = 0, columns = 1;
@@ -191,7 +199,8 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
   for (const RowRun& run : binding.runs) {
     const TensorEntry& source = catalog.tensors[run.source];
     for (const TensorPart& part : source.parts) {
-      for_each_plane(source, part, tensor.vector, [&](const Plane& plane) {
+      for_each_plane(source, part, tensor.vector, [&](const Plane& stored) {
+        const Plane plane = run.transposed ? transposed(stored) : stored;
         const Overlap both = overlap(run, plane);
         if (both.row >= both.row_end) return;
         (is_by_rows(wanted, plane, both) ? add_rows : add_columns)(wanted, plane, both, pieces);

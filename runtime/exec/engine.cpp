@@ -1,11 +1,8 @@
 #include "runtime/exec/engine.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
 #include "sharding/error.h"
-#include "sharding/overload.h"
 
 namespace initrt {
 namespace {
@@ -17,22 +14,10 @@ struct SweepHeader {
   std::uint32_t finished = 0;
 };
 
-// Angles as the reference computes them: inverse frequencies and angles in float32.
-void fill_rotary_table(const RotarySpec& spec, std::uint64_t context, float* table) {
-  const std::uint32_t half = spec.dimensions / 2;
-  std::vector<float> inverse(half);
-  for (std::uint32_t i = 0; i < half; ++i) {
-    const double exponent = 2.0 * i / spec.dimensions;
-    inverse[i] = static_cast<float>(1.0 / std::pow(spec.theta, exponent));
-  }
-  for (std::uint64_t position = 0; position < context; ++position) {
-    float* const row = table + position * spec.dimensions;
-    for (std::uint32_t i = 0; i < half; ++i) {
-      const float angle = static_cast<float>(position) * inverse[i];
-      row[i] = static_cast<float>(std::cos(static_cast<double>(angle)));
-      row[half + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
-    }
-  }
+// The experts that may follow a unit, or none.
+std::uint32_t experts_after(const Unit& unit) {
+  const auto* route = unit.ops.empty() ? nullptr : std::get_if<RouteOp>(&unit.ops.back());
+  return route == nullptr ? 0 : route->experts;
 }
 
 std::vector<std::uint32_t> only_blocks(const Graph& graph, std::vector<std::uint32_t> order) {
@@ -54,19 +39,9 @@ Engine::Engine(const Graph& graph, const Layout& layout, const RunShape& shape, 
       on_unit_(std::move(on_unit)),
       order_(graph.execution_order()),
       blocks_only_(only_blocks(graph, order_)),
-      kv_cache_(ledger, MemoryCategory::KvCache,
-                kv_cache_bytes(graph, layout.dtype, shape.sequences, shape.context)),
-      logits_(ledger, MemoryCategory::Logits, shape.logit_rows * graph.vocabulary * sizeof(float)),
-      rotary_(ledger, MemoryCategory::Scratch, rotary_table_bytes(graph, shape.context)),
-      rows_(ledger, MemoryCategory::Scratch, shape.sweep_rows * embedding_row_bytes(graph, layout)),
-      device_scratch_(ledger, MemoryCategory::Scratch, shape.device_scratch) {
-  for (const Activation& buffer : graph.activations) {
-    activations_.emplace_back(ledger, MemoryCategory::Activations,
-                              shape.sweep_rows * buffer.columns * sizeof(float));
-  }
-  fill_rotary_table(graph.rotary, shape.context, rotary_.floats());
-  device_.set_scratch(device_scratch_.span());
-}
+      runner_(graph, layout, shape, device, ledger),
+      rows_(ledger, MemoryCategory::Scratch,
+            shape.sweep_rows * embedding_row_bytes(graph, layout)) {}
 
 void Engine::check(const SweepInput& input) const {
   if (input.tokens.size() != input.rows.size() || input.rows.size() > shape_.sweep_rows ||
@@ -93,77 +68,43 @@ void Engine::check(const SweepInput& input) const {
   }
 }
 
-KvView Engine::kv_of_layer(std::uint32_t layer) const {
-  const std::uint64_t half = kv_cache_.bytes() / graph_.layers / 2;
-  std::byte* const k = kv_cache_.data() + layer * 2 * half;
-  return {k, k + half, layout_.dtype, static_cast<std::uint32_t>(shape_.context)};
-}
-
-void Engine::embed(std::span<const TokenId> tokens, std::uint32_t most_rows) {
-  gather_.fetch_rows(tokens, most_rows, rows_.span());
-  const std::uint64_t columns = graph_.activations[graph_.hidden].columns;
-  device_.to_float(rows_.data(), layout_.dtype, activation(graph_.hidden), tokens.size() * columns);
-}
-
-// The head runs on the rows that want logits alone: they move to the front, in order.
-void Engine::keep_logit_rows(std::span<const std::uint32_t> logit_rows) {
-  device_.synchronize();
-  const std::uint64_t columns = graph_.activations[graph_.hidden].columns;
-  float* const hidden = activation(graph_.hidden);
-  for (std::size_t i = 0; i < logit_rows.size(); ++i) {
-    if (logit_rows[i] == i) continue;
-    std::memcpy(hidden + i * columns, hidden + logit_rows[i] * columns, columns * sizeof(float));
+// The units from order[from] on of which it is certain that they come next: up to one that routes.
+std::span<const std::uint32_t> Engine::stretch(std::span<const std::uint32_t> order,
+                                               std::size_t from) const {
+  std::size_t end = from;
+  while (end < order.size() && experts_after(graph_.units[order[end++]]) == 0) {
   }
+  return order.subspan(from, end - from);
 }
 
-void Engine::run_unit(std::uint32_t index, const std::byte* weights, const SweepInput& input) {
-  const Unit& unit = graph_.units[index];
-  const DType dtype = layout_.dtype;
-  const std::uint64_t rows =
-      unit.kind == UnitKind::Head ? input.logit_rows.size() : input.rows.size();
-  if (rows == 0) return;
-  const auto weight = [&](ParamId param) {
-    return weights + layout_.units[index].params[param].offset;
-  };
-  const auto columns = [&](ActivationId id) { return graph_.activations[id].columns; };
-  const auto shape_of = [](const AttentionOp& op) {
-    return AttentionShape{op.heads, op.kv_heads, op.head_size, op.scale};
-  };
-  const Overload run{
-      [&](const RmsNormOp& op) {
-        device_.rms_norm(activation(op.in), weight(op.weight), dtype, op.epsilon,
-                         activation(op.out), rows, columns(op.in));
-      },
-      [&](const LinearOp& op) {
-        device_.linear(activation(op.in), weight(op.weight), dtype, activation(op.out), rows,
-                       columns(op.in), columns(op.out), columns(op.out));
-      },
-      [&](const RotaryOp& op) {
-        device_.rotary(activation(op.x), input.rows, op.heads, graph_.head_size,
-                       graph_.rotary.dimensions, rotary_.floats());
-      },
-      [&](const AttentionOp& op) {
-        const KvView cache = kv_of_layer(op.layer);
-        device_.store_kv(activation(op.k), activation(op.v), input.rows, shape_of(op), cache);
-        device_.attention(activation(op.q), input.rows, shape_of(op), cache, activation(op.out));
-      },
-      [&](const GateOp& op) {
-        switch (op.function) {
-          case GateFunction::Silu:
-            device_.silu_gate(activation(op.gate), activation(op.up), activation(op.out),
-                              rows * columns(op.out));
-        }
-      },
-      [&](const AddOp& op) {
-        device_.add(activation(op.x), activation(op.into), rows * columns(op.into));
-      },
-      [&](const HeadOp& op) {
-        device_.linear(activation(op.in), weight(op.weight), dtype,
-                       logits_.floats() + op.vocabulary_begin, rows, columns(op.in),
-                       unit.params[op.weight].rows, graph_.vocabulary);
-      },
-  };
-  for (const Op& op : unit.ops) std::visit(run, op);
+std::vector<std::uint32_t> Engine::chosen_experts(std::uint32_t router) {
+  const std::uint32_t experts = experts_after(graph_.units[router]);
+  std::vector<std::byte> wanted(experts);
+  for (std::uint32_t e = 0; e < runner_.routed().size(); ++e) {
+    if (!runner_.routed()[e].rows.empty()) wanted[e] = std::byte{1};
+  }
+  gather_.agree(wanted);
+  std::vector<std::uint32_t> units;
+  for (std::uint32_t e = 0; e < experts; ++e) {
+    const std::uint32_t unit = router + 1 + e;
+    experts_.all_bytes += layout_.units[unit].bytes;
+    if (wanted[e] == std::byte{0}) continue;
+    experts_.used_bytes += layout_.units[unit].bytes;
+    units.push_back(unit);
+  }
+  return units;
+}
+
+void Engine::run_experts(std::uint32_t router, std::span<const std::uint32_t> order,
+                         std::size_t next) {
+  const std::vector<std::uint32_t> chosen = chosen_experts(router);
+  gather_.append(chosen);
+  gather_.append(stretch(order, next));
+  for (const std::uint32_t unit : chosen) {
+    if (on_unit_) on_unit_(unit);
+    runner_.run_expert(unit, gather_.acquire(unit), runner_.routed()[unit - router - 1]);
+    gather_.release(unit);
+  }
 }
 
 SweepOutput Engine::sweep(const SweepInput& input) {
@@ -183,21 +124,25 @@ SweepOutput Engine::sweep(const SweepInput& input) {
   if (most_rows == 0) return output;
 
   const std::vector<std::uint32_t>& order = any_logits ? order_ : blocks_only_;
-  gather_.begin_sweep(order);
-  embed(input.tokens, most_rows);
+  gather_.begin_sweep();
+  gather_.append(stretch(order, 0));
+  gather_.fetch_rows(input.tokens, most_rows, rows_.span());
+  runner_.begin(input.rows, rows_.data());
   bool in_head = false;
-  for (const std::uint32_t unit : order) {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::uint32_t unit = order[i];
     if (on_unit_) on_unit_(unit);
     if (graph_.units[unit].kind == UnitKind::Head && !in_head) {
-      keep_logit_rows(input.logit_rows);
+      runner_.keep_rows(input.logit_rows);
       in_head = true;
     }
-    run_unit(unit, gather_.acquire(unit), input);
+    runner_.run(unit, gather_.acquire(unit));
     gather_.release(unit);
+    if (experts_after(graph_.units[unit]) > 0) run_experts(unit, order, i + 1);
   }
   device_.synchronize();
   output.any = true;
-  output.logits = {logits_.floats(), input.logit_rows.size() * graph_.vocabulary};
+  output.logits = {runner_.logits(), input.logit_rows.size() * graph_.vocabulary};
   return output;
 }
 

@@ -11,6 +11,7 @@
 #include "runtime/device/device.h"
 #include "runtime/device/host_buffer.h"
 #include "runtime/exec/gather.h"
+#include "runtime/exec/unit_runner.h"
 #include "sharding/memory_plan.h"
 
 namespace initrt {
@@ -29,6 +30,12 @@ struct SweepOutput {
   std::span<const float> logits;  ///< [logit_rows, vocabulary], valid until the next sweep
 };
 
+/// What choosing experts saves: bytes of those that some rank's rows chose, and of all that they
+/// could have chosen, each counted once a sweep.
+struct ExpertBytes {
+  std::uint64_t used_bytes = 0, all_bytes = 0;
+};
+
 class Engine {
  public:
   /// Told of each unit before it runs (for progress, and for tests that hold a rank at a place).
@@ -44,14 +51,16 @@ class Engine {
   SweepOutput sweep(const SweepInput& input);
 
   [[nodiscard]] std::uint64_t vocabulary() const { return graph_.vocabulary; }
+  /// Over all sweeps so far.
+  [[nodiscard]] ExpertBytes experts() const { return experts_; }
 
  private:
   void check(const SweepInput& input) const;
-  void embed(std::span<const TokenId> tokens, std::uint32_t most_rows);
-  void run_unit(std::uint32_t unit, const std::byte* weights, const SweepInput& input);
-  void keep_logit_rows(std::span<const std::uint32_t> logit_rows);
-  [[nodiscard]] KvView kv_of_layer(std::uint32_t layer) const;
-  [[nodiscard]] float* activation(ActivationId id) const { return activations_[id].floats(); }
+  [[nodiscard]] std::span<const std::uint32_t> stretch(std::span<const std::uint32_t> order,
+                                                       std::size_t from) const;
+  // Units of the experts that some rank's rows chose.
+  [[nodiscard]] std::vector<std::uint32_t> chosen_experts(std::uint32_t router);
+  void run_experts(std::uint32_t router, std::span<const std::uint32_t> order, std::size_t next);
 
   const Graph& graph_;
   const Layout& layout_;
@@ -63,12 +72,9 @@ class Engine {
   const std::vector<std::uint32_t> order_;        // units a sweep runs: blocks, then head
   const std::vector<std::uint32_t> blocks_only_;  // when no rank wants logits
 
-  std::vector<HostBuffer> activations_;
-  HostBuffer kv_cache_;
-  HostBuffer logits_;
-  HostBuffer rotary_;
-  HostBuffer rows_;
-  HostBuffer device_scratch_;
+  UnitRunner runner_;
+  HostBuffer rows_;  // of the embedding table, as they arrive
+  ExpertBytes experts_;
 };
 
 }  // namespace initrt

@@ -68,10 +68,20 @@ CollectiveGather::~CollectiveGather() {
   }
 }
 
-void CollectiveGather::begin_sweep(std::span<const std::uint32_t> units) {
-  sequence_.assign(units.begin(), units.end());
+void CollectiveGather::begin_sweep() {
+  sequence_.clear();
   posted_.clear();
   position_ = 0;
+}
+
+void CollectiveGather::append(std::span<const std::uint32_t> units) {
+  sequence_.insert(sequence_.end(), units.begin(), units.end());
+}
+
+void CollectiveGather::agree(std::span<std::byte> wanted) {
+  std::vector<std::byte> all(wanted.size() * comm_.size());
+  comm_.all_gather(wanted, all);
+  for (std::size_t i = 0; i < all.size(); ++i) wanted[i % wanted.size()] |= all[i];
 }
 
 void CollectiveGather::post(std::size_t position) {

@@ -15,16 +15,23 @@
 
 namespace initrt {
 
-/// All ranks run the same sequence of begin_sweep, fetch_rows, acquire and release.
+/// All ranks run the same sequence of begin_sweep, append, fetch_rows, agree, acquire and release.
 class Gather {
  public:
   virtual ~Gather() = default;
 
-  /// A new pass over `units` (indices, in the order in which they will be acquired).
-  virtual void begin_sweep(std::span<const std::uint32_t> units) = 0;
+  /// A new pass over the units.
+  virtual void begin_sweep() = 0;
+  /// The units that come next (indices), in the order in which they will be acquired. What is not
+  /// known yet, which experts follow, is not prefetched.
+  virtual void append(std::span<const std::uint32_t> units) = 0;
+
+  /// Makes wanted[i] what any rank wants, where gathering takes all ranks; 0 or 1, any number of
+  /// them, the same on all ranks.
+  virtual void agree(std::span<std::byte> wanted) = 0;
 
   /// The whole unit, once all its chunks have arrived; valid until release(). Units are acquired in
-  /// the order given to begin_sweep, one at a time.
+  /// the order in which they were appended, one at a time.
   virtual const std::byte* acquire(std::uint32_t unit) = 0;
   virtual void release(std::uint32_t unit) = 0;
 
@@ -68,7 +75,9 @@ class InPlaceGather final : public Gather {
                 std::function<void(std::uint32_t)> wait_for)
       : table_(graph, layout), units_(std::move(units)), wait_for_(std::move(wait_for)) {}
 
-  void begin_sweep(std::span<const std::uint32_t>) override {}
+  void begin_sweep() override {}
+  void append(std::span<const std::uint32_t>) override {}
+  void agree(std::span<std::byte>) override {}
   const std::byte* acquire(std::uint32_t unit) override;
   void release(std::uint32_t) override {}
   void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
@@ -96,7 +105,9 @@ class CollectiveGather final : public Gather {
   /// Transfers under way hold on to this memory: the world must be at rest or have failed.
   ~CollectiveGather() override;
 
-  void begin_sweep(std::span<const std::uint32_t> units) override;
+  void begin_sweep() override;
+  void append(std::span<const std::uint32_t> units) override;
+  void agree(std::span<std::byte> wanted) override;
   const std::byte* acquire(std::uint32_t unit) override;
   void release(std::uint32_t unit) override;
   void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,

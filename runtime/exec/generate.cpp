@@ -31,13 +31,13 @@ struct Rows {
   std::vector<std::uint32_t> logit_rows;
   std::vector<std::uint32_t> logit_slots;  // which slot each logit row is of
 
-  void add(TokenId token, std::uint32_t slot, std::uint32_t position, bool logits) {
+  void add(TokenId token, RowInfo row, bool logits) {
     if (logits) {
       logit_rows.push_back(static_cast<std::uint32_t>(tokens.size()));
-      logit_slots.push_back(slot);
+      logit_slots.push_back(row.sequence);
     }
     tokens.push_back(token);
-    rows.push_back({slot, position});
+    rows.push_back(row);
   }
 };
 
@@ -45,17 +45,19 @@ Rows choose_rows(std::vector<std::optional<Sequence>>& slots, std::uint32_t pref
   Rows chosen;
   for (std::uint32_t slot = 0; slot < slots.size(); ++slot) {
     if (!slots[slot] || slots[slot]->in_prefill()) continue;
-    chosen.add(slots[slot]->next, slot, slots[slot]->position++, true);
+    const std::uint32_t position = slots[slot]->position++;
+    chosen.add(slots[slot]->next, {slot, position, position + 1}, true);
   }
   std::uint32_t room =
       prefill_chunk - std::min(prefill_chunk, static_cast<std::uint32_t>(chosen.tokens.size()));
   for (std::uint32_t slot = 0; slot < slots.size() && room > 0; ++slot) {
     if (!slots[slot] || !slots[slot]->in_prefill()) continue;
     Sequence& sequence = *slots[slot];
+    const auto length = static_cast<std::uint32_t>(sequence.prompt->tokens.size());
     while (sequence.in_prefill() && room > 0) {
       const TokenId token = sequence.prompt->tokens[sequence.position];
-      const bool last = sequence.position + 1 == sequence.prompt->tokens.size();
-      chosen.add(token, slot, sequence.position++, last);
+      const bool last = sequence.position + 1 == length;
+      chosen.add(token, {slot, sequence.position++, length}, last);
       --room;
     }
   }
@@ -120,7 +122,8 @@ void score(Engine& engine, std::span<const TokenId> tokens, std::uint32_t chunk,
     std::vector<RowInfo> rows;
     std::vector<std::uint32_t> logit_rows;
     for (std::size_t i = 0; i < count; ++i) {
-      rows.push_back({0, static_cast<std::uint32_t>(done + i)});
+      rows.push_back(
+          {0, static_cast<std::uint32_t>(done + i), static_cast<std::uint32_t>(tokens.size())});
       logit_rows.push_back(static_cast<std::uint32_t>(i));
     }
     const SweepOutput output = engine.sweep({tokens.subspan(done, count), rows, logit_rows});

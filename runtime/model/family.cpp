@@ -1,20 +1,14 @@
 #include "runtime/model/family.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 
-#include "runtime/model/llama.h"
+#include "runtime/model/families/families.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 
 namespace initrt {
 namespace {
-
-// A new family is a file of its own and a line here.
-constexpr std::array kFamilies = {
-    Family{"llama", "LlamaForCausalLM", build_llama},
-};
 
 // What a config says it is of: its class, and its model_type.
 struct Claim {
@@ -44,7 +38,7 @@ std::span<const Family> families() { return kFamilies; }
 bool knows_family(const nlohmann::json& config) {
   if (!config.is_object()) return false;
   const Claim claim(config);
-  return std::any_of(kFamilies.begin(), kFamilies.end(),
+  return std::any_of(std::begin(kFamilies), std::end(kFamilies),
                      [&](const Family& family) { return claim.is_of(family); });
 }
 

@@ -1,4 +1,4 @@
-// Model families: config -> Graph. Adding one is a new file and a line in family.cpp.
+// Model families: config -> Graph. Which there are is in families/families.h.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -23,8 +23,9 @@ std::uint32_t GraphBuilder::matrix(std::string name, std::uint64_t rows, std::ui
   return static_cast<std::uint32_t>(graph_.tensors.size() - 1);
 }
 
-std::uint32_t GraphBuilder::vector(std::string name, std::uint64_t rows) {
-  graph_.tensors.push_back({std::move(name), rows, 1, true, 0});
+std::uint32_t GraphBuilder::vector(std::string name, std::uint64_t rows,
+                                   std::uint32_t rotary_heads) {
+  graph_.tensors.push_back({std::move(name), rows, 1, true, rotary_heads});
   return static_cast<std::uint32_t>(graph_.tensors.size() - 1);
 }
 
@@ -44,7 +45,7 @@ void GraphBuilder::embedding(std::uint32_t table) {
 std::uint64_t GraphBuilder::largest_block_elements() const {
   std::uint64_t largest = 0;
   for (const Unit& unit : graph_.units) {
-    if (unit.kind != UnitKind::Block) continue;
+    if (unit.kind != UnitKind::Block && unit.kind != UnitKind::Expert) continue;
     std::uint64_t elements = 0;
     for (const Param& param : unit.params) elements += param.rows * graph_.tensor_of(param).columns;
     largest = std::max(largest, elements);
@@ -52,10 +53,10 @@ std::uint64_t GraphBuilder::largest_block_elements() const {
   return largest;
 }
 
-void GraphBuilder::head(std::uint32_t norm, std::uint32_t table, ActivationId hidden,
-                        ActivationId normed, float epsilon, bool tied) {
-  const Tensor& vocabulary = graph_.tensors[table];
-  const std::uint64_t norm_elements = graph_.tensors[norm].rows;
+void GraphBuilder::head(const HeadSpec& spec) {
+  const Tensor& vocabulary = graph_.tensors[spec.table];
+  const std::uint64_t norm_elements =
+      graph_.tensors[spec.norm_weight].rows * (spec.norm_bias ? 2 : 1);
   const std::uint64_t largest = std::max(largest_block_elements(), norm_elements + 1);
   const std::uint64_t rows_per_tile = std::max((largest - norm_elements) / vocabulary.columns,
                                                divide_up(vocabulary.rows, kMostTiles));
@@ -65,14 +66,20 @@ void GraphBuilder::head(std::uint32_t norm, std::uint32_t table, ActivationId hi
     Unit unit;
     unit.name = "head." + std::to_string(tile);
     unit.kind = UnitKind::Head;
-    if (tile == 0) unit.ops.emplace_back(RmsNormOp{hidden, normed, param(unit, norm), epsilon});
-    unit.params.push_back({table, row_begin, std::min(rows_per_tile, vocabulary.rows - row_begin)});
+    if (tile == 0) {
+      NormOp norm = spec.norm;
+      norm.weight = param(unit, spec.norm_weight);
+      if (spec.norm_bias) norm.bias = param(unit, *spec.norm_bias);
+      unit.ops.emplace_back(norm);
+    }
+    unit.params.push_back(
+        {spec.table, row_begin, std::min(rows_per_tile, vocabulary.rows - row_begin)});
     const auto weight = static_cast<ParamId>(unit.params.size() - 1);
-    unit.ops.emplace_back(HeadOp{normed, weight, row_begin});
-    if (tied) graph_.embedding.push_back({static_cast<std::uint32_t>(tile), weight});
+    unit.ops.emplace_back(HeadOp{spec.norm.out, weight, row_begin, spec.softcap});
+    if (spec.tied) graph_.embedding.push_back({static_cast<std::uint32_t>(tile), weight});
     graph_.units.push_back(std::move(unit));
   }
-  if (tied) {  // embedding rows are needed first: load these tiles first
+  if (spec.tied) {  // embedding rows are needed first: load these tiles first
     std::rotate(graph_.units.begin(), graph_.units.end() - static_cast<std::ptrdiff_t>(tiles),
                 graph_.units.end());
   }

@@ -2,12 +2,23 @@
 // the vocabulary tables into tiles no larger than a block.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "sharding/graph.h"
 
 namespace initrt {
+
+/// The end of a model. Tensors are indices into Graph::tensors.
+struct HeadSpec {
+  NormOp norm;  ///< its params are set when it is placed
+  std::uint32_t norm_weight = 0;
+  std::optional<std::uint32_t> norm_bias;
+  std::uint32_t table = 0;
+  bool tied = false;  ///< the table's tiles are also the embedding
+  float softcap = 0.0f;
+};
 
 class GraphBuilder {
  public:
@@ -18,7 +29,11 @@ class GraphBuilder {
   /// Adds a canonical tensor and returns its index.
   std::uint32_t matrix(std::string name, std::uint64_t rows, std::uint64_t columns,
                        std::uint32_t rotary_heads = 0);
-  std::uint32_t vector(std::string name, std::uint64_t rows);
+  std::uint32_t vector(std::string name, std::uint64_t rows, std::uint32_t rotary_heads = 0);
+
+  [[nodiscard]] std::uint64_t columns(ActivationId id) const {
+    return graph_.activations[id].columns;
+  }
 
   /// Says that a tensor's values may also stand under another name.
   void alias(std::uint32_t tensor, std::string name) {
@@ -34,10 +49,8 @@ class GraphBuilder {
   void embedding(std::uint32_t table);
 
   /// Adds the head: the final norm and the vocabulary table, cut into tiles of at most the elements
-  /// of the largest block so far, or of more where they would be more than 4096 tiles. `tied`: the
-  /// same tiles are also the embedding.
-  void head(std::uint32_t norm, std::uint32_t table, ActivationId hidden, ActivationId normed,
-            float epsilon, bool tied);
+  /// of the largest block so far, or of more where they would be more than 4096 tiles.
+  void head(const HeadSpec& spec);
 
   [[nodiscard]] const Graph& graph() const { return graph_; }
   Graph take() { return std::move(graph_); }

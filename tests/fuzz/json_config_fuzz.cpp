@@ -10,6 +10,8 @@ using namespace initrt;
 
 namespace {
 
+constexpr std::size_t kMostExperts = 32768;
+
 void expect(bool holds, std::string_view what) {
   if (!holds) fuzz::finding(fmt::format("the graph is wrong in {}", what));
 }
@@ -22,7 +24,7 @@ void expect_invariants(const Graph& graph) {
            "the shape of a tensor");
     expect(tensor.rotary_heads == 0 || tensor.rows % tensor.rotary_heads == 0, "rotary heads");
   }
-  expect(graph.units.size() <= 1 + 4096 + 4096, "the number of units");
+  expect(graph.units.size() <= 2 + 4096 + kMostExperts + 4096, "the number of units");
   for (const Unit& unit : graph.units) {
     expect(!unit.params.empty(), "a unit without parameters");
     for (const Param& param : unit.params) {
@@ -32,7 +34,7 @@ void expect_invariants(const Graph& graph) {
              "a parameter's rows");
     }
     for (const Op& op : unit.ops) {
-      const auto* norm = std::get_if<RmsNormOp>(&op);
+      const auto* norm = std::get_if<NormOp>(&op);
       if (norm == nullptr) continue;
       expect(std::isfinite(norm->epsilon) && norm->epsilon > 0, "epsilon");
       expect(norm->weight < unit.params.size(), "the weight of a norm");
@@ -47,7 +49,13 @@ void expect_invariants(const Graph& graph) {
     row += unit.params[tile.param].rows;
   }
   expect(row == graph.vocabulary, "the rows of the embedding");
-  expect(std::isfinite(graph.rotary.theta) && graph.rotary.theta > 0, "rotary theta");
+  for (const RotarySpec& rotary : graph.rotary) {
+    expect(rotary.dimensions > 0 && rotary.dimensions <= graph.head_size, "rotary dimensions");
+    expect(rotary.frequencies.size() == rotary.dimensions / 2, "rotary frequencies");
+    for (const float frequency : rotary.frequencies) {
+      expect(std::isfinite(frequency), "a rotary frequency");
+    }
+  }
   expect(graph.head_size > 0 && graph.kv_heads > 0 && graph.heads % graph.kv_heads == 0, "heads");
 }
 

@@ -22,7 +22,7 @@ Graph small_graph(const std::vector<std::uint64_t>& block_rows = {40, 40},
   graph.heads = 4;
   graph.kv_heads = 2;
   graph.head_size = 64;
-  graph.rotary = {64, 10000.0};
+  graph.rotary = {{.dimensions = 64, .frequencies = {}, .long_frequencies = {}}};
   graph.activations = {{"hidden", 256}, {"normed", 256}, {"gate", 40}};
   const auto add = [&](const char* name, UnitKind kind, std::uint64_t rows) {
     Unit unit;
@@ -71,9 +71,9 @@ TEST(MemoryPlan, TotalsAreTheHandComputedOnes) {
   EXPECT_EQ(plan[MemoryCategory::KvCache], 2u * 2 * 3 * 2 * 10 * 64 * 2);
   EXPECT_EQ(plan[MemoryCategory::Activations], 7u * (256 + 256 + 40) * 4);
   EXPECT_EQ(plan[MemoryCategory::Logits], 5u * 100 * 4);
-  // Rotary table [10, 64] floats; 7 embedding rows of 512 bytes; the device's own.
-  EXPECT_EQ(plan[MemoryCategory::Scratch], 10u * 64 * 4 + 7 * 512 + 1000);
-  EXPECT_EQ(plan.total(), 81920u + 65536 + 30720 + 15456 + 2000 + 2560 + 3584 + 1000);
+  // A rotary table [7, 64] of floats; 7 embedding rows of 512 bytes; the device's own.
+  EXPECT_EQ(plan[MemoryCategory::Scratch], 7u * 64 * 4 + 7 * 512 + 1000);
+  EXPECT_EQ(plan.total(), 81920u + 65536 + 30720 + 15456 + 2000 + 1792 + 3584 + 1000);
 }
 
 TEST(MemoryPlan, CollectiveGathersAddSlotsAndRowsOnTheirWay) {
@@ -83,7 +83,7 @@ TEST(MemoryPlan, CollectiveGathersAddSlotsAndRowsOnTheirWay) {
   const MemoryPlan plan = plan_memory(graph, layout_of(graph), 2, kHostGranularity, shape).memory;
   // The largest unit that is gathered is the head, 2 chunks of 7 pages; the embedding never is.
   EXPECT_EQ(plan[MemoryCategory::Slots], 3u * 2 * 7 * 4096);
-  EXPECT_EQ(plan[MemoryCategory::Scratch], 10u * 64 * 4 + 3 * 7 * 512 + 1000);
+  EXPECT_EQ(plan[MemoryCategory::Scratch], 7u * 64 * 4 + 3 * 7 * 512 + 1000);
 
   Graph small_head = graph;
   small_head.units.pop_back();
@@ -208,11 +208,11 @@ TEST(MemoryPlan, ProductsThatWrapToZeroAreErrors) {
 TEST(MemoryPlan, TheWidestLinearInputIsFoundInBlocksAndHead) {
   Graph graph = small_graph();
   EXPECT_EQ(widest_linear_input(graph), 0u);
-  graph.units[1].ops = {LinearOp{0, 1, 0}, LinearOp{2, 0, 0}};
+  graph.units[1].ops = {LinearOp{0, 1, 0, {}}, LinearOp{2, 0, 0, {}}};
   EXPECT_EQ(widest_linear_input(graph), 256u);
-  graph.units[1].ops = {LinearOp{2, 0, 0}};
+  graph.units[1].ops = {LinearOp{2, 0, 0, {}}};
   EXPECT_EQ(widest_linear_input(graph), 40u);
-  graph.units[3].ops = {HeadOp{1, 0, 0}};
+  graph.units[3].ops = {HeadOp{1, 0, 0, 0}};
   EXPECT_EQ(widest_linear_input(graph), 256u);
 }
 

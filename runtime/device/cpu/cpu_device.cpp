@@ -9,6 +9,7 @@
 
 #include "runtime/device/cpu/instruction_set.h"
 #include "runtime/device/cpu/kernels.h"
+#include "runtime/device/cpu/route.h"
 #include "runtime/device/cpu/thread_pool.h"
 #include "sharding/error.h"
 
@@ -86,19 +87,26 @@ class CpuDevice final : public Device {
     });
   }
 
-  void rms_norm(const float* in, const std::byte* weight, DType dtype, float epsilon, float* out,
-                std::uint64_t rows, std::uint64_t columns) override {
-    const auto kernel = kernels_.rms_norm[index_of(storage_of(dtype, "rms_norm"))];
+  void norm(NormKind kind, const float* in, const NormWeights& weights, float epsilon, float* out,
+            std::uint64_t rows, std::uint64_t columns) override {
+    const Storage storage = storage_of(weights.dtype, "norm");
+    const auto kernel = kernels_.norm[static_cast<std::size_t>(kind)][index_of(storage)];
     pieces(rows, rows_per_piece(columns), [&](std::uint64_t begin, std::uint64_t end) {
       for (std::uint64_t r = begin; r < end; ++r) {
-        kernel(in + r * columns, weight, epsilon, out + r * columns, columns);
+        kernel({.in = in + r * columns,
+                .weight = weights.weight,
+                .bias = weights.bias,
+                .weight_offset = weights.weight_offset,
+                .epsilon = epsilon,
+                .out = out + r * columns,
+                .columns = columns});
       }
     });
   }
 
-  void linear(const float* in, const std::byte* weight, DType dtype, float* out, std::uint64_t rows,
-              std::uint64_t in_columns, std::uint64_t out_columns,
+  void linear(const float* in, const LinearWeights& weights, float* out, std::uint64_t rows,
               std::uint64_t out_stride) override {
+    const auto [weight, bias, dtype, in_columns, out_columns] = weights;
     const Storage storage = storage_of(dtype, "linear");
     if (out_stride < out_columns) {
       fail("cpu linear: output rows {} elements apart cannot hold {} columns", out_stride,
@@ -126,21 +134,27 @@ class CpuDevice final : public Device {
         4 * 4;
     const std::uint64_t column_blocks = (out_columns + columns - 1) / columns;
     const auto kernel = kernels_.linear[index_of(storage)];
+    const auto add_bias = kernels_.accumulate[index_of(storage)];
     pieces(row_blocks * column_blocks, 1, [&](std::uint64_t begin, std::uint64_t) {
       const std::uint64_t r = begin / column_blocks * row_block;
       const std::uint64_t o = begin % column_blocks * columns;
-      kernel({.in = static_cast<const std::byte*>(inputs) + r * stride,
-              .in_stride_bytes = stride,
-              .weight = weight + o * in_columns * bytes_of(storage),
-              .out = out + r * out_stride + o,
-              .rows = std::min(row_block, rows - r),
-              .in_columns = in_columns,
-              .out_columns = std::min(columns, out_columns - o),
-              .out_stride = out_stride});
+      const LinearBlock block{.in = static_cast<const std::byte*>(inputs) + r * stride,
+                              .in_stride_bytes = stride,
+                              .weight = weight + o * in_columns * bytes_of(storage),
+                              .out = out + r * out_stride + o,
+                              .rows = std::min(row_block, rows - r),
+                              .in_columns = in_columns,
+                              .out_columns = std::min(columns, out_columns - o),
+                              .out_stride = out_stride};
+      kernel(block);
+      if (bias == nullptr) return;
+      for (std::uint64_t row = 0; row < block.rows; ++row) {
+        add_bias(bias + o * bytes_of(storage), block.out + row * out_stride, block.out_columns);
+      }
     });
   }
 
-  void rotary(float* x, std::span<const RowInfo> rows, std::uint32_t heads, std::uint32_t head_size,
+  void rotary(float* x, std::uint64_t rows, std::uint32_t heads, std::uint32_t head_size,
               std::uint32_t dimensions, const float* table) override {
     if (dimensions > head_size || dimensions % 2 != 0) {
       fail("cpu rotary: {} dimensions of heads of {}, expected an even number up to the head size",
@@ -148,9 +162,9 @@ class CpuDevice final : public Device {
     }
     const std::size_t half = dimensions / 2;
     const std::uint64_t columns = std::uint64_t{heads} * head_size;
-    pieces(rows.size(), rows_per_piece(columns), [&](std::uint64_t begin, std::uint64_t end) {
+    pieces(rows, rows_per_piece(columns), [&](std::uint64_t begin, std::uint64_t end) {
       for (std::uint64_t r = begin; r < end; ++r) {
-        const float* cosines = table + rows[r].position * 2 * half;
+        const float* cosines = table + r * 2 * half;
         for (std::uint64_t h = 0; h < heads; ++h) {
           kernels_.rotary(x + r * columns + h * head_size, half, cosines, cosines + half);
         }
@@ -215,20 +229,84 @@ class CpuDevice final : public Device {
                            .head_size = shape.head_size,
                            .k = nullptr,
                            .v = nullptr,
-                           .scale = shape.scale};
+                           .scale = shape.scale,
+                           .softcap = shape.softcap,
+                           .window = shape.window};
       attend(some, kv_head, shape, cache, storage, block);
     });
   }
 
-  void silu_gate(const float* gate, const float* up, float* out, std::uint64_t elements) override {
+  void gate(GateFunction function, const float* gate, const float* up, float* out,
+            std::uint64_t elements) override {
+    const auto kernel = kernels_.gate[static_cast<std::size_t>(function)];
     pieces(elements, elements_per_piece, [&](std::uint64_t begin, std::uint64_t end) {
-      kernels_.silu_gate(gate + begin, up + begin, out + begin, end - begin);
+      kernel(gate + begin, up == nullptr ? nullptr : up + begin, out + begin, end - begin);
     });
   }
 
   void add(const float* x, float* into, std::uint64_t elements) override {
     pieces(elements, elements_per_piece, [&](std::uint64_t begin, std::uint64_t end) {
-      kernels_.add(x + begin, into + begin, end - begin);
+      kernels_.add(x + begin, 1.0f, into + begin, end - begin);
+    });
+  }
+
+  void scale(float* x, float factor, std::uint64_t elements) override {
+    pieces(elements, elements_per_piece, [&](std::uint64_t begin, std::uint64_t end) {
+      kernels_.scale(x + begin, factor, end - begin);
+    });
+  }
+
+  void softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,
+               std::uint64_t stride) override {
+    const std::uint64_t pieces_per_row = (columns + elements_per_piece - 1) / elements_per_piece;
+    pieces(rows * pieces_per_row, 1, [&](std::uint64_t piece, std::uint64_t) {
+      const std::uint64_t begin = piece % pieces_per_row * elements_per_piece;
+      kernels_.softcap(x + piece / pieces_per_row * stride + begin, cap,
+                       std::min(elements_per_piece, columns - begin));
+    });
+  }
+
+  void add_positions(const std::byte* table, DType dtype, std::span<const RowInfo> rows,
+                     float* into, std::uint64_t columns) override {
+    const Storage storage = storage_of(dtype, "add_positions");
+    const auto kernel = kernels_.accumulate[index_of(storage)];
+    pieces(rows.size(), rows_per_piece(columns), [&](std::uint64_t begin, std::uint64_t end) {
+      for (std::uint64_t r = begin; r < end; ++r) {
+        const std::uint64_t element = rows[r].position * columns;
+        kernel(table + element * bytes_of(storage), into + r * columns, columns);
+      }
+    });
+  }
+
+  void route(const float* scores, std::uint64_t rows, std::uint32_t experts, std::uint32_t chosen,
+             bool normalize, std::span<Choice> out) override {
+    if (chosen > experts || out.size() < rows * chosen) {
+      fail("cpu route: {} of {} experts for {} rows into room for {}", chosen, experts, rows,
+           out.size());
+    }
+    pieces(rows, rows_per_piece(experts), [&](std::uint64_t begin, std::uint64_t end) {
+      for (std::uint64_t r = begin; r < end; ++r) {
+        cpu::choose_experts({scores + r * experts, experts}, normalize,
+                            out.subspan(r * chosen, chosen));
+      }
+    });
+  }
+
+  void take_rows(const float* in, std::span<const std::uint32_t> rows, std::uint64_t columns,
+                 float* out) override {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const float* from = in + rows[i] * columns;
+      float* to = out + i * columns;
+      if (from != to) std::copy_n(from, columns, to);
+    }
+  }
+
+  void add_rows(const float* x, std::span<const std::uint32_t> rows, std::span<const float> weights,
+                std::uint64_t columns, float* into) override {
+    pieces(rows.size(), rows_per_piece(columns), [&](std::uint64_t begin, std::uint64_t end) {
+      for (std::uint64_t i = begin; i < end; ++i) {
+        kernels_.add(x + i * columns, weights[i], into + rows[i] * columns, columns);
+      }
     });
   }
 

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sharding/functions.h"
+
 namespace initrt::cpu {
 
 /// How weights and the KV cache are stored; also the index into the tables of Kernels.
@@ -35,12 +37,27 @@ struct AttentionBlock {
   const std::byte* k;              ///< [context, head_size] of this sequence and KV head
   const std::byte* v;
   float scale;
+  float softcap;         ///< 0: none
+  std::uint32_t window;  ///< 0: none
 };
+
+/// One row to normalise.
+struct NormRow {
+  const float* in;
+  const std::byte* weight;
+  const std::byte* bias;  ///< may be null
+  float weight_offset, epsilon;
+  float* out;  ///< may be `in`
+  std::size_t columns;
+};
+inline constexpr std::size_t norm_count = 2;  ///< kinds
+inline constexpr std::size_t gate_count = 3;  ///< functions
+
 inline constexpr std::size_t attention_queries = 16;
 inline constexpr std::size_t attention_head_size = 512;
 inline constexpr std::size_t attention_tile = 64;  ///< keys, anchored at position 0
 
-/// One instruction set's kernels. Arrays are indexed by Storage.
+/// One instruction set's kernels. Arrays are indexed by Storage, or by the function's enum.
 struct Kernels {
   std::size_t tile_rows;  ///< input rows in a register tile of linear
   /// Bytes of one input element of linear: 4 (float32), or 2 where products take bf16 pairs.
@@ -52,13 +69,18 @@ struct Kernels {
   void (*attention[storage_count])(const AttentionBlock&);
   void (*to_float[storage_count])(const std::byte* in, float* out, std::size_t elements);
   void (*from_float[storage_count])(const float* in, std::byte* out, std::size_t elements);
-  void (*rms_norm[storage_count])(const float* in, const std::byte* weight, float epsilon,
-                                  float* out, std::size_t columns);
+  /// into[i] += float32(x[i]).
+  void (*accumulate[storage_count])(const std::byte* x, float* into, std::size_t elements);
+  void (*norm[norm_count][storage_count])(const NormRow&);
 
   /// Rotates the pairs (x[i], x[i + half]) for i < half.
   void (*rotary)(float* x, std::size_t half, const float* cosines, const float* sines);
-  void (*silu_gate)(const float* gate, const float* up, float* out, std::size_t elements);
-  void (*add)(const float* x, float* into, std::size_t elements);
+  /// `up` may be null.
+  void (*gate[gate_count])(const float* gate, const float* up, float* out, std::size_t elements);
+  /// into[i] += factor * x[i], rounded twice.
+  void (*add)(const float* x, float factor, float* into, std::size_t elements);
+  void (*scale)(float* x, float factor, std::size_t elements);
+  void (*softcap)(float* x, float cap, std::size_t elements);
   /// out[i] = e^in[i], within 2 units in the last place.
   void (*exp)(const float* in, float* out, std::size_t elements);
 };

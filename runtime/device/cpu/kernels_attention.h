@@ -130,6 +130,12 @@ void score_tile(const typename Element::Stored* k, std::size_t head_size, std::s
   }
 }
 
+/// The first position that a row sees.
+INITRT_INLINE std::size_t first_key(const AttentionBlock& block, std::size_t row) {
+  const std::size_t keys = std::size_t{block.positions[row]} + 1;
+  return block.window == 0 || keys <= block.window ? 0 : keys - block.window;
+}
+
 template <class S, class Element>
 void attention(const AttentionBlock& block) {
   const std::size_t head_size = block.head_size;
@@ -137,13 +143,15 @@ void attention(const AttentionBlock& block) {
   const auto* k = reinterpret_cast<const typename Element::Stored*>(block.k);
   const auto* v = reinterpret_cast<const typename Element::Stored*>(block.v);
   AttentionState state;
-  std::size_t all_keys = 0;
+  std::size_t all_keys = 0, first_tile = static_cast<std::size_t>(-1);
   for (std::size_t r = 0; r < block.rows; ++r) {
     const float* q = block.q + r * block.row_stride;
     float* scaled = state.q + r * block.heads * head_size;
     for (std::size_t i = 0; i < block.heads * head_size; ++i) scaled[i] = q[i] * block.scale;
     const std::size_t keys = std::size_t{block.positions[r]} + 1;
     all_keys = keys > all_keys ? keys : all_keys;
+    const std::size_t first = first_key(block, r) / attention_tile * attention_tile;
+    first_tile = first < first_tile ? first : first_tile;
   }
   for (std::size_t i = 0; i < queries * head_size; ++i) state.values[i] = 0;
   for (std::size_t q = 0; q < queries; ++q) {
@@ -151,7 +159,7 @@ void attention(const AttentionBlock& block) {
     state.sums[q] = 0;
   }
 
-  for (std::size_t begin = 0; begin < all_keys; begin += attention_tile) {
+  for (std::size_t begin = first_tile; begin < all_keys; begin += attention_tile) {
     const std::size_t left = all_keys - begin;
     score_tile<S, Element>(k + begin * head_size, head_size,
                            left < attention_tile ? left : attention_tile, queries, state);
@@ -161,11 +169,14 @@ void attention(const AttentionBlock& block) {
     float shrink[attention_queries];
     for (std::size_t q = 0; q < queries; ++q) {
       const std::size_t keys = std::size_t{block.positions[q / block.heads]} + 1;
-      const std::size_t own = keys > begin ? keys - begin : 0;
+      const std::size_t first = first_key(block, q / block.heads);
+      const bool sees = keys > begin && first < begin + attention_tile;
+      const std::size_t own = sees ? keys - begin : 0;
       keys_of[q] = own < attention_tile ? own : attention_tile;
-      if (own > 0) {
-        shrink[q] = softmax_tile<S>(state.scores[q], keys_of[q], state.maxima[q], state.sums[q]);
-      }
+      if (!sees) continue;
+      if (block.softcap != 0) softcap<S>(state.scores[q], block.softcap, keys_of[q]);
+      for (std::size_t i = begin; i < first; ++i) state.scores[q][i - begin] = -__builtin_inff();
+      shrink[q] = softmax_tile<S>(state.scores[q], keys_of[q], state.maxima[q], state.sums[q]);
     }
     const auto* values_tile = v + begin * head_size;
     for (std::size_t q = 0, together; q < queries; q += together) {

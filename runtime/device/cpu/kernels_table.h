@@ -8,7 +8,9 @@
 #include "runtime/device/cpu/kernels.h"
 #include "runtime/device/cpu/kernels_attention.h"
 #include "runtime/device/cpu/kernels_elementwise.h"
+#include "runtime/device/cpu/kernels_functions.h"
 #include "runtime/device/cpu/kernels_linear.h"
+#include "runtime/device/cpu/kernels_norm.h"
 
 namespace initrt::cpu {
 namespace {
@@ -36,10 +38,14 @@ consteval Kernels make_kernels() {
       .attention = {attention<S, F32>, attention<S, Bf16>, attention<S, F16>},
       .to_float = {to_float<S, F32>, to_float<S, Bf16>, to_float<S, F16>},
       .from_float = {from_float<S, F32>, from_float<S, Bf16>, from_float<S, F16>},
-      .rms_norm = {rms_norm<S, F32>, rms_norm<S, Bf16>, rms_norm<S, F16>},
+      .accumulate = {accumulate<S, F32>, accumulate<S, Bf16>, accumulate<S, F16>},
+      .norm = {{rms_norm<S, F32>, rms_norm<S, Bf16>, rms_norm<S, F16>},
+               {layer_norm<S, F32>, layer_norm<S, Bf16>, layer_norm<S, F16>}},
       .rotary = rotary<S>,
-      .silu_gate = silu_gate<S>,
+      .gate = {gate_row<S, Silu<S>>, gate_row<S, Gelu<S>>, gate_row<S, GeluTanh<S>>},
       .add = add<S>,
+      .scale = scale<S>,
+      .softcap = softcap<S>,
       .exp = exp_row<S>,
   };
 }

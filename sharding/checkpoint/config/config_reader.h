@@ -23,6 +23,12 @@ class ConfigReader {
     return found != config_.end() && !found->is_null();
   }
 
+  /// Whether the key is there, and null.
+  [[nodiscard]] bool is_null(std::string_view key) const {
+    const auto found = config_.find(key);
+    return found != config_.end() && found->is_null();
+  }
+
   /// A whole number in [least, most]. @throws Error where the key is missing, or is anything else.
   [[nodiscard]] std::uint64_t whole(std::string_view key, std::uint64_t least,
                                     std::uint64_t most) const {

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace initrt {
+namespace {
+
+constexpr std::string_view kExperts = "mlp.experts.";
+
+}  // namespace
 
 BlockName parse_block_name(std::string_view canonical) {
   constexpr std::string_view kPrefix = "model.layers.";
@@ -10,7 +15,15 @@ BlockName parse_block_name(std::string_view canonical) {
   const std::string_view rest = canonical.substr(kPrefix.size());  // "7.mlp.up_proj.weight"
   const std::size_t dot = rest.find('.'), last = rest.rfind('.');
   if (dot == std::string_view::npos || last <= dot) return {};
-  return {rest.substr(0, dot), rest.substr(dot + 1, last - dot - 1), rest.substr(last + 1)};
+  const std::string_view module = rest.substr(dot + 1, last - dot - 1);
+  BlockName name{rest.substr(0, dot), std::string(module), "", rest.substr(last + 1)};
+  if (module.starts_with(kExperts)) {
+    const std::string_view expert = module.substr(kExperts.size());  // "2.up_proj"
+    const std::size_t end = std::min(expert.find('.'), expert.size());
+    name.expert = expert.substr(0, end);
+    name.module = std::string(kExperts).append("*").append(expert.substr(end));
+  }
+  return name;
 }
 
 std::string_view find_pair(std::span<const NamePair> table, std::string_view key) {
@@ -22,8 +35,11 @@ std::string_view find_pair(std::span<const NamePair> table, std::string_view key
 std::string translate(const NameTable& table, std::string_view canonical) {
   const BlockName name = parse_block_name(canonical);
   if (name.layer.empty()) return std::string(find_pair(table.global, canonical));
-  const std::string_view module = find_pair(table.in_block, name.module);
+  std::string module(find_pair(table.in_block, name.module));
   if (module.empty()) return "";
+  if (const std::size_t star = module.find('*'); star != std::string::npos) {
+    module.replace(star, 1, name.expert);
+  }
   std::string text(table.block_prefix);
   text.append(name.layer).append(".").append(module).append(".").append(name.kind);
   return text;

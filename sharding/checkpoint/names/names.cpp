@@ -18,13 +18,13 @@ namespace {
 
 // A new naming is a file of its own and a line here; the first that matches is used.
 constexpr std::array kNamings = {
-    Naming{"gguf", kGgufAnchors, locate_gguf},
-    Naming{"lit-gpt", kLitGptAnchors, locate_lit_gpt},
-    Naming{"lit-gpt-stacked", kLitGptStackedAnchors, locate_lit_gpt_stacked},
-    Naming{"lit-llama", kLitLlamaAnchors, locate_lit_llama},
-    Naming{"meta", kMetaAnchors, locate_meta},
-    Naming{"huggingface", kHfAnchors, locate_hf},
-    Naming{"huggingface-base", kHfBaseAnchors, locate_hf_base},
+    Naming{"gguf", gguf_anchors, locate_gguf},
+    Naming{"lit-gpt", lit_gpt_anchors, locate_lit_gpt},
+    Naming{"lit-gpt-stacked", lit_gpt_stacked_anchors, locate_lit_gpt_stacked},
+    Naming{"lit-llama", lit_llama_anchors, locate_lit_llama},
+    Naming{"meta", meta_anchors, locate_meta},
+    Naming{"huggingface", hf_anchors, locate_hf},
+    Naming{"huggingface-base", hf_base_anchors, locate_hf_base},
 };
 
 // Whether this is what training programs put a model under: it is not an average of it, a teacher
@@ -59,9 +59,9 @@ struct Dialect {
   std::string prefix;
 };
 
-Dialect dialect_of(const Catalog& catalog) {
+Dialect dialect_of(const Graph& graph, const Catalog& catalog) {
   for (const Naming& naming : kNamings) {
-    for (const std::string_view anchor : naming.anchors) {
+    for (const std::string& anchor : naming.anchors(graph)) {
       if (auto prefix = prefix_of(anchor, catalog)) return {naming, std::move(*prefix)};
     }
   }
@@ -83,6 +83,11 @@ void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& 
                  const Catalog& catalog) {
   std::vector<std::uint64_t> expected = {stored.rows == 0 ? tensor.rows : stored.rows};
   if (!tensor.vector) expected.push_back(tensor.columns);
+  if (stored.transposed) std::reverse(expected.begin(), expected.end());
+  if (stored.transposed && info(entry.dtype).block_elements > 1) {
+    fail("{}: tensor {} is {}, whose blocks cannot be transposed",
+         catalog.files[entry.parts.front().file].path, quote(entry.name), name(entry.dtype));
+  }
   if (entry.shape == expected) return;
   fail("{}: tensor {} has shape {}, but the model config asks for {}",
        catalog.files[entry.parts.front().file].path, quote(entry.name), shape_text(entry.shape),
@@ -111,6 +116,7 @@ Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t sour
   RowRun whole;
   whole.source = source;
   whole.columns = tensor.columns;
+  whole.transposed = stored.transposed;
   Binding binding;
   for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
     if (stored.rotary_interleaved && tensor.rotary_heads > 0) {
@@ -189,7 +195,7 @@ std::string describe_unexpected(const Bindings& bindings, bool all_names) {
 }
 
 Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
-  const Dialect dialect = dialect_of(catalog);
+  const Dialect dialect = dialect_of(graph, catalog);
   Bindings bindings;
   bindings.naming = dialect.naming.name;
   std::vector<std::string> missing;

@@ -18,13 +18,14 @@ namespace initrt {
 
 /// Canonical rows [row, row + rows), columns [column, column + columns) come from rows
 /// source_row, source_row + source_stride, ... and columns from source_column of one catalog
-/// tensor.
+/// tensor, or of its transpose.
 struct RowRun {
   std::uint32_t source = 0;  ///< index into Catalog::tensors
   std::uint64_t row = 0, rows = 0;
   std::uint64_t source_row = 0, source_stride = 1;
   std::uint64_t column = 0, columns = 0;
   std::uint64_t source_column = 0;
+  bool transposed = false;  ///< source rows are the catalog tensor's columns, and its columns rows
 };
 
 /// Where one canonical tensor comes from. Together the runs cover each element once.
@@ -43,6 +44,7 @@ struct Stored {
   std::uint64_t rows = 0;           ///< that it has, where others are fused with it; 0: no others
   std::vector<StoredRows> spans;    ///< empty: all rows, in order
   bool rotary_interleaved = false;  ///< rotary heads have rows 2i and 2i + 1 for a pair of halves
+  bool transposed = false;          ///< the stored matrix's columns are these rows
 };
 
 /// One way of naming tensors.
@@ -50,7 +52,7 @@ struct Naming {
   std::string_view name;
   /// Names that checkpoints of this naming hold, the first that is there being enough to know it;
   /// what stands before it (of a wrapper: "model.", "module.") stands before all names.
-  std::span<const std::string_view> anchors;
+  std::vector<std::string> (*anchors)(const Graph& graph);
   Stored (*locate)(const Tensor& canonical, const Graph& graph, const Catalog& catalog);
 };
 

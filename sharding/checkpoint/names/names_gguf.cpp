@@ -32,6 +32,10 @@ bool is_interleaved(const Catalog& catalog) {
 
 }  // namespace
 
+std::vector<std::string> gguf_anchors(const Graph&) {
+  return {"token_embd.weight", "output_norm.weight", "blk.0.attn_q.weight"};
+}
+
 Stored locate_gguf(const Tensor& canonical, const Graph&, const Catalog& catalog) {
   Stored stored;
   stored.name = translate(kTable, canonical.name);

@@ -6,8 +6,7 @@
 
 namespace initrt {
 
-inline constexpr std::string_view kGgufAnchors[] = {"token_embd.weight", "output_norm.weight",
-                                                    "blk.0.attn_q.weight"};
+[[nodiscard]] std::vector<std::string> gguf_anchors(const Graph&);
 [[nodiscard]] Stored locate_gguf(const Tensor& canonical, const Graph&, const Catalog& catalog);
 
 }  // namespace initrt

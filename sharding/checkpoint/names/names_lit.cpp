@@ -3,6 +3,7 @@
 #include <array>
 
 #include "sharding/checkpoint/names/canonical_name.h"
+#include "sharding/checkpoint/names/fused.h"
 
 namespace initrt {
 namespace {
@@ -35,41 +36,17 @@ constexpr std::array kLitGptInBlock = {
     NamePair{"mlp.down_proj", "mlp.proj"},
 };
 
-enum class Fused : std::uint8_t { No, Query, Key, Value };
-
-Fused fused_part(std::string_view canonical) {
-  const std::string_view module = parse_block_name(canonical).module;
-  if (module == "self_attn.q_proj") return Fused::Query;
-  if (module == "self_attn.k_proj") return Fused::Key;
-  if (module == "self_attn.v_proj") return Fused::Value;
-  return Fused::No;
-}
-
-// All of Q, then all of K, then all of V.
-void place_stacked(Stored& stored, Fused part, const Graph& graph) {
-  const std::uint64_t q = std::uint64_t{graph.heads} * graph.head_size;
-  const std::uint64_t kv = std::uint64_t{graph.kv_heads} * graph.head_size;
-  stored.rows = q + 2 * kv;
-  if (part == Fused::Query) stored.spans = {{0, q, 0}};
-  if (part == Fused::Key) stored.spans = {{0, kv, q}};
-  if (part == Fused::Value) stored.spans = {{0, kv, q + kv}};
-}
-
-// For each KV head its query heads, itself, its value.
-void place_by_group(Stored& stored, Fused part, const Graph& graph) {
-  const std::uint64_t head = graph.head_size;
-  const std::uint64_t queries = graph.heads / graph.kv_heads * head;
-  const std::uint64_t group_rows = queries + 2 * head;
-  const std::uint64_t rows = part == Fused::Query ? queries : head;
-  const std::uint64_t offset =
-      part == Fused::Query ? 0 : queries + (part == Fused::Value ? head : 0);
-  stored.rows = graph.kv_heads * group_rows;
-  for (std::uint64_t group = 0; group < graph.kv_heads; ++group) {
-    stored.spans.push_back({group * rows, rows, group * group_rows + offset});
-  }
-}
-
 }  // namespace
+
+std::vector<std::string> lit_llama_anchors(const Graph&) { return {"transformer.h.0.rms_1.scale"}; }
+
+std::vector<std::string> lit_gpt_anchors(const Graph&) {
+  return {"transformer.h.0.attn.attn.weight"};
+}
+
+std::vector<std::string> lit_gpt_stacked_anchors(const Graph&) {
+  return {"transformer.h.0.attn.qkv.weight"};
+}
 
 Stored locate_lit_llama(const Tensor& canonical, const Graph& graph, const Catalog&) {
   Stored stored;
@@ -78,8 +55,8 @@ Stored locate_lit_llama(const Tensor& canonical, const Graph& graph, const Catal
     stored.name = stored.name.substr(0, stored.name.rfind('.')) + ".scale";
   }
   stored.rotary_interleaved = true;
-  if (const Fused part = fused_part(canonical.name); part != Fused::No) {
-    place_stacked(stored, part, graph);
+  if (const QkvPart part = qkv_part(canonical.name); part != QkvPart::None) {
+    place_qkv(stored, part, QkvOrder::Stacked, graph);
   }
   return stored;
 }
@@ -87,8 +64,8 @@ Stored locate_lit_llama(const Tensor& canonical, const Graph& graph, const Catal
 Stored locate_lit_gpt(const Tensor& canonical, const Graph& graph, const Catalog&) {
   Stored stored;
   stored.name = translate({kLitGptGlobal, kBlockPrefix, kLitGptInBlock}, canonical.name);
-  if (const Fused part = fused_part(canonical.name); part != Fused::No) {
-    place_by_group(stored, part, graph);
+  if (const QkvPart part = qkv_part(canonical.name); part != QkvPart::None) {
+    place_qkv(stored, part, QkvOrder::ByGroup, graph);
   }
   return stored;
 }
@@ -97,9 +74,9 @@ Stored locate_lit_gpt_stacked(const Tensor& canonical, const Graph& graph, const
   constexpr std::string_view kGrouped = ".attn.attn.";
   Stored stored;
   stored.name = translate({kLitGptGlobal, kBlockPrefix, kLitGptInBlock}, canonical.name);
-  if (const Fused part = fused_part(canonical.name); part != Fused::No) {
+  if (const QkvPart part = qkv_part(canonical.name); part != QkvPart::None) {
     stored.name.replace(stored.name.find(kGrouped), kGrouped.size(), ".attn.qkv.");
-    place_stacked(stored, part, graph);
+    place_qkv(stored, part, QkvOrder::Stacked, graph);
   }
   return stored;
 }

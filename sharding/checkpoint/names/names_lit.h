@@ -9,13 +9,13 @@
 
 namespace initrt {
 
-inline constexpr std::string_view kLitLlamaAnchors[] = {"transformer.h.0.rms_1.scale"};
+[[nodiscard]] std::vector<std::string> lit_llama_anchors(const Graph&);
 [[nodiscard]] Stored locate_lit_llama(const Tensor& canonical, const Graph& graph, const Catalog&);
 
-inline constexpr std::string_view kLitGptAnchors[] = {"transformer.h.0.attn.attn.weight"};
+[[nodiscard]] std::vector<std::string> lit_gpt_anchors(const Graph&);
 [[nodiscard]] Stored locate_lit_gpt(const Tensor& canonical, const Graph& graph, const Catalog&);
 
-inline constexpr std::string_view kLitGptStackedAnchors[] = {"transformer.h.0.attn.qkv.weight"};
+[[nodiscard]] std::vector<std::string> lit_gpt_stacked_anchors(const Graph&);
 [[nodiscard]] Stored locate_lit_gpt_stacked(const Tensor& canonical, const Graph& graph,
                                             const Catalog&);
 

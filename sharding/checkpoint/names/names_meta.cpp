@@ -23,6 +23,8 @@ constexpr std::array kInBlock = {
 
 }  // namespace
 
+std::vector<std::string> meta_anchors(const Graph&) { return {"layers.0.attention.wq.weight"}; }
+
 Stored locate_meta(const Tensor& canonical, const Graph&, const Catalog&) {
   Stored stored;
   stored.name = translate({kGlobal, "layers.", kInBlock}, canonical.name);

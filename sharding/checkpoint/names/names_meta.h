@@ -7,7 +7,7 @@
 
 namespace initrt {
 
-inline constexpr std::string_view kMetaAnchors[] = {"layers.0.attention.wq.weight"};
+[[nodiscard]] std::vector<std::string> meta_anchors(const Graph&);
 [[nodiscard]] Stored locate_meta(const Tensor& canonical, const Graph&, const Catalog&);
 
 }  // namespace initrt

@@ -86,7 +86,9 @@ TEST_P(CpuAttention, AgreesWithASoftmaxInDouble) {
   for (const DType dtype : dtypes) {
     for (const AttentionShape shape :
          {AttentionShape{9, 3, 64, 0.125f}, AttentionShape{4, 4, 7, 0.4f},
-          AttentionShape{20, 1, 17, 0.25f}, AttentionShape{8, 2, 80, 0.11f}}) {
+          AttentionShape{20, 1, 17, 0.25f}, AttentionShape{8, 2, 80, 0.11f},
+          AttentionShape{6, 2, 20, 0.5f, 2.0f}, AttentionShape{4, 2, 20, 0.3f, 0.0f, 70},
+          AttentionShape{4, 1, 16, 0.3f, 1.5f, 1}, AttentionShape{3, 3, 16, 0.3f, 0.0f, 64}}) {
       const std::uint32_t length = 150, sequences = 2;
       auto rows = make_rows(sequences, length, shape);
       const auto out = whole(*cpu, rows, sequences, shape, dtype, length + 3);
@@ -99,11 +101,15 @@ TEST_P(CpuAttention, AgreesWithASoftmaxInDouble) {
           const std::size_t kv = h / (shape.heads / shape.kv_heads);
           const float* q = rows.q.data() + (r * shape.heads + h) * size;
           std::vector<double> p;
-          for (std::size_t j = first; j <= r; ++j) {
+          const std::size_t begin =
+              shape.window == 0 || r - first < shape.window ? first : r + 1 - shape.window;
+          for (std::size_t j = begin; j <= r; ++j) {
             const float* k = rows.k.data() + (j * shape.kv_heads + kv) * size;
             double score = 0;
             for (std::size_t i = 0; i < size; ++i) score += static_cast<double>(q[i]) * k[i];
-            p.push_back(score * shape.scale);
+            score *= shape.scale;
+            if (shape.softcap != 0) score = shape.softcap * std::tanh(score / shape.softcap);
+            p.push_back(score);
           }
           const double largest = *std::max_element(p.begin(), p.end());
           double sum = 0;
@@ -111,7 +117,7 @@ TEST_P(CpuAttention, AgreesWithASoftmaxInDouble) {
           for (std::size_t i = 0; i < size; ++i) {
             double expected = 0;
             for (std::size_t j = 0; j < p.size(); ++j) {
-              expected += p[j] / sum * rows.v[((first + j) * shape.kv_heads + kv) * size + i];
+              expected += p[j] / sum * rows.v[((begin + j) * shape.kv_heads + kv) * size + i];
             }
             // Values are of order 1 and their weights sum to 1; scores carry 1e-6.
             ASSERT_NEAR(out[(r * shape.heads + h) * size + i], expected, 2e-5)
@@ -125,18 +131,20 @@ TEST_P(CpuAttention, AgreesWithASoftmaxInDouble) {
 
 TEST_P(CpuAttention, ChunkedPrefillEqualsWholePrefillBitwise) {
   const auto cpu = device(2);
-  const AttentionShape shape{9, 3, 64, 0.125f};
-  for (const DType dtype : dtypes) {
-    const auto rows = make_rows(1, 200, shape);
-    const auto expected = whole(*cpu, rows, 1, shape, dtype, 200);
-    for (const std::size_t chunk : {1, 7, 64, 199}) {
-      Cache cache(dtype, 1, shape, 200);
-      std::vector<float> out(rows.q.size());
-      for (std::size_t begin = 0; begin < 200; begin += chunk) {
-        step(*cpu, rows, in_order(rows), begin, std::min<std::size_t>(begin + chunk, 200), shape,
-             cache, out);
+  for (const AttentionShape shape :
+       {AttentionShape{9, 3, 64, 0.125f}, AttentionShape{4, 2, 32, 0.2f, 5.0f, 50}}) {
+    for (const DType dtype : dtypes) {
+      const auto rows = make_rows(1, 200, shape);
+      const auto expected = whole(*cpu, rows, 1, shape, dtype, 200);
+      for (const std::size_t chunk : {1, 7, 64, 199}) {
+        Cache cache(dtype, 1, shape, 200);
+        std::vector<float> out(rows.q.size());
+        for (std::size_t begin = 0; begin < 200; begin += chunk) {
+          step(*cpu, rows, in_order(rows), begin, std::min<std::size_t>(begin + chunk, 200), shape,
+               cache, out);
+        }
+        EXPECT_TRUE(same_bits(out, expected)) << name(dtype) << " chunks of " << chunk;
       }
-      EXPECT_TRUE(same_bits(out, expected)) << name(dtype) << " chunks of " << chunk;
     }
   }
 }

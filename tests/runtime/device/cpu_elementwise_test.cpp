@@ -1,4 +1,4 @@
-// The ops that walk rows: conversions, exp, normalisation, rotary, gate and add.
+// The ops that walk elements: conversions, exp, rotary and add.
 #include <gmock/gmock.h>
 
 #include "sharding/error.h"
@@ -98,50 +98,6 @@ TEST_P(CpuElementwise, ExpOfTheEndsOfTheRange) {
               testing::ElementsAre(0.0f, infinity, 1.0f, 1.0f, infinity, 0.0f, testing::IsNan()));
 }
 
-TEST_P(CpuElementwise, RmsNormAgreesWithDouble) {
-  const auto cpu = device(2);
-  for (const DType dtype : dtypes) {
-    for (const std::size_t columns : {1, 7, 17, 576, 2000}) {
-      const std::size_t rows = 1 + below(40);
-      const auto in = random(rows * columns, 3.0f);
-      auto weights = random(columns);
-      const auto weight = stored(weights, dtype);
-      std::vector<float> out(in.size());
-      cpu->rms_norm(in.data(), weight.data(), dtype, 1e-5f, out.data(), rows, columns);
-      for (std::size_t r = 0; r < rows; ++r) {
-        double squares = 0;
-        for (std::size_t i = 0; i < columns; ++i) {
-          squares += std::pow(static_cast<double>(in[r * columns + i]), 2);
-        }
-        const double factor = 1 / std::sqrt(squares / static_cast<double>(columns) + 1e-5f);
-        for (std::size_t i = 0; i < columns; ++i) {
-          const double expected = in[r * columns + i] * factor * weights[i];
-          // The sum's error halves in the root; then five roundings.
-          const double tolerance = (static_cast<double>(columns) / 2 + 5) * 0x1p-24;
-          ASSERT_NEAR(out[r * columns + i], expected, std::abs(expected) * tolerance);
-        }
-      }
-    }
-  }
-}
-
-TEST_P(CpuElementwise, RmsNormOfARowDoesNotDependOnOthersOrThreads) {
-  const std::size_t rows = 50, columns = 577;
-  const auto in = random(rows * columns);
-  auto weights = random(columns);
-  const auto weight = stored(weights, DType::F32);
-  std::vector<float> one(in.size()), three(in.size()), alone(in.size());
-  device(1)->rms_norm(in.data(), weight.data(), DType::F32, 1e-6f, one.data(), rows, columns);
-  device(3)->rms_norm(in.data(), weight.data(), DType::F32, 1e-6f, three.data(), rows, columns);
-  const auto cpu = device();
-  for (std::size_t r = 0; r < rows; ++r) {
-    cpu->rms_norm(in.data() + r * columns, weight.data(), DType::F32, 1e-6f,
-                  alone.data() + r * columns, 1, columns);
-  }
-  EXPECT_TRUE(same_bits(one, three));
-  EXPECT_TRUE(same_bits(one, alone));
-}
-
 TEST_P(CpuElementwise, RotaryTurnsPairsAndLeavesTheRest) {
   const auto cpu = device(2);
   struct Case {
@@ -149,11 +105,9 @@ TEST_P(CpuElementwise, RotaryTurnsPairsAndLeavesTheRest) {
   };
   for (const auto& [heads, head_size, dimensions] :
        {Case{9, 64, 64}, Case{3, 10, 6}, Case{2, 80, 32}, Case{1, 2, 2}, Case{4, 128, 128}}) {
-    const std::size_t context = 50, half = dimensions / 2, columns = heads * head_size;
-    const auto table = random(context * dimensions);
-    std::vector<RowInfo> rows;
-    for (int i = 0; i < 20; ++i) rows.push_back({0, static_cast<std::uint32_t>(below(context))});
-    const auto before = random(rows.size() * columns);
+    const std::size_t rows = 20, half = dimensions / 2, columns = heads * head_size;
+    const auto table = random(rows * dimensions);
+    const auto before = random(rows * columns);
     auto x = before;
     cpu->rotary(x.data(), rows, heads, head_size, dimensions, table.data());
     for (std::size_t i = 0; i < x.size(); ++i) {
@@ -162,36 +116,13 @@ TEST_P(CpuElementwise, RotaryTurnsPairsAndLeavesTheRest) {
         ASSERT_EQ(x[i], before[i]);
         continue;
       }
-      const float* cosines = table.data() + rows[i / columns].position * dimensions;
+      const float* cosines = table.data() + i / columns * dimensions;
       const double c = cosines[at % half], s = cosines[half + at % half];
       const double a = before[i] * c;
       const double b = at < half ? -before[i + half] * s : before[i - half] * s;
       ASSERT_NEAR(x[i], a + b, (std::abs(a) + std::abs(b)) * 0x1p-23);
     }
   }
-}
-
-TEST_P(CpuElementwise, SiluGateAgreesWithDouble) {
-  for (const std::size_t elements : {1, 15, 16, 17, 40000}) {
-    auto gate = random(elements, 20.0f);
-    gate[0] = -200.0f;
-    const auto up = random(elements);
-    std::vector<float> out(elements), threaded(elements);
-    device(1)->silu_gate(gate.data(), up.data(), out.data(), elements);
-    device(3)->silu_gate(gate.data(), up.data(), threaded.data(), elements);
-    EXPECT_TRUE(same_bits(out, threaded));
-    for (std::size_t i = 0; i < elements; ++i) {
-      const double expected = gate[i] / (1 + std::exp(-static_cast<double>(gate[i]))) * up[i];
-      ASSERT_NEAR(out[i], expected, std::abs(expected) * 0x1p-20 + 1e-30) << gate[i];
-    }
-  }
-}
-
-TEST_P(CpuElementwise, SiluGatePassesNan) {
-  const std::vector<float> gate = {nan, 1.0f}, up = {1.0f, nan};
-  std::vector<float> out(2);
-  device()->silu_gate(gate.data(), up.data(), out.data(), 2);
-  EXPECT_THAT(out, testing::Each(testing::IsNan()));
 }
 
 TEST_P(CpuElementwise, AddIsTheFloat32Sum) {
@@ -206,14 +137,16 @@ TEST_P(CpuElementwise, AddIsTheFloat32Sum) {
 TEST_P(CpuElementwise, WrongArgumentsAreErrors) {
   const auto cpu = device();
   std::vector<float> x(16);
-  const std::vector<RowInfo> rows(1);
-  EXPECT_THAT([&] { cpu->rotary(x.data(), rows, 1, 8, 10, x.data()); },
+  EXPECT_THAT([&] { cpu->rotary(x.data(), 1, 1, 8, 10, x.data()); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("10 dimensions of heads of 8")));
-  EXPECT_THAT([&] { cpu->rotary(x.data(), rows, 1, 8, 3, x.data()); }, testing::Throws<Error>());
+  EXPECT_THAT([&] { cpu->rotary(x.data(), 1, 1, 8, 3, x.data()); }, testing::Throws<Error>());
   EXPECT_THAT([&] { cpu->to_float(nullptr, DType::U8, x.data(), 1); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("cpu to_float: dtype U8")));
-  EXPECT_THAT([&] { cpu->rms_norm(x.data(), nullptr, DType::Q8_0, 1e-5f, x.data(), 1, 4); },
-              testing::ThrowsMessage<Error>(testing::HasSubstr("cpu rms_norm: dtype Q8_0")));
+  EXPECT_THAT(
+      [&] {
+        cpu->norm(NormKind::Rms, x.data(), {nullptr, nullptr, DType::Q8_0}, 1e-5f, x.data(), 1, 4);
+      },
+      testing::ThrowsMessage<Error>(testing::HasSubstr("cpu norm: dtype Q8_0")));
 }
 
 INSTANTIATE_TEST_SUITE_P(, CpuElementwise, testing::ValuesIn(supported_sets()), set_name);

@@ -15,7 +15,7 @@ class CpuLinear : public CpuTest {
     std::vector<std::byte> scratch(device.scratch_bytes(dtype, rows, k));
     device.set_scratch(scratch);
     std::vector<float> out(rows * outputs, -1.0f);
-    device.linear(in.data(), weight, dtype, out.data(), rows, k, outputs, outputs);
+    device.linear(in.data(), {weight, nullptr, dtype, k, outputs}, out.data(), rows, outputs);
     return out;
   }
 };
@@ -138,11 +138,31 @@ TEST_P(CpuLinear, StrideLeavesOtherColumnsAlone) {
   const auto weight = stored(weights, DType::F32);
   const auto dense = linear(*cpu, in, weight.data(), DType::F32, rows, k, outputs);
   std::vector<float> out(rows * stride, 7.0f);
-  cpu->linear(in.data(), weight.data(), DType::F32, out.data() + 2, rows, k, outputs, stride);
+  cpu->linear(in.data(), {weight.data(), nullptr, DType::F32, k, outputs}, out.data() + 2, rows,
+              stride);
   for (std::size_t i = 0; i < out.size(); ++i) {
     const std::size_t column = i % stride;
     const bool written = column >= 2 && column < 2 + outputs;
     EXPECT_EQ(out[i], written ? dense[i / stride * outputs + column - 2] : 7.0f) << i;
+  }
+}
+
+TEST_P(CpuLinear, ABiasIsAddedToTheSum) {
+  const std::size_t rows = 11, k = 40, outputs = 4099;
+  const auto in = random(rows * k);
+  for (const DType dtype : dtypes) {
+    auto weights = random(outputs * k), biases = random(outputs);
+    const auto weight = stored(weights, dtype), bias = stored(biases, dtype);
+    const auto cpu = device(2);
+    const auto sums = linear(*cpu, in, weight.data(), dtype, rows, k, outputs);
+    std::vector<float> out(sums.size());
+    std::vector<std::byte> scratch(cpu->scratch_bytes(dtype, rows, k));
+    cpu->set_scratch(scratch);
+    cpu->linear(in.data(), {weight.data(), bias.data(), dtype, k, outputs}, out.data(), rows,
+                outputs);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      ASSERT_EQ(out[i], sums[i] + biases[i % outputs]) << name(dtype) << " " << i;
+    }
   }
 }
 
@@ -172,25 +192,34 @@ TEST_P(CpuLinear, NanAndInfinityStayInTheirRow) {
 
 TEST_P(CpuLinear, NoRowsAndNoOutputsDoNothing) {
   const auto cpu = device(2);
-  cpu->linear(nullptr, nullptr, DType::F32, nullptr, 0, 16, 4, 4);
-  cpu->linear(nullptr, nullptr, DType::BF16, nullptr, 0, 16, 4, 4);
+  cpu->linear(nullptr, {nullptr, nullptr, DType::F32, 16, 4}, nullptr, 0, 4);
+  cpu->linear(nullptr, {nullptr, nullptr, DType::BF16, 16, 4}, nullptr, 0, 4);
   const std::vector<float> in(16);
-  cpu->linear(in.data(), nullptr, DType::F32, nullptr, 1, 16, 0, 0);
+  cpu->linear(in.data(), {nullptr, nullptr, DType::F32, 16, 0}, nullptr, 1, 0);
 }
 
 TEST_P(CpuLinear, WrongArgumentsAreErrors) {
   const auto cpu = device();
   std::vector<float> in(8), out(8);
   std::vector<std::byte> weight(64);
-  EXPECT_THAT([&] { cpu->linear(in.data(), weight.data(), DType::Q4_1, out.data(), 1, 8, 1, 1); },
-              testing::ThrowsMessage<Error>(
-                  "cpu linear: dtype Q4_1 is not supported, expected F32, BF16 or F16"));
+  EXPECT_THAT(
+      [&] {
+        cpu->linear(in.data(), {weight.data(), nullptr, DType::Q4_1, 8, 1}, out.data(), 1, 1);
+      },
+      testing::ThrowsMessage<Error>(
+          "cpu linear: dtype Q4_1 is not supported, expected F32, BF16 or F16"));
   EXPECT_THAT([&] { (void)cpu->scratch_bytes(DType::I8, 1, 8); }, testing::Throws<Error>());
-  EXPECT_THAT([&] { cpu->linear(in.data(), weight.data(), DType::F32, out.data(), 1, 8, 2, 1); },
-              testing::ThrowsMessage<Error>(testing::HasSubstr("cannot hold 2 columns")));
+  EXPECT_THAT(
+      [&] {
+        cpu->linear(in.data(), {weight.data(), nullptr, DType::F32, 8, 2}, out.data(), 1, 1);
+      },
+      testing::ThrowsMessage<Error>(testing::HasSubstr("cannot hold 2 columns")));
   cpu->set_scratch({});
-  EXPECT_THAT([&] { cpu->linear(in.data(), weight.data(), DType::BF16, out.data(), 1, 8, 1, 1); },
-              testing::ThrowsMessage<Error>(testing::HasSubstr("0 bytes of scratch")));
+  EXPECT_THAT(
+      [&] {
+        cpu->linear(in.data(), {weight.data(), nullptr, DType::BF16, 8, 1}, out.data(), 1, 1);
+      },
+      testing::ThrowsMessage<Error>(testing::HasSubstr("0 bytes of scratch")));
 }
 
 INSTANTIATE_TEST_SUITE_P(, CpuLinear, testing::ValuesIn(supported_sets()), set_name);

@@ -98,7 +98,8 @@ TEST(CollectiveGather, RefusesUnitsOutOfOrder) {
     std::vector<std::byte> shard(placement.cut.memory_bytes()), buffers;
     CollectiveGather gather(model.graph, model.layout, placement.cut, comm, arrivals, shard, 1,
                             placement.memory[MemoryCategory::Slots], ledger, buffers);
-    gather.begin_sweep(model.graph.execution_order());
+    gather.begin_sweep();
+    gather.append(model.graph.execution_order());
     EXPECT_THROW((void)gather.acquire(2), Error);
   });
   EXPECT_THAT(failures, Each(IsEmpty()));

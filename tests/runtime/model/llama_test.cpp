@@ -1,5 +1,5 @@
 // The LLaMA family's graphs, and the configs that it refuses.
-#include "runtime/model/llama.h"
+#include "runtime/model/families/families.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -155,16 +155,16 @@ TEST(LlamaConfig, HasDefaultsForWhatOlderConfigsLeaveOut) {
   EXPECT_EQ(graph.kv_heads, 13u);
   EXPECT_EQ(graph.head_size, 4u);
   EXPECT_EQ(graph.context, 2048u);
-  EXPECT_DOUBLE_EQ(graph.rotary.theta, 10000.0);
+  EXPECT_DOUBLE_EQ(graph.rotary[0].theta, 10000.0);
   EXPECT_EQ(graph.embedding.size(), 1u) << "not tied";
 }
 
 TEST(LlamaConfig, ReadsRotaryParametersFromEitherPlace) {
-  EXPECT_DOUBLE_EQ(build_llama(config()).rotary.theta, 500.0);
+  EXPECT_DOUBLE_EQ(build_llama(config()).rotary[0].theta, 500.0);
   nlohmann::json json = without("rope_theta");
-  EXPECT_DOUBLE_EQ(build_llama(json).rotary.theta, 10000.0);
+  EXPECT_DOUBLE_EQ(build_llama(json).rotary[0].theta, 10000.0);
   json["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 5e5}};
-  EXPECT_DOUBLE_EQ(build_llama(json).rotary.theta, 5e5);
+  EXPECT_DOUBLE_EQ(build_llama(json).rotary[0].theta, 5e5);
 }
 
 TEST(LlamaConfig, NamesTheKeyThatIsMissing) {
@@ -199,7 +199,7 @@ TEST(LlamaConfig, NamesTheKeyThatIsIllTypedOrOutOfRange) {
 
 TEST(LlamaConfig, RefusesSizesThatDoNotFitTogether) {
   EXPECT_THAT(error_of_config(with("num_key_value_heads", 3)), HasSubstr("num_key_value_heads"));
-  EXPECT_THAT(error_of_config(with("head_dim", 9)), HasSubstr("odd"));
+  EXPECT_THAT(error_of_config(with("head_dim", 9)), HasSubstr("even number"));
   nlohmann::json json = without("head_dim");
   json["num_attention_heads"] = 6;
   EXPECT_THAT(error_of_config(json), HasSubstr("not a multiple of num_attention_heads"));
@@ -211,18 +211,29 @@ TEST(LlamaConfig, RefusesSizesThatDoNotFitTogether) {
 }
 
 TEST(LlamaConfig, RefusesWhatItDoesNotCompute) {
-  EXPECT_THAT(error_of_config(with("attention_bias", true)), HasSubstr("attention_bias"));
-  EXPECT_THAT(error_of_config(with("mlp_bias", true)), HasSubstr("mlp_bias"));
-  EXPECT_THAT(error_of_config(with("hidden_act", "gelu")), HasSubstr("gelu"));
-  EXPECT_THAT(error_of_config(with("rope_scaling", {{"rope_type", "llama3"}})),
-              HasSubstr("llama3"));
-  EXPECT_THAT(error_of_config(with("rope_scaling", {{"type", "linear"}, {"factor", 2.0}})),
-              HasSubstr("linear"));
-  EXPECT_THAT(error_of_config(with("partial_rotary_factor", 0.5)),
-              HasSubstr("partial_rotary_factor"));
-  EXPECT_THAT(error_of_config(with("rope_parameters",
-                                   {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}})),
-              HasSubstr("partial_rotary_factor"));
+  EXPECT_THAT(error_of_config(with("hidden_act", "relu2")), HasSubstr("relu2"));
+  EXPECT_THAT(error_of_config(with("rope_scaling", {{"rope_type", "spiral"}})),
+              AllOf(HasSubstr("spiral"), HasSubstr("llama3")));
+  EXPECT_THAT(error_of_config(with("partial_rotary_factor", 0.5)), HasSubstr("even number"));
+  EXPECT_THAT(error_of_config(with("partial_rotary_factor", 1.5)), HasSubstr("15 of 10"));
+}
+
+TEST(LlamaConfig, ReadsBiases) {
+  const auto biases = [](const nlohmann::json& json) {
+    std::vector<std::string> names;
+    for (const Tensor& tensor : build_llama(json).tensors) {
+      if (tensor.name.ends_with(".bias") && tensor.name.starts_with("model.layers.0.")) {
+        names.push_back(tensor.name.substr(15));
+      }
+    }
+    return names;
+  };
+  EXPECT_THAT(biases(config()), ElementsAre());
+  EXPECT_THAT(biases(with("attention_bias", true)),
+              ElementsAre("self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj.bias",
+                          "self_attn.o_proj.bias"));
+  EXPECT_THAT(biases(with("mlp_bias", true)),
+              ElementsAre("mlp.gate_proj.bias", "mlp.up_proj.bias", "mlp.down_proj.bias"));
 }
 
 }  // namespace

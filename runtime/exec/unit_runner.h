@@ -1,0 +1,72 @@
+// Runs the ops of units on a device, and holds what they work on: activations, KV cache, logits.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "runtime/device/device.h"
+#include "runtime/device/host_buffer.h"
+#include "sharding/memory_plan.h"
+
+namespace initrt {
+
+/// The rows that chose one expert, ascending, and how much each takes of what it makes.
+struct ExpertRows {
+  std::vector<std::uint32_t> rows;
+  std::vector<float> weights;
+};
+
+class UnitRunner {
+ public:
+  /// Allocates as planned. References outlive it.
+  UnitRunner(const Graph& graph, const Layout& layout, const RunShape& shape, Device& device,
+             Ledger& ledger);
+
+  /// Starts a sweep: hidden = rows of the embedding table, in the layout's dtype.
+  /// @param rows outlive the sweep
+  void begin(std::span<const RowInfo> rows, const std::byte* embedded);
+
+  /// Runs a block or a tile of the head. @param weights the whole unit
+  void run(std::uint32_t unit, const std::byte* weights);
+  /// Runs an expert on the rows that chose it after the last block that routes.
+  void run_expert(std::uint32_t unit, const std::byte* weights, const ExpertRows& chosen);
+
+  /// By expert, after a block that routes.
+  [[nodiscard]] const std::vector<ExpertRows>& routed() const { return routed_; }
+
+  /// What follows runs on these rows alone: they move to the front, in order.
+  void keep_rows(std::span<const std::uint32_t> rows);
+
+  /// [rows kept, vocabulary], once the device has been synchronised.
+  [[nodiscard]] const float* logits() const { return logits_.floats(); }
+
+ private:
+  struct Run;  // one unit's ops on their way through
+
+  void route(const RouteOp& op);
+  [[nodiscard]] KvView kv_of_layer(std::uint32_t layer) const;
+  [[nodiscard]] const float* rotary_table(std::uint32_t rotary) const;
+  [[nodiscard]] float* activation(ActivationId id) const { return activations_[id].floats(); }
+  [[nodiscard]] std::uint64_t columns(ActivationId id) const {
+    return graph_.activations[id].columns;
+  }
+
+  const Graph& graph_;
+  const Layout& layout_;
+  const RunShape shape_;
+  Device& device_;
+
+  std::vector<HostBuffer> activations_;
+  HostBuffer kv_cache_;
+  HostBuffer logits_;
+  HostBuffer rotary_;  // a table for each of Graph::rotary, one row for each of a sweep's
+  HostBuffer device_scratch_;
+
+  std::span<const RowInfo> rows_;  // of the sweep
+  std::uint64_t running_ = 0;      // rows that blocks, or after keep_rows() the head, run on
+  std::vector<Choice> choices_;
+  std::vector<ExpertRows> routed_;
+};
+
+}  // namespace initrt

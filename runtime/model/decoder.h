@@ -1,0 +1,78 @@
+// The decoder that all families are made of: what differs between them are choices of norm, rotary
+// embedding, attention, feed-forward, experts and the order of residuals, each on its own. A family
+// turns a model config into these choices; build_decoder() makes the graph of any of them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sharding/graph.h"
+
+namespace initrt {
+
+/// What is added to the hidden state, and of what it is made.
+enum class Residual : std::uint8_t {
+  PreNorm,         ///< x += attention(norm(x)); x += feed_forward(norm(x))
+  PostNorm,        ///< x += norm(attention(x)); x += norm(feed_forward(x))
+  Sandwich,        ///< x += norm(attention(norm(x))); x += norm(feed_forward(norm(x)))
+  Parallel,        ///< x += attention(norm(x)) + feed_forward(other norm(x))
+  ParallelShared,  ///< y = norm(x); x += attention(y) + feed_forward(y)
+};
+
+enum class QkNorm : std::uint8_t {
+  None,
+  Heads,  ///< each head on its own, all with the same weights
+  Whole,  ///< all heads together
+};
+
+struct LayerSpec {
+  std::optional<std::uint32_t> rotary = 0;  ///< index into DecoderSpec::rotary
+  std::uint32_t window = 0;                 ///< positions that attention sees; 0: all
+  bool experts = false;                     ///< instead of one feed-forward
+};
+
+struct ExpertsSpec {
+  std::uint32_t count = 0, chosen = 0;
+  std::uint64_t intermediate = 0;
+  bool normalize = true;  ///< the chosen ones' weights sum to 1
+};
+
+struct DecoderSpec {
+  std::string family;
+  std::uint64_t hidden = 0, intermediate = 0, vocabulary = 0, context = 0;
+  std::uint32_t heads = 0, kv_heads = 0, head_size = 0;
+  std::vector<LayerSpec> layers;
+
+  NormKind norm = NormKind::Rms;
+  bool norm_bias = false;
+  float epsilon = 1e-6f;
+  float norm_offset = 0.0f;  ///< added to the weights of all norms
+  QkNorm qk_norm = QkNorm::None;
+  Residual residual = Residual::PreNorm;
+
+  std::vector<RotarySpec> rotary;
+  bool learned_positions = false;  ///< a table of `context` rows is added to the embedding
+  float embedding_scale = 1.0f;
+
+  bool qkv_bias = false, out_bias = false;
+  float attention_scale = 0.0f;  ///< 0: 1 / sqrt(head_size)
+  float attention_softcap = 0.0f;
+
+  bool gated =
+      true;  ///< feed_forward = down(function(gate(x)) * up(x)), else down(function(up(x)))
+  bool mlp_bias = false;
+  GateFunction function = GateFunction::Silu;
+  ExpertsSpec experts;
+
+  bool tied = false;  ///< the embedding is also the head
+  float logit_softcap = 0.0f;
+
+  HfNames hf_names;
+};
+
+/// The graph of a decoder. @throws Error where the sizes do not go together
+[[nodiscard]] Graph build_decoder(const DecoderSpec& spec);
+
+}  // namespace initrt

@@ -1,0 +1,113 @@
+#include "runtime/model/decoder_config.h"
+
+#include <utility>
+
+#include "sharding/checkpoint/checked_json.h"
+
+namespace initrt {
+namespace {
+
+constexpr std::uint64_t kMostWidth = 1u << 20;  // keeps every product of sizes inside 64 bits
+constexpr std::uint64_t kMostHeadSize = 512;
+constexpr std::uint64_t kMostLayers = 4096, kMostHeads = 4096;
+constexpr std::uint64_t kMostContext = 1u << 30;
+
+GateFunction function_named(std::string_view key, const std::string& name) {
+  constexpr std::pair<std::string_view, GateFunction> kFunctions[] = {
+      {"silu", GateFunction::Silu},          {"swish", GateFunction::Silu},
+      {"gelu", GateFunction::Gelu},          {"gelu_new", GateFunction::GeluTanh},
+      {"gelu_fast", GateFunction::GeluTanh}, {"gelu_pytorch_tanh", GateFunction::GeluTanh},
+  };
+  for (const auto& [known, function] : kFunctions) {
+    if (name == known) return function;
+  }
+  fail("model config: {} {} is not known here", key, quote(name));
+}
+
+void read_heads(const ConfigReader& config, const SizeKeys& keys, DecoderSpec& spec) {
+  spec.heads = static_cast<std::uint32_t>(config.whole(keys.heads, 1, kMostHeads));
+  spec.kv_heads =
+      keys.kv_heads.empty()
+          ? spec.heads
+          : static_cast<std::uint32_t>(config.whole_or(keys.kv_heads, spec.heads, 1, kMostHeads));
+  if (spec.heads % spec.kv_heads != 0) {
+    fail("model config: {} ({}) is not a multiple of {} ({})", keys.heads, spec.heads,
+         keys.kv_heads, spec.kv_heads);
+  }
+  if (!config.has("head_dim") && spec.hidden % spec.heads != 0) {
+    fail("model config: {} ({}) is not a multiple of {} ({})", keys.hidden, spec.hidden, keys.heads,
+         spec.heads);
+  }
+  const std::uint64_t head_size =
+      config.whole_or("head_dim", spec.hidden / spec.heads, 1, kMostWidth);
+  if (head_size > kMostHeadSize) {
+    fail("model config: heads of {} elements; the most is {}", head_size, kMostHeadSize);
+  }
+  spec.head_size = static_cast<std::uint32_t>(head_size);
+}
+
+// What `layer_types` calls each layer, or nothing where it is not there.
+std::vector<std::string> layer_types(const ConfigReader& config, std::size_t layers) {
+  std::vector<std::string> types;
+  if (!config.has("layer_types")) return types;
+  const nlohmann::json& list = config.at("layer_types");
+  if (!list.is_array() || list.size() != layers) {
+    fail("model config: layer_types is not a list of {} layers", layers);
+  }
+  for (const nlohmann::json& type : list) {
+    types.push_back(type.is_string() ? type.get<std::string>() : "");
+    if (types.back() != "sliding_attention" && types.back() != "full_attention") {
+      fail("model config: layer_types has {}, expected full_attention or sliding_attention",
+           quote(types.back()));
+    }
+  }
+  return types;
+}
+
+}  // namespace
+
+DecoderSpec read_sizes(const ConfigReader& config, std::string family, const SizeKeys& keys) {
+  DecoderSpec spec;
+  spec.family = std::move(family);
+  spec.hidden = config.whole(keys.hidden, 1, kMostWidth);
+  spec.intermediate = keys.intermediate.empty() || !config.has(keys.intermediate)
+                          ? 4 * spec.hidden
+                          : config.whole(keys.intermediate, 1, kMostWidth);
+  spec.layers.resize(config.whole(keys.layers, 1, kMostLayers));
+  read_heads(config, keys, spec);
+  spec.vocabulary = config.whole("vocab_size", 1, 1u << 24);
+  spec.context = config.whole_or(keys.context, 2048, 1, kMostContext);
+  spec.tied = config.flag_or("tie_word_embeddings", keys.tied);
+  spec.function =
+      function_named(keys.function, config.text_or(keys.function, keys.function_fallback));
+  return spec;
+}
+
+DecoderSpec read_llama_like(const ConfigReader& config, std::string family, const SizeKeys& keys,
+                            const RotaryKeys& rotary, double epsilon) {
+  DecoderSpec spec = read_sizes(config, std::move(family), keys);
+  (void)config.whole(keys.intermediate, 1, kMostWidth);
+  spec.epsilon = static_cast<float>(config.positive_or("rms_norm_eps", epsilon));
+  spec.rotary = {read_rotary(config, spec.head_size, spec.context, rotary)};
+  return spec;
+}
+
+void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,
+                  const std::function<bool(std::uint32_t)>& slides) {
+  constexpr const char* kKey = "sliding_window";
+  if (config.is_null(kKey) || (!config.has(kKey) && fallback == 0)) return;
+  const auto window = static_cast<std::uint32_t>(config.whole_or(kKey, fallback, 1, kMostContext));
+  const std::vector<std::string> types = layer_types(config, spec.layers.size());
+  for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {
+    const bool sliding = types.empty() ? slides(layer) : types[layer] == "sliding_attention";
+    if (sliding) spec.layers[layer].window = window;
+  }
+}
+
+void refuse_flags(const ConfigReader& config, std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    if (config.flag_or(key, false)) fail("model config: {} is true, which is not known here", key);
+  }
+}
+
+}  // namespace initrt

@@ -1,0 +1,49 @@
+// What most families' configs have in common: sizes, functions, windows, in Hugging Face's keys.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "runtime/model/decoder.h"
+#include "runtime/model/rotary_config.h"
+#include "sharding/checkpoint/config/config_reader.h"
+
+namespace initrt {
+
+/// Keys of one family where they are not the usual ones ("" where it has none), and what configs of
+/// the family leave out.
+struct SizeKeys {
+  std::string_view hidden = "hidden_size", intermediate = "intermediate_size";
+  std::string_view layers = "num_hidden_layers";
+  std::string_view heads = "num_attention_heads", kv_heads = "num_key_value_heads";
+  std::string_view context = "max_position_embeddings";
+  std::string_view function = "hidden_act";
+  std::string_view function_fallback = "silu";
+  bool tied = false;
+};
+
+/// A LLaMA's choices, the config's sizes, its activation function and whether its embedding is
+/// tied. Rotary embedding, norms and windows are for the family to read.
+/// @throws Error naming the key that is missing, ill-typed, out of range or asks for what is not
+///         known
+[[nodiscard]] DecoderSpec read_sizes(const ConfigReader& config, std::string family,
+                                     const SizeKeys& keys = {});
+
+/// read_sizes() for the many that are LLaMA's but for a few choices: RMS norm, one rotary
+/// embedding.
+[[nodiscard]] DecoderSpec read_llama_like(const ConfigReader& config, std::string family,
+                                          const SizeKeys& keys = {}, const RotaryKeys& rotary = {},
+                                          double epsilon = 1e-6);
+
+/// Sets the windows of layers: those that `layer_types` calls "sliding_attention" or, in a config
+/// without, those for which `slides` is true see `sliding_window` positions. None where that is
+/// null.
+/// @param fallback the window where the config has no such key; 0: none
+void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,
+                  const std::function<bool(std::uint32_t layer)>& slides);
+
+/// @throws Error where a flag is true that the family has no use for
+void refuse_flags(const ConfigReader& config, std::initializer_list<std::string_view> keys);
+
+}  // namespace initrt

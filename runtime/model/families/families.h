@@ -1,0 +1,50 @@
+// The families that there are. Adding one is a file in this folder, and two lines here.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/model/family.h"
+
+namespace initrt {
+
+[[nodiscard]] Graph build_falcon(const nlohmann::json& config);
+[[nodiscard]] Graph build_gemma(const nlohmann::json& config);
+[[nodiscard]] Graph build_gemma2(const nlohmann::json& config);
+[[nodiscard]] Graph build_gemma3(const nlohmann::json& config);
+[[nodiscard]] Graph build_gemma3_conditional(const nlohmann::json& config);
+[[nodiscard]] Graph build_gpt2(const nlohmann::json& config);
+[[nodiscard]] Graph build_gpt_neox(const nlohmann::json& config);
+[[nodiscard]] Graph build_llama(const nlohmann::json& config);
+[[nodiscard]] Graph build_mistral(const nlohmann::json& config);
+[[nodiscard]] Graph build_mixtral(const nlohmann::json& config);
+[[nodiscard]] Graph build_olmo2(const nlohmann::json& config);
+[[nodiscard]] Graph build_phi3(const nlohmann::json& config);
+[[nodiscard]] Graph build_qwen2(const nlohmann::json& config);
+[[nodiscard]] Graph build_qwen3(const nlohmann::json& config);
+[[nodiscard]] Graph build_qwen3_moe(const nlohmann::json& config);
+[[nodiscard]] Graph build_smollm3(const nlohmann::json& config);
+[[nodiscard]] Graph build_stablelm(const nlohmann::json& config);
+[[nodiscard]] Graph build_starcoder2(const nlohmann::json& config);
+
+inline constexpr Family kFamilies[] = {
+    {"llama", "LlamaForCausalLM", build_llama},
+    {"mistral", "MistralForCausalLM", build_mistral},
+    {"mixtral", "MixtralForCausalLM", build_mixtral},
+    {"qwen2", "Qwen2ForCausalLM", build_qwen2},
+    {"qwen3", "Qwen3ForCausalLM", build_qwen3},
+    {"qwen3_moe", "Qwen3MoeForCausalLM", build_qwen3_moe},
+    {"gemma", "GemmaForCausalLM", build_gemma},
+    {"gemma2", "Gemma2ForCausalLM", build_gemma2},
+    {"gemma3_text", "Gemma3ForCausalLM", build_gemma3},
+    {"gemma3", "Gemma3ForConditionalGeneration", build_gemma3_conditional},
+    {"phi3", "Phi3ForCausalLM", build_phi3},
+    {"olmo2", "Olmo2ForCausalLM", build_olmo2},
+    {"smollm3", "SmolLM3ForCausalLM", build_smollm3},
+    {"gpt_neox", "GPTNeoXForCausalLM", build_gpt_neox},
+    {"stablelm", "StableLmForCausalLM", build_stablelm},
+    {"falcon", "FalconForCausalLM", build_falcon},
+    {"gpt2", "GPT2LMHeadModel", build_gpt2},
+    {"starcoder2", "Starcoder2ForCausalLM", build_starcoder2},
+};
+
+}  // namespace initrt

@@ -1,0 +1,65 @@
+// Qwen2 and Qwen2.5 (Yang et al. 2024, arXiv:2407.10671): LLaMA with biases on Q, K and V; Qwen3
+// (Yang et al. 2025, arXiv:2505.09388): without them, heads of Q and K normalised; and its experts.
+#include <algorithm>
+
+#include "runtime/model/decoder_config.h"
+#include "runtime/model/families/families.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+// Layers from max_window_layers on see a window, if use_sliding_window is set.
+void read_qwen_windows(const ConfigReader& config, DecoderSpec& spec, std::uint64_t first) {
+  if (!config.flag_or("use_sliding_window", false)) return;
+  read_windows(config, spec, 4096, [&](std::uint32_t layer) { return layer >= first; });
+}
+
+DecoderSpec read_qwen3(const ConfigReader& config, const char* family) {
+  DecoderSpec spec = read_llama_like(config, family);
+  spec.qk_norm = QkNorm::Heads;
+  spec.qkv_bias = spec.out_bias = config.flag_or("attention_bias", false);
+  return spec;
+}
+
+bool is_dense(const ConfigReader& config, std::uint32_t layer, std::uint64_t step) {
+  if ((layer + 1) % step != 0) return true;
+  if (!config.has("mlp_only_layers")) return false;
+  const nlohmann::json& layers = config.at("mlp_only_layers");
+  if (!layers.is_array()) fail("model config: mlp_only_layers is not a list");
+  return std::find(layers.begin(), layers.end(), layer) != layers.end();
+}
+
+}  // namespace
+
+Graph build_qwen2(const nlohmann::json& json) {
+  const ConfigReader config(json);
+  DecoderSpec spec = read_llama_like(config, "qwen2");
+  spec.qkv_bias = true;
+  read_qwen_windows(config, spec, config.whole_or("max_window_layers", 28, 0, 4096));
+  return build_decoder(spec);
+}
+
+Graph build_qwen3(const nlohmann::json& json) {
+  const ConfigReader config(json);
+  DecoderSpec spec = read_qwen3(config, "qwen3");
+  read_qwen_windows(config, spec, config.whole_or("max_window_layers", 28, 0, 4096));
+  return build_decoder(spec);
+}
+
+Graph build_qwen3_moe(const nlohmann::json& json) {
+  const ConfigReader config(json);
+  DecoderSpec spec = read_qwen3(config, "qwen3_moe");
+  read_qwen_windows(config, spec, 0);
+  spec.experts.count = static_cast<std::uint32_t>(config.whole("num_experts", 1, 4096));
+  spec.experts.chosen = static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, 4096));
+  spec.experts.intermediate = config.whole("moe_intermediate_size", 1, 1u << 20);
+  spec.experts.normalize = config.flag_or("norm_topk_prob", false);
+  const std::uint64_t step = config.whole_or("decoder_sparse_step", 1, 1, 4096);
+  for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {
+    spec.layers[layer].experts = !is_dense(config, layer, step);
+  }
+  return build_decoder(spec);
+}
+
+}  // namespace initrt

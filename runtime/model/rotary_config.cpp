@@ -1,0 +1,195 @@
+#include "runtime/model/rotary_config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "sharding/checkpoint/checked_json.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::uint64_t kMostContext = 1u << 30;
+
+// The object that describes the embedding, or an empty one.
+Json parameters_of(const ConfigReader& config, std::string_view layer_type, bool scaled) {
+  Json found = Json::object();
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (!config.has(key) || (!scaled && key == std::string_view("rope_scaling"))) continue;
+    const Json& value = config.at(key);
+    if (!value.is_object()) fail("model config: {} is not an object", key);
+    if (!value.empty()) found = value;
+  }
+  // One set for each kind of layer: the others' are not looked at.
+  if (const auto own = found.find(layer_type); own != found.end()) {
+    if (!own->is_object()) fail("model config: rope_parameters.{} is not an object", layer_type);
+    return *own;
+  }
+  return found;
+}
+
+// What is read of the two objects that may hold it.
+class RotaryReader {
+ public:
+  RotaryReader(const ConfigReader& config, const Json& parameters, std::uint64_t context)
+      : config_(config), parameters_(parameters), context_(context) {}
+
+  [[nodiscard]] const ConfigReader& parameters() const { return parameters_; }
+
+  [[nodiscard]] double positive(std::string_view key, std::string_view config_key,
+                                double fallback) const {
+    return parameters_.positive_or(key, config_.positive_or(config_key, fallback));
+  }
+
+  // Positions that the model was trained with before it was stretched.
+  [[nodiscard]] std::uint64_t original_context() const {
+    constexpr const char* kKey = "original_max_position_embeddings";
+    if (config_.has(kKey)) return config_.whole(kKey, 1, kMostContext);
+    return parameters_.whole_or(kKey, context_, 1, kMostContext);
+  }
+
+  [[nodiscard]] double factor() const {
+    const double ratio = static_cast<double>(context_) / static_cast<double>(original_context());
+    return parameters_.positive_or("factor", ratio);
+  }
+
+  [[nodiscard]] std::vector<float> factors(const char* key, std::size_t count) const {
+    const Json& list = parameters_.at(key);
+    if (!list.is_array() || list.size() != count) {
+      fail("model config: rope_scaling.{} is not a list of {} numbers", key, count);
+    }
+    std::vector<float> factors;
+    for (const Json& number : list) {
+      if (!number.is_number() || !(number.get<float>() > 0)) {
+        fail("model config: rope_scaling.{} has an element that is not a number above 0", key);
+      }
+      factors.push_back(number.get<float>());
+    }
+    return factors;
+  }
+
+ private:
+  const ConfigReader& config_;
+  const ConfigReader parameters_;
+  const std::uint64_t context_;
+};
+
+void scale_linear(RotarySpec& spec, const RotaryReader& reader) {
+  const double factor = reader.parameters().positive("factor");
+  for (float& frequency : spec.frequencies) frequency /= static_cast<float>(factor);
+}
+
+void scale_dynamic(RotarySpec& spec, const RotaryReader& reader) {
+  if (spec.dimensions <= 2) fail("model config: dynamic rope scaling of 2 dimensions");
+  spec.dynamic_factor = reader.parameters().positive("factor");
+  spec.original_context = reader.original_context();
+}
+
+void scale_llama3(RotarySpec& spec, const RotaryReader& reader) {
+  const ConfigReader& parameters = reader.parameters();
+  const Llama3Scaling scaling{parameters.positive("factor"), parameters.positive("low_freq_factor"),
+                              parameters.positive("high_freq_factor"),
+                              static_cast<double>(reader.original_context())};
+  if (scaling.high_frequency_factor <= scaling.low_frequency_factor) {
+    fail("model config: rope_scaling has high_freq_factor {}, not above low_freq_factor {}",
+         scaling.high_frequency_factor, scaling.low_frequency_factor);
+  }
+  scale_llama3(spec, scaling);
+}
+
+void scale_yarn(RotarySpec& spec, const RotaryReader& reader) {
+  const ConfigReader& parameters = reader.parameters();
+  YarnScaling scaling{reader.factor(), static_cast<double>(reader.original_context())};
+  scaling.beta_fast = parameters.positive_or("beta_fast", scaling.beta_fast);
+  scaling.beta_slow = parameters.positive_or("beta_slow", scaling.beta_slow);
+  scaling.truncate = parameters.flag_or("truncate", true);
+  // Attention grows sharper with the logarithm of the stretch (the paper's section 3.4).
+  const auto grown = [&](double mscale) {
+    return scaling.factor <= 1 ? 1.0 : 0.1 * mscale * std::log(scaling.factor) + 1.0;
+  };
+  double factor = grown(1);
+  if (parameters.has("mscale") && parameters.has("mscale_all_dim")) {
+    factor = grown(parameters.positive("mscale")) / grown(parameters.positive("mscale_all_dim"));
+  }
+  spec.attention_factor = static_cast<float>(parameters.positive_or("attention_factor", factor));
+  scale_yarn(spec, scaling);
+}
+
+void scale_longrope(RotarySpec& spec, const RotaryReader& reader) {
+  const auto divided = [&](const char* key) {
+    std::vector<float> frequencies = reader.factors(key, spec.frequencies.size());
+    for (std::size_t i = 0; i < frequencies.size(); ++i) {
+      frequencies[i] = spec.frequencies[i] / frequencies[i];
+    }
+    return frequencies;
+  };
+  spec.original_context = reader.original_context();
+  spec.long_frequencies = divided("long_factor");
+  spec.frequencies = divided("short_factor");
+  const double factor = reader.factor();
+  const double grown =
+      factor <= 1
+          ? 1.0
+          : std::sqrt(1 + std::log(factor) / std::log(static_cast<double>(spec.original_context)));
+  spec.attention_factor =
+      static_cast<float>(reader.parameters().positive_or("attention_factor", grown));
+}
+
+struct Scaling {
+  std::string_view type;
+  void (*apply)(RotarySpec& spec, const RotaryReader& reader);
+};
+
+// "su" is what the first Phi-3 configs called LongRoPE.
+constexpr Scaling kScalings[] = {
+    {"default", [](RotarySpec&, const RotaryReader&) {}},
+    {"linear", scale_linear},
+    {"dynamic", scale_dynamic},
+    {"llama3", scale_llama3},
+    {"yarn", scale_yarn},
+    {"longrope", scale_longrope},
+    {"su", scale_longrope},
+};
+
+void check_finite(const RotarySpec& spec) {
+  const auto finite = [](float value) { return std::isfinite(value); };
+  if (!std::all_of(spec.frequencies.begin(), spec.frequencies.end(), finite) ||
+      !std::all_of(spec.long_frequencies.begin(), spec.long_frequencies.end(), finite) ||
+      !finite(spec.attention_factor)) {
+    fail("model config: the rotary embedding's frequencies are not finite");
+  }
+}
+
+}  // namespace
+
+RotarySpec read_rotary(const ConfigReader& config, std::uint32_t head_size, std::uint64_t context,
+                       const RotaryKeys& keys) {
+  const Json parameters = parameters_of(config, keys.layer_type, keys.scaled);
+  const RotaryReader reader(config, parameters, context);
+  const double partial = reader.positive("partial_rotary_factor", keys.partial_key, keys.partial);
+  RotarySpec spec;
+  spec.theta = reader.positive("rope_theta", keys.theta_key, keys.theta);
+  spec.dimensions = static_cast<std::uint32_t>(std::min(partial, 2.0) * head_size);
+  if (spec.dimensions == 0 || spec.dimensions > head_size || spec.dimensions % 2 != 0) {
+    fail("model config: {} of {} elements of a head would be rotated, expected an even number",
+         spec.dimensions, head_size);
+  }
+  spec.frequencies = rotary_frequencies(spec.dimensions, spec.theta);
+  std::string type =
+      reader.parameters().text_or("rope_type", reader.parameters().text_or("type", "default"));
+  if (keys.yarn_is_longrope && type == "yarn") type = "longrope";
+  std::string known;
+  for (const Scaling& scaling : kScalings) {
+    if (scaling.type == type) {
+      scaling.apply(spec, reader);
+      check_finite(spec);
+      return spec;
+    }
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", scaling.type);
+  }
+  fail("model config: rope scaling of type {} is not known; known are: {}", quote(type), known);
+}
+
+}  // namespace initrt

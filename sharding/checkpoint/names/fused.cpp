@@ -1,0 +1,50 @@
+#include "sharding/checkpoint/names/fused.h"
+
+#include "sharding/checkpoint/names/canonical_name.h"
+
+namespace initrt {
+namespace {
+
+void place_stacked(Stored& stored, QkvPart part, const Graph& graph) {
+  const std::uint64_t q = std::uint64_t{graph.heads} * graph.head_size;
+  const std::uint64_t kv = std::uint64_t{graph.kv_heads} * graph.head_size;
+  stored.rows = q + 2 * kv;
+  if (part == QkvPart::Query) stored.spans = {{0, q, 0}};
+  if (part == QkvPart::Key) stored.spans = {{0, kv, q}};
+  if (part == QkvPart::Value) stored.spans = {{0, kv, q + kv}};
+}
+
+void place_by_group(Stored& stored, QkvPart part, const Graph& graph) {
+  const std::uint64_t head = graph.head_size;
+  const std::uint64_t queries = graph.heads / graph.kv_heads * head;
+  const std::uint64_t group_rows = queries + 2 * head;
+  const std::uint64_t rows = part == QkvPart::Query ? queries : head;
+  const std::uint64_t offset =
+      part == QkvPart::Query ? 0 : queries + (part == QkvPart::Value ? head : 0);
+  stored.rows = graph.kv_heads * group_rows;
+  for (std::uint64_t group = 0; group < graph.kv_heads; ++group) {
+    stored.spans.push_back({group * rows, rows, group * group_rows + offset});
+  }
+}
+
+}  // namespace
+
+QkvPart qkv_part(std::string_view canonical) {
+  const std::string module = parse_block_name(canonical).module;
+  if (module == "self_attn.q_proj") return QkvPart::Query;
+  if (module == "self_attn.k_proj") return QkvPart::Key;
+  if (module == "self_attn.v_proj") return QkvPart::Value;
+  return QkvPart::None;
+}
+
+void place_qkv(Stored& stored, QkvPart part, QkvOrder order, const Graph& graph) {
+  (order == QkvOrder::Stacked ? place_stacked : place_by_group)(stored, part, graph);
+}
+
+void place_gate_up(Stored& stored, const Tensor& canonical) {
+  const bool up = parse_block_name(canonical.name).module.ends_with("up_proj");
+  stored.rows = 2 * canonical.rows;
+  stored.spans = {{0, canonical.rows, up ? canonical.rows : 0}};
+}
+
+}  // namespace initrt

@@ -1,0 +1,21 @@
+// Canonical matrices that a naming keeps in one: Q, K and V, and the gate and up projections.
+#pragma once
+
+#include <string_view>
+
+#include "sharding/checkpoint/names/names.h"
+
+namespace initrt {
+
+enum class QkvPart : std::uint8_t { None, Query, Key, Value };
+
+/// Which part of attention's first matrix a canonical tensor (its weight or bias) is.
+[[nodiscard]] QkvPart qkv_part(std::string_view canonical);
+
+/// Says which rows of the fused Q, K and V a part's are.
+void place_qkv(Stored& stored, QkvPart part, QkvOrder order, const Graph& graph);
+
+/// Says which rows of the fused gate and up projections those of one of them are: gate first.
+void place_gate_up(Stored& stored, const Tensor& canonical);
+
+}  // namespace initrt

@@ -1,0 +1,40 @@
+// How a family's Hugging Face checkpoints name and store what the graph names canonically.
+// Canonical names are those of LLaMA checkpoints, with names beside them for what LLaMA has not; a
+// family whose own names differ says how, and nothing else knows.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace initrt {
+
+/// A canonical name and another naming's, or parts of them. A "*" in both stands for an expert.
+using NamePair = std::pair<std::string_view, std::string_view>;
+
+/// How a naming spells canonical names.
+struct NameTable {
+  std::span<const NamePair> global;    ///< whole names outside of blocks
+  std::string_view block_prefix;       ///< e.g. "blk."; the layer follows, and a dot
+  std::span<const NamePair> in_block;  ///< modules
+};
+
+/// The order of rows where Q, K and V are one matrix.
+enum class QkvOrder : std::uint8_t {
+  Stacked,  ///< all of Q, all of K, all of V
+  ByGroup,  ///< for each KV head its query heads, itself, its value
+};
+
+/// Q, K and V are fused where they have one name in the table; gate and up projections likewise,
+/// gate first.
+struct HfNames {
+  NameTable table;  ///< what is not in it has its canonical name
+  /// What stands before the names of a whole model's tensors, and not before those of a model saved
+  /// without its head.
+  std::string_view base_prefix = "model.";
+  QkvOrder qkv = QkvOrder::Stacked;
+  bool transposed = false;  ///< matrices of blocks are [in, out]
+};
+
+}  // namespace initrt
