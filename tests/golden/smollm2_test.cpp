@@ -4,27 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <span>
 
 #include "tests/integration/worlds.h"
+#include "tests/support/npy.h"
 
 namespace initrt::testing {
 namespace {
 
 constexpr std::size_t kTokens = 64, kVocabulary = 49152, kReferenceIds = 512;
-
-// The values of a float32 .npy file.
-std::vector<float> read_npy(const std::string& path, std::size_t values) {
-  const std::string bytes = contents(path);
-  std::vector<float> matrix(values);
-  EXPECT_GT(bytes.size(), values * sizeof(float)) << path;
-  if (bytes.size() <= values * sizeof(float)) return matrix;
-  std::memcpy(matrix.data(), bytes.data() + bytes.size() - values * sizeof(float),
-              values * sizeof(float));
-  return matrix;
-}
 
 nlohmann::json golden(const std::string& name) {
   return nlohmann::json::parse(

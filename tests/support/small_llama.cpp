@@ -1,40 +1,20 @@
 #include "tests/support/small_llama.h"
 
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <random>
 
 #include "sharding/error.h"
 #include "tests/sharding/checkpoint/header_writers.h"
+#include "tests/support/safetensors_writer.h"
 
 namespace initrt::testing {
 namespace {
 
-void write_file(const std::string& path, const std::string& content) {
-  std::ofstream file(path, std::ios::binary);
-  file << content;
-  if (!file.flush()) fail("{}: cannot be written", path);
-}
-
 std::string file_name(std::uint32_t file, std::uint32_t files) {
   return files == 1 ? "model.safetensors"
                     : fmt::format("model-{:05}-of-{:05}.safetensors", file + 1, files);
-}
-
-std::string bytes_of_values(const std::vector<float>& values, DType dtype) {
-  std::string bytes;
-  for (const float value : values) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    if (dtype == DType::F32) {
-      bytes += raw(bits);
-    } else {
-      bytes += raw(static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16));
-    }
-  }
-  return bytes;
 }
 
 /// As the converters to GGUF store a rotary matrix: rows 2i and 2i + 1 of a head are row i of its
@@ -134,20 +114,16 @@ std::vector<std::string> write_safetensors(const std::string& directory, const S
   std::vector<std::string> names;
   for (std::uint32_t file = 0; file < files; ++file) {
     const std::string name = file_name(file, files);
-    nlohmann::json header;
-    std::string data;
+    SafetensorsWriter writer;
     for (std::size_t i = file * tensors.size() / files; i < (file + 1) * tensors.size() / files;
          ++i) {
       const SmallTensor& tensor = tensors[i];
-      const std::size_t begin = data.size();
-      data += bytes_of_values(tensor.values, dtype);
-      auto shape = nlohmann::json::array({tensor.rows});
+      std::vector<std::uint64_t> shape = {tensor.rows};
       if (!tensor.vector) shape.push_back(tensor.columns);
-      header[tensor.name] = {
-          {"dtype", initrt::name(dtype)}, {"shape", shape}, {"data_offsets", {begin, data.size()}}};
+      writer.add(tensor.name, dtype, shape, tensor.values);
       index["weight_map"][tensor.name] = name;
     }
-    write_file(directory + "/" + name, safetensors_file(header.dump(), 0) + data);
+    writer.write(directory + "/" + name);
     names.push_back(name);
   }
   if (files > 1) write_file(directory + "/model.safetensors.index.json", index.dump());

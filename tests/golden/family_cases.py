@@ -1,0 +1,259 @@
+"""The tiny models of make_family_references.py: one case per family and per switch of a family.
+
+Heads are of 8 to 16 elements; windows, soft-caps and original context lengths are small enough
+that 64 tokens feel them. `changes` are ablations: each must move the logits, or the case would not
+show what it is there for.
+"""
+
+from dataclasses import dataclass, field
+
+import transformers as hf
+
+VOCABULARY = 250  # the smallest: tokens are below it
+WINDOW = 12
+ROPE = "rope_parameters"
+
+
+@dataclass(frozen=True)
+class Case:
+    config: type  # of transformers
+    values: dict  # for its constructor
+    changes: dict = field(default_factory=dict)  # dotted key of config.json: another value
+    old_keys: bool = False  # config.json as transformers 4 wrote it
+    hub: dict = field(default_factory=dict)  # what else the hub's config.json has
+    absent: str = ""  # keys that the hub's config.json leaves to their defaults
+    rename: tuple = ("", "")  # (what names begin with for save_pretrained, and in hub files)
+    unused: dict = field(default_factory=dict)  # tensors of hub files that no model needs: shapes
+    copies: dict = field(default_factory=dict)  # a second name of another tensor's values
+    unread: str = ""  # before names of tensors that text does not need
+
+
+def sizes(vocabulary=VOCABULARY, **others):
+    """What most families call alike: 3 layers of 4 heads of 12 elements."""
+    return dict(
+        vocab_size=vocabulary, hidden_size=48, intermediate_size=80, num_hidden_layers=3,
+        num_attention_heads=4, max_position_embeddings=128, pad_token_id=None, bos_token_id=1,
+        eos_token_id=2,
+    ) | others  # fmt: skip
+
+
+def rope(kind="default", theta=10000.0, **others):
+    return {ROPE: {"rope_type": kind, "rope_theta": theta} | others}
+
+
+def gqa(**others):
+    return sizes(num_key_value_heads=2, **others)
+
+
+def per_layer(layers, name, shape):
+    return {name.format(layer): shape for layer in range(layers)}
+
+
+NO_SCALING = {"rope_scaling": None}
+DEFAULT_ROPE = {f"{ROPE}.rope_type": "default"}
+# Two ways of 12 / 2 = 6 factors; short ones that are not 1, so that they cannot be left out.
+SHORT = [1.0, 1.05, 1.1, 1.2, 1.4, 1.7]
+LONG = [1.0, 1.5, 2.5, 4.0, 7.0, 11.0]
+
+LLAMA = {
+    "llama": Case(
+        hf.LlamaConfig, sizes(num_key_value_heads=4, **rope()), {"rope_theta": 500.0},
+        old_keys=True,
+        absent="num_key_value_heads head_dim rope_theta rope_scaling attention_bias mlp_bias",
+        unused=per_layer(3, "model.layers.{}.self_attn.rotary_emb.inv_freq", [6]),
+    ),
+    "llama_gqa_tied": Case(
+        hf.LlamaConfig, gqa(head_dim=16, tie_word_embeddings=True, vocabulary=259, **rope()),
+        {f"{ROPE}.rope_theta": 500.0},
+    ),
+    "llama3_rope": Case(
+        hf.LlamaConfig,
+        gqa(**rope("llama3", 500.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                   original_max_position_embeddings=16)),
+        {"rope_scaling.factor": 8.0, "rope_scaling.high_freq_factor": 2.0,
+         "rope_scaling.low_freq_factor": 0.5, **NO_SCALING},
+        old_keys=True,
+    ),
+    "llama_linear": Case(hf.LlamaConfig, gqa(**rope("linear", factor=4.0)), NO_SCALING,
+                         old_keys=True),
+    "llama_dynamic": Case(
+        hf.LlamaConfig, gqa(**rope("dynamic", 500.0, factor=2.0)) | {"max_position_embeddings": 32},
+        {f"{ROPE}.factor": 4.0, "max_position_embeddings": 40, **DEFAULT_ROPE},
+    ),
+    "llama_yarn": Case(
+        hf.LlamaConfig,
+        gqa(**rope("yarn", 500.0, factor=4.0, original_max_position_embeddings=32, beta_fast=1.5,
+                   beta_slow=0.25)),
+        {f"{ROPE}.attention_factor": 1.0, f"{ROPE}.beta_fast": 8.0, f"{ROPE}.beta_slow": 1.0,
+         f"{ROPE}.factor": 8.0, **DEFAULT_ROPE},
+    ),
+}  # fmt: skip
+
+MISTRAL_AND_QWEN = {
+    "mistral": Case(hf.MistralConfig, gqa(sliding_window=WINDOW, **rope()),
+                    {"sliding_window": WINDOW + 1}, old_keys=True),
+    "mixtral": Case(
+        hf.MixtralConfig,
+        gqa(num_local_experts=4, num_experts_per_tok=2, sliding_window=None, **rope(theta=1e6)),
+        {"num_experts_per_tok": 1}, old_keys=True,
+    ),
+    "qwen2": Case(hf.Qwen2Config, gqa(tie_word_embeddings=True, **rope(theta=1e6)),
+                  {"rope_theta": 500.0}, old_keys=True),
+    "qwen2_window": Case(
+        hf.Qwen2Config,
+        gqa(use_sliding_window=True, sliding_window=WINDOW, max_window_layers=1, **rope()),
+        {"sliding_window": WINDOW + 1, "max_window_layers": 2, "use_sliding_window": False},
+        old_keys=True, absent="layer_types",
+    ),
+    "qwen3": Case(hf.Qwen3Config, gqa(head_dim=16, **rope(theta=1e6)),
+                  {f"{ROPE}.rope_theta": 500.0, "rms_norm_eps": 0.1}),
+    "qwen3_moe": Case(
+        hf.Qwen3MoeConfig,
+        gqa(head_dim=16, num_experts=8, num_experts_per_tok=2, moe_intermediate_size=32,
+            norm_topk_prob=True, mlp_only_layers=[1], decoder_sparse_step=1, **rope(theta=1e6)),
+        {"num_experts_per_tok": 3, "norm_topk_prob": False}, old_keys=True,
+    ),
+}  # fmt: skip
+
+GEMMA3_TEXT = gqa(
+    head_dim=16, num_hidden_layers=4, query_pre_attn_scalar=24, sliding_window=WINDOW,
+    layer_types=["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
+    tie_word_embeddings=True,
+    rope_parameters={
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+        "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
+    },
+)  # fmt: skip
+LOCAL, GLOBAL = f"{ROPE}.sliding_attention", f"{ROPE}.full_attention"
+
+GEMMA = {
+    "gemma": Case(
+        hf.GemmaConfig, sizes(num_key_value_heads=1, head_dim=16, **rope()),
+        {"rope_theta": 500.0}, old_keys=True, absent="tie_word_embeddings",
+        hub={"hidden_act": "gelu"},  # and means gelu_pytorch_tanh
+    ),
+    "gemma2": Case(
+        hf.Gemma2Config,
+        gqa(head_dim=16, query_pre_attn_scalar=24, sliding_window=WINDOW,
+            attn_logit_softcapping=2.0, final_logit_softcapping=3.0, **rope()),
+        {"attn_logit_softcapping": None, "final_logit_softcapping": None,
+         "query_pre_attn_scalar": 16, "sliding_window": WINDOW + 1},
+        old_keys=True,
+        # Published before layer_types: every second layer is known to see all.
+        hub={"hidden_act": "gelu_pytorch_tanh"}, absent="layer_types tie_word_embeddings",
+    ),
+    "gemma3": Case(
+        hf.Gemma3TextConfig, GEMMA3_TEXT,
+        {"sliding_window": WINDOW + 1, "query_pre_attn_scalar": 16, f"{LOCAL}.rope_theta": 1e4,
+         f"{GLOBAL}.rope_theta": 500.0, f"{GLOBAL}.rope_type": "default"},
+    ),
+    "gemma3_conditional": Case(
+        hf.Gemma3Config,
+        dict(
+            text_config=GEMMA3_TEXT | {"layer_types": None, "num_hidden_layers": 3,
+                                       "sliding_window_pattern": 2},
+            vision_config=dict(model_type="siglip_vision_model", hidden_size=16,
+                               intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+                               image_size=28, patch_size=14, vision_use_head=False),
+            mm_tokens_per_image=4, boi_token_index=240, eoi_token_index=241, image_token_index=242,
+        ),
+        {"text_config.rope_scaling": None, "text_config.rope_local_base_freq": 1e4,
+         "text_config.rope_theta": 500.0, "text_config.sliding_window_pattern": 3},
+        old_keys=True, hub={"text_config.sliding_window_pattern": 2},
+        absent="tie_word_embeddings text_config.layer_types text_config._sliding_window_pattern "
+               "text_config.tie_word_embeddings",
+        rename=("vision_tower.", "vision_tower.vision_model."),
+        unread="vision_tower. multi_modal_projector.",
+    ),
+}  # fmt: skip
+
+PHI_AND_OTHERS = {
+    "phi3": Case(hf.Phi3Config, gqa(sliding_window=WINDOW, **rope()),
+                 {"sliding_window": WINDOW + 1, "rope_theta": 500.0}, old_keys=True),
+    "phi3_longrope": Case(
+        hf.Phi3Config,
+        gqa(original_max_position_embeddings=32,
+            **rope("longrope", short_factor=SHORT, long_factor=LONG)),
+        {"rope_scaling.long_factor": SHORT, "original_max_position_embeddings": 64,
+         "max_position_embeddings": 64},
+        old_keys=True, absent="partial_rotary_factor rope_scaling.original_max_position_embeddings",
+    ),
+    # As Phi-4-mini: a quarter of each head is not rotated.
+    "phi3_longrope_partial": Case(
+        hf.Phi3Config,
+        gqa(num_attention_heads=3, original_max_position_embeddings=32, tie_word_embeddings=True,
+            **rope("longrope", partial_rotary_factor=0.75, short_factor=SHORT, long_factor=LONG))
+        | {"num_key_value_heads": 1},
+        {f"{ROPE}.long_factor": SHORT},
+    ),
+    "olmo2": Case(hf.Olmo2Config, gqa(**rope(theta=5e5)),
+                  {"rope_theta": 500.0, "rms_norm_eps": 0.1}, old_keys=True),
+    "smollm3": Case(
+        hf.SmolLM3Config,
+        gqa(no_rope_layers=[1, 0, 1], tie_word_embeddings=True, **rope(theta=2e6)),
+        {"no_rope_layers": [1, 1, 1]}, old_keys=True,
+    ),
+    "granite": Case(
+        hf.GraniteConfig,
+        gqa(embedding_multiplier=3.0, logits_scaling=2.0, residual_multiplier=0.5,
+            attention_multiplier=0.2, tie_word_embeddings=True, **rope()),
+        {"embedding_multiplier": 1.0, "logits_scaling": 1.0, "residual_multiplier": 1.0,
+         "attention_multiplier": 1.0},
+        old_keys=True,
+    ),
+    "starcoder2": Case(
+        hf.Starcoder2Config, gqa(sliding_window=WINDOW, **rope()),
+        {"sliding_window": WINDOW + 1, "hidden_act": "relu"}, old_keys=True,
+    ),
+}  # fmt: skip
+
+NEOX = sizes(num_attention_heads=3, **rope(partial_rotary_factor=0.25))
+STABLELM = sizes(num_attention_heads=3, num_key_value_heads=3, **rope(partial_rotary_factor=0.25))
+FALCON = {k: v for k, v in sizes(**rope()).items() if k != "intermediate_size"}
+GPT2 = dict(vocab_size=VOCABULARY, n_positions=64, n_embd=48, n_layer=3, n_head=4,
+            bos_token_id=0, eos_token_id=0)  # fmt: skip
+
+WITH_LAYER_NORM = {
+    "gpt_neox": Case(
+        hf.GPTNeoXConfig, NEOX, {"rotary_pct": 0.5, "use_parallel_residual": False}, old_keys=True,
+        unused=per_layer(3, "gpt_neox.layers.{}.attention.bias", [1, 1, 128, 128])
+        | per_layer(3, "gpt_neox.layers.{}.attention.masked_bias", [])
+        | per_layer(3, "gpt_neox.layers.{}.attention.rotary_emb.inv_freq", [2]),
+    ),
+    "gpt_neox_sequential": Case(
+        hf.GPTNeoXConfig,
+        NEOX | {"use_parallel_residual": False} | rope(partial_rotary_factor=1.0),
+        {"use_parallel_residual": True},
+    ),
+    "stablelm": Case(hf.StableLmConfig, STABLELM, {"partial_rotary_factor": 0.5}, old_keys=True),
+    "stablelm2_bias": Case(
+        hf.StableLmConfig,
+        STABLELM | {"use_qkv_bias": True, "use_parallel_residual": True, "num_key_value_heads": 1},
+        {f"{ROPE}.partial_rotary_factor": 0.5},
+    ),
+    "falcon_7b": Case(
+        hf.FalconConfig, FALCON | {"multi_query": True, "parallel_attn": True, "bias": False},
+        {"rope_theta": 500.0}, old_keys=True, absent="tie_word_embeddings ffn_hidden_size",
+        copies={"lm_head.weight": "transformer.word_embeddings.weight"},
+    ),
+    "falcon_40b": Case(
+        hf.FalconConfig,
+        FALCON | {"new_decoder_architecture": True, "num_kv_heads": 2, "num_attention_heads": 6},
+        {"rope_theta": 500.0}, old_keys=True, absent="tie_word_embeddings ffn_hidden_size",
+    ),
+    "falcon_11b": Case(
+        hf.FalconConfig,
+        FALCON | {"new_decoder_architecture": True, "num_kv_heads": 2, "ffn_hidden_size": 80,
+                  "num_ln_in_parallel_attn": 1, "tie_word_embeddings": False},
+        {f"{ROPE}.rope_theta": 500.0},
+    ),
+    "gpt2": Case(hf.GPT2Config, GPT2, {"activation_function": "relu"}),
+    "gpt2_base_names": Case(
+        hf.GPT2Config, GPT2 | {"n_inner": 80, "n_positions": 80},
+        {"activation_function": "relu"}, old_keys=True,
+        rename=("transformer.", ""), unused=per_layer(3, "h.{}.attn.bias", [1, 1, 80, 80]),
+        hub={"n_ctx": 80}, absent="tie_word_embeddings",
+    ),
+}  # fmt: skip
+
+CASES = LLAMA | MISTRAL_AND_QWEN | GEMMA | PHI_AND_OTHERS | WITH_LAYER_NORM

@@ -1,0 +1,53 @@
+#include "tests/golden/family_checkpoint.h"
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "tests/support/process.h"
+#include "tests/support/safetensors_writer.h"
+
+namespace initrt::testing {
+namespace {
+
+std::uint64_t fnv1a(std::string_view text) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+std::uint64_t splitmix64(std::uint64_t state) {
+  std::uint64_t z = state + 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+std::vector<float> uniform_values(std::string_view name, std::uint64_t count) {
+  const std::uint64_t hash = fnv1a(name);
+  std::vector<float> values(count);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    values[i] = static_cast<float>(splitmix64(hash + i) >> 40) / 8388608.0f - 1.0f;
+  }
+  return values;
+}
+
+void write_family_checkpoint(const std::string& family, const std::string& directory) {
+  SafetensorsWriter writer;
+  const auto tensors = nlohmann::json::parse(contents(family + "/tensors.json"));
+  for (const auto& [name, about] : tensors.items()) {
+    const auto shape = about.at("shape").get<std::vector<std::uint64_t>>();
+    const auto scale = about.at("scale").get<float>(), offset = about.at("offset").get<float>();
+    std::vector<float> values = uniform_values(
+        about.value("values_of", name),
+        std::accumulate(shape.begin(), shape.end(), std::uint64_t{1}, std::multiplies<>()));
+    for (float& value : values) value = offset + scale * value;
+    writer.add(name, DType::F32, shape, values);
+  }
+  writer.write(directory + "/model.safetensors");
+  write_file(directory + "/config.json", contents(family + "/config.json"));
+}
+
+}  // namespace initrt::testing

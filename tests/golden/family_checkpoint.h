@@ -1,0 +1,20 @@
+// The checkpoints of tests/golden/families/: their weights are not stored, but a rule that
+// make_family_references.py and this share.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace initrt::testing {
+
+/// `count` values of [-1, 1) that depend on the name alone: the top 24 bits of
+/// splitmix64(FNV-1a-64(name) + i).
+[[nodiscard]] std::vector<float> uniform_values(std::string_view name, std::uint64_t count);
+
+/// Writes a case's checkpoint, config.json and model.safetensors in float32, into `directory`.
+/// @param family the folder with the case's config.json and tensors.json
+void write_family_checkpoint(const std::string& family, const std::string& directory);
+
+}  // namespace initrt::testing
