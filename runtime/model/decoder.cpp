@@ -137,7 +137,10 @@ class LayerBuilder {
     norm(module, x, x, NormKind::Rms, false, heads ? spec_.head_size : builder_.columns(x));
   }
 
-  void add(ActivationId x) { unit_.ops.emplace_back(AddOp{x, at_.hidden}); }
+  void add(ActivationId x) {
+    if (spec_.residual_scale != 1) unit_.ops.emplace_back(ScaleOp{x, spec_.residual_scale});
+    unit_.ops.emplace_back(AddOp{x, at_.hidden});
+  }
 
   // @param into `normed`; or q, where a parallel feed-forward needs what is in `normed`: only where
   //        heads make up the hidden size
@@ -236,6 +239,9 @@ void check(const DecoderSpec& spec) {
   // A config of a hundred bytes can ask for any number of units.
   constexpr std::uint64_t kMostExperts = 32768;
   const ExpertsSpec& experts = spec.experts;
+  if (experts.count > 0 && spec.residual_scale != 1) {
+    fail("model config: experts whose results are scaled are not known here");
+  }
   if (spec.layers.size() * std::uint64_t{experts.count} > kMostExperts) {
     fail("model config: {} experts in each of {} layers are more than {}", experts.count,
          spec.layers.size(), kMostExperts);
@@ -280,6 +286,7 @@ Graph build_decoder(const DecoderSpec& spec) {
   if (spec.norm_bias) head.norm_bias = builder.vector("model.norm.bias", spec.hidden);
   head.table = spec.tied ? table : builder.matrix("lm_head.weight", spec.vocabulary, spec.hidden);
   head.tied = spec.tied;
+  head.scale = spec.logit_scale;
   head.softcap = spec.logit_softcap;
   builder.head(head);
   return builder.take();

@@ -55,6 +55,7 @@ struct DecoderSpec {
   std::vector<RotarySpec> rotary;
   bool learned_positions = false;  ///< a table of `context` rows is added to the embedding
   float embedding_scale = 1.0f;
+  float residual_scale = 1.0f;  ///< of what attention and feed-forward add
 
   bool qkv_bias = false, out_bias = false;
   float attention_scale = 0.0f;  ///< 0: 1 / sqrt(head_size)
@@ -67,6 +68,7 @@ struct DecoderSpec {
   ExpertsSpec experts;
 
   bool tied = false;  ///< the embedding is also the head
+  float logit_scale = 1.0f;
   float logit_softcap = 0.0f;
 
   HfNames hf_names;

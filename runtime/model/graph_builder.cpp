@@ -71,6 +71,7 @@ void GraphBuilder::head(const HeadSpec& spec) {
       norm.weight = param(unit, spec.norm_weight);
       if (spec.norm_bias) norm.bias = param(unit, *spec.norm_bias);
       unit.ops.emplace_back(norm);
+      if (spec.scale != 1) unit.ops.emplace_back(ScaleOp{norm.out, spec.scale});
     }
     unit.params.push_back(
         {spec.table, row_begin, std::min(rows_per_tile, vocabulary.rows - row_begin)});

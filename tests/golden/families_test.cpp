@@ -42,7 +42,7 @@ struct Rows {
 
   Rows(std::uint32_t first, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) {
-      rows.push_back({0, first + i});
+      rows.push_back({0, first + i, std::max(kPrompt, first + i + 1)});
       logit_rows.push_back(i);
     }
   }

@@ -14,6 +14,7 @@ namespace initrt {
 [[nodiscard]] Graph build_gemma3_conditional(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt2(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt_neox(const nlohmann::json& config);
+[[nodiscard]] Graph build_granite(const nlohmann::json& config);
 [[nodiscard]] Graph build_llama(const nlohmann::json& config);
 [[nodiscard]] Graph build_mistral(const nlohmann::json& config);
 [[nodiscard]] Graph build_mixtral(const nlohmann::json& config);
@@ -44,6 +45,7 @@ inline constexpr Family kFamilies[] = {
     {"stablelm", "StableLmForCausalLM", build_stablelm},
     {"falcon", "FalconForCausalLM", build_falcon},
     {"gpt2", "GPT2LMHeadModel", build_gpt2},
+    {"granite", "GraniteForCausalLM", build_granite},
     {"starcoder2", "Starcoder2ForCausalLM", build_starcoder2},
 };
 

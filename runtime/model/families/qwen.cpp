@@ -51,7 +51,9 @@ Graph build_qwen3_moe(const nlohmann::json& json) {
   const ConfigReader config(json);
   DecoderSpec spec = read_qwen3(config, "qwen3_moe");
   read_qwen_windows(config, spec, 0);
-  spec.experts.count = static_cast<std::uint32_t>(config.whole("num_experts", 1, 4096));
+  // Published configs have the first key, those that transformers 5 writes the second.
+  const char* const count = config.has("num_experts") ? "num_experts" : "num_local_experts";
+  spec.experts.count = static_cast<std::uint32_t>(config.whole(count, 1, 4096));
   spec.experts.chosen = static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, 4096));
   spec.experts.intermediate = config.whole("moe_intermediate_size", 1, 1u << 20);
   spec.experts.normalize = config.flag_or("norm_topk_prob", false);
