@@ -92,6 +92,9 @@ RankReport BringUp::finish() {
   const std::span<const std::byte> shard = instance_->shard();
   report.shard_bytes = shard.size();
   report.huge_page_bytes = huge_page_bytes(shard.data(), shard.size());
+  const ExpertBytes experts = instance_->engine().experts();
+  report.expert_bytes = experts.used_bytes;
+  report.all_expert_bytes = experts.all_bytes;
   return report;
 }
 

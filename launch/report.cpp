@@ -72,7 +72,8 @@ nlohmann::ordered_json report_json(const Job& job, const RunFacts& facts,
   for (std::size_t i = 0; i < kMemoryCategories; ++i) {
     memory_plan[std::string(name(static_cast<MemoryCategory>(i)))] = facts.memory.bytes[i];
   }
-  return {
+  const auto all_experts = static_cast<double>(sum(ranks, &RankReport::all_expert_bytes));
+  Json report = {
       {"model", job.model},
       {"precision", job.precision},
       {"world", ranks.size()},
@@ -101,6 +102,13 @@ nlohmann::ordered_json report_json(const Job& job, const RunFacts& facts,
         {"shard_on_huge_pages", min_max(ranks, &RankReport::huge_page_bytes)},
         {"plan", memory_plan}}},
   };
+  if (all_experts > 0) {
+    const std::uint64_t chosen = sum(ranks, &RankReport::expert_bytes);
+    report["experts"] = {{"bytes_chosen", chosen},
+                         {"bytes_of_all", sum(ranks, &RankReport::all_expert_bytes)},
+                         {"chosen_to_all", ratio(static_cast<double>(chosen), all_experts)}};
+  }
+  return report;
 }
 
 std::string report_text(const nlohmann::ordered_json& report) {
@@ -124,6 +132,13 @@ std::string report_text(const nlohmann::ordered_json& report) {
                         generate["first_token_seconds"].get<double>(),
                         generate["tokens"].get<std::uint64_t>(),
                         rate > 0 ? fmt::format(", {:.1f} tokens/s", rate) : "");
+  }
+  if (report.contains("experts")) {
+    const Json& experts = report["experts"];
+    text += fmt::format("experts   {} of {} in all sweeps, {:.4f}: only those that tokens chose\n",
+                        human_bytes(experts["bytes_chosen"].get<double>()),
+                        human_bytes(experts["bytes_of_all"].get<double>()),
+                        experts["chosen_to_all"].get<double>());
   }
   text += fmt::format(
       "memory    planned {} per rank, peak {}; process {}; {} of {} shard on huge pages\n",

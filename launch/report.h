@@ -28,6 +28,8 @@ struct RankReport {
   std::uint64_t tokens = 0;           ///< generated
   double decode_seconds = 0;          ///< after the first token
   std::uint64_t decode_tokens = 0;    ///< in that time
+  std::uint64_t expert_bytes = 0;     ///< of experts that tokens chose, each counted once a sweep
+  std::uint64_t all_expert_bytes = 0;  ///< of all that they could have chosen
 };
 
 /// What is the same on every rank.

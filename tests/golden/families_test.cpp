@@ -133,6 +133,44 @@ TEST_P(Families, LogitsHaveTheSameBitsInChunksAndOnManyRanks) {
 INSTANTIATE_TEST_SUITE_P(Golden, Families, ::testing::ValuesIn(cases()),
                          [](const auto& of) { return of.param; });
 
+// Units that a rank runs in one sweep, by kind, when each of `ranks` brings the token `first` + rank.
+std::vector<std::uint32_t> experts_run(const OpenModel& model, Transport transport,
+                                       std::uint32_t ranks, ExpertBytes& bytes) {
+  Setting setting;
+  setting.world = ranks;
+  setting.transport = transport;
+  std::vector<std::uint32_t> experts(ranks);
+  const auto failures = run_world(
+      model, setting,
+      [&](std::uint32_t rank, RankModel& instance) {
+        const std::vector<TokenId> token = {static_cast<TokenId>(40 + 7 * rank)};
+        const std::vector<RowInfo> row(1);
+        (void)instance.engine().sweep({token, row, {}});
+        if (rank == 0) bytes = instance.engine().experts();
+      },
+      [&](std::uint32_t rank, std::uint32_t unit) {
+        if (model.graph.units[unit].kind == UnitKind::Expert) ++experts[rank];
+      });
+  EXPECT_THAT(failures, ::testing::Each(::testing::IsEmpty()));
+  return experts;
+}
+
+TEST(Experts, OnlyThoseThatSomeRanksTokensChoseAreGathered) {
+  const TemporaryDirectory directory;
+  write_family_checkpoint(kFamilies + "qwen3_moe", directory.path());
+  const OpenModel model = open_checkpoint_as(directory.path(), "32-true");
+  constexpr std::uint32_t kLayers = 2, kChosen = 2, kAll = 8;  // one of three layers has none
+  ExpertBytes one, two;
+  EXPECT_EQ(experts_run(model, Transport::Self, 1, one),
+            std::vector<std::uint32_t>{kLayers * kChosen});
+  EXPECT_EQ(one.used_bytes * kAll, one.all_bytes * kChosen);
+  const std::vector<std::uint32_t> both = experts_run(model, Transport::Mpi, 2, two);
+  EXPECT_EQ(both[0], both[1]) << "what is gathered takes all ranks";
+  EXPECT_GT(both[0], kLayers * kChosen) << "the ranks' tokens differ";
+  EXPECT_LE(both[0], kLayers * kChosen * 2);
+  EXPECT_EQ(two.all_bytes, one.all_bytes);
+}
+
 TEST(FamilyValues, AreTheOnesThatTheReferencesWereMadeWith) {
   std::vector<TokenId> ids;
   for (const float u : uniform_values("tokens", kTokens)) {

@@ -43,5 +43,19 @@ TEST(Report, SaysItInAFewLines) {
   EXPECT_NE(text.find("planned 5 kB to 7 kB per rank"), std::string::npos) << text;
 }
 
+TEST(Report, SaysWhatChoosingExpertsSaved) {
+  std::vector<RankReport> ranks = two_ranks();
+  const RunFacts facts{"mpi", "cpu", 1000, {}};
+  EXPECT_FALSE(report_json(Job{}, facts, ranks).contains("experts"));
+  for (RankReport& rank : ranks) {
+    rank.expert_bytes = 250'000;
+    rank.all_expert_bytes = 1'000'000;
+  }
+  const auto report = report_json(Job{}, facts, ranks);
+  EXPECT_EQ(report["experts"]["bytes_chosen"], 500'000);
+  EXPECT_DOUBLE_EQ(report["experts"]["chosen_to_all"].get<double>(), 0.25);
+  EXPECT_NE(report_text(report).find("500 kB of 2 MB"), std::string::npos) << report_text(report);
+}
+
 }  // namespace
 }  // namespace initrt

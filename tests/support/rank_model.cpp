@@ -73,9 +73,12 @@ std::vector<float> score_all(Engine& engine, std::span<const TokenId> tokens, st
 
 std::vector<std::string> run_world(
     const OpenModel& model, const Setting& setting,
-    const std::function<void(std::uint32_t rank, RankModel&)>& body) {
+    const std::function<void(std::uint32_t rank, RankModel&)>& body,
+    const std::function<void(std::uint32_t rank, std::uint32_t unit)>& on_execute) {
   return run_ranks(setting.world, [&](Communicator& comm) {
-    RankModel rank(model, setting, comm);
+    Engine::UnitHook hook;
+    if (on_execute) hook = [&](std::uint32_t unit) { on_execute(comm.rank(), unit); };
+    RankModel rank(model, setting, comm, {}, std::move(hook));
     rank.instance().start_loading();
     body(comm.rank(), rank);
     rank.instance().finish_loading();

@@ -66,10 +66,12 @@ class RankModel {
 [[nodiscard]] std::vector<float> score_all(Engine& engine, std::span<const TokenId> tokens,
                                            std::uint32_t chunk);
 
-/// A world of threads that each bring the model up, start loading and run `body`. @returns what
-/// each rank failed with, empty where it did not
+/// A world of threads that each bring the model up, start loading and run `body`.
+/// @param on_execute told of each unit that a rank runs; may be empty
+/// @returns what each rank failed with, empty where it did not
 [[nodiscard]] std::vector<std::string> run_world(
     const OpenModel& model, const Setting& setting,
-    const std::function<void(std::uint32_t rank, RankModel&)>& body);
+    const std::function<void(std::uint32_t rank, RankModel&)>& body,
+    const std::function<void(std::uint32_t rank, std::uint32_t unit)>& on_execute = {});
 
 }  // namespace initrt::testing
