@@ -11,6 +11,7 @@
 #include "runtime/load/element_reader.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/formats.h"
+#include "sharding/checkpoint/names/hf_form.h"
 #include "sharding/error.h"
 #include "sharding/precision.h"
 
@@ -22,19 +23,20 @@ using Json = nlohmann::ordered_json;
 constexpr std::uint64_t kMostFileBytes = 5'000'000'000;
 constexpr std::uint64_t kLeastFiles = 4;  // so that several can be read at once
 
-// One file of tensors to write: which canonical ones, in graph order.
+// One file of tensors to write.
 struct TensorFile {
   std::string name;
-  std::vector<std::uint32_t> tensors;
+  std::vector<HfTensor> tensors;
   std::uint64_t bytes = 0;
 };
 
-std::vector<TensorFile> divide(const Graph& graph, DType dtype, std::uint64_t most_bytes) {
+std::vector<TensorFile> divide(std::vector<HfTensor> tensors, DType dtype,
+                               std::uint64_t most_bytes) {
   std::vector<TensorFile> files;
-  for (std::uint32_t tensor = 0; tensor < graph.tensors.size(); ++tensor) {
-    const std::uint64_t bytes = bytes_of(dtype, graph.tensors[tensor].elements());
+  for (HfTensor& tensor : tensors) {
+    const std::uint64_t bytes = bytes_of(dtype, tensor.tensor.elements());
     if (files.empty() || files.back().bytes + bytes > most_bytes) files.emplace_back();
-    files.back().tensors.push_back(tensor);
+    files.back().tensors.push_back(std::move(tensor));
     files.back().bytes += bytes;
   }
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -54,11 +56,10 @@ void refuse_to_overwrite(const std::string& directory, const std::vector<std::st
   }
 }
 
-std::string safetensors_header(const Graph& graph, const TensorFile& file, DType dtype) {
+std::string safetensors_header(const TensorFile& file, DType dtype) {
   Json header = {{"__metadata__", {{"format", "pt"}}}};
   std::uint64_t offset = 0;
-  for (const std::uint32_t index : file.tensors) {
-    const Tensor& tensor = graph.tensors[index];
+  for (const auto& [tensor, binding] : file.tensors) {
     const std::uint64_t end = offset + bytes_of(dtype, tensor.elements());
     Json shape = Json::array({tensor.rows});
     if (!tensor.vector) shape.push_back(tensor.columns);
@@ -73,13 +74,11 @@ std::string safetensors_header(const Graph& graph, const TensorFile& file, DType
   return length + text;
 }
 
-void write_tensors(const OpenModel& model, const TensorFile& file, DType dtype,
-                   ElementReader& reader, OutputFile& output, std::uint64_t& done) {
-  output.write(safetensors_header(model.graph, file, dtype));
+void write_tensors(const TensorFile& file, DType dtype, ElementReader& reader, OutputFile& output,
+                   std::uint64_t& done) {
+  output.write(safetensors_header(file, dtype));
   std::vector<std::byte> converted;
-  for (const std::uint32_t index : file.tensors) {
-    const Tensor& tensor = model.graph.tensors[index];
-    const Binding& binding = model.bindings.tensors[index];
+  for (const auto& [tensor, binding] : file.tensors) {
     const std::uint64_t at_once = reader.elements_at_once(binding, dtype);
     for (std::uint64_t begin = 0; begin < tensor.elements(); begin += at_once) {
       const std::uint64_t end = std::min(tensor.elements(), begin + at_once);
@@ -92,13 +91,12 @@ void write_tensors(const OpenModel& model, const TensorFile& file, DType dtype,
   output.close();
 }
 
-Json index_of(const Graph& graph, const std::vector<TensorFile>& files) {
+Json index_of(const std::vector<TensorFile>& files) {
   Json weight_map = Json::object();
   std::uint64_t bytes = 0;
   for (const TensorFile& file : files) {
     bytes += file.bytes;
-    for (const std::uint32_t tensor : file.tensors)
-      weight_map[graph.tensors[tensor].name] = file.name;
+    for (const HfTensor& tensor : file.tensors) weight_map[tensor.tensor.name] = file.name;
   }
   return {{"metadata", {{"total_size", bytes}}}, {"weight_map", weight_map}};
 }
@@ -116,7 +114,7 @@ void write_directory(const std::string& directory, const OpenModel& model,
   ElementReader reader(model.catalog);
   for (const TensorFile& file : tensors) {
     OutputFile& output = written.emplace_back(join_path(directory, file.name));
-    write_tensors(model, file, model.layout.dtype, reader, output, done);
+    write_tensors(file, model.layout.dtype, reader, output, done);
     std::fprintf(stderr, "%s: %s of %s\n", file.name.c_str(),
                  human_bytes(static_cast<double>(done)).c_str(),
                  human_bytes(static_cast<double>(total)).c_str());
@@ -166,9 +164,9 @@ void convert_to_safetensors(const ConvertOptions& options) {
   const std::uint64_t most_bytes =
       options.file_bytes > 0 ? options.file_bytes
                              : std::min(kMostFileBytes, (total + kLeastFiles - 1) / kLeastFiles);
-  const std::vector<TensorFile> tensors = divide(model.graph, dtype, most_bytes);
+  const std::vector<TensorFile> tensors = divide(hf_tensors(model.graph, model.bindings), dtype, most_bytes);
   const std::vector<TextFile> texts =
-      checkpoint_texts(files, options, model, index_of(model.graph, tensors));
+      checkpoint_texts(files, options, model, index_of(tensors));
 
   std::vector<std::string> names = {"model.safetensors"};  // would hide the files of the index
   for (const TensorFile& file : tensors) names.push_back(file.name);

@@ -6,6 +6,7 @@
 #include "runtime/model/family.h"
 #include "runtime/text/sentencepiece.h"
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/config/model_config.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/error.h"
 #include "sharding/precision.h"
@@ -23,7 +24,8 @@ std::string file_or_inside(Files& files, const std::string& path, std::string_vi
 
 nlohmann::json model_config(Files& files, const Job& job, const Catalog& catalog) {
   if (!job.model_config.empty()) {
-    return read_json_object(files, file_or_inside(files, job.model_config, "config.json"));
+    return text_model_config(
+        read_json_object(files, file_or_inside(files, job.model_config, "config.json")));
   }
   if (catalog.config.is_null()) {
     fail("{}: no config.json beside the checkpoint; name one with \"model_config\"", job.model);

@@ -11,9 +11,11 @@ namespace {
 constexpr std::uint64_t kBlockBytes = 8u << 20;
 constexpr std::uint64_t kRowsOfColumnsBytes = 32u << 20;
 
-bool has_columns_together(const TensorEntry& entry) {
-  return std::any_of(entry.parts.begin(), entry.parts.end(), [](const TensorPart& part) {
-    return part.strides.size() == 2 && part.strides[0] < part.strides[1];
+// Whether the file has the columns of what a run is of one after the other.
+bool has_columns_together(const RowRun& run, const TensorEntry& entry) {
+  return std::any_of(entry.parts.begin(), entry.parts.end(), [&](const TensorPart& part) {
+    const bool columns_first = part.strides.size() == 2 && part.strides[0] < part.strides[1];
+    return columns_first != run.transposed;
   });
 }
 
@@ -29,7 +31,7 @@ ElementReader::ElementReader(const Catalog& catalog)
 std::uint64_t ElementReader::elements_at_once(const Binding& binding, DType to) const {
   const bool columns = std::any_of(
       binding.runs.begin(), binding.runs.end(),
-      [&](const RowRun& run) { return has_columns_together(catalog_.tensors[run.source]); });
+      [&](const RowRun& run) { return has_columns_together(run, catalog_.tensors[run.source]); });
   const DTypeInfo& type = info(to);
   return (columns ? kRowsOfColumnsBytes : kBlockBytes) / type.block_bytes * type.block_elements;
 }

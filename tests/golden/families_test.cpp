@@ -8,12 +8,15 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <set>
 #include <nlohmann/json.hpp>
 
+#include "launch/commands.h"
 #include "tests/golden/family_checkpoint.h"
 #include "tests/support/npy.h"
 #include "tests/support/rank_model.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/units.h"
 
 namespace initrt::testing {
 namespace {
@@ -92,6 +95,8 @@ class Families : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(Families, LogitsAreTheReferences) {
+  const bool sees = GetParam() == "gemma3_conditional";  // its vision tower is not read
+  EXPECT_EQ(model_.bindings.unexpected.empty(), !sees);
   const std::vector<float> mine = logits(Transport::Self, {kPrompt}).front();
   const std::size_t vocabulary = model_.graph.vocabulary;
   ASSERT_EQ(mine.size(), kTokens * vocabulary);
@@ -128,6 +133,35 @@ TEST_P(Families, LogitsHaveTheSameBitsInChunksAndOnManyRanks) {
   expect_same(Transport::Self, {5});
   expect_same(Transport::Mapped, {kPrompt, 5, 1});
   expect_same(Transport::Mpi, {kPrompt, 5, 1});
+}
+
+TEST_P(Families, ConvertedCheckpointHasTheNamesShapesAndValuesOfTheOriginal) {
+  const TemporaryDirectory converted;
+  ConvertOptions options;
+  options.from = directory_.path();
+  options.to = converted.path() + "/converted";
+  convert_to_safetensors(options);
+  const OpenModel again = open_checkpoint_as(options.to, "32-true");
+  // The converted names are those of a whole model of text, with its prefixes.
+  if (GetParam() != "gpt2_base_names" && GetParam() != "gemma3_conditional") {
+    std::set<std::uint32_t> used;
+    for (const Binding& binding : model_.bindings.tensors) {
+      for (const RowRun& run : binding.runs) used.insert(run.source);
+    }
+    EXPECT_EQ(again.catalog.tensors.size(), used.size());
+    for (const std::uint32_t source : used) {
+      const TensorEntry& before = model_.catalog.tensors[source];
+      const std::int64_t after = again.catalog.find(before.name);
+      ASSERT_GE(after, 0) << before.name;
+      EXPECT_EQ(again.catalog.tensors[static_cast<std::size_t>(after)].shape, before.shape)
+          << before.name;
+    }
+  }
+  Setting two, three;
+  two.world = 2;
+  three.world = 3;
+  two.transport = three.transport = Transport::Mapped;
+  EXPECT_EQ(units_of(model_, two), units_of(again, three));
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, Families, ::testing::ValuesIn(cases()),

@@ -11,7 +11,6 @@ namespace initrt {
 [[nodiscard]] Graph build_gemma(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma2(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma3(const nlohmann::json& config);
-[[nodiscard]] Graph build_gemma3_conditional(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt2(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt_neox(const nlohmann::json& config);
 [[nodiscard]] Graph build_granite(const nlohmann::json& config);
@@ -37,7 +36,6 @@ inline constexpr Family kFamilies[] = {
     {"gemma", "GemmaForCausalLM", build_gemma},
     {"gemma2", "Gemma2ForCausalLM", build_gemma2},
     {"gemma3_text", "Gemma3ForCausalLM", build_gemma3},
-    {"gemma3", "Gemma3ForConditionalGeneration", build_gemma3_conditional},
     {"phi3", "Phi3ForCausalLM", build_phi3},
     {"olmo2", "Olmo2ForCausalLM", build_olmo2},
     {"smollm3", "SmolLM3ForCausalLM", build_smollm3},

@@ -78,8 +78,4 @@ Graph build_gemma3(const nlohmann::json& json) {
   return build_decoder(spec);
 }
 
-Graph build_gemma3_conditional(const nlohmann::json& json) {
-  return build_gemma3(ConfigReader(json).at("text_config"));
-}
-
 }  // namespace initrt

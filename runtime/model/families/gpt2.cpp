@@ -21,6 +21,8 @@ constexpr std::array kModules = {
     NamePair{"self_attn.o_proj", "attn.c_proj"}, NamePair{"post_attention_layernorm", "ln_2"},
     NamePair{"mlp.up_proj", "mlp.c_fc"},         NamePair{"mlp.down_proj", "mlp.c_proj"},
 };
+// Causal masks.
+constexpr std::string_view kBuffers[] = {"attn.bias", "attn.masked_bias"};
 
 }  // namespace
 
@@ -47,6 +49,7 @@ Graph build_gpt2(const nlohmann::json& json) {
   if (!config.flag_or("scale_attn_weights", true)) spec.attention_scale = 1.0f;
   refuse_flags(config, {"scale_attn_by_inverse_layer_idx", "add_cross_attention"});
   spec.hf_names = {{kGlobal, "transformer.h.", kModules}, "transformer.", QkvOrder::Stacked, true};
+  spec.hf_names.buffers = kBuffers;
   return build_decoder(spec);
 }
 

@@ -24,6 +24,8 @@ constexpr std::array kModules = {
     NamePair{"mlp.up_proj", "mlp.dense_h_to_4h"},
     NamePair{"mlp.down_proj", "mlp.dense_4h_to_h"},
 };
+// Causal masks.
+constexpr std::string_view kBuffers[] = {"attention.bias", "attention.masked_bias"};
 
 }  // namespace
 
@@ -47,6 +49,7 @@ Graph build_gpt_neox(const nlohmann::json& json) {
   spec.gated = false;
   spec.mlp_bias = true;
   spec.hf_names = {{kGlobal, "gpt_neox.layers.", kModules}, "gpt_neox.", QkvOrder::ByGroup};
+  spec.hf_names.buffers = kBuffers;
   return build_decoder(spec);
 }
 

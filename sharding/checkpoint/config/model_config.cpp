@@ -23,7 +23,7 @@ Json read_yaml_object(Files& files, const std::string& path) {
   return value;
 }
 
-Json as_it_is(Json config, const Catalog&) { return config; }
+Json from_hugging_face(Json config, const Catalog&) { return text_model_config(std::move(config)); }
 Json from_lit_gpt(Json fields, const Catalog&) { return config_from_lit_gpt(fields); }
 Json from_meta(Json params, const Catalog& catalog) { return config_from_meta(params, catalog); }
 
@@ -37,7 +37,7 @@ struct ConfigFile {
 Json read_json(Files& files, const std::string& path) { return read_json_object(files, path); }
 
 constexpr std::array kConfigFiles = {
-    ConfigFile{"config.json", read_json, as_it_is},
+    ConfigFile{"config.json", read_json, from_hugging_face},
     ConfigFile{"params.json", read_json, from_meta},
     ConfigFile{"lit_config.json", read_json, from_lit_gpt},
     ConfigFile{"model_config.yaml", read_yaml_object, from_lit_gpt},
@@ -62,6 +62,17 @@ Json read_first(Files& files, const std::string& directory, const Catalog& catal
 }
 
 }  // namespace
+
+Json text_model_config(Json config) {
+  const auto text = config.find("text_config");
+  if (text == config.end() || !text->is_object() || !text->contains("model_type")) return config;
+  Json found = *text;
+  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings",
+                          "torch_dtype", "dtype"}) {
+    if (config.contains(key) && !found.contains(key)) found[key] = config[key];
+  }
+  return found;
+}
 
 Json read_model_config(Files& files, const std::string& directory, const Catalog& catalog) {
   Json config = read_first(files, directory, catalog);

@@ -72,11 +72,18 @@ Dialect dialect_of(const Graph& graph, const Catalog& catalog) {
 }
 
 // Buffers that a program computes anew, and what a training job keeps beside the model.
-bool is_harmless(std::string_view name) {
+bool is_harmless(std::string_view name, const HfNames& names) {
   constexpr std::string_view kEnds[] = {"rotary_emb.inv_freq", "rope.freqs", "rope_cache"};
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto is_buffer = [&](std::string_view buffer) {  // behind the layer's number
+    if (!name.ends_with(buffer)) return false;
+    const std::string_view block = name.substr(0, name.size() - buffer.size());
+    return block.size() > 1 && block.ends_with('.') && is_digit(block[block.size() - 2]);
+  };
   return name.starts_with("optim") ||
          std::any_of(std::begin(kEnds), std::end(kEnds),
-                     [&](std::string_view end) { return name.ends_with(end); });
+                     [&](std::string_view end) { return name.ends_with(end); }) ||
+         std::any_of(names.buffers.begin(), names.buffers.end(), is_buffer);
 }
 
 void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& entry,
@@ -232,7 +239,7 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
   for (std::uint32_t i = 0; i < catalog.tensors.size(); ++i) {
     if (used.contains(i)) continue;
     const std::string& name = catalog.tensors[i].name;
-    if (not_needed.contains(i) || is_harmless(name)) {
+    if (not_needed.contains(i) || is_harmless(name, graph.hf_names)) {
       ++bindings.skipped;
     } else {
       bindings.unexpected.push_back(name);

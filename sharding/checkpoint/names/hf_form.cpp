@@ -1,0 +1,76 @@
+#include "sharding/checkpoint/names/hf_form.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "sharding/checkpoint/names/names_hf.h"
+
+namespace initrt {
+namespace {
+
+// The part of a run that is canonical rows of `span`, at the rows where they are stored.
+RowRun part_of(const RowRun& run, const StoredRows& span) {
+  const std::uint64_t begin = std::max(run.row, span.row);
+  const std::uint64_t end = std::min(run.row + run.rows, span.row + span.rows);
+  RowRun part = run;
+  part.rows = begin < end ? end - begin : 0;
+  part.row = span.stored_row + (begin - span.row);
+  part.source_row = run.source_row + (begin - run.row) * run.source_stride;
+  return part;
+}
+
+// The same elements of the transpose. Rows that are not neighbours in the source are runs of their
+// own: columns have no stride.
+void add_transposed(const RowRun& run, std::vector<RowRun>& runs) {
+  const std::uint64_t together = run.source_stride == 1 ? run.rows : 1;
+  for (std::uint64_t row = 0; row < run.rows; row += together) {
+    RowRun part;
+    part.source = run.source;
+    part.row = run.column;
+    part.rows = run.columns;
+    part.source_row = run.source_column;
+    part.column = run.row + row;
+    part.columns = together;
+    part.source_column = run.source_row + row * run.source_stride;
+    part.transposed = !run.transposed;
+    runs.push_back(part);
+  }
+}
+
+}  // namespace
+
+std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
+  std::vector<HfTensor> tensors;
+  std::unordered_map<std::string, std::size_t> places;
+  const Catalog none;
+  for (std::size_t i = 0; i < graph.tensors.size(); ++i) {
+    const Tensor& canonical = graph.tensors[i];
+    const Stored stored = locate_hf(canonical, graph, none);
+    const auto [place, is_new] = places.try_emplace(stored.name, tensors.size());
+    if (is_new) {
+      Tensor tensor{.name = stored.name,
+                    .rows = stored.rows == 0 ? canonical.rows : stored.rows,
+                    .columns = canonical.columns,
+                    .vector = canonical.vector};
+      if (stored.transposed) std::swap(tensor.rows, tensor.columns);
+      tensors.push_back({std::move(tensor), {}});
+    }
+    std::vector<RowRun>& runs = tensors[place->second].binding.runs;
+    const std::vector<StoredRows> all = {{0, canonical.rows, 0}};
+    for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
+      for (const RowRun& run : bindings.tensors[i].runs) {
+        const RowRun part = part_of(run, span);
+        if (part.rows == 0) continue;
+        if (stored.transposed) {
+          add_transposed(part, runs);
+        } else {
+          runs.push_back(part);
+        }
+      }
+    }
+  }
+  return tensors;
+}
+
+}  // namespace initrt
