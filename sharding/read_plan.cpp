@@ -42,6 +42,7 @@ struct Wanted {
   std::uint64_t begin = 0, end = 0, columns = 1;
   std::uint64_t destination = 0;  // bytes, of element `begin`
   DType to = DType::F32;
+  float add = 0.0f;
 };
 
 // The part of a row run that a plane holds: canonical rows and columns, and the steps between their
@@ -82,6 +83,7 @@ void add_piece(const Wanted& wanted, FilePiece piece, std::uint64_t element, std
                std::vector<FilePiece>& pieces) {
   piece.second.destination = wanted.destination + bytes_of(wanted.to, element - wanted.begin);
   piece.second.destination_step = step;
+  piece.second.add = wanted.add;
   pieces.push_back(piece);
 }
 
@@ -195,8 +197,8 @@ StagingRing make_staging_ring(std::uint64_t budget) {
 void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& catalog,
                    std::uint64_t begin, std::uint64_t end, std::uint64_t destination, DType to,
                    std::vector<FilePiece>& pieces) {
-  const Wanted wanted{begin, end, tensor.columns, destination, to};
   for (const RowRun& run : binding.runs) {
+    const Wanted wanted{begin, end, tensor.columns, destination, to, run.add};
     const TensorEntry& source = catalog.tensors[run.source];
     for (const TensorPart& part : source.parts) {
       for_each_plane(source, part, tensor.vector, [&](const Plane& stored) {

@@ -22,6 +22,7 @@ struct Piece {
   std::uint64_t source_step = 1;       ///< elements of the file; other than 1 for plain dtypes only
   std::uint64_t destination = 0;       ///< bytes into this rank's shard
   std::uint64_t destination_step = 1;  ///< elements of the shard
+  float add = 0.0f;                    ///< to each element before it is narrowed; plain dtypes only
 };
 
 /// One contiguous read and the pieces inside it.

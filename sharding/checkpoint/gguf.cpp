@@ -1,5 +1,6 @@
 // GGUF checkpoints: one file, the pieces of a split one, or a directory that holds either.
 #include <algorithm>
+#include <cstring>
 
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/config/gguf_config.h"
@@ -80,6 +81,21 @@ std::string file_in(Files& files, const std::string& directory) {
   return join_path(directory, names.front());
 }
 
+/// The values of a small tensor that is a parameter of the model, as a header would hold it.
+std::vector<float> read_floats(Files& files, const Catalog& catalog, const TensorEntry& tensor) {
+  constexpr std::uint64_t kMostElements = 4096;
+  if (tensor.dtype != DType::F32 || tensor.elements() > kMostElements) {
+    fail("tensor {} is {} of {}, expected F32 of at most {} elements", quote(tensor.name),
+         name(tensor.dtype), shape_text(tensor.shape), kMostElements);
+  }
+  const TensorPart& part = tensor.parts.front();
+  const std::vector<std::byte> bytes =
+      files.read(catalog.files[part.file].path, part.offset, tensor.bytes());
+  std::vector<float> values(tensor.elements());
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
 }  // namespace
 
 bool detect_gguf(Files& files, const std::string& path) {
@@ -109,7 +125,9 @@ Catalog open_gguf(Files& files, const std::string& path) {
   }
   catalog.finish();
   try {
-    catalog.config = config_from_gguf(catalog.metadata, catalog.tensors);
+    catalog.config = config_from_gguf(
+        catalog.metadata, catalog.tensors,
+        [&](const TensorEntry& tensor) { return read_floats(files, catalog, tensor); });
   } catch (const Error& error) {
     fail("{}: {}", file, error.what());
   }

@@ -1,138 +1,149 @@
+// Keys and conventions are those of llama.cpp's converters (github.com/ggml-org/llama.cpp,
+// convert_hf_to_gguf.py, gguf-py/gguf/constants.py) and its graphs (src/llama-model.cpp).
 #include "sharding/checkpoint/config/gguf_config.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
-#include <optional>
+#include <utility>
 
-#include "sharding/checkpoint/checked_json.h"
-#include "sharding/checkpoint/config/llama_config.h"
-#include "sharding/error.h"
+#include "sharding/checkpoint/config/gguf_metadata.h"
 
 namespace initrt {
 namespace {
 
 using Json = nlohmann::json;
 
-/// Typed access to metadata; every error names the key.
-class Metadata {
+/// What a file says of its model.
+class Source {
  public:
-  explicit Metadata(const Json& values) : values_(values) {}
+  Source(const Json& values, std::string architecture, std::span<const TensorEntry> tensors,
+         const ReadFloats& read_floats)
+      : metadata(values, std::move(architecture)), tensors_(tensors), read_floats_(read_floats) {}
 
-  [[nodiscard]] const Json* find(const std::string& key) const {
-    const auto found = values_.find(key);
-    return found == values_.end() ? nullptr : &*found;
+  const GgufMetadata metadata;
+
+  [[nodiscard]] const TensorEntry* tensor(std::string_view name) const {
+    const auto found = std::find_if(tensors_.begin(), tensors_.end(),
+                                    [&](const TensorEntry& entry) { return entry.name == name; });
+    return found == tensors_.end() ? nullptr : &*found;
   }
-
-  [[nodiscard]] std::optional<std::uint64_t> count(const std::string& key) const {
-    const Json* value = find(key);
-    if (value == nullptr) return {};
-    if (!value->is_number_integer() || *value < 0) {
-      fail("GGUF metadata key {} is not a number from 0 on", quote(key));
-    }
-    return value->get<std::uint64_t>();
-  }
-
-  [[nodiscard]] std::uint64_t need_count(const std::string& key) const {
-    const auto value = count(key);
-    if (!value || *value == 0) fail("GGUF metadata key {} is missing or 0", quote(key));
-    return *value;
-  }
-
-  /// A float32 as the shortest decimal that gives it back: 1e-05, not 9.999999747378752e-06.
-  [[nodiscard]] std::optional<double> real(const std::string& key) const {
-    const Json* value = find(key);
-    if (value == nullptr) return {};
-    if (!value->is_number()) fail("GGUF metadata key {} is not a number", quote(key));
-    const double exact = value->get<double>();
-    if (!std::isfinite(exact) || exact <= 0) {
-      fail("GGUF metadata key {} is not a positive number", quote(key));
-    }
-    const auto single = static_cast<float>(exact);
-    if (static_cast<double>(single) != exact) return exact;
-    return std::strtod(fmt::format("{}", single).c_str(), nullptr);
-  }
-
-  [[nodiscard]] std::optional<std::string> text(const std::string& key) const {
-    const Json* value = find(key);
-    if (value == nullptr) return {};
-    if (!value->is_string()) fail("GGUF metadata key {} is not a string", quote(key));
-    return value->get<std::string>();
+  [[nodiscard]] bool has(std::string_view name) const { return tensor(name) != nullptr; }
+  [[nodiscard]] std::vector<float> floats(std::string_view name) const {
+    return read_floats_(*tensor(name));
   }
 
  private:
-  const Json& values_;
+  const std::span<const TensorEntry> tensors_;
+  const ReadFloats& read_floats_;
 };
 
-const TensorEntry* tensor_named(std::span<const TensorEntry> tensors, std::string_view name) {
-  const auto found = std::find_if(tensors.begin(), tensors.end(),
-                                  [&](const TensorEntry& tensor) { return tensor.name == name; });
-  return found == tensors.end() ? nullptr : &*found;
-}
-
-std::uint64_t vocabulary(const Metadata& metadata, std::span<const TensorEntry> tensors) {
-  const TensorEntry* table = tensor_named(tensors, "token_embd.weight");
+std::uint64_t vocabulary(const Source& source) {
+  const TensorEntry* table = source.tensor("token_embd.weight");
   if (table != nullptr && table->shape.size() == 2) return table->shape[0];
-  const Json* tokens = metadata.find("tokenizer.ggml.tokens");
+  const Json* tokens = source.metadata.find("tokenizer.ggml.tokens");
   if (tokens != nullptr && tokens->is_array()) return tokens->size();
-  return metadata.need_count("llama.vocab_size");
+  return source.metadata.need_count(".vocab_size");
 }
 
-/// Hugging Face's rope_scaling for what the metadata says, null for none.
-Json rope_scaling(const Metadata& metadata, std::span<const TensorEntry> tensors) {
-  // Llama 3.1's scaling is in this tensor's values, not in any key. The family that builds the
-  // graph does not know the type without its factors and says so.
-  if (tensor_named(tensors, "rope_freqs.weight") != nullptr) return {{"rope_type", "llama3"}};
-  const auto old_factor = metadata.real("llama.rope.scale_linear");
-  const std::string type = metadata.text("llama.rope.scaling.type")
+// The factors by which frequencies are divided are a tensor, or two for short and long sequences:
+// Hugging Face's "longrope".
+Json scaling_by_factors(const Source& source, const std::string& short_name,
+                        const std::string& long_name, const Json& attention_factor) {
+  const std::uint64_t context = source.metadata.need_count(".context_length");
+  Json scaling = {
+      {"rope_type", "longrope"},
+      {"short_factor", source.floats(short_name)},
+      {"long_factor", source.floats(long_name)},
+      {"original_max_position_embeddings",
+       source.metadata.count(".rope.scaling.original_context_length").value_or(context)}};
+  if (!attention_factor.is_null()) scaling["attention_factor"] = attention_factor;
+  return scaling;
+}
+
+/// Hugging Face's rope_scaling for what the file says, null for none.
+Json rope_scaling(const Source& source) {
+  const GgufMetadata& metadata = source.metadata;
+  if (source.has("rope_freqs.weight")) {  // Llama 3.1's
+    return scaling_by_factors(source, "rope_freqs.weight", "rope_freqs.weight", 1.0);
+  }
+  if (source.has("rope_factors_short.weight") && source.has("rope_factors_long.weight")) {
+    const auto factor = metadata.real(".rope.scaling.attn_factor");
+    return scaling_by_factors(source, "rope_factors_short.weight", "rope_factors_long.weight",
+                              factor ? Json(*factor) : Json());
+  }
+  const auto old_factor = metadata.real(".rope.scale_linear");
+  const std::string type = metadata.text(".rope.scaling.type")
                                .value_or(old_factor && *old_factor != 1.0 ? "linear" : "none");
   if (type == "none") return nullptr;
-  auto factor = metadata.real("llama.rope.scaling.factor");
+  auto factor = metadata.real(".rope.scaling.factor");
   if (!factor) factor = old_factor;
-  if (!factor) fail("GGUF metadata key \"llama.rope.scaling.factor\" is missing");
+  if (!factor) {
+    fail("GGUF metadata key {} is missing", quote(metadata.full(".rope.scaling.factor")));
+  }
   Json scaling = {{"rope_type", type}, {"factor", *factor}};
   if (type != "linear" && type != "yarn") {
-    fail("GGUF metadata key \"llama.rope.scaling.type\" is {}: expected none, linear or yarn",
-         quote(type));
+    fail("GGUF metadata key {} is {}: expected none, linear or yarn",
+         quote(metadata.full(".rope.scaling.type")), quote(type));
   }
-  const auto original = metadata.count("llama.rope.scaling.original_context_length");
+  const auto original = metadata.count(".rope.scaling.original_context_length");
   if (type == "yarn" && original) scaling["original_max_position_embeddings"] = *original;
   return scaling;
 }
 
-Json llama_config(const Metadata& metadata, std::span<const TensorEntry> tensors) {
-  const std::uint64_t hidden = metadata.need_count("llama.embedding_length");
-  const std::uint64_t heads = metadata.need_count("llama.attention.head_count");
-  const auto key_length = metadata.count("llama.attention.key_length");
-  const auto rotated = metadata.count("llama.rope.dimension_count");
-  const std::uint64_t head_size = key_length.value_or(rotated.value_or(hidden / heads));
-  if (rotated && *rotated != head_size) {
+// Elements of a head. Files of "llama" may say it by what is rotated, which is all of it: that its
+// halves are interleaved is undone for whole heads.
+std::uint64_t head_size(const GgufMetadata& metadata, bool llama) {
+  const std::uint64_t hidden = metadata.need_count(".embedding_length");
+  const std::uint64_t heads = metadata.need_count(".attention.head_count");
+  const auto length = metadata.count(".attention.key_length");
+  const auto rotated = metadata.count(".rope.dimension_count");
+  if (!llama) return length.value_or(hidden / heads);
+  const std::uint64_t size = length.value_or(rotated.value_or(hidden / heads));
+  if (rotated && *rotated != size) {
     fail(
-        "GGUF metadata key \"llama.rope.dimension_count\" is {}, but heads have {} elements: "
-        "partly rotated heads are not supported",
-        *rotated, head_size);
+        "GGUF metadata key {} is {}, but heads have {} elements: partly rotated heads are not "
+        "supported for this architecture",
+        quote(metadata.full(".rope.dimension_count")), *rotated, size);
   }
-  if (metadata.count("llama.expert_count").value_or(0) > 0) {
-    return {{"model_type", "mixtral"}, {"architectures", {"MixtralForCausalLM"}}};
+  return size;
+}
+
+// What all architectures have, in the keys that most model classes have.
+Json shared_config(const Source& source, bool llama) {
+  const GgufMetadata& metadata = source.metadata;
+  const std::uint64_t size = head_size(metadata, llama);
+  const std::uint64_t heads = metadata.need_count(".attention.head_count");
+  const auto rotated = metadata.count(".rope.dimension_count");
+  Json config = {
+      {"hidden_size", metadata.need_count(".embedding_length")},
+      {"intermediate_size", metadata.need_count(".feed_forward_length")},
+      {"num_hidden_layers", metadata.need_count(".block_count")},
+      {"num_attention_heads", heads},
+      {"num_key_value_heads", metadata.find(".attention.head_count_kv") != nullptr
+                                  ? metadata.need_count(".attention.head_count_kv")
+                                  : heads},
+      {"head_dim", size},
+      {"max_position_embeddings", metadata.need_count(".context_length")},
+      {"rope_theta", metadata.real(".rope.freq_base").value_or(10000.0)},
+      {"rope_scaling", rope_scaling(source)},
+      {"vocab_size", vocabulary(source)},
+      {"tie_word_embeddings", !source.has("output.weight")},
+      {"hidden_act", "silu"},
+      {"attention_bias", source.has("blk.0.attn_q.bias")},
+      {"mlp_bias", source.has("blk.0.ffn_up.bias")},
+      {"torch_dtype", "float32"},
+  };
+  if (rotated && *rotated != size && size > 0) {
+    config["partial_rotary_factor"] = static_cast<double>(*rotated) / static_cast<double>(size);
   }
-  LlamaSizes sizes;
-  sizes.hidden = hidden;
-  sizes.intermediate = metadata.need_count("llama.feed_forward_length");
-  sizes.layers = metadata.need_count("llama.block_count");
-  sizes.heads = heads;
-  sizes.kv_heads = metadata.find("llama.attention.head_count_kv") != nullptr
-                       ? metadata.need_count("llama.attention.head_count_kv")
-                       : heads;
-  sizes.head_size = head_size;
-  sizes.context = metadata.need_count("llama.context_length");
-  sizes.epsilon = metadata.real("llama.attention.layer_norm_rms_epsilon").value_or(1e-6);
-  sizes.rope_theta = metadata.real("llama.rope.freq_base").value_or(10000.0);
-  sizes.rope_scaling = rope_scaling(metadata, tensors);
-  sizes.vocabulary = vocabulary(metadata, tensors);
-  sizes.tied = tensor_named(tensors, "output.weight") == nullptr;
-  sizes.attention_bias = tensor_named(tensors, "blk.0.attn_q.bias") != nullptr;
-  sizes.mlp_bias = tensor_named(tensors, "blk.0.ffn_up.bias") != nullptr;
-  Json config = llama_config(sizes);
+  if (const auto epsilon = metadata.real(".attention.layer_norm_rms_epsilon")) {
+    config["rms_norm_eps"] = *epsilon;
+  }
+  if (const auto epsilon = metadata.real(".attention.layer_norm_epsilon")) {
+    config["layer_norm_eps"] = *epsilon;
+  }
+  if (const auto window = metadata.count(".attention.sliding_window"); window && *window > 0) {
+    config["sliding_window"] = *window;
+  }
   for (const auto& [key, from] : {std::pair{"bos_token_id", "tokenizer.ggml.bos_token_id"},
                                   std::pair{"eos_token_id", "tokenizer.ggml.eos_token_id"},
                                   std::pair{"pad_token_id", "tokenizer.ggml.padding_token_id"}}) {
@@ -142,15 +153,160 @@ Json llama_config(const Metadata& metadata, std::span<const TensorEntry> tensors
   return config;
 }
 
+void rename(Json& config, const char* from, const char* to) {
+  if (!config.contains(from)) return;
+  config[to] = config[from];
+  config.erase(from);
+}
+
+void mixtral(const Source& source, Json& config) {
+  config["num_local_experts"] = source.metadata.need_count(".expert_count");
+  config["num_experts_per_tok"] = source.metadata.need_count(".expert_used_count");
+}
+
+void qwen3_moe(const Source& source, Json& config) {
+  config["num_experts"] = source.metadata.need_count(".expert_count");
+  config["num_experts_per_tok"] = source.metadata.need_count(".expert_used_count");
+  config["moe_intermediate_size"] = source.metadata.need_count(".expert_feed_forward_length");
+  config["norm_topk_prob"] = true;  // what the graph of "qwen3moe" does
+}
+
+void gemma(const Source&, Json& config) {
+  config["hidden_act"] = config["hidden_activation"] = "gelu_pytorch_tanh";
+}
+
+// The largest Gemma 2 and 3 scale by hidden_size / heads, which llama.cpp too knows by their
+// layers.
+void scale_attention(Json& config, std::uint64_t layers_of_largest) {
+  const bool largest = config["num_hidden_layers"] == layers_of_largest;
+  config["query_pre_attn_scalar"] = largest ? config["hidden_size"].get<std::uint64_t>() /
+                                                  config["num_attention_heads"].get<std::uint64_t>()
+                                            : config["head_dim"].get<std::uint64_t>();
+}
+
+void gemma2(const Source& source, Json& config) {
+  gemma(source, config);
+  scale_attention(config, 46);
+  for (const auto& [key, from] :
+       {std::pair{"attn_logit_softcapping", ".attn_logit_softcapping"},
+        std::pair{"final_logit_softcapping", ".final_logit_softcapping"}}) {
+    if (const auto cap = source.metadata.real(from)) config[key] = *cap;
+  }
+}
+
+void gemma3(const Source& source, Json& config) {
+  gemma(source, config);
+  scale_attention(config, 62);
+  if (source.metadata.find(".rope.freq_base") == nullptr) config["rope_theta"] = 1e6;
+  config["sliding_window_pattern"] = 6;
+}
+
+void gpt_neox(const Source& source, Json& config) {
+  config["hidden_act"] = "gelu";
+  config["use_parallel_residual"] = source.metadata.flag(".use_parallel_residual").value_or(true);
+  config["rotary_pct"] = config.value("partial_rotary_factor", 1.0);
+  config["attention_bias"] = source.has("blk.0.attn_qkv.bias");
+}
+
+void stablelm(const Source& source, Json& config) {
+  config["use_parallel_residual"] = !source.has("blk.0.ffn_norm.weight");
+  config["use_qkv_bias"] = source.has("blk.0.attn_q.bias");
+  config["qk_layernorm"] = source.has("blk.0.attn_q_norm.weight");
+  if (!config.contains("partial_rotary_factor")) config["partial_rotary_factor"] = 1.0;
+}
+
+void falcon(const Source& source, Json& config) {
+  const bool later = config["num_key_value_heads"] != 1;
+  config["new_decoder_architecture"] = later;
+  config["multi_query"] = true;
+  config["num_ln_in_parallel_attn"] = source.has("blk.0.attn_norm_2.weight") ? 2 : 1;
+  config["bias"] = source.has("blk.0.attn_qkv.bias");
+  config["activation"] = "gelu";
+  rename(config, "num_key_value_heads", "num_kv_heads");
+  rename(config, "intermediate_size", "ffn_hidden_size");
+  rename(config, "layer_norm_eps", "layer_norm_epsilon");
+}
+
+void gpt2(const Source&, Json& config) {
+  for (const auto& [from, to] :
+       {std::pair{"hidden_size", "n_embd"}, std::pair{"intermediate_size", "n_inner"},
+        std::pair{"num_hidden_layers", "n_layer"}, std::pair{"num_attention_heads", "n_head"},
+        std::pair{"max_position_embeddings", "n_positions"},
+        std::pair{"layer_norm_eps", "layer_norm_epsilon"}}) {
+    rename(config, from, to);
+  }
+  config["activation_function"] = "gelu_new";
+}
+
+void starcoder2(const Source& source, Json& config) {
+  config["hidden_act"] = "gelu_pytorch_tanh";
+  config["use_bias"] = source.has("blk.0.attn_q.bias");
+  rename(config, "layer_norm_eps", "norm_epsilon");
+}
+
+void granite(const Source& source, Json& config) {
+  for (const auto& [key, from] : {std::pair{"embedding_multiplier", ".embedding_scale"},
+                                  std::pair{"residual_multiplier", ".residual_scale"},
+                                  std::pair{"attention_multiplier", ".attention.scale"},
+                                  std::pair{"logits_scaling", ".logit_scale"}}) {
+    if (const auto scale = source.metadata.real(from)) config[key] = *scale;
+  }
+}
+
+void as_it_is(const Source&, Json&) {}
+
+/// One of GGUF's architectures, the model it is, and what its config has beside the shared keys.
+struct Architecture {
+  std::string_view name, model_type, model_class;
+  void (*add)(const Source& source, Json& config);
+};
+
+constexpr Architecture kArchitectures[] = {
+    {"llama", "llama", "LlamaForCausalLM", as_it_is},
+    {"qwen2", "qwen2", "Qwen2ForCausalLM", as_it_is},
+    {"qwen3", "qwen3", "Qwen3ForCausalLM", as_it_is},
+    {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", qwen3_moe},
+    {"gemma", "gemma", "GemmaForCausalLM", gemma},
+    {"gemma2", "gemma2", "Gemma2ForCausalLM", gemma2},
+    {"gemma3", "gemma3_text", "Gemma3ForCausalLM", gemma3},
+    {"phi3", "phi3", "Phi3ForCausalLM", as_it_is},
+    {"olmo2", "olmo2", "Olmo2ForCausalLM", as_it_is},
+    {"smollm3", "smollm3", "SmolLM3ForCausalLM", as_it_is},
+    {"gptneox", "gpt_neox", "GPTNeoXForCausalLM", gpt_neox},
+    {"stablelm", "stablelm", "StableLmForCausalLM", stablelm},
+    {"falcon", "falcon", "FalconForCausalLM", falcon},
+    {"gpt2", "gpt2", "GPT2LMHeadModel", gpt2},
+    {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", starcoder2},
+    {"granite", "granite", "GraniteForCausalLM", granite},
+};
+// Mixtral's files say "llama", and how many experts.
+constexpr Architecture kMixtral = {"llama", "mixtral", "MixtralForCausalLM", mixtral};
+// So do Mistral's with a window, which LLaMA's have not.
+constexpr Architecture kMistral = {"llama", "mistral", "MistralForCausalLM", as_it_is};
+
+const Architecture& model_of(const Architecture& known, const GgufMetadata& metadata) {
+  if (known.name != "llama") return known;
+  if (metadata.count(".expert_count").value_or(0) > 0) return kMixtral;
+  return metadata.count(".attention.sliding_window").value_or(0) > 0 ? kMistral : known;
+}
+
 }  // namespace
 
-nlohmann::json config_from_gguf(const nlohmann::json& metadata,
-                                std::span<const TensorEntry> tensors) {
-  const Metadata values(metadata);
-  const auto architecture = values.text("general.architecture");
-  if (!architecture) return nullptr;
-  if (*architecture == "llama") return llama_config(values, tensors);
-  return {{"model_type", *architecture}};
+Json config_from_gguf(const Json& metadata, std::span<const TensorEntry> tensors,
+                      const ReadFloats& read_floats) {
+  const auto name = GgufMetadata(metadata, "").text("general.architecture");
+  if (!name) return nullptr;
+  for (const Architecture& known : kArchitectures) {
+    if (known.name != *name) continue;
+    const Source source(metadata, *name, tensors, read_floats);
+    const Architecture& model = model_of(known, source.metadata);
+    Json config = shared_config(source, *name == "llama");
+    config["model_type"] = model.model_type;
+    config["architectures"] = {model.model_class};
+    model.add(source, config);
+    return config;
+  }
+  return {{"model_type", *name}};
 }
 
 }  // namespace initrt

@@ -1,5 +1,8 @@
 #include "sharding/checkpoint/config/lit_config.h"
 
+#include <optional>
+#include <utility>
+
 #include "sharding/checkpoint/config/config_reader.h"
 #include "sharding/checkpoint/config/llama_config.h"
 
@@ -16,34 +19,145 @@ std::string text_of(const ConfigReader& fields, const char* name, const char* fo
   return fields.text_or(name, fields.text_or(former, fallback));
 }
 
-// What makes the model something else than a LLaMA, or "" where nothing does.
-std::string difference(const ConfigReader& fields) {
-  const std::string norm = text_of(fields, "norm_class_name", "_norm_class", "LayerNorm");
-  const std::string mlp = text_of(fields, "mlp_class_name", "_mlp_class", "GptNeoxMLP");
-  if (norm != "RMSNorm" || mlp != "LLaMAMLP") return fmt::format("{} with {}", mlp, norm);
-  struct Flag {
-    const char* name;
-    bool fallback;
-  };
-  for (const auto& [name, fallback] : {Flag{"parallel_residual", true},
-                                       {"bias", true},
-                                       {"shared_attention_norm", false},
-                                       {"attn_bias", false},
-                                       {"attention_bias", false},
-                                       {"lm_head_bias", false},
-                                       {"norm_qk", false},
-                                       {"post_attention_norm", false},
-                                       {"post_mlp_norm", false},
-                                       {"rope_interleave", false},
-                                       {"scale_embeddings", false}}) {
-    if (fields.flag_or(name, fallback)) return name;
+// What says which model it is.
+struct Traits {
+  std::string norm, mlp;
+  bool parallel, shared_norm, bias, attention_bias, qk_norm, post_norms, olmo2_norms;
+
+  explicit Traits(const ConfigReader& fields)
+      : norm(text_of(fields, "norm_class_name", "_norm_class", "LayerNorm")),
+        mlp(text_of(fields, "mlp_class_name", "_mlp_class", "GptNeoxMLP")),
+        parallel(fields.flag_or("parallel_residual", true)),
+        shared_norm(fields.flag_or("shared_attention_norm", false)),
+        bias(fields.flag_or("bias", true)),
+        attention_bias(fields.flag_or("attn_bias", fields.flag_or("attention_bias", false))),
+        qk_norm(fields.flag_or("norm_qk", false)),
+        post_norms(fields.flag_or("post_attention_norm", false) &&
+                   fields.flag_or("post_mlp_norm", false)),
+        olmo2_norms(fields.text_or("norm_qk_type", "default") == "olmo2") {}
+};
+
+// A model class, and what its config has beside the shared keys.
+struct ModelClass {
+  const char *model_type, *name;
+  void (*add)(const ConfigReader& fields, const Traits& traits, Json& config);
+};
+
+void as_it_is(const ConfigReader&, const Traits&, Json&) {}
+
+void layer_norms(const ConfigReader& fields, Json& config, const char* key) {
+  config[key] = fields.positive_or("norm_eps", 1e-5);
+  config["hidden_act"] = config["activation"] =
+      fields.text_or("gelu_approximate", "none") == "none" ? "gelu" : "gelu_pytorch_tanh";
+  config["partial_rotary_factor"] = fields.positive_or("rotary_percentage", 0.25);
+}
+
+void gpt_neox(const ConfigReader& fields, const Traits& traits, Json& config) {
+  layer_norms(fields, config, "layer_norm_eps");
+  config["rotary_pct"] = config["partial_rotary_factor"];
+  config["rotary_emb_base"] = config["rope_theta"];
+  config["use_parallel_residual"] = traits.parallel;
+}
+
+void falcon(const ConfigReader& fields, const Traits& traits, Json& config) {
+  layer_norms(fields, config, "layer_norm_epsilon");
+  config["num_kv_heads"] = config["num_key_value_heads"];
+  config["new_decoder_architecture"] = !traits.shared_norm;
+  config["multi_query"] = config["num_key_value_heads"] == 1;
+  config["ffn_hidden_size"] = config["intermediate_size"];
+  config["bias"] = traits.bias;
+}
+
+void stablelm(const ConfigReader& fields, const Traits& traits, Json& config) {
+  layer_norms(fields, config, "layer_norm_eps");
+  config["hidden_act"] = "silu";
+  config["use_parallel_residual"] = traits.parallel && traits.shared_norm;
+  config["use_qkv_bias"] = traits.attention_bias;
+}
+
+void gemma(const ConfigReader& fields, const Traits&, Json& config) {
+  config["hidden_act"] = config["hidden_activation"] = "gelu_pytorch_tanh";
+  config["query_pre_attn_scalar"] =
+      fields.positive_or("attention_scores_scalar", config["head_dim"].get<double>());
+  for (const auto& [key, from] :
+       {std::pair{"attn_logit_softcapping", "attention_logit_softcapping"},
+        std::pair{"final_logit_softcapping", "final_logit_softcapping"},
+        std::pair{"rope_local_base_freq", "rope_local_base_freq"}}) {
+    config[key] = fields.has(from) ? Json(fields.positive(from)) : Json();
   }
-  for (const char* name :
-       {"sliding_window_size", "attention_scores_scalar", "attention_logit_softcapping",
-        "final_logit_softcapping", "rope_local_base_freq", "rope_indices", "latent_attention"}) {
-    if (fields.has(name)) return name;
+}
+
+void mixtral(const ConfigReader& fields, const Traits&, Json& config) {
+  config["num_local_experts"] = fields.whole("n_expert", 1, kMost);
+  config["num_experts_per_tok"] = fields.whole("n_expert_per_token", 1, kMost);
+}
+
+void qwen3_moe(const ConfigReader& fields, const Traits&, Json& config) {
+  config["num_experts"] = fields.whole("n_expert", 1, kMost);
+  config["num_experts_per_tok"] = fields.whole("n_expert_per_token", 1, kMost);
+  config["moe_intermediate_size"] = fields.whole("moe_intermediate_size", 1, kMost);
+  config["norm_topk_prob"] = true;
+}
+
+void with_biases(const ConfigReader&, const Traits& traits, Json& config) {
+  config["attention_bias"] = config["mlp_bias"] = traits.bias;
+}
+
+// The class of models of RMS norms.
+ModelClass rms_class(const ConfigReader& fields, const Traits& traits) {
+  if (traits.mlp == "GemmaMLP") {
+    if (!traits.post_norms) return {"gemma", "GemmaForCausalLM", gemma};
+    return traits.qk_norm ? ModelClass{"gemma3_text", "Gemma3ForCausalLM", gemma}
+                          : ModelClass{"gemma2", "Gemma2ForCausalLM", gemma};
   }
-  return fields.positive_or("rotary_percentage", 0.25) == 1.0 ? "" : "rotary_percentage";
+  if (traits.mlp == "LLaMAMoE") {
+    return traits.qk_norm ? ModelClass{"qwen3_moe", "Qwen3MoeForCausalLM", qwen3_moe}
+                          : ModelClass{"mixtral", "MixtralForCausalLM", mixtral};
+  }
+  if (traits.olmo2_norms) return {"olmo2", "Olmo2ForCausalLM", as_it_is};
+  if (traits.qk_norm) return {"qwen3", "Qwen3ForCausalLM", as_it_is};
+  if (traits.attention_bias && !traits.bias) return {"qwen2", "Qwen2ForCausalLM", as_it_is};
+  if (fields.has("sliding_window_size")) return {"mistral", "MistralForCausalLM", as_it_is};
+  return {"llama", "LlamaForCausalLM", with_biases};
+}
+
+std::optional<ModelClass> class_of(const ConfigReader& fields, const Traits& traits) {
+  const bool sequential = !traits.parallel && !traits.shared_norm;
+  if (traits.norm == "RMSNorm") {
+    const bool known =
+        traits.mlp == "LLaMAMLP" || traits.mlp == "GemmaMLP" || traits.mlp == "LLaMAMoE";
+    if (known && sequential) return rms_class(fields, traits);
+  } else if (traits.norm == "LayerNorm" && traits.mlp == "LLaMAMLP" && !traits.bias) {
+    return ModelClass{"stablelm", "StableLmForCausalLM", stablelm};
+  } else if (traits.norm == "LayerNorm" && traits.mlp == "GptNeoxMLP") {
+    if (traits.bias && !traits.shared_norm) {
+      return ModelClass{"gpt_neox", "GPTNeoXForCausalLM", gpt_neox};
+    }
+    if (!traits.bias && traits.parallel) return ModelClass{"falcon", "FalconForCausalLM", falcon};
+  }
+  return {};
+}
+
+// What no class here computes, or "".
+std::string not_known(const ConfigReader& fields) {
+  for (const char* name : {"lm_head_bias", "rope_interleave"}) {
+    if (fields.flag_or(name, false)) return name;
+  }
+  return fields.has("latent_attention") ? "latent_attention" : "";
+}
+
+// Which layers see a window: a list of flags, or where there is none all of them.
+void add_windows(const ConfigReader& fields, Json& config) {
+  if (!fields.has("sliding_window_size")) return;
+  config["sliding_window"] = fields.whole("sliding_window_size", 1, kMost);
+  if (!fields.has("sliding_window_indices")) return;
+  const Json& flags = fields.at("sliding_window_indices");
+  if (!flags.is_array()) fail("model config: sliding_window_indices is not a list");
+  config["layer_types"] = Json::array();
+  for (const Json& flag : flags) {
+    const bool slides = flag.is_number_integer() && flag != 0;
+    config["layer_types"].push_back(slides ? "sliding_attention" : "full_attention");
+  }
 }
 
 // Hugging Face's rope_scaling.
@@ -75,7 +189,11 @@ std::uint64_t extent(const Catalog& catalog, std::string_view name, std::size_t 
 
 Json config_from_lit_gpt(const Json& json) {
   const ConfigReader fields(json);
-  if (const std::string other = difference(fields); !other.empty()) {
+  const Traits traits(fields);
+  const std::optional<ModelClass> model = class_of(fields, traits);
+  std::string other = not_known(fields);
+  if (!model) other = fmt::format("{} and {}", traits.mlp, traits.norm);
+  if (!other.empty()) {
     return {{"model_type", "lit-gpt"}, {"architectures", {"Lit-GPT with " + other}}};
   }
   LlamaSizes sizes;
@@ -91,7 +209,15 @@ Json config_from_lit_gpt(const Json& json) {
   sizes.epsilon = fields.positive_or("norm_eps", 1e-5);
   sizes.rope_theta = fields.positive_or("rope_base", 10000.0);
   sizes.rope_scaling = rope_scaling(fields);
-  return llama_config(sizes);
+  Json config = llama_config(sizes);
+  config["model_type"] = model->model_type;
+  config["architectures"] = {model->name};
+  if (const double rotated = fields.positive_or("rotary_percentage", 0.25); rotated != 1.0) {
+    config["partial_rotary_factor"] = rotated;
+  }
+  add_windows(fields, config);
+  model->add(fields, traits, config);
+  return config;
 }
 
 Json config_from_lit_llama(const Catalog& catalog) {

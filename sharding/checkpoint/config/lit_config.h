@@ -8,7 +8,8 @@
 namespace initrt {
 
 /// The fields of Lit-GPT's Config (github.com/Lightning-AI/litgpt, config.py), as lit_config.json
-/// or model_config.yaml has them. What is no LLaMA gets an architecture that names what it is.
+/// or model_config.yaml has them: the model class is told by norm, feed-forward and the like. What
+/// is none of a known class gets an architecture that names what it is.
 /// @throws Error naming the field that is missing or ill-typed
 [[nodiscard]] nlohmann::json config_from_lit_gpt(const nlohmann::json& fields);
 

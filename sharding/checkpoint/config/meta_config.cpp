@@ -32,6 +32,18 @@ std::uint64_t context_of(const LlamaSizes& sizes) {
   return sizes.epsilon < 5e-6 ? 2048 : 4096;
 }
 
+// What `use_scaled_rope` means is in Meta's code, not in the file
+// (github.com/meta-llama/llama-models, models/llama3/model.py): a factor of 8, or in the two small
+// models of Llama 3.2, which are known by their widths, of 32.
+Json llama3_scaling(const ConfigReader& params, std::uint64_t hidden) {
+  const double usual = hidden == 2048 || hidden == 3072 ? 32 : 8;
+  return {{"rope_type", "llama3"},
+          {"factor", params.positive_or("rope_scaling_factor", usual)},
+          {"low_freq_factor", 1.0},
+          {"high_freq_factor", params.positive_or("rope_high_freq_factor", 4)},
+          {"original_max_position_embeddings", 8192}};
+}
+
 }  // namespace
 
 Json config_from_meta(const Json& json, const Catalog& catalog) {
@@ -39,10 +51,7 @@ Json config_from_meta(const Json& json, const Catalog& catalog) {
   const auto has = [&](const char* key) { return params.has(key); };
   if (std::none_of(kSizes.begin(), kSizes.end(), has)) return nullptr;
   if (params.has("moe")) {
-    return {{"model_type", "mixtral"}, {"architectures", {"MixtralForCausalLM"}}};
-  }
-  if (params.has("sliding_window")) {
-    return {{"model_type", "mistral"}, {"architectures", {"MistralForCausalLM"}}};
+    return {{"model_type", "mixtral"}, {"architectures", {"Mixtral with params.json"}}};
   }
   LlamaSizes sizes;
   sizes.intermediate = rows_of(catalog, "layers.0.feed_forward.w1.weight");
@@ -56,12 +65,17 @@ Json config_from_meta(const Json& json, const Catalog& catalog) {
   sizes.epsilon = params.positive_or("norm_eps", 1e-5);
   sizes.rope_theta = params.positive_or("rope_theta", 10000.0);
   if (params.flag_or("use_scaled_rope", false)) {
-    // Its factor, which differs between Llama 3.1 and 3.2, is in their code, not in the file.
-    sizes.rope_scaling = {{"rope_type", "llama3"}};
+    sizes.rope_scaling = llama3_scaling(params, sizes.hidden);
   }
   sizes.context = context_of(sizes);
   sizes.tied = catalog.find("output.weight") < 0;
-  return llama_config(sizes);
+  Json config = llama_config(sizes);
+  if (params.has("sliding_window")) {
+    config["model_type"] = "mistral";
+    config["architectures"] = {"MistralForCausalLM"};
+    config["sliding_window"] = params.whole("sliding_window", 1, kMost);
+  }
+  return config;
 }
 
 }  // namespace initrt

@@ -16,8 +16,8 @@ namespace initrt {
                                                const Catalog& catalog);
 
 /// The config of the model of text alone where it is part of one that also sees or hears, as
-/// `text_config`; else the config itself. What stands outside of it (token ids, whether the embedding
-/// is tied) is taken over where it says nothing itself.
+/// `text_config`; else the config itself. What stands outside of it (token ids, whether the
+/// embedding is tied) is taken over where it says nothing itself.
 [[nodiscard]] nlohmann::json text_model_config(nlohmann::json config);
 
 }  // namespace initrt

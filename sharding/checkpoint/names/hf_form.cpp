@@ -34,6 +34,7 @@ void add_transposed(const RowRun& run, std::vector<RowRun>& runs) {
     part.columns = together;
     part.source_column = run.source_row + row * run.source_stride;
     part.transposed = !run.transposed;
+    part.add = run.add;
     runs.push_back(part);
   }
 }

@@ -86,16 +86,25 @@ bool is_harmless(std::string_view name, const HfNames& names) {
          std::any_of(names.buffers.begin(), names.buffers.end(), is_buffer);
 }
 
+// A shape of that many dimensions: of more, the outer ones are rows of one (experts' matrices).
+std::vector<std::uint64_t> flattened(std::vector<std::uint64_t> shape, std::size_t dimensions) {
+  while (shape.size() > dimensions && dimensions > 1) {
+    if (__builtin_mul_overflow(shape[0], shape[1], &shape[1])) return {};
+    shape.erase(shape.begin());
+  }
+  return shape;
+}
+
 void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& entry,
                  const Catalog& catalog) {
   std::vector<std::uint64_t> expected = {stored.rows == 0 ? tensor.rows : stored.rows};
   if (!tensor.vector) expected.push_back(tensor.columns);
   if (stored.transposed) std::reverse(expected.begin(), expected.end());
-  if (stored.transposed && info(entry.dtype).block_elements > 1) {
-    fail("{}: tensor {} is {}, whose blocks cannot be transposed",
+  if ((stored.transposed || stored.add != 0) && info(entry.dtype).block_elements > 1) {
+    fail("{}: tensor {} is {}: expected a dtype without blocks",
          catalog.files[entry.parts.front().file].path, quote(entry.name), name(entry.dtype));
   }
-  if (entry.shape == expected) return;
+  if (flattened(entry.shape, expected.size()) == expected) return;
   fail("{}: tensor {} has shape {}, but the model config asks for {}",
        catalog.files[entry.parts.front().file].path, quote(entry.name), shape_text(entry.shape),
        shape_text(expected));
@@ -124,6 +133,7 @@ Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t sour
   whole.source = source;
   whole.columns = tensor.columns;
   whole.transposed = stored.transposed;
+  whole.add = stored.add;
   Binding binding;
   for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
     if (stored.rotary_interleaved && tensor.rotary_heads > 0) {

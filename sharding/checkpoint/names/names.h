@@ -26,6 +26,7 @@ struct RowRun {
   std::uint64_t column = 0, columns = 0;
   std::uint64_t source_column = 0;
   bool transposed = false;  ///< source rows are the catalog tensor's columns, and its columns rows
+  float add = 0.0f;         ///< to each element
 };
 
 /// Where one canonical tensor comes from. Together the runs cover each element once.
@@ -45,6 +46,7 @@ struct Stored {
   std::vector<StoredRows> spans;    ///< empty: all rows, in order
   bool rotary_interleaved = false;  ///< rotary heads have rows 2i and 2i + 1 for a pair of halves
   bool transposed = false;          ///< the stored matrix's columns are these rows
+  float add = 0.0f;                 ///< to each element, where values are stored moved
 };
 
 /// One way of naming tensors.

@@ -1,33 +1,95 @@
 #include "sharding/checkpoint/names/names_gguf.h"
 
+#include <algorithm>
 #include <array>
+#include <cstdlib>
 
 #include "sharding/checkpoint/names/canonical_name.h"
+#include "sharding/checkpoint/names/fused.h"
 
 namespace initrt {
 namespace {
 
 constexpr std::array kGlobal = {
     NamePair{"model.embed_tokens.weight", "token_embd.weight"},
+    NamePair{"model.embed_positions.weight", "position_embd.weight"},
     NamePair{"model.norm.weight", "output_norm.weight"},
+    NamePair{"model.norm.bias", "output_norm.bias"},
     NamePair{"lm_head.weight", "output.weight"},
 };
 
 constexpr std::array kInBlock = {
-    NamePair{"input_layernorm", "attn_norm"},    NamePair{"self_attn.q_proj", "attn_q"},
-    NamePair{"self_attn.k_proj", "attn_k"},      NamePair{"self_attn.v_proj", "attn_v"},
-    NamePair{"self_attn.o_proj", "attn_output"}, NamePair{"post_attention_layernorm", "ffn_norm"},
-    NamePair{"mlp.gate_proj", "ffn_gate"},       NamePair{"mlp.up_proj", "ffn_up"},
+    NamePair{"input_layernorm", "attn_norm"},
+    NamePair{"self_attn.q_proj", "attn_q"},
+    NamePair{"self_attn.k_proj", "attn_k"},
+    NamePair{"self_attn.v_proj", "attn_v"},
+    NamePair{"self_attn.o_proj", "attn_output"},
+    NamePair{"self_attn.q_norm", "attn_q_norm"},
+    NamePair{"self_attn.k_norm", "attn_k_norm"},
+    NamePair{"post_attention_layernorm", "ffn_norm"},
+    NamePair{"pre_feedforward_layernorm", "ffn_norm"},
+    NamePair{"post_feedforward_layernorm", "post_ffw_norm"},
+    NamePair{"mlp.gate_proj", "ffn_gate"},
+    NamePair{"mlp.up_proj", "ffn_up"},
     NamePair{"mlp.down_proj", "ffn_down"},
+    NamePair{"mlp.gate", "ffn_gate_inp"},
+    NamePair{"mlp.experts.*.gate_proj", "ffn_gate.*"},
+    NamePair{"mlp.experts.*.up_proj", "ffn_up.*"},
+    NamePair{"mlp.experts.*.down_proj", "ffn_down.*"},
 };
 
 constexpr NameTable kTable{kGlobal, "blk.", kInBlock};
 
-// The converters to GGUF interleave the halves for the "llama" architecture only (its graph rotates
-// neighbouring pairs, GGML_ROPE_TYPE_NORM); other architectures keep the split halves.
-bool is_interleaved(const Catalog& catalog) {
-  const auto architecture = catalog.metadata.find("general.architecture");
-  return architecture != catalog.metadata.end() && *architecture == "llama";
+// Canonical modules that some files have under other names, which take their place where they are.
+constexpr std::array kInstead = {
+    NamePair{"post_attention_layernorm", "post_attention_norm"},  // two norms on each side
+    NamePair{"self_attn.q_proj", "attn_qkv"},
+    NamePair{"self_attn.k_proj", "attn_qkv"},
+    NamePair{"self_attn.v_proj", "attn_qkv"},
+    NamePair{"mlp.experts.*.gate_proj", "ffn_gate_exps"},
+    NamePair{"mlp.experts.*.up_proj", "ffn_up_exps"},
+    NamePair{"mlp.experts.*.down_proj", "ffn_down_exps"},
+};
+
+std::string_view architecture(const Catalog& catalog) {
+  const auto found = catalog.metadata.find("general.architecture");
+  if (found == catalog.metadata.end() || !found->is_string()) return "";
+  return found->get_ref<const std::string&>();
+}
+
+// The converters to GGUF interleave the halves of architectures whose graphs rotate neighbouring
+// pairs (GGML_ROPE_TYPE_NORM): "llama" and what its converter class is the base of. Others keep the
+// split halves.
+bool is_interleaved(std::string_view architecture) {
+  constexpr std::array<std::string_view, 3> kInterleaved = {"llama", "granite", "smollm3"};
+  return std::find(kInterleaved.begin(), kInterleaved.end(), architecture) != kInterleaved.end();
+}
+
+std::string in_block(const BlockName& name, std::string_view module) {
+  std::string text("blk.");
+  text.append(name.layer).append(".").append(module);
+  text.append(".").append(name.kind);
+  return text;
+}
+
+// Falcon's files with two norms have the feed-forward's where others have attention's.
+std::string falcon_norm(const BlockName& name, const Catalog& catalog) {
+  const std::string other = in_block(name, "attn_norm_2");
+  if (catalog.find(other) < 0) return "";
+  if (name.module == "input_layernorm") return other;
+  return name.module == "post_attention_layernorm" ? in_block(name, "attn_norm") : "";
+}
+
+// The matrices of all experts lie behind one another in one tensor.
+void place_expert(Stored& stored, const Tensor& canonical, const BlockName& name,
+                  const Catalog& catalog) {
+  const std::int64_t found = catalog.find(stored.name);
+  const auto& shape = catalog.tensors[static_cast<std::size_t>(found)].shape;
+  const std::uint64_t expert = std::strtoull(std::string(name.expert).c_str(), nullptr, 10);
+  const std::uint64_t experts = shape.size() == 3 ? shape[0] : 0;
+  if (expert >= experts || canonical.rows > UINT64_MAX / experts) return;  // shapes will disagree
+  stored.rows = experts * canonical.rows;
+  stored.spans = {{0, canonical.rows, expert * canonical.rows}};
 }
 
 }  // namespace
@@ -36,10 +98,41 @@ std::vector<std::string> gguf_anchors(const Graph&) {
   return {"token_embd.weight", "output_norm.weight", "blk.0.attn_q.weight"};
 }
 
-Stored locate_gguf(const Tensor& canonical, const Graph&, const Catalog& catalog) {
+Stored locate_gguf(const Tensor& canonical, const Graph& graph, const Catalog& catalog) {
   Stored stored;
   stored.name = translate(kTable, canonical.name);
-  stored.rotary_interleaved = is_interleaved(catalog);
+  stored.rotary_interleaved = is_interleaved(architecture(catalog));
+  const bool is_norm = canonical.name.ends_with("norm.weight");
+  if (is_norm && architecture(catalog).starts_with("gemma")) stored.add = -1.0f;  // stored: 1 + w
+  const BlockName name = parse_block_name(canonical.name);
+  if (name.layer.empty()) return stored;
+
+  if (std::string norm = falcon_norm(name, catalog); !norm.empty()) {
+    stored.name = std::move(norm);
+    return stored;
+  }
+  const std::string_view instead = find_pair(kInstead, name.module);
+  if (const std::string other = in_block(name, instead);
+      !instead.empty() && catalog.find(other) >= 0) {
+    stored.name = other;
+    if (!name.expert.empty()) place_expert(stored, canonical, name, catalog);
+    if (const QkvPart part = qkv_part(canonical.name); part != QkvPart::None) {
+      place_qkv(stored, part, QkvOrder::Stacked, graph);
+    }
+    return stored;
+  }
+  // Phi-3's gate projection stands in front of the up projection.
+  const bool gate = name.module == "mlp.gate_proj", up = name.module == "mlp.up_proj";
+  if (gate || up) {
+    const std::int64_t found = catalog.find(in_block(name, "ffn_up"));
+    if (found >= 0) {
+      const auto& shape = catalog.tensors[static_cast<std::size_t>(found)].shape;
+      if (!shape.empty() && shape[0] == 2 * canonical.rows) {
+        stored.name = in_block(name, "ffn_up");
+        place_gate_up(stored, canonical);
+      }
+    }
+  }
   return stored;
 }
 

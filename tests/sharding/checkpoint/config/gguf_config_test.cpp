@@ -38,6 +38,13 @@ std::vector<TensorEntry> table(std::vector<std::string> others = {}) {
   return tensors;
 }
 
+/// Every small tensor of the file is one of two factors.
+Json config_of(const Json& metadata, const std::vector<TensorEntry>& tensors) {
+  return config_from_gguf(metadata, tensors, [](const TensorEntry&) {
+    return std::vector<float>{1.0f, 8.0f};
+  });
+}
+
 Json with(const char* key, Json value) {
   Json metadata = small_llama();
   metadata[key] = std::move(value);
@@ -45,11 +52,11 @@ Json with(const char* key, Json value) {
 }
 
 std::string error_with(const Json& metadata) {
-  return error_of([&] { (void)config_from_gguf(metadata, table()); });
+  return error_of([&] { (void)config_of(metadata, table()); });
 }
 
 TEST(GgufConfig, IsTheHuggingFaceConfigOfTheModel) {
-  const Json config = config_from_gguf(small_llama(), table());
+  const Json config = config_of(small_llama(), table());
   EXPECT_EQ(config["architectures"], Json({"LlamaForCausalLM"}));
   EXPECT_EQ(config["hidden_size"], 576);
   EXPECT_EQ(config["intermediate_size"], 1536);
@@ -67,21 +74,18 @@ TEST(GgufConfig, IsTheHuggingFaceConfigOfTheModel) {
 }
 
 TEST(GgufConfig, TensorsDecideWhatMetadataDoesNotSay) {
-  const Json config =
-      config_from_gguf(small_llama(), table({"output.weight", "blk.0.attn_q.bias"}));
+  const Json config = config_of(small_llama(), table({"output.weight", "blk.0.attn_q.bias"}));
   EXPECT_EQ(config["tie_word_embeddings"], false);
   EXPECT_EQ(config["attention_bias"], true);
-  EXPECT_EQ(config_from_gguf(small_llama(), table({"rope_freqs.weight"}))["rope_scaling"],
-            Json({{"rope_type", "llama3"}}));
-  EXPECT_EQ(config_from_gguf(with("tokenizer.ggml.tokens", {"a", "b"}), {})["vocab_size"], 2);
+  EXPECT_EQ(config_of(with("tokenizer.ggml.tokens", {"a", "b"}), {})["vocab_size"], 2);
 }
 
 TEST(GgufConfig, RotaryScalingIsCarriedOver) {
   Json metadata = with("llama.rope.scaling.type", "linear");
   metadata["llama.rope.scaling.factor"] = 4.0;
-  EXPECT_EQ(config_from_gguf(metadata, table())["rope_scaling"],
+  EXPECT_EQ(config_of(metadata, table())["rope_scaling"],
             Json({{"rope_type", "linear"}, {"factor", 4.0}}));
-  EXPECT_EQ(config_from_gguf(with("llama.rope.scale_linear", 2.0), table())["rope_scaling"],
+  EXPECT_EQ(config_of(with("llama.rope.scale_linear", 2.0), table())["rope_scaling"],
             Json({{"rope_type", "linear"}, {"factor", 2.0}}));
   metadata["llama.rope.scaling.type"] = "spiral\n";
   EXPECT_EQ(error_with(metadata),
@@ -89,11 +93,35 @@ TEST(GgufConfig, RotaryScalingIsCarriedOver) {
             "or yarn");
 }
 
+TEST(GgufConfig, FactorsOfFrequenciesAreReadFromTheirTensors) {
+  const Json one = config_of(small_llama(), table({"rope_freqs.weight"}))["rope_scaling"];
+  EXPECT_EQ(one["rope_type"], "longrope");
+  EXPECT_EQ(one["short_factor"], Json({1.0, 8.0}));
+  EXPECT_EQ(one["long_factor"], Json({1.0, 8.0}));
+  EXPECT_EQ(one["attention_factor"], 1.0);
+  Json metadata = with("llama.rope.scaling.original_context_length", 4096);
+  metadata["llama.rope.scaling.attn_factor"] = 1.25;
+  const Json two = config_of(
+      metadata, table({"rope_factors_short.weight", "rope_factors_long.weight"}))["rope_scaling"];
+  EXPECT_EQ(two["original_max_position_embeddings"], 4096);
+  EXPECT_EQ(two["attention_factor"], 1.25);
+}
+
 TEST(GgufConfig, OtherArchitecturesAreNamedAndNothingElse) {
-  EXPECT_EQ(config_from_gguf({{"general.architecture", "gemma"}}, {}),
-            Json({{"model_type", "gemma"}}));
-  EXPECT_TRUE(config_from_gguf(Json::object(), {}).is_null());
-  EXPECT_EQ(config_from_gguf(with("llama.expert_count", 8), table())["model_type"], "mixtral");
+  EXPECT_EQ(config_of({{"general.architecture", "bloom"}}, {}), Json({{"model_type", "bloom"}}));
+  EXPECT_TRUE(config_of(Json::object(), {}).is_null());
+}
+
+TEST(GgufConfig, ExpertsAndWindowsMakeALlamaMixtralOrMistral) {
+  Json metadata = with("llama.expert_count", 8);
+  metadata["llama.expert_used_count"] = 2;
+  const Json experts = config_of(metadata, table());
+  EXPECT_EQ(experts["architectures"], Json({"MixtralForCausalLM"}));
+  EXPECT_EQ(experts["num_local_experts"], 8);
+  EXPECT_EQ(experts["num_experts_per_tok"], 2);
+  const Json window = config_of(with("llama.attention.sliding_window", 4096), table());
+  EXPECT_EQ(window["model_type"], "mistral");
+  EXPECT_EQ(window["sliding_window"], 4096);
 }
 
 TEST(GgufConfig, KeysWithoutAUsableValueAreNamed) {
@@ -112,7 +140,7 @@ TEST(GgufConfig, KeysWithoutAUsableValueAreNamed) {
             "GGUF metadata key \"general.architecture\" is not a string");
   EXPECT_EQ(error_with(with("llama.attention.key_length", 128)),
             "GGUF metadata key \"llama.rope.dimension_count\" is 64, but heads have 128 elements: "
-            "partly rotated heads are not supported");
+            "partly rotated heads are not supported for this architecture");
 }
 
 TEST(GgufConfig, ItsErrorsNameTheFile) {

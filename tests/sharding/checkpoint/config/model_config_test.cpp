@@ -73,17 +73,21 @@ TEST(LitConfig, LlamaThreesAdjustmentsAreItsRopeScaling) {
                   {"original_max_position_embeddings", 8192}}));
 }
 
-TEST(LitConfig, WhatIsNoLlamaSaysWhatItIs) {
+TEST(LitConfig, ItsTraitsSayWhichModelItIs) {
   const auto architecture = [](const char* key, Json value) {
     Json fields = llama_fields();
     fields[key] = std::move(value);
     return config_from_lit_gpt(fields)["architectures"][0];
   };
-  EXPECT_EQ(architecture("mlp_class_name", "GptNeoxMLP"), "Lit-GPT with GptNeoxMLP with RMSNorm");
-  EXPECT_EQ(architecture("parallel_residual", true), "Lit-GPT with parallel_residual");
-  EXPECT_EQ(architecture("rotary_percentage", 0.25), "Lit-GPT with rotary_percentage");
-  EXPECT_EQ(architecture("sliding_window_size", 4096), "Lit-GPT with sliding_window_size");
+  EXPECT_EQ(architecture("sliding_window_size", 4096), "MistralForCausalLM");
+  EXPECT_EQ(architecture("attn_bias", true), "Qwen2ForCausalLM");
+  EXPECT_EQ(architecture("norm_qk", true), "Qwen3ForCausalLM");
+  EXPECT_EQ(architecture("mlp_class_name", "GemmaMLP"), "GemmaForCausalLM");
+  EXPECT_EQ(architecture("norm_class_name", "LayerNorm"), "StableLmForCausalLM");
+  EXPECT_EQ(architecture("mlp_class_name", "GptNeoxMLP"), "Lit-GPT with GptNeoxMLP and RMSNorm");
+  EXPECT_EQ(architecture("parallel_residual", true), "Lit-GPT with LLaMAMLP and RMSNorm");
   EXPECT_EQ(architecture("rope_interleave", true), "Lit-GPT with rope_interleave");
+  EXPECT_EQ(architecture("lm_head_bias", true), "Lit-GPT with lm_head_bias");
 }
 
 TEST(LitConfig, MissingFieldsAreNamed) {
@@ -140,11 +144,12 @@ TEST(MetaConfig, SizesThatParamsLeaveOutAreTheTensors) {
 
 TEST(MetaConfig, WhatIsNotKnownHereSaysSo) {
   Json params = {{"dim", 4096}, {"n_heads", 32}, {"n_layers", 32}, {"use_scaled_rope", true}};
-  EXPECT_EQ(config_from_meta(params, meta_catalog())["rope_scaling"]["rope_type"], "llama3");
+  EXPECT_EQ(config_from_meta(params, meta_catalog())["rope_scaling"]["factor"], 8.0);
   params["sliding_window"] = 4096;
   EXPECT_EQ(config_from_meta(params, meta_catalog())["model_type"], "mistral");
   params["moe"] = {{"num_experts", 8}};
-  EXPECT_EQ(config_from_meta(params, meta_catalog())["model_type"], "mixtral");
+  EXPECT_EQ(config_from_meta(params, meta_catalog())["architectures"][0],
+            "Mixtral with params.json");
   EXPECT_EQ(error_of([&] {
               (void)config_from_meta({{"n_heads", 32}}, meta_catalog());
             }),

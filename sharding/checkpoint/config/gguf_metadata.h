@@ -1,0 +1,82 @@
+// Typed access to GGUF metadata: every error names the key.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/error.h"
+
+namespace initrt {
+
+class GgufMetadata {
+ public:
+  /// Keeps a reference: the values must outlive this.
+  /// @param architecture before the keys that begin with a dot
+  GgufMetadata(const nlohmann::json& values, std::string architecture)
+      : values_(values), architecture_(std::move(architecture)) {}
+
+  [[nodiscard]] std::string full(std::string_view key) const {
+    return key.starts_with('.') ? architecture_ + std::string(key) : std::string(key);
+  }
+
+  [[nodiscard]] const nlohmann::json* find(std::string_view key) const {
+    const auto found = values_.find(full(key));
+    return found == values_.end() ? nullptr : &*found;
+  }
+
+  [[nodiscard]] std::optional<std::uint64_t> count(std::string_view key) const {
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) return {};
+    if (!value->is_number_integer() || *value < 0) {
+      fail("GGUF metadata key {} is not a number from 0 on", quote(full(key)));
+    }
+    return value->get<std::uint64_t>();
+  }
+
+  [[nodiscard]] std::uint64_t need_count(std::string_view key) const {
+    const auto value = count(key);
+    if (!value || *value == 0) fail("GGUF metadata key {} is missing or 0", quote(full(key)));
+    return *value;
+  }
+
+  /// A float32 as the shortest decimal that gives it back: 1e-05, not 9.999999747378752e-06.
+  [[nodiscard]] std::optional<double> real(std::string_view key) const {
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) return {};
+    if (!value->is_number()) fail("GGUF metadata key {} is not a number", quote(full(key)));
+    const double exact = value->get<double>();
+    if (!std::isfinite(exact) || exact <= 0) {
+      fail("GGUF metadata key {} is not a positive number", quote(full(key)));
+    }
+    const auto single = static_cast<float>(exact);
+    if (static_cast<double>(single) != exact) return exact;
+    return std::strtod(fmt::format("{}", single).c_str(), nullptr);
+  }
+
+  [[nodiscard]] std::optional<bool> flag(std::string_view key) const {
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) return {};
+    if (!value->is_boolean()) fail("GGUF metadata key {} is not a flag", quote(full(key)));
+    return value->get<bool>();
+  }
+
+  [[nodiscard]] std::optional<std::string> text(std::string_view key) const {
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) return {};
+    if (!value->is_string()) fail("GGUF metadata key {} is not a string", quote(full(key)));
+    return value->get<std::string>();
+  }
+
+ private:
+  const nlohmann::json& values_;
+  const std::string architecture_;
+};
+
+}  // namespace initrt
