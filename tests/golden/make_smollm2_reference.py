@@ -4,7 +4,8 @@
 The reference is transformers' own GGUF loading, dequantized to float32; nothing of initrt is
 used. A second, float64 forward pass in plain numpy over the weights as the GGUF file holds them
 (rotary rows still interleaved) checks the first: a wrong order of the Q and K rows, which gives
-fluent but different text, cannot pass. Needs bench/requirements.txt; takes about a minute.
+fluent but different text, cannot pass. What bfloat16 costs the library itself is measured over
+512 tokens of smollm2/passage.txt. Needs bench/requirements.txt; takes about a minute.
 
     python tests/golden/make_smollm2_reference.py models/SmolLM2-135M-Instruct.Q4_1.gguf
 """
@@ -25,6 +26,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 FOLDER = pathlib.Path(__file__).parent / "smollm2"
 TOKENS = 64
 VOCABULARY_IDS = 512
+PASSAGE_TOKENS = 512
 NEW_TOKENS = 50
 GREEDY_PROMPT = "Hello, my name is"
 # Prose, numbers, code, capitals and characters outside ASCII; cut after 64 tokens.
@@ -142,6 +144,20 @@ def fixed_tokens(tokenizer) -> tuple[str, list[int]]:
     return text, ids
 
 
+def bfloat16_quality(tokenizer, single_model, half_model) -> dict:
+    """How far the library's own bfloat16 is from its float32, over the passage."""
+    passage = (FOLDER / "passage.txt").read_text(encoding="utf-8")
+    ids = tokenizer(passage).input_ids[:PASSAGE_TOKENS]
+    single, half = logits_of(single_model, ids), logits_of(half_model, ids)
+    return {
+        "what": f"transformers over the first {PASSAGE_TOKENS} tokens of passage.txt: mean over "
+                "positions of KL(float32 || bfloat16), in nats, and the share of equal arg-max",
+        "mean_kl": mean_kl(single, half),
+        "argmax_agreement": agreement(single, half) / len(ids),
+        "ids": ids,
+    }
+
+
 def write(name: str, content) -> None:
     """JSON with one key a line; lists of numbers stay on one line."""
     if isinstance(content, dict):
@@ -179,7 +195,9 @@ def main() -> None:
 
     # bfloat16 is loaded afresh: casting the module would round its rotary frequencies too, which
     # transformers keeps in float32.
-    half = logits_of(load(torch.bfloat16), ids)
+    half_model = load(torch.bfloat16)
+    half = logits_of(half_model, ids)
+    quality = bfloat16_quality(tokenizer, model, half_model)
     library_double = logits_of(model.double(), ids)
 
     FOLDER.mkdir(exist_ok=True)
@@ -187,6 +205,7 @@ def main() -> None:
     write("vocabulary_ids.json", chosen)
     np.save(FOLDER / "logits.npy", np.ascontiguousarray(single[:, chosen], dtype=np.float32))
     write("argmax.json", single.argmax(-1).tolist())
+    write("bfloat16.json", quality)
     write("greedy.json", {
         "prompt": GREEDY_PROMPT, "prompt_ids": prompt_ids, "ids": new_ids,
         "text": tokenizer.decode(prompt_ids + new_ids), "margins": margins,
