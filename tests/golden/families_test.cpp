@@ -8,8 +8,8 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <set>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "launch/commands.h"
 #include "tests/golden/family_checkpoint.h"
@@ -167,9 +167,10 @@ TEST_P(Families, ConvertedCheckpointHasTheNamesShapesAndValuesOfTheOriginal) {
 INSTANTIATE_TEST_SUITE_P(Golden, Families, ::testing::ValuesIn(cases()),
                          [](const auto& of) { return of.param; });
 
-// Units that a rank runs in one sweep, by kind, when each of `ranks` brings the token `first` + rank.
+// The experts that each rank gathers in a sweep to which the first `bringing` bring a token each.
 std::vector<std::uint32_t> experts_run(const OpenModel& model, Transport transport,
-                                       std::uint32_t ranks, ExpertBytes& bytes) {
+                                       std::uint32_t ranks, std::uint32_t bringing,
+                                       ExpertBytes& bytes) {
   Setting setting;
   setting.world = ranks;
   setting.transport = transport;
@@ -177,8 +178,9 @@ std::vector<std::uint32_t> experts_run(const OpenModel& model, Transport transpo
   const auto failures = run_world(
       model, setting,
       [&](std::uint32_t rank, RankModel& instance) {
-        const std::vector<TokenId> token = {static_cast<TokenId>(40 + 7 * rank)};
-        const std::vector<RowInfo> row(1);
+        std::vector<TokenId> token;
+        if (rank < bringing) token.push_back(static_cast<TokenId>(40 + 7 * rank));
+        const std::vector<RowInfo> row(token.size());
         (void)instance.engine().sweep({token, row, {}});
         if (rank == 0) bytes = instance.engine().experts();
       },
@@ -195,14 +197,17 @@ TEST(Experts, OnlyThoseThatSomeRanksTokensChoseAreGathered) {
   const OpenModel model = open_checkpoint_as(directory.path(), "32-true");
   constexpr std::uint32_t kLayers = 2, kChosen = 2, kAll = 8;  // one of three layers has none
   ExpertBytes one, two;
-  EXPECT_EQ(experts_run(model, Transport::Self, 1, one),
+  EXPECT_EQ(experts_run(model, Transport::Self, 1, 1, one),
             std::vector<std::uint32_t>{kLayers * kChosen});
   EXPECT_EQ(one.used_bytes * kAll, one.all_bytes * kChosen);
-  const std::vector<std::uint32_t> both = experts_run(model, Transport::Mpi, 2, two);
+  const std::vector<std::uint32_t> both = experts_run(model, Transport::Mpi, 2, 2, two);
   EXPECT_EQ(both[0], both[1]) << "what is gathered takes all ranks";
   EXPECT_GT(both[0], kLayers * kChosen) << "the ranks' tokens differ";
   EXPECT_LE(both[0], kLayers * kChosen * 2);
   EXPECT_EQ(two.all_bytes, one.all_bytes);
+  EXPECT_EQ(experts_run(model, Transport::Mpi, 3, 1, two),
+            std::vector<std::uint32_t>(3, kLayers * kChosen))
+      << "ranks without tokens take part in gathering what others chose";
 }
 
 TEST(FamilyValues, AreTheOnesThatTheReferencesWereMadeWith) {

@@ -1,0 +1,173 @@
+// How families' own names, fused and transposed matrices are bound, and written again.
+#include <gtest/gtest.h>
+
+#include "sharding/checkpoint/names/canonical_name.h"
+#include "sharding/checkpoint/names/hf_form.h"
+#include "tests/sharding/dense_entry.h"
+#include "tests/sharding/errors.h"
+
+namespace initrt {
+namespace {
+
+using testing::error_of;
+
+constexpr NamePair kGlobal[] = {{"model.embed_tokens.weight", "net.table.weight"}};
+constexpr NamePair kModules[] = {
+    {"self_attn.q_proj", "mix.qkv"},
+    {"self_attn.k_proj", "mix.qkv"},
+    {"self_attn.v_proj", "mix.qkv"},
+    {"mlp.gate_proj", "feed.both"},
+    {"mlp.up_proj", "feed.both"},
+    {"mlp.down_proj", "feed.out"},
+    {"mlp.experts.*.up_proj", "moe.*.wide"},
+};
+constexpr std::string_view kBuffers[] = {"mix.mask"};
+
+/// Four query heads over two KV heads of 3 rows; an intermediate size of 5; 4 columns.
+Graph fused_graph(QkvOrder order, bool transposed) {
+  Graph graph;
+  graph.heads = 4;
+  graph.kv_heads = 2;
+  graph.head_size = 3;
+  graph.hf_names = {{kGlobal, "net.h.", kModules}, "net.", order, transposed, kBuffers};
+  graph.tensors = {{"model.embed_tokens.weight", 9, 4},
+                   {"model.layers.0.self_attn.q_proj.weight", 12, 4},
+                   {"model.layers.0.self_attn.k_proj.weight", 6, 4},
+                   {"model.layers.0.self_attn.v_proj.weight", 6, 4},
+                   {"model.layers.0.mlp.gate_proj.weight", 5, 4},
+                   {"model.layers.0.mlp.up_proj.weight", 5, 4},
+                   {"model.layers.0.mlp.down_proj.weight", 4, 5}};
+  return graph;
+}
+
+Catalog fused_catalog(const std::string& prefix, bool transposed,
+                      const std::vector<std::string>& others = {}) {
+  Catalog catalog;
+  catalog.files = {{"model/file", 1u << 20}};
+  std::uint64_t offset = 0;
+  const auto add = [&](const std::string& name, std::vector<std::uint64_t> shape) {
+    if (transposed && name.find("h.0") != std::string::npos) std::swap(shape[0], shape[1]);
+    catalog.tensors.push_back(testing::dense_entry(prefix + name, DType::F32, shape, 0, offset));
+    offset += 4096;
+  };
+  add("table.weight", {9, 4});
+  add("h.0.mix.qkv.weight", {24, 4});
+  add("h.0.feed.both.weight", {10, 4});
+  add("h.0.feed.out.weight", {4, 5});
+  for (const std::string& other : others) add(other, {1, 1});
+  catalog.finish();
+  return catalog;
+}
+
+/// The row of `source` that row `row` of a binding is taken from.
+std::uint64_t source_row(const Binding& binding, std::uint64_t row) {
+  for (const RowRun& run : binding.runs) {
+    if (row >= run.row && row < run.row + run.rows) {
+      return run.source_row + (row - run.row) * run.source_stride;
+    }
+  }
+  ADD_FAILURE() << "no run covers row " << row;
+  return 0;
+}
+
+TEST(FamilyNames, AModuleOfAnExpertIsTakenApart) {
+  const BlockName name = parse_block_name("model.layers.12.mlp.experts.103.up_proj.weight");
+  EXPECT_EQ(name.layer, "12");
+  EXPECT_EQ(name.module, "mlp.experts.*.up_proj");
+  EXPECT_EQ(name.expert, "103");
+  EXPECT_EQ(name.kind, "weight");
+  EXPECT_EQ(
+      translate({kGlobal, "net.h.", kModules}, "model.layers.12.mlp.experts.103.up_proj.weight"),
+      "net.h.12.moe.103.wide.weight");
+  EXPECT_EQ(parse_block_name("model.layers.1.mlp.experts.weight").expert, "");
+}
+
+TEST(FamilyNames, FusedRowsAreThoseOfTheirParts) {
+  const Graph stacked = fused_graph(QkvOrder::Stacked, false);
+  const Catalog catalog = fused_catalog("net.", false);
+  const Bindings bindings = bind(stacked, catalog, false);
+  EXPECT_EQ(bindings.naming, "huggingface");
+  EXPECT_TRUE(bindings.unexpected.empty());
+  EXPECT_EQ(source_row(bindings.tensors[1], 11), 11u);
+  EXPECT_EQ(source_row(bindings.tensors[2], 0), 12u);
+  EXPECT_EQ(source_row(bindings.tensors[3], 5), 23u);
+  EXPECT_EQ(source_row(bindings.tensors[4], 0), 0u) << "gate first";
+  EXPECT_EQ(source_row(bindings.tensors[5], 4), 9u);
+
+  const Bindings grouped = bind(fused_graph(QkvOrder::ByGroup, false), catalog, false);
+  // For each KV head: its two query heads of 3 rows, itself, its value.
+  EXPECT_EQ(source_row(grouped.tensors[1], 5), 5u);
+  EXPECT_EQ(source_row(grouped.tensors[1], 6), 12u);
+  EXPECT_EQ(source_row(grouped.tensors[2], 3), 18u);
+  EXPECT_EQ(source_row(grouped.tensors[3], 0), 9u);
+}
+
+TEST(FamilyNames, OfAModelWithoutItsHeadTheBasePrefixIsMissing) {
+  const Bindings bindings =
+      bind(fused_graph(QkvOrder::Stacked, false), fused_catalog("", false), false);
+  EXPECT_EQ(bindings.naming, "huggingface-base");
+}
+
+TEST(FamilyNames, BuffersOfBlocksAreHarmlessAndNothingElseIs) {
+  const Bindings bindings =
+      bind(fused_graph(QkvOrder::Stacked, false),
+           fused_catalog("net.", false, {"h.0.mix.mask", "h.0.remix.mask", "h.mix.mask"}), false);
+  EXPECT_EQ(bindings.skipped, 1u);
+  EXPECT_EQ(bindings.unexpected,
+            (std::vector<std::string>{"net.h.0.remix.mask", "net.h.mix.mask"}));
+}
+
+TEST(FamilyNames, TransposedMatricesHaveTheirShapeSwapped) {
+  const Graph graph = fused_graph(QkvOrder::Stacked, true);
+  const Bindings bindings = bind(graph, fused_catalog("net.", true), false);
+  EXPECT_FALSE(bindings.tensors[0].runs[0].transposed) << "the table is of no block";
+  for (std::size_t i = 1; i < graph.tensors.size(); ++i) {
+    for (const RowRun& run : bindings.tensors[i].runs) EXPECT_TRUE(run.transposed) << i;
+  }
+  EXPECT_EQ(error_of([&] { (void)bind(graph, fused_catalog("net.", false), false); }),
+            "model/file: tensor \"net.h.0.mix.qkv.weight\" has shape [24, 4], but the model config "
+            "asks for [4, 24]");
+}
+
+TEST(FamilyNames, OfQuantizedBlocksNoTransposeIsTaken) {
+  Graph graph = fused_graph(QkvOrder::Stacked, true);
+  Catalog catalog;
+  catalog.files = {{"model/file", 1u << 20}};
+  catalog.tensors = {
+      testing::dense_entry("net.table.weight", DType::F32, {9, 4}, 0, 0),
+      testing::dense_entry("net.h.0.feed.out.weight", DType::Q8_0, {4, 32}, 0, 4096)};
+  catalog.finish();
+  graph.tensors = {graph.tensors[0], {"model.layers.0.mlp.down_proj.weight", 32, 4}};
+  EXPECT_EQ(error_of([&] { (void)bind(graph, catalog, false); }),
+            "model/file: tensor \"net.h.0.feed.out.weight\" is Q8_0: expected a dtype without "
+            "blocks");
+}
+
+TEST(FamilyNames, WrittenTensorsAreTheStoredOnesAgain) {
+  for (const bool transposed : {false, true}) {
+    for (const QkvOrder order : {QkvOrder::Stacked, QkvOrder::ByGroup}) {
+      const Graph graph = fused_graph(order, transposed);
+      const Catalog catalog = fused_catalog("net.", transposed);
+      const std::vector<HfTensor> written = hf_tensors(graph, bind(graph, catalog, false));
+      ASSERT_EQ(written.size(), catalog.tensors.size());
+      for (const auto& [tensor, binding] : written) {
+        const auto found = static_cast<std::size_t>(catalog.find(tensor.name));
+        ASSERT_LT(found, catalog.tensors.size()) << tensor.name;
+        EXPECT_EQ(catalog.tensors[found].shape,
+                  (std::vector<std::uint64_t>{tensor.rows, tensor.columns}));
+        // Every element comes from its own place.
+        std::uint64_t elements = 0;
+        for (const RowRun& run : binding.runs) {
+          EXPECT_FALSE(run.transposed);
+          EXPECT_EQ(run.row, run.source_row);
+          EXPECT_EQ(run.column, run.source_column);
+          elements += run.rows * run.columns;
+        }
+        EXPECT_EQ(elements, tensor.elements()) << tensor.name;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace initrt
