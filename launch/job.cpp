@@ -106,6 +106,15 @@ void assign(Job& job, const JobKey& key, const Json& value, const Origin& origin
             if (!value.is_boolean()) refuse(origin, key, value, "true or false");
             kind.field(job) = value.get<bool>();
           },
+          [&](const JobKey::TextList& kind) {
+            const Json list = value.is_array() ? value : Json::array({value});
+            if (!std::all_of(list.begin(), list.end(), [](const Json& one) {
+                  return one.is_string() && !one.get_ref<const std::string&>().empty();
+                })) {
+              refuse(origin, key, value, "a string or a list of strings, none empty");
+            }
+            kind.field(job) = list.get<std::vector<std::string>>();
+          },
           [&](const JobKey::PromptList& kind) {
             Job::Prompts prompts;
             if (value.is_string() && !value.get_ref<const std::string&>().empty()) {
@@ -170,9 +179,11 @@ void assign_object(Job& job, const Json& object, const std::string& prefix, cons
 // and --set generate.prompt='"Hello"' are the same.
 Json setting_value(const JobKey& key, const std::string& text) {
   Json parsed = Json::parse(text, nullptr, false);
+  const bool list = std::holds_alternative<JobKey::TextList>(key.kind);
   const bool wants_text = std::holds_alternative<JobKey::Text>(key.kind) ||
-                          std::holds_alternative<JobKey::Path>(key.kind);
-  if (parsed.is_discarded() && std::holds_alternative<JobKey::PromptList>(key.kind) &&
+                          std::holds_alternative<JobKey::Path>(key.kind) ||
+                          (list && !parsed.is_array());
+  if (parsed.is_discarded() && (list || std::holds_alternative<JobKey::PromptList>(key.kind)) &&
       text.starts_with('[')) {
     fail("--set {}: {} is no JSON list", key.path, quote(text));
   }

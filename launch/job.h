@@ -14,6 +14,9 @@
 
 namespace initrt {
 
+/// Most positions or tokens that a job may ask for.
+inline constexpr std::uint64_t kMostPositions = 1u << 30;
+
 /// A job as its file and --set give it: values are of the right type and range, nothing is opened.
 struct Job {
   /// Several prompts: given in place, or the path of a JSONL file.
@@ -50,13 +53,17 @@ struct Job {
     std::string prompt;
     Prompts prompts;
     std::uint64_t max_new_tokens = 50;
-    double temperature = 0.0;  ///< 0: greedy
-    std::uint64_t top_k = 0;   ///< 0: all
-    double top_p = 1.0;        ///< 1: all
+    double temperature = 0.0;         ///< 0: greedy
+    std::uint64_t top_k = 0;          ///< 0: all
+    double top_p = 1.0;               ///< 1: all
+    double min_p = 0.0;               ///< 0: all
+    double repetition_penalty = 1.0;  ///< 1: none
     std::uint64_t seed = 0;
     std::uint64_t context = 0;  ///< positions; 0: longest prompt + max_new_tokens
     std::uint64_t batch = 8;    ///< most sequences at once on each rank
     bool ignore_eos = false;
+    std::vector<std::string> stop;      ///< an answer ends before the first of these in its text
+    std::uint64_t logprobs = 0;         ///< likeliest tokens told with each one; 0: no logprobs
     std::uint64_t prefill_chunk = 256;  ///< most prompt tokens of a sweep
   } generate;
 };
@@ -90,13 +97,16 @@ struct JobKey {
   struct Flag {
     Field<bool> field;
   };
+  struct TextList {  ///< one text, or a list of them; none empty
+    Field<std::vector<std::string>> field;
+  };
   struct PromptList {
     Field<Job::Prompts> field;
   };
 
   std::string_view path;  ///< e.g. "sharding.prefetch"
   std::string_view about;
-  std::variant<Text, Path, Whole, Bytes, Number, Flag, PromptList> kind;
+  std::variant<Text, Path, Whole, Bytes, Number, Flag, TextList, PromptList> kind;
 };
 
 /// All keys, those of a group together.

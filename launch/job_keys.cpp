@@ -14,7 +14,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kAny = std::numeric_limits<std::uint64_t>::max();
-constexpr std::uint64_t kMostPositions = 1u << 30;
 
 Json schema_of(const JobKey& key, Job& defaults) {
   Json schema = std::visit(
@@ -49,6 +48,11 @@ Json schema_of(const JobKey& key, Job& defaults) {
           },
           [&](const JobKey::Flag& kind) {
             return Json{{"type", "boolean"}, {"default", kind.field(defaults)}};
+          },
+          [](const JobKey::TextList&) {
+            return Json{{"type", Json::array({"array", "string"})},
+                        {"items", {{"type", "string"}, {"minLength", 1}}},
+                        {"minLength", 1}};
           },
           [](const JobKey::PromptList&) {
             return Json{{"type", Json::array({"array", "string"})},
@@ -117,8 +121,8 @@ std::span<const JobKey> job_keys() {
       {"generate.prompt", "One prompt; the answer is streamed to standard output",
        JobKey::Text{[](Job& job) -> std::string& { return job.generate.prompt; }, {}}},
       {"generate.prompts",
-       "Several prompts, or a JSONL file of them (strings, or objects with \"prompt\"); answers "
-       "are JSONL in the same order",
+       "Several prompts, or a JSONL file of them (strings, or objects with \"prompt\" and, if it "
+       "is another, \"max_new_tokens\"); answers are JSONL in the same order",
        JobKey::PromptList{[](Job& job) -> Job::Prompts& { return job.generate.prompts; }}},
       {"generate.max_new_tokens", "Most tokens generated for a prompt",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.max_new_tokens; }, 1,
@@ -131,6 +135,15 @@ std::span<const JobKey> job_keys() {
                      std::numeric_limits<int>::max()}},
       {"generate.top_p", "Choose among the likeliest tokens with this much probability together",
        JobKey::Number{[](Job& job) -> double& { return job.generate.top_p; }, 0.0, 1.0, true}},
+      {"generate.min_p",
+       "Choose among tokens with this much of the likeliest one's probability, after the "
+       "temperature; 0: all",
+       JobKey::Number{[](Job& job) -> double& { return job.generate.min_p; }, 0.0, 1.0, false}},
+      {"generate.repetition_penalty",
+       "Divides logits above 0 of tokens in the prompt or the answer, multiplies those below; in "
+       "greedy choice too; 1: none",
+       JobKey::Number{[](Job& job) -> double& { return job.generate.repetition_penalty; }, 0.0,
+                      1000.0, true}},
       {"generate.seed", "The same seed gives the same text, on any number of ranks",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.seed; }, 0, kAny}},
       {"generate.context", "Positions of the KV cache; 0: the longest prompt and max_new_tokens",
@@ -140,6 +153,15 @@ std::span<const JobKey> job_keys() {
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.batch; }, 1, 4096}},
       {"generate.ignore_eos", "Generate max_new_tokens even past the model's end tokens",
        JobKey::Flag{[](Job& job) -> bool& { return job.generate.ignore_eos; }}},
+      {"generate.stop",
+       "A string, or a list of them: an answer ends as soon as its text holds one, and is cut "
+       "before it",
+       JobKey::TextList{[](Job& job) -> std::vector<std::string>& { return job.generate.stop; }}},
+      {"generate.logprobs",
+       "For each token its log-probability and those of this many likeliest ones, of the model's "
+       "own distribution (before penalty, temperature and filters); one prompt is then answered as "
+       "JSONL too; 0: none",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.logprobs; }, 0, 100}},
       {"generate.prefill_chunk", "Most prompt tokens that one sweep takes in",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.prefill_chunk; }, 1,
                      65536}},

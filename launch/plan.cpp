@@ -120,7 +120,7 @@ std::string plan_text(const Json& plan) {
 void print_plan(const RunOptions& options, const PlanOptions& plan) {
   LocalFiles files;
   const Job job = read_job(files, options.config, options.settings);
-  const std::vector<std::string> texts = read_prompts(files, job);
+  const std::vector<PromptText> texts = read_prompts(files, job);
   const OpenModel model = open_model(files, job, options.verbose);
   note_choice(model.catalog);
   const OpenText text = open_text(files, job, model);

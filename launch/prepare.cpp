@@ -1,8 +1,8 @@
 #include "launch/prepare.h"
 
 #include <algorithm>
-#include <sstream>
 
+#include "launch/end_tokens.h"
 #include "runtime/model/family.h"
 #include "runtime/text/sentencepiece.h"
 #include "sharding/checkpoint/checked_json.h"
@@ -46,50 +46,6 @@ std::string tokenizer_path(Files& files, const Job& job) {
   }
   fail("{}: no tokenizer.json or tokenizer.model {} it; name one with \"tokenizer\"", given,
        inside ? "in" : "beside");
-}
-
-// An id, or a list of ids.
-void add_end_tokens(const nlohmann::json& config, std::vector<TokenId>& ids) {
-  const auto found = config.find("eos_token_id");
-  if (found == config.end()) return;
-  const auto add = [&](const nlohmann::json& id) {
-    if (id.is_number_unsigned() && id.get<std::uint64_t>() < (1u << 31)) {
-      ids.push_back(id.get<TokenId>());
-    }
-  };
-  if (found->is_array()) {
-    std::for_each(found->begin(), found->end(), add);
-  } else {
-    add(*found);
-  }
-}
-
-std::vector<TokenId> end_tokens(const nlohmann::json& config) {
-  std::vector<TokenId> ids;
-  const auto generation = config.find("generation_config");
-  if (generation != config.end() && generation->is_object()) add_end_tokens(*generation, ids);
-  if (ids.empty()) add_end_tokens(config, ids);
-  return ids;
-}
-
-// The rules of `generate.prompts`' JSONL files: one prompt a line, empty lines left out.
-std::vector<std::string> parse_prompt_lines(const std::string& text, const std::string& path) {
-  std::vector<std::string> prompts;
-  std::istringstream lines(text);
-  std::string line;
-  for (std::uint64_t number = 1; std::getline(lines, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = fmt::format("{}: line {}", path, number);
-    const nlohmann::json value = parse_json(line, where);
-    if (value.is_string()) {
-      prompts.push_back(value.get<std::string>());
-    } else if (value.is_object() && value.contains("prompt") && value["prompt"].is_string()) {
-      prompts.push_back(value["prompt"].get<std::string>());
-    } else {
-      fail("{}: expected a string or an object with a string \"prompt\"", where);
-    }
-  }
-  return prompts;
 }
 
 // The stored tensor that is all of a canonical one, if there is one.
@@ -167,34 +123,42 @@ OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
   } catch (const Error& error) {
     fail("{}: {}", path, error.what());
   }
-  text.end_tokens = end_tokens(model.config);
+  try {
+    text.end_tokens = end_tokens_of_model(model.config, model.catalog);
+  } catch (const Error& error) {
+    fail("{}: {}", job.model, error.what());
+  }
   if (text.end_tokens.empty()) {
     if (const auto end = text.tokenizer->end_token()) text.end_tokens.push_back(*end);
   }
   return text;
 }
 
-std::vector<std::string> read_prompts(Files& files, const Job& job) {
+std::vector<PromptText> read_prompts(Files& files, const Job& job) {
   const Job::Prompts& several = job.generate.prompts;
+  const std::uint64_t max_new_tokens = job.generate.max_new_tokens;
   const bool many = !several.texts.empty() || !several.path.empty();
   if (many && !job.generate.prompt.empty()) {
     fail("both generate.prompt and generate.prompts are set: which one is meant?");
   }
   if (!many) {
     if (job.generate.prompt.empty()) fail("the prompt is empty: set generate.prompt");
-    return {job.generate.prompt};
+    return {{job.generate.prompt, max_new_tokens}};
   }
-  if (several.path.empty()) return several.texts;
-  std::vector<std::string> texts = parse_prompt_lines(files.read_text(several.path), several.path);
-  if (texts.empty()) fail("{}: no prompts in this file", several.path);
-  return texts;
+  if (several.path.empty()) {
+    std::vector<PromptText> texts;
+    for (const std::string& text : several.texts) texts.push_back({text, max_new_tokens});
+    return texts;
+  }
+  return read_prompt_file(files, several.path, max_new_tokens);
 }
 
-std::vector<Prompt> tokenize(const Tokenizer& tokenizer, const std::vector<std::string>& texts,
+std::vector<Prompt> tokenize(const Tokenizer& tokenizer, const std::vector<PromptText>& texts,
                              std::uint64_t vocabulary) {
   std::vector<Prompt> prompts;
-  for (const std::string& text : texts) {
-    Prompt prompt{static_cast<std::uint32_t>(prompts.size()), tokenizer.encode(text)};
+  for (const auto& [text, max_new_tokens] : texts) {
+    Prompt prompt{static_cast<std::uint32_t>(prompts.size()), tokenizer.encode(text),
+                  static_cast<std::uint32_t>(max_new_tokens)};
     if (prompt.tokens.empty()) {
       fail("prompt {} is empty: there is nothing to go on from", prompt.index);
     }
@@ -211,41 +175,43 @@ std::vector<Prompt> tokenize(const Tokenizer& tokenizer, const std::vector<std::
 }
 
 SamplerOptions sampler_options(const Job& job) {
-  const SamplerOptions options{static_cast<float>(job.generate.temperature),
-                               static_cast<int>(job.generate.top_k),
-                               static_cast<float>(job.generate.top_p), job.generate.seed};
+  const auto& wanted = job.generate;
+  SamplerOptions options;
+  options.temperature = static_cast<float>(wanted.temperature);
+  options.top_k = static_cast<int>(wanted.top_k);
+  options.top_p = static_cast<float>(wanted.top_p);
+  options.min_p = static_cast<float>(wanted.min_p);
+  options.repetition_penalty = static_cast<float>(wanted.repetition_penalty);
+  options.seed = wanted.seed;
   check(options);
   return options;
 }
 
-std::vector<Prompt> prompts_of_rank(const std::vector<Prompt>& prompts, std::uint32_t rank,
-                                    std::uint32_t world) {
-  std::vector<Prompt> own;
-  for (std::size_t i = rank; i < prompts.size(); i += world) own.push_back(prompts[i]);
-  return own;
-}
-
 RunShape generate_shape(const Job& job, const Graph& graph, const std::vector<Prompt>& prompts,
                         std::uint32_t world) {
-  const auto longest = std::max_element(
-      prompts.begin(), prompts.end(),
-      [](const Prompt& a, const Prompt& b) { return a.tokens.size() < b.tokens.size(); });
-  const std::uint64_t prompt_tokens = longest->tokens.size();
-  const std::uint64_t needed = prompt_tokens + job.generate.max_new_tokens;
+  const auto positions = [](const Prompt& prompt) {
+    return static_cast<std::uint64_t>(prompt.tokens.size()) + prompt.max_new_tokens;
+  };
+  std::uint64_t prompt_tokens = 0;
+  const Prompt* largest = &prompts.front();
+  for (const Prompt& prompt : prompts) {
+    prompt_tokens = std::max<std::uint64_t>(prompt_tokens, prompt.tokens.size());
+    if (positions(prompt) > positions(*largest)) largest = &prompt;
+  }
+  const std::uint64_t needed = positions(*largest);
   const std::uint64_t context = job.generate.context == 0 ? needed : job.generate.context;
   if (context > graph.context) {
     fail("a context of {} positions ({}) is beyond the model's {}", context,
-         job.generate.context == 0
-             ? fmt::format("a prompt of {} tokens and generate.max_new_tokens {}", prompt_tokens,
-                           job.generate.max_new_tokens)
-             : "generate.context",
+         job.generate.context == 0 ? fmt::format("a prompt of {} tokens and max_new_tokens {}",
+                                                 largest->tokens.size(), largest->max_new_tokens)
+                                   : "generate.context",
          graph.context);
   }
   if (needed > context) {
     fail(
-        "prompt {} has {} tokens and generate.max_new_tokens is {}: {} positions, but "
-        "generate.context is {}",
-        longest->index, prompt_tokens, job.generate.max_new_tokens, needed, context);
+        "prompt {} has {} tokens and its max_new_tokens is {}: {} positions, but generate.context "
+        "is {}",
+        largest->index, largest->tokens.size(), largest->max_new_tokens, needed, context);
   }
   RunShape shape = common_shape(job);
   shape.sequences =

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "launch/job.h"
+#include "launch/prompt_file.h"
 #include "runtime/comm/communicator.h"
 #include "runtime/exec/generate.h"
 #include "runtime/exec/instance.h"
@@ -50,20 +51,16 @@ struct OpenText {
 [[nodiscard]] OpenText open_text(Files& files, const Job& job, const OpenModel& model);
 
 /// The texts of the job's prompt or prompts. @throws Error where there is none, or one is empty
-[[nodiscard]] std::vector<std::string> read_prompts(Files& files, const Job& job);
+[[nodiscard]] std::vector<PromptText> read_prompts(Files& files, const Job& job);
 
 /// All prompts as tokens, in order. @throws Error where one has none, or one that the model has no
 /// embedding for
 [[nodiscard]] std::vector<Prompt> tokenize(const Tokenizer& tokenizer,
-                                           const std::vector<std::string>& texts,
+                                           const std::vector<PromptText>& texts,
                                            std::uint64_t vocabulary);
 
 /// How tokens are chosen. @throws Error where a value is out of range
 [[nodiscard]] SamplerOptions sampler_options(const Job& job);
-
-/// The prompts that one rank runs: every `world`th.
-[[nodiscard]] std::vector<Prompt> prompts_of_rank(const std::vector<Prompt>& prompts,
-                                                  std::uint32_t rank, std::uint32_t world);
 
 /// What a generating run needs of every rank; the same on all. `gather` and device_scratch are
 /// left to the caller. @throws Error where prompts and new tokens do not fit the context

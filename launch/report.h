@@ -22,14 +22,15 @@ struct RankReport {
   std::uint64_t memory_peak = 0;     ///< the most that the ledger held at once
   std::uint64_t process_bytes = 0;   ///< PSS of the process after loading or generating
   std::uint64_t shard_bytes = 0;
-  std::uint64_t huge_page_bytes = 0;  ///< of the shard
-  double first_token_seconds = 0;     ///< from the start of loading
-  double seconds = 0;                 ///< from the start of loading until all is generated
-  std::uint64_t tokens = 0;           ///< generated
-  double decode_seconds = 0;          ///< after the first token
-  std::uint64_t decode_tokens = 0;    ///< in that time
-  std::uint64_t expert_bytes = 0;     ///< of experts that tokens chose, each counted once a sweep
+  std::uint64_t huge_page_bytes = 0;   ///< of the shard
+  double first_token_seconds = 0;      ///< from the start of loading
+  double seconds = 0;                  ///< from the start of loading until all is generated
+  std::uint64_t tokens = 0;            ///< generated
+  double decode_seconds = 0;           ///< after the first token
+  std::uint64_t decode_tokens = 0;     ///< in that time
+  std::uint64_t expert_bytes = 0;      ///< of experts that tokens chose, each counted once a sweep
   std::uint64_t all_expert_bytes = 0;  ///< of all that they could have chosen
+  std::uint64_t sweeps = 0;            ///< of generating, the same on every rank
 };
 
 /// What is the same on every rank.

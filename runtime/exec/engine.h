@@ -25,9 +25,9 @@ struct SweepInput {
 };
 
 struct SweepOutput {
-  bool any = false;               ///< whether any rank brought rows; if not, the sweep ran nothing
-  bool any_finished = false;      ///< whether any rank has completions to hand over
-  std::span<const float> logits;  ///< [logit_rows, vocabulary], valid until the next sweep
+  bool any = false;           ///< whether any rank brought rows; if not, the sweep ran nothing
+  bool any_finished = false;  ///< whether any rank has completions to hand over
+  std::span<float> logits;    ///< [logit_rows, vocabulary], the caller's until the next sweep
 };
 
 /// What choosing experts saves: bytes of those that some rank's rows chose, and of all that they
@@ -53,6 +53,7 @@ class Engine {
   [[nodiscard]] std::uint64_t vocabulary() const { return graph_.vocabulary; }
   /// Over all sweeps so far.
   [[nodiscard]] ExpertBytes experts() const { return experts_; }
+  [[nodiscard]] Communicator& comm() { return comm_; }
 
  private:
   void check(const SweepInput& input) const;

@@ -20,6 +20,15 @@ struct Sequence {
   Completion completion;
   std::uint32_t position = 0;  // tokens already in the KV cache
   TokenId next = -1;           // the token to decode, once the prompt is in
+  std::vector<TokenId> seen;   // distinct tokens so far, ascending; empty without a penalty
+
+  Sequence(const Prompt& of, bool penalized) : prompt(&of) {
+    completion.index = of.index;
+    if (!penalized) return;
+    seen = of.tokens;
+    std::sort(seen.begin(), seen.end());
+    seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+  }
 
   [[nodiscard]] bool in_prefill() const { return position < prompt->tokens.size(); }
 };
@@ -64,7 +73,51 @@ Rows choose_rows(std::vector<std::optional<Sequence>>& slots, std::uint32_t pref
   return chosen;
 }
 
+// Free slots of every rank, in rank order. Collective.
+std::vector<std::uint32_t> free_slots(Communicator& comm,
+                                      const std::vector<std::optional<Sequence>>& slots) {
+  const auto mine =
+      static_cast<std::uint32_t>(std::count(slots.begin(), slots.end(), std::nullopt));
+  std::vector<std::uint32_t> all(comm.size());
+  comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+  return all;
+}
+
+// Chooses the sequence's next token and adds it to the answer, unless it is an end token.
+void choose_token(Sequence& sequence, std::span<float> logits, const GenerateOptions& options) {
+  Completion& completion = sequence.completion;
+  const std::vector<float> unpenalized =
+      penalize(logits, sequence.seen, options.sampler.repetition_penalty);
+  const TokenId chosen =
+      sample(logits, options.sampler, completion.index, completion.tokens.size());
+  sequence.next = chosen;
+  completion.ended = std::find(options.end_tokens.begin(), options.end_tokens.end(), chosen) !=
+                     options.end_tokens.end();
+  if (completion.ended) return;
+  completion.tokens.push_back(chosen);
+  if (options.logprobs > 0) {
+    for (std::size_t i = 0; i < unpenalized.size(); ++i) {
+      logits[static_cast<std::size_t>(sequence.seen[i])] = unpenalized[i];
+    }
+    completion.logprobs.push_back(log_probabilities(logits, chosen, options.logprobs));
+  }
+  if (options.sampler.repetition_penalty == 1) return;
+  const auto place = std::lower_bound(sequence.seen.begin(), sequence.seen.end(), chosen);
+  if (place == sequence.seen.end() || *place != chosen) sequence.seen.insert(place, chosen);
+}
+
 }  // namespace
+
+std::vector<std::uint32_t> next_ranks(std::vector<std::uint32_t> free_slots, std::size_t prompts) {
+  std::vector<std::uint32_t> ranks;
+  while (ranks.size() < prompts) {
+    const auto most = std::max_element(free_slots.begin(), free_slots.end());
+    if (*most == 0) break;
+    --*most;
+    ranks.push_back(static_cast<std::uint32_t>(most - free_slots.begin()));
+  }
+  return ranks;
+}
 
 GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std::uint32_t batch,
                             const GenerateOptions& options, const TokenHook& on_token,
@@ -74,29 +127,33 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
   std::optional<Clock::time_point> first_token;
   std::vector<std::optional<Sequence>> slots(batch);
   std::vector<Completion> finished;
-  std::size_t next_prompt = 0;
   while (true) {
-    for (std::optional<Sequence>& slot : slots) {
-      if (slot || next_prompt == prompts.size()) continue;
-      slot.emplace();
-      slot->prompt = &prompts[next_prompt++];
-      slot->completion.index = slot->prompt->index;
+    if (!prompts.empty()) {
+      auto slot = slots.begin();
+      for (const std::uint32_t rank :
+           next_ranks(free_slots(engine.comm(), slots), prompts.size())) {
+        if (rank == engine.comm().rank()) {
+          slot = std::find(slot, slots.end(), std::nullopt);
+          slot->emplace(prompts.front(), options.sampler.repetition_penalty != 1);
+        }
+        prompts = prompts.subspan(1);
+      }
     }
     const Rows chosen = choose_rows(slots, options.prefill_chunk);
     const SweepOutput output = engine.sweep({chosen.tokens, chosen.rows, chosen.logit_rows,
                                              static_cast<std::uint32_t>(finished.size())});
     if (output.any_finished) on_finish(std::exchange(finished, {}));
     if (!output.any) break;
+    ++statistics.sweeps;
     for (std::size_t i = 0; i < chosen.logit_slots.size(); ++i) {
       std::optional<Sequence>& slot = slots[chosen.logit_slots[i]];
       Completion& completion = slot->completion;
-      slot->next = sample(output.logits.subspan(i * engine.vocabulary(), engine.vocabulary()),
-                          options.sampler, completion.index, completion.tokens.size());
-      completion.ended = std::find(options.end_tokens.begin(), options.end_tokens.end(),
-                                   slot->next) != options.end_tokens.end();
-      if (!completion.ended) completion.tokens.push_back(slot->next);
-      if (on_token) on_token(completion.index, slot->next, completion.ended);
-      if (completion.ended || completion.tokens.size() >= options.max_new_tokens) {
+      choose_token(*slot, output.logits.subspan(i * engine.vocabulary(), engine.vocabulary()),
+                   options);
+      if (on_token && on_token(completion.index, slot->next, completion.ended)) {
+        completion.ended = true;
+      }
+      if (completion.ended || completion.tokens.size() >= slot->prompt->max_new_tokens) {
         finished.push_back(std::move(completion));
         slot.reset();
       }

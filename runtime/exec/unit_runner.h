@@ -39,7 +39,7 @@ class UnitRunner {
   void keep_rows(std::span<const std::uint32_t> rows);
 
   /// [rows kept, vocabulary], once the device has been synchronised.
-  [[nodiscard]] const float* logits() const { return logits_.floats(); }
+  [[nodiscard]] float* logits() const { return logits_.floats(); }
 
  private:
   struct Run;  // one unit's ops on their way through

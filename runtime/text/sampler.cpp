@@ -2,8 +2,11 @@
 #include "runtime/text/sampler.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "sharding/error.h"
@@ -35,19 +38,76 @@ TokenId arg_max(std::span<const float> logits) {
   return static_cast<TokenId>(best);
 }
 
-struct Candidate {
-  TokenId id = 0;
-  double weight = 0;  ///< exp((logit - largest logit) / temperature)
+// What a filter leaves: the logits above `least`, and of those equal to it the ids up to `last`.
+struct Limit {
+  float least = -std::numeric_limits<float>::infinity();
+  std::size_t last = std::numeric_limits<std::size_t>::max();
+
+  [[nodiscard]] bool keeps(float logit, std::size_t id) const {
+    return logit > least || (logit == least && id <= last);
+  }
 };
 
-/// The fewest candidates, from the first, whose weights reach top_p of the sum of all.
-std::size_t nucleus(const std::vector<Candidate>& sorted, double top_p) {
-  double sum = 0;
-  for (const Candidate& candidate : sorted) sum += candidate.weight;
+// Whole numbers in the order of the floats they stand for. Adding 0 makes -0 equal 0.
+std::uint32_t to_key(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value + 0.0f);
+  return (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;
+}
+
+float from_key(std::uint32_t key) {
+  return std::bit_cast<float>((key >> 31) != 0 ? key & 0x7FFFFFFFu : ~key);
+}
+
+// The fewest of the kept logits, from the largest and of equal ones from the lowest id, whose
+// masses reach target(sum of all masses). A radix selection: it finds the smallest of them 11, 11
+// and 10 bits at a time, in sums per value of these bits, so it sorts nothing and keeps no
+// candidates.
+template <class Mass, class Target>
+Limit reach(std::span<const float> logits, const Limit& kept, const Mass& mass,
+            const Target& target) {
+  double above = 0, goal = 0;  // masses of all larger logits; what is to be reached
+  std::uint32_t prefix = 0;    // the bits known
+  std::uint32_t shift = 32;    // the bits not known
+  for (const std::uint32_t bits : {11u, 11u, 10u}) {
+    std::array<double, 2048> sums{};
+    const std::uint32_t below = shift - bits, mask = (1u << bits) - 1;
+    for (std::size_t id = 0; id < logits.size(); ++id) {
+      const std::uint32_t key = to_key(logits[id]);
+      if ((static_cast<std::uint64_t>(key) >> shift) != prefix) continue;
+      if (kept.keeps(logits[id], id)) sums[(key >> below) & mask] += mass(logits[id]);
+    }
+    if (shift == 32) goal = target(std::accumulate(sums.begin(), sums.end(), 0.0));
+    std::uint32_t lowest = 0, at = mask;
+    while (lowest < mask && sums[lowest] == 0) ++lowest;
+    while (at > lowest && above + sums[at] < goal) above += sums[at--];
+    prefix = (prefix << bits) | at;
+    shift = below;
+  }
+  Limit reached{from_key(prefix), 0};
+  for (std::size_t id = 0; id < logits.size() && above < goal; ++id) {
+    if (logits[id] != reached.least || !kept.keeps(logits[id], id)) continue;
+    above += mass(logits[id]);
+    reached.last = id;
+  }
+  return reached;
+}
+
+// The id at which the running sum of weights, in the order of ids, passes `part` of them all. Sums
+// of blocks are kept, so that weights are computed once and those of one block again.
+template <class Weight>
+TokenId draw(std::size_t ids, const Weight& weight, double part, TokenId at_the_end) {
+  constexpr std::size_t kBlock = 256;
+  std::vector<double> blocks((ids + kBlock - 1) / kBlock);
+  for (std::size_t id = 0; id < ids; ++id) blocks[id / kBlock] += weight(id);
+  const double goal = part * std::accumulate(blocks.begin(), blocks.end(), 0.0);
   double reached = 0;
-  std::size_t count = 0;
-  while (count < sorted.size() && reached < top_p * sum) reached += sorted[count++].weight;
-  return std::max<std::size_t>(count, 1);
+  std::size_t block = 0;
+  while (block + 1 < blocks.size() && reached + blocks[block] <= goal) reached += blocks[block++];
+  for (std::size_t id = block * kBlock; id < std::min(ids, (block + 1) * kBlock); ++id) {
+    reached += weight(id);
+    if (goal < reached) return static_cast<TokenId>(id);
+  }
+  return at_the_end;  // where rounding leaves the goal at the very end of the sum
 }
 
 }  // namespace
@@ -60,6 +120,27 @@ void check(const SamplerOptions& options) {
   if (!(options.top_p > 0 && options.top_p <= 1)) {
     fail("sampling: top_p must be above 0 and at most 1 (off), but is {}", options.top_p);
   }
+  if (!(options.min_p >= 0 && options.min_p <= 1)) {
+    fail("sampling: min_p must be from 0 (off) to 1, but is {}", options.min_p);
+  }
+  if (!(options.repetition_penalty > 0) || std::isinf(options.repetition_penalty)) {
+    fail("sampling: repetition_penalty must be above 0 (1 is off), but is {}",
+         options.repetition_penalty);
+  }
+}
+
+std::vector<float> penalize(std::span<float> logits, std::span<const TokenId> seen, float penalty) {
+  std::vector<float> before;
+  if (penalty == 1) return before;
+  before.reserve(seen.size());
+  constexpr float kMost = std::numeric_limits<float>::max();
+  for (const TokenId id : seen) {
+    float& logit = logits[static_cast<std::size_t>(id)];
+    before.push_back(logit);
+    if (!std::isfinite(logit)) continue;  // ruled out, or for sample() to refuse
+    logit = std::clamp(logit < 0 ? logit * penalty : logit / penalty, -kMost, kMost);
+  }
+  return before;
 }
 
 TokenId sample(std::span<const float> logits, const SamplerOptions& options, std::uint64_t stream,
@@ -68,43 +149,25 @@ TokenId sample(std::span<const float> logits, const SamplerOptions& options, std
   const TokenId best = arg_max(logits);
   if (options.temperature == 0) return best;
 
-  std::vector<Candidate> candidates(logits.size());
-  for (std::size_t id = 0; id < logits.size(); ++id) {
-    candidates[id].id = static_cast<TokenId>(id);
-  }
-  const auto larger_logit = [&](const Candidate& a, const Candidate& b) {
-    return logits[a.id] != logits[b.id] ? logits[a.id] > logits[b.id] : a.id < b.id;
+  const double largest = logits[static_cast<std::size_t>(best)];
+  const auto weight = [&](float logit) {
+    return std::exp((logit - largest) / options.temperature);
   };
-  if (options.top_k > 0 && static_cast<std::size_t>(options.top_k) < candidates.size()) {
-    std::nth_element(candidates.begin(), candidates.begin() + options.top_k, candidates.end(),
-                     larger_logit);
-    candidates.resize(static_cast<std::size_t>(options.top_k));
-  }
-  for (Candidate& candidate : candidates) {
-    candidate.weight =
-        std::exp((static_cast<double>(logits[candidate.id]) - logits[best]) / options.temperature);
+  Limit kept;
+  if (options.top_k > 0 && static_cast<std::size_t>(options.top_k) < logits.size()) {
+    kept = reach(
+        logits, kept, [](float) { return 1.0; }, [&](double) { return options.top_k; });
   }
   if (options.top_p < 1) {
-    std::sort(candidates.begin(), candidates.end(), larger_logit);
-    candidates.resize(nucleus(candidates, options.top_p));
+    kept = reach(logits, kept, weight, [&](double sum) { return options.top_p * sum; });
   }
-  // Sums are taken in the order of ids, whatever the filters did: a filter that keeps everything
-  // changes nothing.
-  std::sort(candidates.begin(), candidates.end(),
-            [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
-  double sum = 0;
-  for (const Candidate& candidate : candidates) sum += candidate.weight;
-  const double draw = uniform(options.seed, stream, step) * sum;
-  double reached = 0;
-  TokenId chosen = best;  // where rounding leaves the draw at the very end of the sum
-  for (const Candidate& candidate : candidates) {
-    reached += candidate.weight;
-    if (draw < reached) {
-      chosen = candidate.id;
-      break;
-    }
-  }
-  return chosen;
+  // The likeliest token's weight is 1, which makes min_p a weight. What is filtered out has none
+  // and sums are in the order of ids: a filter that keeps everything changes nothing.
+  const auto kept_weight = [&](std::size_t id) {
+    const double own = kept.keeps(logits[id], id) ? weight(logits[id]) : 0.0;
+    return own >= options.min_p ? own : 0.0;
+  };
+  return draw(logits.size(), kept_weight, uniform(options.seed, stream, step), best);
 }
 
 }  // namespace initrt

@@ -77,6 +77,19 @@ TEST(Job, SettingsOverrideTheFileAndMayBePlainTextOrJson) {
               ::testing::ElementsAre("a", "b"));
 }
 
+TEST(Job, StopIsAStringOrAListOfThem) {
+  const auto stop = [](const std::string& json, const std::vector<std::string>& settings = {}) {
+    return read(R"({"model": "m", "generate": {"stop": )" + json + "}}", settings).generate.stop;
+  };
+  EXPECT_THAT(stop(R"("\n\n")"), ::testing::ElementsAre("\n\n"));
+  EXPECT_THAT(stop(R"(["a", "b"])"), ::testing::ElementsAre("a", "b"));
+  EXPECT_THAT(stop(R"("a")", {"generate.stop=[]"}), ::testing::IsEmpty());
+  EXPECT_THAT(stop("[]", {R"(generate.stop=["\n","12"])"}), ::testing::ElementsAre("\n", "12"));
+  for (const char* text : {"END", "12", "{}", "x[1]"}) {
+    EXPECT_THAT(stop("[]", {std::string("generate.stop=") + text}), ::testing::ElementsAre(text));
+  }
+}
+
 TEST(Job, AnUnknownKeyIsNamedWithTheNearestOne) {
   EXPECT_THAT(error_of(R"({"model": "m", "generate": {"max_new_token": 3}})"),
               AllOf(HasSubstr("unknown key \"generate.max_new_token\""),
@@ -110,6 +123,13 @@ TEST(Job, AnIllTypedValueIsNamedWithWhatWasExpected) {
   expect(R"({"model": "m", "generate": {"prompts": []}})", "a list of strings");
   expect(R"({"model": "m", "generate": {"prompts": ["a", 3]}})", "a list of strings");
   expect(R"({"model": "m", "generate": {"max_new_tokens": 0}})", "a whole number from 1");
+  expect(R"({"model": "m", "generate": {"min_p": 1.1}})", "a number of at least 0, at most 1");
+  expect(R"({"model": "m", "generate": {"repetition_penalty": 0}})", "a number above 0");
+  expect(R"({"model": "m", "generate": {"logprobs": 101}})", "a whole number from 0 to 100");
+  for (const char* stop : {"3", "\"\"", "[\"a\", \"\"]", "[3]", "{}", "null"}) {
+    expect(R"({"model": "m", "generate": {"stop": )" + std::string(stop) + "}}",
+           "expected a string or a list of strings, none empty");
+  }
 }
 
 TEST(Job, WhatIsNoJobIsAnError) {
@@ -119,8 +139,9 @@ TEST(Job, WhatIsNoJobIsAnError) {
   EXPECT_THAT(error_of(R"({"model": "a", "model": "b"})"), HasSubstr("model"));
   EXPECT_THAT(error_of(R"({"model": "m"})", {"generate.seed"}), HasSubstr("key=value"));
   EXPECT_THAT(error_of(R"({"model": "m"})", {"generate=3"}), HasSubstr("group"));
-  EXPECT_THAT(error_of(R"({"model": "m"})", {R"(generate.prompts=["a")"}),
-              HasSubstr("no JSON list"));
+  for (const char* list : {"generate.prompts=[\"a\"", "generate.stop=[\"a\""}) {
+    EXPECT_THAT(error_of(R"({"model": "m"})", {list}), HasSubstr("no JSON list"));
+  }
 }
 
 TEST(Job, BytesAreReadWithUnits) {

@@ -25,10 +25,18 @@ std::string error_of(const std::function<void()>& call) {
   return "no error";
 }
 
+std::vector<std::string> texts_of(const std::vector<PromptText>& prompts) {
+  std::vector<std::string> texts;
+  for (const PromptText& prompt : prompts) texts.push_back(prompt.text);
+  return texts;
+}
+
+/// Of these lengths, to be answered with 10 tokens.
 std::vector<Prompt> prompts_of(std::initializer_list<std::size_t> lengths) {
   std::vector<Prompt> prompts;
   for (const std::size_t length : lengths) {
-    prompts.push_back({static_cast<std::uint32_t>(prompts.size()), std::vector<TokenId>(length)});
+    prompts.push_back(
+        {static_cast<std::uint32_t>(prompts.size()), std::vector<TokenId>(length), 10});
   }
   return prompts;
 }
@@ -44,41 +52,12 @@ TEST(Prompts, ComeFromOneKeyOrTheOther) {
   Job job;
   EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("prompt is empty"));
   job.generate.prompt = "one";
-  EXPECT_THAT(read_prompts(files, job), ElementsAre("one"));
+  EXPECT_THAT(texts_of(read_prompts(files, job)), ElementsAre("one"));
   job.generate.prompts.texts = {"a", "b"};
   EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("both"));
   job.generate.prompt.clear();
-  EXPECT_THAT(read_prompts(files, job), ElementsAre("a", "b"));
-}
-
-TEST(Prompts, AJsonlFileHoldsStringsOrObjects) {
-  LocalFiles files;
-  Job job;
-  const testing::TemporaryDirectory directory;
-  job.generate.prompts.path = directory.file("prompts.jsonl");
-  const auto write = [&](const std::string& text) {
-    std::ofstream(job.generate.prompts.path) << text;
-  };
-  write("\"one\"\n\n{\"prompt\": \"two\", \"id\": 3}\r\n");
-  EXPECT_THAT(read_prompts(files, job), ElementsAre("one", "two"));
-  write("\"one\"\n{\"text\": \"two\"}\n");
-  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("line 2"));
-  write("\"one\n");
-  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("line 1"));
-  write("\n");
-  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("no prompts"));
-}
-
-TEST(Prompts, GoToRanksInTurn) {
-  const std::vector<Prompt> prompts = prompts_of({1, 1, 1, 1, 1});
-  const auto indices = [&](std::uint32_t rank, std::uint32_t world) {
-    std::vector<std::uint32_t> own;
-    for (const Prompt& prompt : prompts_of_rank(prompts, rank, world)) own.push_back(prompt.index);
-    return own;
-  };
-  EXPECT_THAT(indices(0, 2), ElementsAre(0, 2, 4));
-  EXPECT_THAT(indices(1, 2), ElementsAre(1, 3));
-  EXPECT_TRUE(indices(6, 7).empty());
+  EXPECT_THAT(texts_of(read_prompts(files, job)), ElementsAre("a", "b"));
+  EXPECT_EQ(read_prompts(files, job)[1].max_new_tokens, job.generate.max_new_tokens);
 }
 
 TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
@@ -89,9 +68,9 @@ TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
     std::string token_bytes(TokenId) const override { return ""; }
     std::size_t vocabulary() const override { return 11; }
   };
-  EXPECT_EQ(tokenize(TwoTokens(), {"small", "small"}, 10).size(), 2u);
+  EXPECT_EQ(tokenize(TwoTokens(), {{"small", 1}, {"small", 1}}, 10).size(), 2u);
   EXPECT_THAT(error_of([] {
-                (void)tokenize(TwoTokens(), {"small", "big"}, 10);
+                (void)tokenize(TwoTokens(), {{"small", 1}, {"big", 1}}, 10);
               }),
               ::testing::AllOf(HasSubstr("prompt 1"), HasSubstr("token 10")));
 }
@@ -175,11 +154,13 @@ TEST(EndTokens, AreTheSentencePieceModelsWhereTheConfigHasNone) {
   EXPECT_THAT(test.open().end_tokens, ElementsAre(2));
   test.model.config = nlohmann::json::parse(R"({"eos_token_id": [7, 8]})");
   EXPECT_THAT(test.open().end_tokens, ElementsAre(7, 8));
+  test.model.config = nlohmann::json::parse(R"({"eos_token_id": "</s>"})");
+  EXPECT_EQ(test.error(),
+            "m/lit_model.pth: model config: eos_token_id is neither a token id nor a list of them");
 }
 
 TEST(GenerateShape, IsSizedByTheLongestPromptAndTheBatch) {
   Job job;
-  job.generate.max_new_tokens = 10;
   job.generate.batch = 2;
   job.generate.prefill_chunk = 16;
   const RunShape shape = generate_shape(job, graph_with_context(100), prompts_of({3, 7, 5}), 1);
@@ -190,9 +171,22 @@ TEST(GenerateShape, IsSizedByTheLongestPromptAndTheBatch) {
   EXPECT_EQ(generate_shape(job, graph_with_context(100), prompts_of({3, 7, 5}), 3).sequences, 1u);
 }
 
+TEST(GenerateShape, CountsEachPromptsOwnNewTokens) {
+  std::vector<Prompt> prompts = prompts_of({3, 7, 5});
+  prompts[2].max_new_tokens = 20;
+  EXPECT_EQ(generate_shape({}, graph_with_context(100), prompts, 1).context, 25u);
+  EXPECT_EQ(error_of([&] { (void)generate_shape({}, graph_with_context(24), prompts, 1); }),
+            "a context of 25 positions (a prompt of 5 tokens and max_new_tokens 20) is beyond the "
+            "model's 24");
+  Job job;
+  job.generate.context = 24;
+  EXPECT_EQ(error_of([&] { (void)generate_shape(job, graph_with_context(100), prompts, 1); }),
+            "prompt 2 has 5 tokens and its max_new_tokens is 20: 25 positions, but "
+            "generate.context is 24");
+}
+
 TEST(GenerateShape, ContextsThatDoNotFitAreErrors) {
   Job job;
-  job.generate.max_new_tokens = 10;
   const auto error = [&](std::uint64_t model, std::size_t prompt) {
     return error_of(
         [&] { (void)generate_shape(job, graph_with_context(model), prompts_of({prompt}), 1); });

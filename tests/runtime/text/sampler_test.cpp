@@ -1,9 +1,12 @@
 #include "runtime/text/sampler.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <random>
 
 #include "tests/runtime/text/small_tokenizer.h"
@@ -90,7 +93,89 @@ TEST(Sampler, FiltersThatKeepEverythingChangeNothing) {
     const TokenId plain = sample(logits, {.temperature = 0.8f, .seed = 3}, 4, step);
     EXPECT_EQ(sample(logits, {.temperature = 0.8f, .top_k = 500, .seed = 3}, 4, step), plain);
     EXPECT_EQ(sample(logits, {.temperature = 0.8f, .top_k = 9999, .seed = 3}, 4, step), plain);
+    EXPECT_EQ(sample(logits, {.temperature = 0.8f, .min_p = 1e-30f, .seed = 3}, 4, step), plain);
+    EXPECT_EQ(sample(logits, {.temperature = 0.8f, .top_p = 1 - 1e-7f, .seed = 3}, 4, step), plain);
   }
+}
+
+TEST(Sampler, MinPKeepsWhatIsLikelyBesideTheLikeliest) {
+  // Probabilities 0.5, 0.25, 0.15, 0.1 at temperature 1.
+  const std::vector<float> logits = {std::log(0.15f), std::log(0.5f), std::log(0.1f),
+                                     std::log(0.25f)};
+  const auto kept = [&](SamplerOptions options) {
+    std::vector<TokenId> ids;
+    options.seed = 2;
+    const std::vector<int> counts = histogram(logits, options, 3000);
+    for (std::size_t id = 0; id < counts.size(); ++id) {
+      if (counts[id] > 0) ids.push_back(static_cast<TokenId>(id));
+    }
+    return ids;
+  };
+  EXPECT_EQ(kept({.temperature = 1, .min_p = 1}), (std::vector<TokenId>{1}));
+  EXPECT_EQ(kept({.temperature = 1, .min_p = 0.49f}), (std::vector<TokenId>{1, 3}));
+  EXPECT_EQ(kept({.temperature = 1, .min_p = 0.29f}), (std::vector<TokenId>{0, 1, 3}));
+  EXPECT_EQ(kept({.temperature = 1, .min_p = 0.1f}), (std::vector<TokenId>{0, 1, 2, 3}));
+  // After the temperature: at 2 the ratio of 0.1 to 0.5 is sqrt(0.2).
+  EXPECT_EQ(kept({.temperature = 2, .min_p = 0.44f}), (std::vector<TokenId>{0, 1, 2, 3}));
+  EXPECT_EQ(kept({.temperature = 2, .min_p = 0.46f}), (std::vector<TokenId>{0, 1, 3}));
+}
+
+TEST(Sampler, FiltersKeepWhatSortingWouldWithTiesByTheLowestId) {
+  std::mt19937 generator(3);
+  for (int round = 0; round < 300; ++round) {
+    // Few distinct values, of both signs and both zeros.
+    std::vector<float> logits(1 + generator() % 700);
+    for (float& logit : logits) {
+      logit = static_cast<float>(static_cast<int>(generator() % 41) - 20) * 0.25f;
+      if (generator() % 9 == 0) logit = -logit;
+      if (generator() % 17 == 0) logit = -kInfinity;
+    }
+    logits.front() = 1;
+    SamplerOptions options{.temperature = 1.5f};
+    options.top_k = static_cast<int>(generator() % logits.size());
+    options.top_p = static_cast<float>(generator() % 100 + 1) / 100;
+    std::vector<std::size_t> ids(logits.size());
+    std::iota(ids.begin(), ids.end(), std::size_t{0});
+    std::stable_sort(ids.begin(), ids.end(),
+                     [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
+    if (options.top_k > 0) ids.resize(static_cast<std::size_t>(options.top_k));
+    const auto weight = [&](std::size_t id) { return std::exp(logits[id] / 1.5); };
+    double sum = 0, reached = 0;
+    for (const std::size_t id : ids) sum += weight(id);
+    std::size_t count = 0;
+    // Not decided here: whether rounding lets a sum reach what it nearly does.
+    while (count < ids.size() && reached < options.top_p * sum * (1 + 1e-12)) {
+      reached += weight(ids[count++]);
+    }
+    for (std::uint64_t step = 0; step < 50; ++step) {
+      const auto id = static_cast<std::size_t>(sample(logits, options, 0, step));
+      const auto place = std::find(ids.begin(), ids.end(), id) - ids.begin();
+      EXPECT_LT(place, static_cast<std::ptrdiff_t>(count))
+          << "id " << id << " of " << logits.size() << ", top_k " << options.top_k << ", top_p "
+          << options.top_p;
+    }
+  }
+}
+
+TEST(Sampler, ThePenaltyMakesSeenTokensLessLikelyWhateverTheirSign) {
+  std::vector<float> logits = {4, -4, 0, 3, -kInfinity, 1};
+  const std::vector<float> raw = logits;
+  const std::vector<TokenId> seen = {0, 1, 2, 4};
+  EXPECT_EQ(penalize(logits, seen, 2), (std::vector<float>{4, -4, 0, -kInfinity}));
+  EXPECT_EQ(logits, (std::vector<float>{2, -8, 0, 3, -kInfinity, 1}));
+  EXPECT_EQ(sample(logits, {}, 0, 0), 3) << "greedy choice is of penalized logits";
+  logits = raw;
+  EXPECT_THAT(penalize(logits, seen, 1), testing::IsEmpty());
+  EXPECT_EQ(logits, raw);
+}
+
+TEST(Sampler, ThePenaltyLeavesFiniteLogitsFiniteAndOthersAsTheyAre) {
+  std::vector<float> logits = {3e38f, -3e38f, kNan, kInfinity};
+  (void)penalize(logits, std::vector<TokenId>{0, 1, 2, 3}, 0.01f);
+  EXPECT_EQ(logits[0], std::numeric_limits<float>::max());
+  EXPECT_EQ(logits[1], -3e36f);
+  EXPECT_TRUE(std::isnan(logits[2]));
+  EXPECT_EQ(logits[3], kInfinity);
 }
 
 TEST(Sampler, TheDrawIsAFunctionOfSeedStreamAndStep) {
@@ -151,6 +236,11 @@ TEST(Sampler, OptionsOutOfRangeAreErrors) {
   EXPECT_THAT(error({.top_p = 0}), testing::HasSubstr("top_p"));
   EXPECT_THAT(error({.top_p = 1.5f}), testing::HasSubstr("top_p"));
   EXPECT_THAT(error({.top_p = kNan}), testing::HasSubstr("top_p"));
+  EXPECT_THAT(error({.min_p = -0.1f}), testing::HasSubstr("min_p"));
+  EXPECT_THAT(error({.min_p = 1.1f}), testing::HasSubstr("min_p"));
+  EXPECT_THAT(error({.min_p = kNan}), testing::HasSubstr("min_p"));
+  EXPECT_THAT(error({.repetition_penalty = 0}), testing::HasSubstr("repetition_penalty"));
+  EXPECT_THAT(error({.repetition_penalty = kInfinity}), testing::HasSubstr("repetition_penalty"));
 }
 
 }  // namespace

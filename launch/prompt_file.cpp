@@ -1,0 +1,44 @@
+#include "launch/prompt_file.h"
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "launch/job.h"
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+PromptText parse_prompt(const nlohmann::json& line, std::uint64_t max_new_tokens,
+                        const std::string& where) {
+  if (line.is_string()) return {line.get<std::string>(), max_new_tokens};
+  if (!line.is_object() || !line.contains("prompt") || !line["prompt"].is_string()) {
+    fail("{}: expected a string or an object with a string \"prompt\"", where);
+  }
+  if (const auto own = line.find("max_new_tokens"); own != line.end()) {
+    max_new_tokens = own->is_number_unsigned() ? own->get<std::uint64_t>() : 0;
+    if (max_new_tokens < 1 || max_new_tokens > kMostPositions) {
+      fail("{}: max_new_tokens is not a whole number from 1 to {}", where, kMostPositions);
+    }
+  }
+  return {line["prompt"].get<std::string>(), max_new_tokens};
+}
+
+}  // namespace
+
+std::vector<PromptText> read_prompt_file(Files& files, const std::string& path,
+                                         std::uint64_t max_new_tokens) {
+  std::vector<PromptText> prompts;
+  std::istringstream lines(files.read_text(path));
+  std::string line;
+  for (std::uint64_t number = 1; std::getline(lines, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const std::string where = fmt::format("{}: line {}", path, number);
+    prompts.push_back(parse_prompt(parse_json(line, where), max_new_tokens, where));
+  }
+  if (prompts.empty()) fail("{}: no prompts in this file", path);
+  return prompts;
+}
+
+}  // namespace initrt

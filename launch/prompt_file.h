@@ -1,0 +1,24 @@
+// The JSONL files that generate.prompts names.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sharding/checkpoint/files.h"
+
+namespace initrt {
+
+struct PromptText {
+  std::string text;
+  std::uint64_t max_new_tokens = 0;  ///< the line's own, else the job's
+};
+
+/// One prompt a line: a string, or an object with "prompt" and perhaps "max_new_tokens", whose
+/// other keys are the file's own; empty lines are left out.
+/// @param max_new_tokens of lines that do not say
+/// @throws Error naming the line that is something else, or the file where it has no prompts
+[[nodiscard]] std::vector<PromptText> read_prompt_file(Files& files, const std::string& path,
+                                                       std::uint64_t max_new_tokens);
+
+}  // namespace initrt
