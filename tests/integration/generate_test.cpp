@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -115,6 +116,94 @@ TEST_F(SmolLM2, SeveralPromptsAreAnsweredInOrderWhateverTheWorld) {
   EXPECT_THAT(prompts, ::testing::ElementsAre("The sky is", "One, two, three,", "A",
                                               "In 1969 the first", "Café"));
   for (const int ranks : {2, 3, 7}) EXPECT_EQ(generate(ranks, settings).out, one.out) << ranks;
+}
+
+TEST_F(SmolLM2, StopStringsCutTheStreamedText) {
+  // " professional" is one token, "over 10" is several.
+  const Settings greedy = {"precision=32-true", "generate.temperature=0"};
+  const auto text_with = [&](const std::string& stop) {
+    Settings settings = greedy;
+    settings.push_back("generate.stop=" + stop);
+    const Finished finished = run(alone(job(settings)));
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    return finished.out;
+  };
+  EXPECT_EQ(text_with("fessional"), "Hello, my name is Alex, and I'm a pro\n");
+  EXPECT_EQ(text_with(R"(["never","over 10 y"])"),
+            "Hello, my name is Alex, and I'm a professional coach. I've been working with clients "
+            "for \n");
+  EXPECT_EQ(text_with("Hello, my"), kGreedyText) << "the prompt does not count";
+  EXPECT_EQ(text_with("this community.!"), kGreedyText) << "what is held back comes at the end";
+}
+
+TEST_F(SmolLM2, StopStringsAndLogprobsAreTheSameOnAnyNumberOfRanks) {
+  const Settings settings = {
+      "generate.prompt=",
+      "generate.max_new_tokens=12",
+      "generate.batch=1",
+      "generate.logprobs=2",
+      "generate.min_p=0.05",
+      "generate.repetition_penalty=1.2",
+      R"(generate.stop=[" the",".","five"])",
+      R"(generate.prompts=["The sky is","One, two, three,","A","In 1969 the first","Café"])"};
+  const Finished one = run(alone(job(settings)));
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  std::istringstream lines(one.out);
+  int stopped = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const auto answer = nlohmann::json::parse(line);
+    const auto text = answer.at("completion").get<std::string>();
+    for (const char* stop : {" the", ".", "five"}) EXPECT_THAT(text, Not(HasSubstr(stop)));
+    const bool by_length = answer.at("finish_reason") == "length";
+    EXPECT_EQ(by_length, answer.at("tokens").size() == 12) << line;
+    stopped += by_length ? 0 : 1;
+    const auto& content = answer.at("logprobs").at("content");
+    ASSERT_EQ(content.size(), answer.at("tokens").size());
+    for (std::size_t i = 0; i < content.size(); ++i) {
+      EXPECT_EQ(content[i].at("id"), answer.at("tokens")[i]);
+      EXPECT_LE(content[i].at("logprob").get<double>(),
+                content[i].at("top_logprobs").at(0).at("logprob").get<double>());
+      EXPECT_EQ(content[i].at("top_logprobs").size(), 2u);
+    }
+  }
+  EXPECT_GT(stopped, 0);
+  for (const int ranks : {2, 3}) EXPECT_EQ(generate(ranks, settings).out, one.out) << ranks;
+}
+
+TEST_F(SmolLM2, OnePromptWithLogprobsIsAnsweredAsJson) {
+  const Settings settings = {"generate.max_new_tokens=3", "generate.logprobs=1"};
+  const Finished finished = run(alone(job(settings)));
+  const auto answer = nlohmann::json::parse(finished.out);
+  EXPECT_EQ(answer.at("prompt"), "Hello, my name is");
+  EXPECT_EQ(answer.at("logprobs").at("content").size(), 3u);
+  for (const int ranks : {2, 3}) EXPECT_EQ(generate(ranks, settings).out, finished.out) << ranks;
+}
+
+TEST_F(SmolLM2, PromptsOfAFileMayHaveTheirOwnNumberOfTokens) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("prompts.jsonl"), report = directory.file("report.json");
+  std::ofstream(path) << R"({"prompt": "A", "max_new_tokens": 9})"
+                         "\n"
+                         R"("B")"
+                         "\n"
+                      << R"({"prompt": "C", "max_new_tokens": 9})"
+                         "\n"
+                         R"("D")"
+                         "\n";
+  std::vector<std::string> arguments =
+      job({"generate.prompt=", "generate.prompts=" + path, "generate.max_new_tokens=2",
+           "generate.ignore_eos=true", "generate.batch=1"});
+  arguments.insert(arguments.end(), {"--report", report});
+  const Finished finished = run(on_ranks(2, arguments));
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  std::istringstream lines(finished.out);
+  std::vector<std::size_t> tokens;
+  for (std::string line; std::getline(lines, line);) {
+    tokens.push_back(nlohmann::json::parse(line).at("tokens").size());
+  }
+  EXPECT_THAT(tokens, ::testing::ElementsAre(9, 2, 9, 2));
+  // The rank that has done B goes on with C; the other does A and D.
+  EXPECT_EQ(nlohmann::json::parse(contents(report)).at("generate").at("sweeps"), 11);
 }
 
 TEST_F(SmolLM2, EachByteIsReadOnceAndMemoryIsAsPlanned) {
