@@ -59,35 +59,48 @@ float from_key(std::uint32_t key) {
 }
 
 // The fewest of the kept logits, from the largest and of equal ones from the lowest id, whose
-// masses reach target(sum of all masses). A radix selection: it finds the smallest of them 11, 11
-// and 10 bits at a time, in sums per value of these bits, so it sorts nothing and keeps no
-// candidates.
+// masses reach target(sum of all masses). A radix selection: sums per value of the key's first 11
+// bits tell those of the smallest of them, and so on with 11 and 10 more bits among the logits that
+// begin with these. Nothing is sorted, and few logits are looked at twice.
 template <class Mass, class Target>
 Limit reach(std::span<const float> logits, const Limit& kept, const Mass& mass,
             const Target& target) {
-  double above = 0, goal = 0;  // masses of all larger logits; what is to be reached
-  std::uint32_t prefix = 0;    // the bits known
-  std::uint32_t shift = 32;    // the bits not known
+  double above = 0, goal = 0;      // masses of all larger logits; what is to be reached
+  std::uint32_t prefix = 0;        // the bits known
+  std::uint32_t shift = 32;        // the bits not known
+  std::vector<std::uint32_t> ids;  // of the logits that begin with them, but for the first round
   for (const std::uint32_t bits : {11u, 11u, 10u}) {
     std::array<double, 2048> sums{};
     const std::uint32_t below = shift - bits, mask = (1u << bits) - 1;
-    for (std::size_t id = 0; id < logits.size(); ++id) {
-      const std::uint32_t key = to_key(logits[id]);
-      if ((static_cast<std::uint64_t>(key) >> shift) != prefix) continue;
-      if (kept.keeps(logits[id], id)) sums[(key >> below) & mask] += mass(logits[id]);
+    const auto add = [&](std::size_t id) {
+      if (kept.keeps(logits[id], id)) {
+        sums[(to_key(logits[id]) >> below) & mask] += mass(logits[id]);
+      }
+    };
+    if (shift == 32) {
+      for (std::size_t id = 0; id < logits.size(); ++id) add(id);
+      goal = target(std::accumulate(sums.begin(), sums.end(), 0.0));
+    } else {
+      for (const std::uint32_t id : ids) add(id);
     }
-    if (shift == 32) goal = target(std::accumulate(sums.begin(), sums.end(), 0.0));
     std::uint32_t lowest = 0, at = mask;
     while (lowest < mask && sums[lowest] == 0) ++lowest;
     while (at > lowest && above + sums[at] < goal) above += sums[at--];
     prefix = (prefix << bits) | at;
+    if (shift == 32) {
+      for (std::size_t id = 0; id < logits.size(); ++id) {
+        if (to_key(logits[id]) >> below == prefix) ids.push_back(static_cast<std::uint32_t>(id));
+      }
+    } else {
+      std::erase_if(ids, [&](std::uint32_t id) { return to_key(logits[id]) >> below != prefix; });
+    }
     shift = below;
   }
   Limit reached{from_key(prefix), 0};
-  for (std::size_t id = 0; id < logits.size() && above < goal; ++id) {
-    if (logits[id] != reached.least || !kept.keeps(logits[id], id)) continue;
-    above += mass(logits[id]);
-    reached.last = id;
+  for (std::size_t i = 0; i < ids.size() && above < goal; ++i) {
+    if (!kept.keeps(logits[ids[i]], ids[i])) continue;
+    above += mass(logits[ids[i]]);
+    reached.last = ids[i];
   }
   return reached;
 }
@@ -97,8 +110,15 @@ Limit reach(std::span<const float> logits, const Limit& kept, const Mass& mass,
 template <class Weight>
 TokenId draw(std::size_t ids, const Weight& weight, double part, TokenId at_the_end) {
   constexpr std::size_t kBlock = 256;
-  std::vector<double> blocks((ids + kBlock - 1) / kBlock);
-  for (std::size_t id = 0; id < ids; ++id) blocks[id / kBlock] += weight(id);
+  std::vector<double> blocks;
+  for (std::size_t id = 0; id < ids;) {
+    double sum = 0;
+    for (const std::size_t end = std::min(ids, id + kBlock); id < end; ++id) {
+      // Few have a weight, and a chain of sums is slower than a branch that is nearly always right.
+      if (const double own = weight(id); own > 0) sum += own;
+    }
+    blocks.push_back(sum);
+  }
   const double goal = part * std::accumulate(blocks.begin(), blocks.end(), 0.0);
   double reached = 0;
   std::size_t block = 0;
