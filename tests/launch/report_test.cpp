@@ -17,6 +17,7 @@ std::vector<RankReport> two_ranks() {
   a.decode_tokens = 10;
   a.decode_seconds = 2;
   a.first_token_seconds = 3;
+  a.sweeps = b.sweeps = 17;
   a.memory_planned = a.memory_peak = 5000;
   b.memory_planned = b.memory_peak = 7000;
   return {a, b};
@@ -31,6 +32,7 @@ TEST(Report, SumsWhatWasReadAndTakesTheSlowestRank) {
   EXPECT_DOUBLE_EQ(report["load"]["bytes_per_second"].get<double>(), 255.0);
   EXPECT_EQ(report["generate"]["tokens_per_second"], 5.0);
   EXPECT_EQ(report["generate"]["first_token_seconds"], 3.0);
+  EXPECT_EQ(report["generate"]["sweeps"], 17);
   EXPECT_EQ(report["memory"]["planned"]["min"], 5000);
   EXPECT_EQ(report["memory"]["planned"]["max"], 7000);
 }
