@@ -1,76 +1,15 @@
 // Reading and finding of added tokens.
 #include "runtime/text/added_tokens.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 
+#include "runtime/text/characters.h"
 #include "runtime/text/utf8.h"
 #include "sharding/error.h"
 
 namespace initrt {
-namespace {
-
-/// The code point of the first character of valid, non-empty UTF-8.
-utf8proc_int32_t first_code_point(std::string_view text) {
-  utf8proc_int32_t code_point = -1;
-  utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()), &code_point);
-  return code_point;
-}
-
-/// The last character of valid, non-empty UTF-8.
-std::string_view last_character(std::string_view text) {
-  std::size_t begin = text.size() - 1;
-  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
-  return text.substr(begin);
-}
-
-/// Unicode's White_Space.
-bool is_space(std::string_view character) {
-  const utf8proc_int32_t code_point = first_code_point(character);
-  if ((code_point >= 0x09 && code_point <= 0x0D) || code_point == 0x85) return true;
-  switch (utf8proc_category(code_point)) {
-    case UTF8PROC_CATEGORY_ZS:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
-      return true;
-    default:
-      return false;
-  }
-}
-
-/// \w of Unicode's Technical Standard 18: letters, marks, decimal digits, connectors, joiners, and
-/// the symbols that count as alphabetic (circled and squared letters).
-bool is_word(std::string_view character) {
-  const utf8proc_int32_t code_point = first_code_point(character);
-  if (code_point == 0x200C || code_point == 0x200D) return true;
-  switch (utf8proc_category(code_point)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-      return true;
-    case UTF8PROC_CATEGORY_SO:
-      return (code_point >= 0x24B6 && code_point <= 0x24E9) ||
-             (code_point >= 0x1F130 && code_point <= 0x1F149) ||
-             (code_point >= 0x1F150 && code_point <= 0x1F169) ||
-             (code_point >= 0x1F170 && code_point <= 0x1F189);
-    default:
-      return false;
-  }
-}
-
-}  // namespace
-
-std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& json, const Bpe& model) {
+std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& json,
+                                          const TokenModel& model) {
   std::vector<AddedToken> tokens;
   if (!json) return tokens;
   std::unordered_map<TokenId, std::size_t> by_id;
@@ -79,9 +18,7 @@ std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& json, c
     const JsonNode entry = json->item(i);
     AddedToken token;
     token.id = entry.at("id").token_id();
-    token.content = entry.at("content").string();
-    // Bytes that are no character would match inside one, and cut it.
-    if (to_valid_utf8(token.content) != token.content) entry.at("content").expected("UTF-8");
+    token.content = entry.at("content").utf8();  // else it would match inside a character
     token.special = entry.at("special").boolean();
     token.single_word = entry.flag("single_word", false);
     token.lstrip = entry.flag("lstrip", false);
@@ -113,19 +50,21 @@ std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& json, c
 }
 
 AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens) {
-  std::stable_sort(tokens.begin(), tokens.end(), [](const AddedToken& a, const AddedToken& b) {
-    return a.content.size() > b.content.size();
-  });
+  std::vector<std::pair<std::string, AddedToken>> entries;
   for (AddedToken& token : tokens) {
-    by_first_byte_[static_cast<unsigned char>(token.content[0])].push_back(std::move(token));
+    if (token.content.empty()) continue;  // nothing is left of it once it is normalized
+    begins_[static_cast<unsigned char>(token.content[0])] = true;
+    std::string content = token.content;
+    entries.emplace_back(std::move(content), std::move(token));
   }
+  tokens_ = Prefixes<AddedToken>(std::move(entries));
 }
 
 const AddedToken* AddedTokenFinder::longest_at(std::string_view text) const {
-  for (const AddedToken& token : by_first_byte_[static_cast<unsigned char>(text[0])]) {
-    if (text.starts_with(token.content)) return &token;
-  }
-  return nullptr;
+  const AddedToken* longest = nullptr;
+  if (!begins_[static_cast<unsigned char>(text[0])]) return longest;
+  tokens_.each(text, [&](const AddedToken& token, std::size_t) { longest = &token; });
+  return longest;
 }
 
 void AddedTokenFinder::split(std::string_view text,
@@ -143,20 +82,21 @@ void AddedTokenFinder::split(std::string_view text,
     // The search goes on behind the content, whatever is stripped: whitespace that two tokens
     // want counts for both, as in the reference.
     at = end;
-    if (token->single_word && ((begin > 0 && is_word(last_character(text.substr(0, begin)))) ||
-                               (end < text.size() && is_word(text.substr(end))))) {
+    if (token->single_word &&
+        ((begin > 0 && begins_with_word(last_character(text.substr(0, begin)))) ||
+         (end < text.size() && begins_with_word(text.substr(end))))) {
       continue;
     }
     if (token->lstrip) {
       begin = std::max(begin, done);
       while (begin > done) {
         const std::string_view space = last_character(text.substr(done, begin - done));
-        if (!is_space(space)) break;
+        if (!begins_with_space(space)) break;
         begin -= space.size();
       }
     }
     if (token->rstrip) {
-      while (end < text.size() && is_space(text.substr(end))) {
+      while (end < text.size() && begins_with_space(text.substr(end))) {
         end += utf8_step(text.substr(end)).bytes;
       }
     }

@@ -10,9 +10,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "runtime/text/bpe.h"
 #include "runtime/text/json_node.h"
-#include "runtime/text/normalizer.h"
+#include "runtime/text/prefixes.h"
+#include "runtime/text/token_model.h"
 
 namespace initrt {
 
@@ -30,12 +30,12 @@ struct AddedToken {
 /// @throws Error naming what is malformed, an id that another token has, or a token that has
 ///   another id in the model's vocabulary
 [[nodiscard]] std::vector<AddedToken> read_added_tokens(const std::optional<JsonNode>& json,
-                                                        const Bpe& model);
+                                                        const TokenModel& model);
 
 /// Finds tokens of one kind (normalized or not) in a text: at each place the longest one.
 class AddedTokenFinder {
  public:
-  /// @param tokens those to find; `content` is what is searched for, and none is empty
+  /// @param tokens those to find; `content` is what is searched for
   explicit AddedTokenFinder(std::vector<AddedToken> tokens);
 
   /// Calls, in text order, `on_text` for what lies between tokens and `on_token` for tokens.
@@ -46,8 +46,8 @@ class AddedTokenFinder {
  private:
   [[nodiscard]] const AddedToken* longest_at(std::string_view text) const;
 
-  /// By first byte; longest first.
-  std::array<std::vector<AddedToken>, 256> by_first_byte_;
+  std::array<bool, 256> begins_{};  ///< bytes that one of them begins with
+  Prefixes<AddedToken> tokens_;
 };
 
 }  // namespace initrt

@@ -35,9 +35,6 @@ std::pair<std::string_view, std::string_view> halves_of(const nlohmann::json& me
 
 /// Fails where the model asks for something that would change ids and is not implemented.
 void check_features(const JsonNode& model) {
-  if (model.flag("byte_fallback", false)) {
-    fail("{}.byte_fallback: true is not supported yet (SentencePiece vocabularies)", model.path());
-  }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const std::optional<JsonNode> affix = model.find(key);
     if (affix && !affix->string().empty()) affix->expected("null or empty (not supported yet)");
@@ -51,11 +48,10 @@ void check_features(const JsonNode& model) {
 }  // namespace
 
 Bpe::Bpe(const JsonNode& model) {
-  const std::optional<JsonNode> type = model.find("type");
-  if (type && type->string() != "BPE") type->expected("\"BPE\", the one model type known here");
   check_features(model);
   read_vocabulary(model.at("vocab"));
   read_merges(model.at("merges"));
+  if (model.flag("byte_fallback", false)) use_byte_tokens();
   fuse_unknown_ = model.flag("fuse_unk", false);
   ignore_merges_ = model.flag("ignore_merges", false);
   const std::optional<JsonNode> unknown = model.find("unk_token");
@@ -68,21 +64,12 @@ Bpe::Bpe(const JsonNode& model) {
 void Bpe::read_vocabulary(const JsonNode& json) {
   if (!json.value().is_object()) json.expected("an object of token to id");
   if (json.value().empty()) fail("{} is empty", json.path());
-  ids_.reserve(json.value().size());
-  tokens_.reserve(json.value().size());
   for (const auto& [token, value] : json.value().items()) {
     if (!value.is_number_integer() || value.get<std::uint64_t>() >= kTokenIdLimit) {
       fail("{}: the id of {} must be from 0 to {}, but is {}", json.path(), in_quotes(token),
            kTokenIdLimit - 1, value.is_number() ? value.dump() : value.type_name());
     }
-    const auto id = value.get<TokenId>();
-    const auto entry = ids_.emplace(token, id).first;
-    const auto [other, is_new] = tokens_.emplace(id, entry->first);
-    if (!is_new) {
-      fail("{}: {} and {} have the same id {}", json.path(), in_quotes(other->second),
-           in_quotes(token), id);
-    }
-    id_end_ = std::max(id_end_, static_cast<std::size_t>(id) + 1);
+    add_token(token, value.get<TokenId>(), json);
   }
 }
 
@@ -105,16 +92,6 @@ void Bpe::read_merges(const JsonNode& json) {
   }
 }
 
-std::optional<TokenId> Bpe::id_of(std::string_view token) const {
-  const auto entry = ids_.find(token);
-  return entry == ids_.end() ? std::nullopt : std::optional(entry->second);
-}
-
-std::optional<std::string_view> Bpe::token_of(TokenId id) const {
-  const auto entry = tokens_.find(id);
-  return entry == tokens_.end() ? std::nullopt : std::optional(entry->second);
-}
-
 const Bpe::Merge* Bpe::merge_of(TokenId left, TokenId right) const {
   const auto entry = merges_.find(pair_key(left, right));
   return entry == merges_.end() ? nullptr : &entry->second;
@@ -126,18 +103,27 @@ std::vector<Bpe::Symbol> Bpe::symbols_of(std::string_view word) const {
   }
   std::vector<Symbol> symbols;
   symbols.reserve(word.size());
-  bool after_unknown = false;
-  while (!word.empty()) {
-    const std::size_t bytes = utf8_step(word).bytes;
-    const std::optional<TokenId> known = id_of(word.substr(0, bytes));
-    word.remove_prefix(bytes);
-    const std::optional<TokenId> id = known ? known : unknown_;
-    if (!id || (!known && fuse_unknown_ && after_unknown)) continue;
-    after_unknown = !known;
+  const auto add = [&](TokenId id) {
     const auto at = static_cast<std::int32_t>(symbols.size());
     if (at > 0) symbols.back().next = at;
-    symbols.push_back({*id, at - 1, -1});
+    symbols.push_back({id, at - 1, -1});
+  };
+  // The reference holds an unknown token back until a known character or another unknown one
+  // follows; tokens of bytes go past it.
+  bool unknown_waits = false;
+  while (!word.empty()) {
+    const std::string_view character = word.substr(0, utf8_step(word).bytes);
+    word.remove_prefix(character.size());
+    if (const std::optional<TokenId> known = id_of(character)) {
+      if (unknown_waits) add(*unknown_);
+      unknown_waits = false;
+      add(*known);
+    } else if (!append_bytes(character, add) && unknown_) {
+      if (unknown_waits && !fuse_unknown_) add(*unknown_);
+      unknown_waits = true;
+    }
   }
+  if (unknown_waits) add(*unknown_);
   return symbols;
 }
 

@@ -52,6 +52,23 @@ const std::string& JsonNode::string() const {
   return value_->get_ref<const std::string&>();
 }
 
+const std::string& JsonNode::utf8() const {
+  const std::string& text = string();
+  if (to_valid_utf8(text) != text) expected("UTF-8");
+  return text;
+}
+
+const std::string& JsonNode::character() const {
+  const std::string& text = utf8();
+  if (text.empty() || utf8_step(text).bytes != text.size()) expected("one character");
+  return text;
+}
+
+std::size_t JsonNode::count() const {
+  if (!value_->is_number_unsigned()) expected("a count");
+  return value_->get<std::size_t>();
+}
+
 bool JsonNode::boolean() const {
   if (!value_->is_boolean()) expected("true or false");
   return value_->get<bool>();

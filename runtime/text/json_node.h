@@ -38,8 +38,14 @@ class JsonNode {
 
   /// The value as this type. @throws Error naming the path where it has another.
   [[nodiscard]] const std::string& string() const;
+  /// A string that is UTF-8, as the text is that it is searched for in, or put into.
+  [[nodiscard]] const std::string& utf8() const;
   [[nodiscard]] bool boolean() const;
   [[nodiscard]] TokenId token_id() const;
+  /// A string of one character.
+  [[nodiscard]] const std::string& character() const;
+  /// An integer that is not negative.
+  [[nodiscard]] std::size_t count() const;
   /// The boolean member, or `fallback` where it is absent or null.
   [[nodiscard]] bool flag(std::string_view key, bool fallback) const;
 

@@ -1,26 +1,59 @@
 // What tokenizer.json does to text before anything else looks at it.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "runtime/text/characters.h"
+#include "runtime/text/charsmap.h"
 #include "runtime/text/json_node.h"
+#include "runtime/text/regex.h"
 
 namespace initrt {
 
-/// Nothing, or Unicode normalization form C.
+/// The normalizers NFC, NFD, NFKC, NFKD, Prepend, Replace, Strip, StripAccents, Lowercase,
+/// Precompiled and Sequence, all as a list of steps.
 class Normalizer {
  public:
-  /// From the member `normalizer`: absent, NFC, or a Sequence of those.
-  /// @throws Error naming a type not known
+  /// From the member `normalizer`; where it is absent, text stays as it is.
+  /// @throws Error naming what is malformed or not known
   explicit Normalizer(const std::optional<JsonNode>& json);
 
   /// @param text valid UTF-8
-  [[nodiscard]] std::string operator()(std::string_view text) const;
+  /// @param front how many of its first bytes stand for the first character of a whole text, 0
+  ///   where it begins none; afterwards, how many of the result's do
+  /// @throws Error where it would grow without measure
+  [[nodiscard]] std::string operator()(std::string_view text, std::size_t& front) const;
 
  private:
-  bool nfc_ = false;
+  enum class Kind : std::uint8_t {
+    Form,
+    Prepend,
+    Replace,
+    Strip,
+    StripAccents,
+    Lowercase,
+    Precompiled,
+  };
+
+  struct Step {
+    Kind kind = Kind::Form;
+    NormalForm form = NormalForm::C;
+    std::string content;               ///< of Prepend and Replace
+    std::optional<Regex> pattern;      ///< of Replace
+    bool left = false, right = false;  ///< of Strip
+    std::optional<Charsmap> map;       ///< of Precompiled
+  };
+
+  void add(const JsonNode& json, int depth);
+  static std::string apply(const Step& step, std::string_view text, std::size_t most_bytes,
+                           std::size_t& front);
+
+  std::vector<Step> steps_;
+  std::string path_;  ///< for errors
 };
 
 }  // namespace initrt

@@ -29,17 +29,31 @@ PostProcessor make_template(const JsonNode& json) {
   return result;
 }
 
+/// RobertaProcessing and BertProcessing: [token, id] for each end.
+PostProcessor make_pair_of_tokens(const JsonNode& json) {
+  const auto id_at = [&](const char* key) {
+    const JsonNode token = json.at(key);
+    if (token.size() != 2) token.expected("a token and its id");
+    return token.item(1).token_id();
+  };
+  return {{id_at("cls")}, {id_at("sep")}};
+}
+
 void add(const JsonNode& json, bool nested, PostProcessor& result) {
   const JsonNode type = json.at("type");
-  if (type.string() == "TemplateProcessing") {
-    const PostProcessor outer = make_template(json);
+  const std::string& name = type.string();
+  const bool pair = name == "RobertaProcessing" || name == "BertProcessing";
+  if (pair || name == "TemplateProcessing") {
+    const PostProcessor outer = pair ? make_pair_of_tokens(json) : make_template(json);
     result.before.insert(result.before.begin(), outer.before.begin(), outer.before.end());
     result.after.insert(result.after.end(), outer.after.begin(), outer.after.end());
-  } else if (type.string() == "Sequence" && !nested) {
+  } else if (name == "Sequence" && !nested) {
     const JsonNode parts = json.at("processors");
     for (std::size_t i = 0; i < parts.size(); ++i) add(parts.item(i), true, result);
-  } else if (type.string() != "ByteLevel") {
-    type.expected("\"ByteLevel\", \"TemplateProcessing\" or one \"Sequence\" of them");
+  } else if (name != "ByteLevel") {
+    type.expected(
+        "\"ByteLevel\", \"TemplateProcessing\", \"RobertaProcessing\", \"BertProcessing\" or one "
+        "\"Sequence\" of them");
   }
 }
 

@@ -14,7 +14,8 @@ struct PostProcessor {
 };
 
 /// From the member `post_processor`: absent, ByteLevel (which changes offsets only),
-/// TemplateProcessing (its form for a single text), or a Sequence of those.
+/// TemplateProcessing (its form for a single text), RobertaProcessing, BertProcessing, or a
+/// Sequence of those.
 /// @throws Error naming what is malformed or not known
 [[nodiscard]] PostProcessor make_post_processor(const std::optional<JsonNode>& json);
 

@@ -1,9 +1,10 @@
-// ByteLevel, Digits, Split and Sequence as steps.
+// The pre-tokenizers as steps.
 #include "runtime/text/pre_tokenizer.h"
 
 #include <algorithm>
 
 #include "runtime/text/byte_level.h"
+#include "runtime/text/character_classes.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -13,9 +14,9 @@ namespace {
 constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-// Digits asks Rust's char::is_numeric, which is one Unicode version (17) ahead of the
-// reference's regular expressions.
-constexpr std::string_view kNumeric = R"([\p{N}\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6}])";
+// What Digits asks, Rust's char::is_numeric, is one Unicode version (17) ahead of the reference's
+// regular expressions.
+constexpr std::string_view kLaterNumbers = R"(\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6})";
 
 // Steps run by recursion and each may look at the whole text: a file cannot ask for more.
 constexpr std::size_t kMostSteps = 32;
@@ -35,34 +36,87 @@ void PreTokenizer::add(const JsonNode& json, int depth) {
     for (std::size_t i = 0; i < parts.size(); ++i) add(parts.item(i), depth + 1);
     return;
   }
+  if (steps_.size() == kMostSteps) fail("{}: more than {} steps", json.path(), kMostSteps);
+  steps_.push_back(step_of(json, type));
+  // Bytes of bytes, prefixes of pieces of prefixes: each time the text would grow, without end.
+  const Step& last = steps_.back();
+  const auto same_growth = [&](const Step& step) {
+    return &step != &last && ((step.byte_level && last.byte_level) ||
+                              (!step.replacement.empty() && !last.replacement.empty()));
+  };
+  if (std::any_of(steps_.begin(), steps_.end(), same_growth)) {
+    fail("{}: {} a second time", json.path(), type.string());
+  }
+}
+
+PreTokenizer::Step PreTokenizer::step_of(const JsonNode& json, const JsonNode& type) {
+  const std::string& name = type.string();
+  const auto pattern = [&](std::string_view text) { return Regex::from_pcre2(text, json.path()); };
+  if (name == "ByteLevel") return byte_level_of(json);
+  if (name == "Metaspace") return metaspace_of(json);
   Step step;
-  if (type.string() == "ByteLevel") {
-    step.prefix_space = json.at("add_prefix_space").boolean();
-    if (json.flag("use_regex", true)) {
-      step.cut = Cut{Regex::from_oniguruma(kGpt2Pattern, json.path())};
-    }
-    // Bytes of bytes: each time the text would grow by half, without end.
-    if (std::any_of(steps_.begin(), steps_.end(), [](const Step& s) { return s.byte_level; })) {
-      fail("{}: ByteLevel a second time", json.path());
-    }
-    step.byte_level = true;
-  } else if (type.string() == "Digits") {
+  if (name == "Digits") {
     const bool individual = json.flag("individual_digits", false);
-    step.cut = Cut{Regex::from_oniguruma(kNumeric, json.path()),
+    step.cut = Cut{pattern(fmt::format("[{}{}]", property_set("N"), kLaterNumbers)),
                    individual ? Behavior::Isolated : Behavior::Contiguous};
-  } else if (type.string() == "Split") {
-    const JsonNode pattern = json.at("pattern");
-    const std::optional<JsonNode> regex = pattern.find("Regex");
-    const JsonNode text = regex ? *regex : pattern.at("String");
-    step.cut = Cut{regex ? Regex::from_oniguruma(text.string(), text.path())
-                         : Regex::literal(text.string(), text.path()),
-                   behavior_of(json.at("behavior")), json.at("invert").boolean()};
+  } else if (name == "Punctuation") {
+    const std::optional<JsonNode> behavior = json.find("behavior");
+    step.cut =
+        Cut{pattern(punctuation_pattern()), behavior ? behavior_of(*behavior) : Behavior::Isolated};
+  } else if (name == "Whitespace") {
+    step.cut = Cut{pattern(word_or_symbols_pattern()), Behavior::Removed, true};
+  } else if (name == "WhitespaceSplit") {
+    step.cut = Cut{pattern("\\p{White_Space}"), Behavior::Removed};
+  } else if (name == "CharDelimiterSplit") {
+    const JsonNode delimiter = json.at("delimiter");
+    step.cut = Cut{Regex::literal(delimiter.character(), delimiter.path()), Behavior::Removed};
+  } else if (name == "Split") {
+    step.cut = Cut{Regex::from_json(json.at("pattern")), behavior_of(json.at("behavior")),
+                   json.at("invert").boolean()};
   } else {
     type.expected(
-        "a pre-tokenizer known here (\"ByteLevel\", \"Digits\", \"Split\", \"Sequence\")");
+        "a pre-tokenizer known here (\"ByteLevel\", \"Metaspace\", \"Split\", \"Digits\", "
+        "\"Punctuation\", \"Whitespace\", \"WhitespaceSplit\", \"CharDelimiterSplit\", "
+        "\"Sequence\")");
   }
-  if (steps_.size() == kMostSteps) fail("{}: more than {} steps", json.path(), kMostSteps);
-  steps_.push_back(std::move(step));
+  return step;
+}
+
+PreTokenizer::Step PreTokenizer::byte_level_of(const JsonNode& json) {
+  Step step;
+  if (json.at("add_prefix_space").boolean()) step.prefix = Prefix::Always;
+  step.prefix_text = " ";
+  if (json.flag("use_regex", true))
+    step.cut = Cut{Regex::from_oniguruma(kGpt2Pattern, json.path())};
+  step.byte_level = true;
+  return step;
+}
+
+PreTokenizer::Step PreTokenizer::metaspace_of(const JsonNode& json) {
+  Step step;
+  const JsonNode replacement = json.at("replacement");
+  step.replacement = replacement.character();
+  step.prefix_text = step.replacement;
+  // Files written before version 0.14 of the reference say `add_prefix_space` alone.
+  const std::optional<JsonNode> scheme = json.find("prepend_scheme");
+  const bool wanted = json.flag("add_prefix_space", true);
+  const std::string_view name = scheme   ? std::string_view(scheme->string())
+                                : wanted ? "always"
+                                         : "never";
+  if (name == "always") {
+    step.prefix = Prefix::Always;
+  } else if (name == "first") {
+    step.prefix = Prefix::First;
+  } else if (name != "never") {
+    scheme->expected("\"always\", \"first\" or \"never\"");
+  }
+  if (!wanted && step.prefix != Prefix::Never) {
+    scheme->expected("\"never\", as add_prefix_space is false");
+  }
+  if (json.flag("split", true)) {
+    step.cut = Cut{Regex::literal(step.replacement, replacement.path()), Behavior::MergedWithNext};
+  }
+  return step;
 }
 
 PreTokenizer::Behavior PreTokenizer::behavior_of(const JsonNode& json) {
@@ -76,32 +130,56 @@ PreTokenizer::Behavior PreTokenizer::behavior_of(const JsonNode& json) {
       "\"Removed\", \"Isolated\", \"MergedWithPrevious\", \"MergedWithNext\" or \"Contiguous\"");
 }
 
-void PreTokenizer::split(std::string_view text,
+void PreTokenizer::split(std::string_view text, std::size_t front,
                          const std::function<void(std::string_view)>& word) const {
-  run(0, text, word);
+  run(0, text, front, word);
 }
 
-void PreTokenizer::run(std::size_t step, std::string_view piece,
+std::string PreTokenizer::replace_spaces(std::string_view replacement, std::string_view text,
+                                         std::size_t& front) {
+  std::string replaced;
+  std::size_t new_front = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == ' ') {
+      replaced += replacement;
+    } else {
+      replaced += text[at];
+    }
+    if (at < front) new_front = replaced.size();
+  }
+  front = new_front;
+  return replaced;
+}
+
+void PreTokenizer::run(std::size_t step, std::string_view piece, std::size_t front,
                        const std::function<void(std::string_view)>& word) const {
   if (piece.empty()) return;
   if (step == steps_.size()) return word(piece);
   const Step& now = steps_[step];
-  const auto pass_on = [&](std::string_view part) {
+  const auto pass_on = [&](std::string_view part, std::size_t part_front) {
     if (now.byte_level) {
-      run(step + 1, to_byte_level(part), word);
+      part_front = to_byte_level(part.substr(0, part_front)).size();
+      run(step + 1, to_byte_level(part), part_front, word);
     } else {
-      run(step + 1, part, word);
+      run(step + 1, part, part_front, word);
     }
   };
-  std::string prefixed;
-  if (now.prefix_space && !piece.starts_with(' ')) {
-    prefixed.push_back(' ');
-    prefixed.append(piece);
-    piece = prefixed;
+  std::string changed;
+  if (!now.replacement.empty()) {
+    changed = replace_spaces(now.replacement, piece, front);
+    piece = changed;
   }
-  if (!now.cut) return pass_on(piece);
+  const bool prefixed = now.prefix == Prefix::Always || (now.prefix == Prefix::First && front > 0);
+  if (prefixed && !piece.starts_with(now.prefix_text)) {
+    if (front > 0) front += now.prefix_text.size();
+    changed = now.prefix_text + std::string(piece);
+    piece = changed;
+  }
+  if (!now.cut) return pass_on(piece, front);
   for (const Segment& segment : segments(*now.cut, piece)) {
-    pass_on(piece.substr(segment.begin, segment.end - segment.begin));
+    const std::size_t end = std::min(front, segment.end);
+    pass_on(piece.substr(segment.begin, segment.end - segment.begin),
+            end - std::min(end, segment.begin));
   }
 }
 

@@ -1,6 +1,7 @@
-// Cuts text into the words that the BPE model sees one by one.
+// Cuts text into the words that the model sees one by one.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -13,8 +14,9 @@
 
 namespace initrt {
 
-/// The pre-tokenizers ByteLevel, Digits, Split and Sequence, all as a list of steps: each step
-/// works on every piece that the step before it left, and on nothing beyond that piece.
+/// The pre-tokenizers ByteLevel, Metaspace, Split, Digits, Punctuation, Whitespace,
+/// WhitespaceSplit, CharDelimiterSplit and Sequence, all as a list of steps: each step works on
+/// every piece that the step before it left, and on nothing beyond that piece.
 class PreTokenizer {
  public:
   /// From the member `pre_tokenizer`; where it is absent, the whole text is one word.
@@ -23,7 +25,9 @@ class PreTokenizer {
 
   /// Calls `word` for each word in order; none is empty.
   /// @param text valid UTF-8
-  void split(std::string_view text, const std::function<void(std::string_view)>& word) const;
+  /// @param front how many of its first bytes stand for the first character of a whole text
+  void split(std::string_view text, std::size_t front,
+             const std::function<void(std::string_view)>& word) const;
 
  private:
   /// Where a match goes: dropped, a piece of its own, or joined with a neighbour.
@@ -41,9 +45,13 @@ class PreTokenizer {
     bool invert = false;  ///< what lies between the matches counts as the match
   };
 
-  /// In this order; a step has at least one of the three.
+  enum class Prefix : std::uint8_t { Never, Always, First };
+
+  /// In this order; a step has at least one of them.
   struct Step {
-    bool prefix_space = false;  ///< a space goes in front where the piece begins with none
+    std::string replacement;        ///< what spaces become; empty: they stay
+    Prefix prefix = Prefix::Never;  ///< whether prefix_text goes before pieces without it
+    std::string prefix_text;
     std::optional<Cut> cut;
     bool byte_level = false;  ///< pieces are rewritten in the byte-level alphabet
   };
@@ -54,9 +62,14 @@ class PreTokenizer {
   };
 
   void add(const JsonNode& json, int depth);
+  static Step step_of(const JsonNode& json, const JsonNode& type);
+  static Step byte_level_of(const JsonNode& json);
+  static Step metaspace_of(const JsonNode& json);
   static Behavior behavior_of(const JsonNode& json);
+  static std::string replace_spaces(std::string_view replacement, std::string_view text,
+                                    std::size_t& front);
   static std::vector<Segment> segments(const Cut& cut, std::string_view text);
-  void run(std::size_t step, std::string_view piece,
+  void run(std::size_t step, std::string_view piece, std::size_t front,
            const std::function<void(std::string_view)>& word) const;
 
   std::vector<Step> steps_;

@@ -1,10 +1,11 @@
 // The check of a normalization table. Its double array is walked from the root, a byte of the key
-// at a time, through all that a search can reach; the unit's layout is that of Darts-clone.
+// at a time, through all that a search can reach.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
+#include "runtime/text/double_array.h"
 #include "runtime/text/sentencepiece_model.h"
 #include "sharding/error.h"
 
@@ -16,15 +17,7 @@ constexpr int kMostKeyBytes = 32;
 constexpr std::size_t kMostReplacementBytes = 256;  // NFKC's longest has 33
 constexpr std::uint32_t kNone = 0xffffffff;
 
-struct Unit {
-  std::uint32_t bits;
-
-  [[nodiscard]] bool has_leaf() const { return (bits >> 8 & 1) != 0; }
-  [[nodiscard]] std::uint32_t value() const { return bits & 0x7fffffff; }
-  /// A byte of the key; beyond 255 for units that hold a value.
-  [[nodiscard]] std::uint32_t label() const { return bits & 0x800000ff; }
-  [[nodiscard]] std::uint32_t offset() const { return bits >> 10 << ((bits & 0x200) >> 6); }
-};
+using Unit = DoubleArrayUnit;
 
 class DoubleArray {
  public:

@@ -21,8 +21,8 @@ class Tokenizer {
 
   /// Ids of `text` as the reference tokenizer gives them, with the special tokens that its
   /// post-processor adds (a BOS, for instance). Special tokens written out in the text become
-  /// their ids (not so in a SentencePiece model's). What is not UTF-8 is read as U+FFFD, as Python's errors="replace" does.
-  /// Several threads may call it at once.
+  /// their ids (not so in a SentencePiece model's). What is not UTF-8 is read as U+FFFD, as
+  /// Python's errors="replace" does. Several threads may call it at once.
   [[nodiscard]] virtual std::vector<TokenId> encode(std::string_view text) const = 0;
 
   /// The bytes a token stands for; may be part of a UTF-8 character. Empty for special tokens
@@ -36,9 +36,10 @@ class Tokenizer {
   [[nodiscard]] virtual std::optional<TokenId> end_token() const { return std::nullopt; }
 };
 
-/// A tokenizer from the parsed content of a tokenizer.json: byte-level BPE, the kind of GPT-2,
-/// Llama 3, Qwen and SmolLM. Its `truncation` and `padding` are not applied: they are settings of
-/// the program that wrote the file.
+/// A tokenizer from the parsed content of a tokenizer.json: byte-level BPE (GPT-2, Llama 3, Qwen,
+/// SmolLM, Falcon), BPE with U+2581 for spaces and bytes for what has no token (Llama 2, Mistral,
+/// Gemma, Phi-3), or Unigram (T5). Its `truncation` and `padding` are not applied: they are settings
+/// of the program that wrote the file.
 /// @throws Error naming the part (model type, pre-tokenizer, ...) that is malformed or not known.
 [[nodiscard]] std::unique_ptr<Tokenizer> make_tokenizer(const nlohmann::json& tokenizer_json);
 

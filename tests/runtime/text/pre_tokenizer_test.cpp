@@ -13,7 +13,7 @@ using Words = std::vector<std::string>;
 
 Words split(const json& pre_tokenizer, std::string_view text) {
   Words words;
-  PreTokenizer(JsonNode(pre_tokenizer, "test")).split(text, [&](std::string_view word) {
+  PreTokenizer(JsonNode(pre_tokenizer, "test")).split(text, 1, [&](std::string_view word) {
     words.emplace_back(word);
   });
   return words;
@@ -34,7 +34,9 @@ json sequence(const json& parts) { return {{"type", "Sequence"}, {"pretokenizers
 
 TEST(PreTokenizer, WithoutOneTheTextIsOneWord) {
   Words words;
-  PreTokenizer(std::nullopt).split("a b", [&](std::string_view word) { words.emplace_back(word); });
+  PreTokenizer(std::nullopt).split("a b", 1, [&](std::string_view word) {
+    words.emplace_back(word);
+  });
   EXPECT_EQ(words, Words{"a b"});
 }
 
