@@ -65,7 +65,9 @@ const std::string& JsonNode::character() const {
 }
 
 std::size_t JsonNode::count() const {
-  if (!value_->is_number_unsigned()) expected("a count");
+  const bool negative = !value_->is_number_unsigned() && value_->is_number_integer() &&
+                        value_->get<std::int64_t>() < 0;
+  if (!value_->is_number_integer() || negative) expected("a count");
   return value_->get<std::size_t>();
 }
 

@@ -2,6 +2,8 @@
 
 from make_tokenizer_reference import LLAMA3, QWEN2
 
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+QWEN35 = QWEN2.replace(r"\p{L}+|", r"[\p{L}\p{M}]+|").replace(r"[^\s\p{L}\p{N}]", r"[^\s\p{L}\p{M}\p{N}]")
 GPT4O = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
@@ -124,6 +126,15 @@ STYLES = {
     "gpt4o": byte_level(steps(split(GPT4O), bytes_(use_regex=False))),
     "tekken": byte_level(steps(split(TEKKEN), bytes_(use_regex=False)), model={"ignore_merges": True}),
     "cl100k": byte_level(steps(split(CL100K, "Removed", invert=True), bytes_(use_regex=False))),
+    "command_r": byte_level(steps(digits(), bytes_()), normalizer={"type": "NFC"}),
+    "olmo": byte_level(bytes_(), normalizer={"type": "NFC"}),
+    "stablelm2": byte_level(steps(split(QWEN2), bytes_(use_regex=False))),
+    "dbrx": byte_level(steps(split(LLAMA3), bytes_(use_regex=False))),
+    "qwen35": byte_level(steps(split(QWEN35), bytes_(use_regex=False)), normalizer={"type": "NFC"}),
+    "viking": byte_level(steps(split(BLOOM), digits(), bytes_(use_regex=False))),
+    "gguf_default": byte_level(steps(
+        split(r"[\p{P}\$\+<=>\^~\|]+"), split(GPT2), split(r"\p{N}+"), split("[0-9][0-9][0-9]"),
+        bytes_(use_regex=False))),
     "bloom": byte_level(steps(split(BLOOM), bytes_(use_regex=False))),
     "deepseek_llm": byte_level(
         steps(split("[\r\n]"), split(DEEPSEEK_LETTERS), split(DEEPSEEK_PUNCTUATION),
@@ -148,6 +159,9 @@ STYLES = {
         added_tokens=LLAMA + [token(1100, "\n\n", special=False, normalized=False),
                               token(1101, "▁▁", special=False, normalized=False),
                               token(1102, "<bos>"), token(1103, "hello", special=False, single_word=True)],
+        decoder=sequence("decoders", replace("▁", " "), {"type": "ByteFallback"}, {"type": "Fuse"})),
+    "gguf_gemma": spaces(
+        normalizer=replace(" ", "▁"), added_tokens=LLAMA + [token(1100, "  ", special=False, normalized=False)],
         decoder=sequence("decoders", replace("▁", " "), {"type": "ByteFallback"}, {"type": "Fuse"})),
     "unknown": spaces(
         model={"byte_fallback": False}, pre_tokenizer=metaspace("never"), decoder=metaspace("never"),

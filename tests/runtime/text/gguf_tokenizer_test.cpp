@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/runtime/text/small_tokenizer.h"
 
 namespace initrt {
@@ -67,13 +69,14 @@ TEST(GgufTokenizer, TheKindDecidesHowTextIsCut) {
   };
   EXPECT_EQ(encode_as("smollm", "1111"), (Ids{'1', '1', '1', '1'}));
   EXPECT_EQ(encode_as("gpt-2", "1111"), (Ids{263, 263}));
-  EXPECT_EQ(encode_as("default", "1111"), (Ids{263, 263}));
+  // Numbers apart, then their first three digits.
+  EXPECT_EQ(encode_as("default", "a1111"), (Ids{'a', 263, '1', '1'}));
   EXPECT_EQ(encode_as("qwen2", "1111"), (Ids{'1', '1', '1', '1'}));
   EXPECT_EQ(encode_as("qwen2", "e\u0301"), (Ids{0xC3, 0xA9}));
   // Groups of three, and a BOS even where the metadata does not ask for one.
   EXPECT_EQ(encode_as("llama-bpe", "1111"), (Ids{261, 263, '1', '1'}));
   with_numbers.erase("tokenizer.ggml.pre");
-  EXPECT_EQ(encode_gguf(with_numbers, "1111"), (Ids{263, 263}));
+  EXPECT_EQ(encode_gguf(with_numbers, "1111"), (Ids{263, '1', '1'}));
 }
 
 TEST(GgufTokenizer, BosAndEosAreAddedWhereAskedFor) {
@@ -95,12 +98,14 @@ TEST(GgufTokenizer, APrefixSpaceIsAddedWhereAskedFor) {
 }
 
 TEST(GgufTokenizer, UnknownKindsAreNamed) {
-  EXPECT_EQ(error_with("tokenizer.ggml.pre", "gpt-5"),
-            "GGUF metadata: tokenizer.ggml.pre must be a pre-tokenizer kind known here (smollm "
-            "gpt-2 default llama-bpe qwen2), but is \"gpt-5\"");
-  EXPECT_THAT(error_with("tokenizer.ggml.model", "llama"),
-              HasSubstr("tokenizer.ggml.model must be \"gpt2\""));
-  EXPECT_THAT(error_with("tokenizer.ggml.model", "llama"), HasSubstr("but is \"llama\""));
+  const std::string error = error_with("tokenizer.ggml.pre", "gpt-5");
+  EXPECT_THAT(error,
+              HasSubstr("GGUF metadata: tokenizer.ggml.pre must be a pre-tokenizer kind known "
+                        "here (default gpt-2 "));
+  EXPECT_THAT(error, HasSubstr("), but is \"gpt-5\""));
+  EXPECT_EQ(error_with("tokenizer.ggml.model", "bert"),
+            "GGUF metadata: tokenizer.ggml.model must be a tokenizer model known here (\"gpt2\", "
+            "\"llama\"), but is \"bert\"");
 }
 
 TEST(GgufTokenizer, MalformedMetadataIsAnErrorNamingTheKey) {
@@ -146,6 +151,90 @@ TEST(GgufTokenizer, ABosThatIsNoTokenIsAnError) {
   metadata.erase("tokenizer.ggml.bos_token_id");
   EXPECT_THAT(error_of([&] { (void)tokenizer_json_from_gguf(metadata); }),
               HasSubstr("has no \"tokenizer.ggml.bos_token_id\""));
+}
+
+/// A SentencePiece vocabulary: <unk> = 0, <s> = 1, </s> = 2, <0x0A> = 3, "▁" = 4, a = 5, b = 6,
+/// "▁a" = 7, "ab" = 8, "▁ab" = 9, "<u>" = 10.
+json llama_metadata() {
+  return {{"tokenizer.ggml.model", "llama"},
+          {"tokenizer.ggml.tokens",
+           {"<unk>", "<s>", "</s>", "<0x0A>", "▁", "a", "b", "▁a", "ab", "▁ab", "<u>"}},
+          {"tokenizer.ggml.scores", {0, 0, 0, 0, -5, -6, -7, -2, -1, -3, 0}},
+          {"tokenizer.ggml.token_type", {2, 3, 3, 6, 1, 1, 1, 1, 1, 1, 4}}};
+}
+
+std::string llama_error(const char* pointer, const json& value) {
+  json metadata = llama_metadata();
+  metadata[json::json_pointer(pointer)] = value;
+  return error_of([&] { (void)tokenizer_json_from_gguf(metadata); });
+}
+
+TEST(GgufSentencePiece, TheBestScoreMergesFirst) {
+  json metadata = llama_metadata();
+  EXPECT_EQ(encode_gguf(metadata, "ab a"), (Ids{1, 9, 7}));
+  metadata["tokenizer.ggml.tokens"][9] = "x";
+  EXPECT_EQ(encode_gguf(metadata, "ab"), (Ids{1, 4, 8}));
+  metadata["tokenizer.ggml.scores"][8] = -4;
+  EXPECT_EQ(encode_gguf(metadata, "ab"), (Ids{1, 7, 6}));
+}
+
+TEST(GgufSentencePiece, BytesAndTheUnknownTokenStandForTheRest) {
+  EXPECT_EQ(encode_gguf(llama_metadata(), "a\n"), (Ids{1, 7, 3}));
+  EXPECT_EQ(encode_gguf(llama_metadata(), "aé<u>"), (Ids{1, 7, 0, 10}));
+  const auto tokenizer = make_tokenizer(tokenizer_json_from_gguf(llama_metadata()));
+  EXPECT_EQ(decode(*tokenizer, {1, 7, 3, 8, 10, 0}), " a\nab<u>");
+}
+
+TEST(GgufSentencePiece, TheMetadataMaySayOtherwise) {
+  json metadata = llama_metadata();
+  metadata["tokenizer.ggml.add_bos_token"] = false;
+  metadata["tokenizer.ggml.add_eos_token"] = true;
+  metadata["tokenizer.ggml.add_space_prefix"] = false;
+  EXPECT_EQ(encode_gguf(metadata, "ab  a "), (Ids{8, 4, 7, 4, 2}));
+  metadata["tokenizer.ggml.remove_extra_whitespaces"] = true;
+  EXPECT_EQ(encode_gguf(metadata, " ab  a "), (Ids{8, 7, 2}));
+  metadata["tokenizer.ggml.eos_token_id"] = 1;
+  EXPECT_EQ(encode_gguf(metadata, "ab"), (Ids{8, 1}));
+}
+
+TEST(GgufSentencePiece, OfTheTokensOfPhi3MostTakeTheSpaceBehind) {
+  json metadata = llama_metadata();
+  EXPECT_EQ(encode_gguf(metadata, "</s> a"), (Ids{1, 2, 4, 7}));
+  metadata["general.name"] = "Phi 3";
+  EXPECT_EQ(encode_gguf(metadata, "</s> a"), (Ids{1, 2, 4, 7}));
+  metadata["general.name"] = "Phi-3";
+  EXPECT_EQ(encode_gguf(metadata, "</s> a"), (Ids{1, 2, 7}));
+  EXPECT_EQ(encode_gguf(metadata, "<s> a"), (Ids{1, 1, 4, 7}));
+}
+
+TEST(GgufSentencePiece, MalformedMetadataIsAnErrorNamingTheKey) {
+  EXPECT_THAT(llama_error("/tokenizer.ggml.scores", {1}),
+              HasSubstr("tokenizer.ggml.scores has 1 entries, but tokenizer.ggml.tokens has 11"));
+  EXPECT_THAT(llama_error("/tokenizer.ggml.scores/3", "x"),
+              HasSubstr("tokenizer.ggml.scores[3] must be a number that is finite"));
+  EXPECT_THAT(llama_error("/tokenizer.ggml.scores/3", std::nan("")),
+              HasSubstr("scores[3] must be"));
+  EXPECT_THAT(
+      llama_error("/tokenizer.ggml.unknown_token_id", 11),
+      HasSubstr("unknown_token_id must be an id below 11, the number of tokens, but is 11"));
+  EXPECT_THAT(llama_error("/tokenizer.ggml.bos_token_id", 11), HasSubstr("bos_token_id must be"));
+  EXPECT_THAT(llama_error("/tokenizer.ggml.tokens/3", std::string(1025, 'a')),
+              HasSubstr("tokenizer.ggml.tokens[3]: a token of 1025 bytes, more than the 1024"));
+  json metadata = llama_metadata();
+  metadata.erase("tokenizer.ggml.scores");
+  EXPECT_THAT(error_of([&] { (void)tokenizer_json_from_gguf(metadata); }),
+              HasSubstr("has no \"tokenizer.ggml.scores\""));
+}
+
+TEST(GgufSentencePiece, TokensThatAreMadeInTooManyWaysAreAnError) {
+  json metadata = llama_metadata();
+  for (std::size_t n = 2; n < 100; ++n) {
+    metadata["tokenizer.ggml.tokens"].push_back(std::string(n, 'a'));
+    metadata["tokenizer.ggml.scores"].push_back(-10);
+    metadata["tokenizer.ggml.token_type"].push_back(1);
+  }
+  EXPECT_THAT(error_of([&] { (void)tokenizer_json_from_gguf(metadata); }),
+              HasSubstr("tokenizer.ggml.tokens can be made of one another in too many ways"));
 }
 
 }  // namespace

@@ -99,6 +99,30 @@ TEST(PreTokenizer, PatternsMeanWhatTheyMeanInRuby) {
   EXPECT_EQ(split(regex_split("\\S+", "Removed"), "a b"), Words{" "});
 }
 
+TEST(PreTokenizer, ASetInsideASetIsPartOfIt) {
+  EXPECT_EQ(split(regex_split("[^(\\s|[.,\\]])]+", "Removed"), "ab ,]c("), (Words{" ,]", "("}));
+}
+
+TEST(PreTokenizer, APlusBehindAnIntervalRepeatsIt) {
+  EXPECT_EQ(split(regex_split("\\p{N}{1,3}+b", "Isolated"), "a1234b"), (Words{"a", "1234b"}));
+  EXPECT_EQ(split(regex_split("[0-9]{2}+", "Isolated"), "12345"), (Words{"1234", "5"}));
+}
+
+TEST(PreTokenizer, PunctuationIsAsciisAndUnicode8s) {
+  json punctuation = {{"type", "Punctuation"}};
+  EXPECT_EQ(split(punctuation, "a+!b\u00bf\u2e5d$"),
+            (Words{"a", "+", "!", "b", "\u00bf", "\u2e5d", "$"}));
+  punctuation["behavior"] = "Contiguous";
+  EXPECT_EQ(split(punctuation, "a+!b"), (Words{"a", "+!", "b"}));
+}
+
+TEST(PreTokenizer, WhitespaceLeavesWordsAndSymbols) {
+  EXPECT_EQ(split({{"type", "Whitespace"}}, " a_1\u0301 +-\u3000\U00010d40"),
+            (Words{"a_1\u0301", "+-", "\U00010d40"}));
+  EXPECT_EQ(split({{"type", "WhitespaceSplit"}}, " a+ b\u0085\n"), (Words{"a+", "b"}));
+  EXPECT_EQ(split({{"type", "CharDelimiterSplit"}, {"delimiter", "-"}}, "a--b"), (Words{"a", "b"}));
+}
+
 TEST(PreTokenizer, LettersAndNumbersAreThoseOfUnicode16) {
   EXPECT_EQ(split(regex_split("\\p{L}+", "Isolated"), "-a\U000323af\U0001e5d0-"),
             (Words{"-", "a\U000323af\U0001e5d0", "-"}));
@@ -107,8 +131,8 @@ TEST(PreTokenizer, LettersAndNumbersAreThoseOfUnicode16) {
 }
 
 TEST(PreTokenizer, WhatRubyAndPcre2ReadDifferentlyIsAnError) {
-  for (const char* pattern :
-       {"\\h", "\\w+", "[a&&b]", "[a[b]]", "(?m:.)", "(?m).", "(*UTF)a", "(?R)", "a\\"}) {
+  for (const char* pattern : {"\\h", "\\w+", "[a&&b]", "[a[^b]]", "[[:alpha:]]", "\\p{^L}",
+                              "(a){1,3}+", "(?m:.)", "(?m).", "(*UTF)a", "(?R)", "a\\"}) {
     EXPECT_THAT(error_of([&] { split(regex_split(pattern, "Isolated"), "a"); }),
                 testing::AllOf(testing::HasSubstr("test: pattern.Regex: "),
                                testing::HasSubstr("is not supported")))

@@ -54,7 +54,7 @@ TEST(TokenizerErrors, UnknownKindsAreNamed) {
         {"decoder", "a decoder known here (\"ByteLevel\", ", "CTC"}}) {
     const std::string error = error_with(("/" + std::string(member)).c_str(), {{"type", type}});
     EXPECT_THAT(error, HasSubstr(fmt::format("tokenizer.json: {}.type must be {}", member, known)));
-    EXPECT_THAT(error, testing::EndsWith(fmt::format("but is \"{}\"", type)));
+    EXPECT_THAT(error, ::testing::EndsWith(fmt::format("but is \"{}\"", type)));
   }
   EXPECT_THAT(error_with("/normalizer", json::parse(R"({"type": "Sequence",
                          "normalizers": [{"type": "Nmt"}]})")),
