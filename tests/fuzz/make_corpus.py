@@ -12,6 +12,7 @@ import struct
 from pathlib import Path
 
 import corpus_configs
+import corpus_tokenizers
 import corpus_torch
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -154,7 +155,8 @@ MERGES = ["h e", "l l", "ll o", "he llo", "Ġ hello", "1 2"]
 
 
 def write_gguf_tokenizers():
-    for kind in ["smollm", "gpt-2", "default", "llama-bpe", "qwen2"]:
+    for kind in ["smollm", "gpt-2", "default", "llama-bpe", "qwen2", "falcon", "tekken", "gpt-4o",
+                 "deepseek-llm", "bloom"]:
         tokens = TOKENS + ["<s>", "<u>"]
         write("gguf_tokenizer", kind, gguf({
             "tokenizer.ggml.model": (STRING, "gpt2"),
@@ -222,6 +224,8 @@ if __name__ == "__main__":
     write_gguf()
     write_gguf_tokenizers()
     write_tokenizer_json()
+    corpus_tokenizers.write_tokenizer_json(write)
+    corpus_tokenizers.write_gguf_tokenizers(write, gguf)
     corpus_configs.write_configs(write)
     corpus_configs.write_meta(write)
     corpus_configs.write_lit_configs(write)
