@@ -156,8 +156,8 @@ STYLES = {
                       token(1100, "<|endoftext|>"), token(1101, "<|user|>", rstrip=True), token(1102, "<|end|>", rstrip=True)]),
     "gemma": spaces(
         normalizer=replace(" ", "▁"), pre_tokenizer=split(" ", "MergedWithPrevious", "String"),
-        added_tokens=LLAMA + [token(1100, "\n\n", special=False, normalized=False),
-                              token(1101, "▁▁", special=False, normalized=False),
+        added_tokens=LLAMA + [token(1100, "\n\n\n\n", special=False, normalized=False),
+                              token(1101, "▁▁▁", special=False, normalized=False),
                               token(1102, "<bos>"), token(1103, "hello", special=False, single_word=True)],
         decoder=sequence("decoders", replace("▁", " "), {"type": "ByteFallback"}, {"type": "Fuse"})),
     "gguf_gemma": spaces(

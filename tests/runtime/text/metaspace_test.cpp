@@ -63,7 +63,7 @@ TEST(Metaspace, WhereAByteHasNoTokenEitherItIsUnknown) {
 TEST(Metaspace, ThePreTokenizerPrependsAlwaysFirstOrNever) {
   json tokenizer = llama();
   tokenizer["normalizer"] = nullptr;
-  tokenizer["added_tokens"] = {added_token(1, "<s>", true)};
+  tokenizer["added_tokens"] = json::array({added_token(1, "<s>", true)});
   const auto ids = [&](const char* scheme, bool split, std::string_view text) {
     tokenizer["pre_tokenizer"] = metaspace(scheme, split);
     return encode(tokenizer, text);
