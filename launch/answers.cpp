@@ -4,6 +4,7 @@
 #include <bit>
 #include <nlohmann/json.hpp>
 
+#include "launch/messages.h"
 #include "launch/standard_output.h"
 #include "runtime/text/utf8.h"
 
@@ -111,10 +112,16 @@ void AnswerLines::show(const Completion& completion) const {
   std::string text;
   for (const TokenId id : completion.tokens) text += answer.push(id);
   text += answer.finish();
-  Json line = {{"prompt", prompts_[completion.index].text},
-               {"completion", text},
-               {"tokens", completion.tokens},
-               {"finish_reason", completion.ended ? "stop" : "length"}};
+  const PromptText& asked = prompts_[completion.index];
+  Json line;
+  if (asked.messages.empty()) {
+    line["prompt"] = asked.text;
+  } else {
+    line["messages"] = messages_json(asked.messages);
+  }
+  line["completion"] = text;
+  line["tokens"] = completion.tokens;
+  line["finish_reason"] = completion.ended ? "stop" : "length";
   if (!completion.logprobs.empty()) line["logprobs"] = logprobs_json(tokenizer_, completion);
   put(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "launch/messages.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/checkpoint/names/names.h"
@@ -128,6 +129,9 @@ void assign(Job& job, const JobKey& key, const Json& value, const Origin& origin
             }
             kind.field(job) = std::move(prompts);
           },
+          [&](const JobKey::MessageList& kind) {
+            kind.field(job) = read_messages(value, fmt::format("{}: {}", origin.name, key.path));
+          },
       },
       key.kind);
 }
@@ -180,10 +184,12 @@ void assign_object(Job& job, const Json& object, const std::string& prefix, cons
 Json setting_value(const JobKey& key, const std::string& text) {
   Json parsed = Json::parse(text, nullptr, false);
   const bool list = std::holds_alternative<JobKey::TextList>(key.kind);
+  const bool messages = std::holds_alternative<JobKey::MessageList>(key.kind);
   const bool wants_text = std::holds_alternative<JobKey::Text>(key.kind) ||
                           std::holds_alternative<JobKey::Path>(key.kind) ||
                           (list && !parsed.is_array());
-  if (parsed.is_discarded() && (list || std::holds_alternative<JobKey::PromptList>(key.kind)) &&
+  if (parsed.is_discarded() &&
+      (list || messages || std::holds_alternative<JobKey::PromptList>(key.kind)) &&
       text.starts_with('[')) {
     fail("--set {}: {} is no JSON list", key.path, quote(text));
   }

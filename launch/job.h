@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "runtime/text/chat.h"
 #include "sharding/checkpoint/files.h"
 
 namespace initrt {
@@ -23,6 +24,8 @@ struct Job {
   struct Prompts {
     std::vector<std::string> texts;
     std::string path;
+
+    [[nodiscard]] bool empty() const { return texts.empty() && path.empty(); }
   };
 
   std::string model;            ///< a checkpoint: a file or a directory
@@ -52,6 +55,9 @@ struct Job {
   struct {
     std::string prompt;
     Prompts prompts;
+    std::vector<Message> messages;  ///< a conversation, instead of a prompt
+    bool chat = false;              ///< each prompt is a user's message
+    std::string system;             ///< of conversations that begin without a system message
     std::uint64_t max_new_tokens = 50;
     double temperature = 0.0;         ///< 0: greedy
     std::uint64_t top_k = 0;          ///< 0: all
@@ -103,10 +109,13 @@ struct JobKey {
   struct PromptList {
     Field<Job::Prompts> field;
   };
+  struct MessageList {
+    Field<std::vector<Message>> field;
+  };
 
   std::string_view path;  ///< e.g. "sharding.prefetch"
   std::string_view about;
-  std::variant<Text, Path, Whole, Bytes, Number, Flag, TextList, PromptList> kind;
+  std::variant<Text, Path, Whole, Bytes, Number, Flag, TextList, PromptList, MessageList> kind;
 };
 
 /// All keys, those of a group together.

@@ -60,6 +60,18 @@ Json schema_of(const JobKey& key, Job& defaults) {
                         {"minItems", 1},
                         {"minLength", 1}};
           },
+          [](const JobKey::MessageList&) {
+            const Json roles = Json::array({"system", "user", "assistant"});
+            const Json properties = {{"role", {{"type", "string"}, {"enum", roles}}},
+                                     {"content", {{"type", "string"}}}};
+            return Json{{"type", "array"},
+                        {"items",
+                         {{"type", "object"},
+                          {"additionalProperties", false},
+                          {"required", Json::array({"role", "content"})},
+                          {"properties", properties}}},
+                        {"minItems", 1}};
+          },
       },
       key.kind);
   schema["description"] = key.about;
@@ -121,9 +133,18 @@ std::span<const JobKey> job_keys() {
       {"generate.prompt", "One prompt; the answer is streamed to standard output",
        JobKey::Text{[](Job& job) -> std::string& { return job.generate.prompt; }, {}}},
       {"generate.prompts",
-       "Several prompts, or a JSONL file of them (strings, or objects with \"prompt\" and, if it "
-       "is another, \"max_new_tokens\"); answers are JSONL in the same order",
+       "Several prompts, or a JSONL file of them (strings, or objects with \"prompt\" or "
+       "\"messages\" and, if it is another, \"max_new_tokens\"); answers are JSONL in the same "
+       "order",
        JobKey::PromptList{[](Job& job) -> Job::Prompts& { return job.generate.prompts; }}},
+      {"generate.messages",
+       "A conversation that the model's chat template makes a prompt of; only the answer is shown",
+       JobKey::MessageList{
+           [](Job& job) -> std::vector<Message>& { return job.generate.messages; }}},
+      {"generate.chat", "Each prompt is a user's message to a chat model; only answers are shown",
+       JobKey::Flag{[](Job& job) -> bool& { return job.generate.chat; }}},
+      {"generate.system", "System message of conversations that begin without one",
+       JobKey::Text{[](Job& job) -> std::string& { return job.generate.system; }, {}}},
       {"generate.max_new_tokens", "Most tokens generated for a prompt",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.max_new_tokens; }, 1,
                      kMostPositions}},

@@ -50,6 +50,12 @@ void add_job_options(CLI::App& app, RunOptions& options) {
                "Name all missing or unused tensors, not the first few");
 }
 
+void add_prompt_options(CLI::App& app, RunOptions& options) {
+  app.add_flag_callback(
+      "--chat", [&] { options.settings.push_back("generate.chat=true"); },
+      "Take each prompt as a user's message, in the model's chat template; show answers alone");
+}
+
 void add_run_options(CLI::App& app, RunOptions& options) {
   add_job_options(app, options);
   app.add_option("--progress", options.progress, "How loading is shown on standard error")
@@ -65,9 +71,11 @@ void describe(CLI::App& app, Options& options) {
   app.set_version_flag("--version", "initrt " INITRT_VERSION);
   app.require_subcommand(0, 1);
   add_run_options(app, options.run);
+  add_prompt_options(app, options.run);
 
   CLI::App* plan = app.add_subcommand("plan", "Print what a run would allocate and read");
   add_job_options(*plan, options.run);
+  add_prompt_options(*plan, options.run);
   plan->add_option("--world", options.plan.world,
                    "Number of ranks to plan for (default: the launcher's)")
       ->check(CLI::Range(1u, 65536u));

@@ -1,6 +1,7 @@
 // initrt plan: what a run would allocate and read, from headers alone.
 #include <algorithm>
 
+#include "launch/chat_template.h"
 #include "launch/commands.h"
 #include "launch/standard_output.h"
 #include "launch/transport.h"
@@ -120,10 +121,11 @@ std::string plan_text(const Json& plan) {
 void print_plan(const RunOptions& options, const PlanOptions& plan) {
   LocalFiles files;
   const Job job = read_job(files, options.config, options.settings);
-  const std::vector<PromptText> texts = read_prompts(files, job);
+  std::vector<PromptText> texts = read_prompts(files, job);
   const OpenModel model = open_model(files, job, options.verbose);
   note_choice(model.catalog);
-  const OpenText text = open_text(files, job, model);
+  OpenText text = open_text(files, job, model);
+  apply_chat_template(files, model, job, text, texts);
   const Transport transport = choose_transport(job, plan.world, plan.one_node);
   RunShape shape = generate_shape(
       job, model.graph, tokenize(*text.tokenizer, texts, model.graph.vocabulary), plan.world);

@@ -76,6 +76,31 @@ RunShape common_shape(const Job& job) {
   return shape;
 }
 
+// Whatever the job's keys hold.
+std::vector<PromptText> given_prompts(Files& files, const Job& job) {
+  const Job::Prompts& several = job.generate.prompts;
+  const std::uint64_t max_new_tokens = job.generate.max_new_tokens;
+  const bool many = !several.empty();
+  if (many && !job.generate.prompt.empty()) {
+    fail("both generate.prompt and generate.prompts are set: which one is meant?");
+  }
+  if (!job.generate.messages.empty()) {
+    if (!many && job.generate.prompt.empty()) return {{"", max_new_tokens, job.generate.messages}};
+    fail("both generate.messages and generate.{} are set: which one is meant?",
+         many ? "prompts" : "prompt");
+  }
+  if (!many) {
+    if (job.generate.prompt.empty()) fail("the prompt is empty: set generate.prompt");
+    return {{job.generate.prompt, max_new_tokens}};
+  }
+  if (several.path.empty()) {
+    std::vector<PromptText> texts;
+    for (const std::string& text : several.texts) texts.push_back({text, max_new_tokens});
+    return texts;
+  }
+  return read_prompt_file(files, several.path, max_new_tokens);
+}
+
 }  // namespace
 
 OpenModel open_model(Files& files, const Job& job, bool all_names) {
@@ -105,11 +130,11 @@ OpenModel open_model(Files& files, const Job& job, bool all_names) {
 OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
   nlohmann::json json;        // null where the tokenizer is a SentencePiece model,
   std::string sentencepiece;  // whose bytes these are
-  std::string path = job.model;
+  std::string path = job.model, file;
   if (job.tokenizer.empty() && model.catalog.metadata.contains("tokenizer.ggml.model")) {
     json = tokenizer_json_from_gguf(model.catalog.metadata);
   } else {
-    path = tokenizer_path(files, job);
+    path = file = tokenizer_path(files, job);
     if (path.ends_with(".model")) {
       sentencepiece = files.read_text(path, kMostTokenizerBytes);
     } else {
@@ -117,6 +142,7 @@ OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
     }
   }
   OpenText text;
+  text.file = file;
   try {
     text.tokenizer =
         json.is_null() ? make_sentencepiece_tokenizer(sentencepiece) : make_tokenizer(json);
@@ -135,29 +161,27 @@ OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
 }
 
 std::vector<PromptText> read_prompts(Files& files, const Job& job) {
-  const Job::Prompts& several = job.generate.prompts;
-  const std::uint64_t max_new_tokens = job.generate.max_new_tokens;
-  const bool many = !several.texts.empty() || !several.path.empty();
-  if (many && !job.generate.prompt.empty()) {
-    fail("both generate.prompt and generate.prompts are set: which one is meant?");
+  std::vector<PromptText> prompts = given_prompts(files, job);
+  bool conversations = false;
+  for (auto& [text, max_new_tokens, messages] : prompts) {
+    if (messages.empty() && job.generate.chat) messages.push_back({"user", text});
+    if (messages.empty()) continue;
+    conversations = true;
+    if (job.generate.system.empty() || messages.front().role == "system") continue;
+    messages.insert(messages.begin(), {"system", job.generate.system});
   }
-  if (!many) {
-    if (job.generate.prompt.empty()) fail("the prompt is empty: set generate.prompt");
-    return {{job.generate.prompt, max_new_tokens}};
+  if (!job.generate.system.empty() && !conversations) {
+    fail("generate.system is set, but no prompt is a conversation: set generate.chat (--chat)");
   }
-  if (several.path.empty()) {
-    std::vector<PromptText> texts;
-    for (const std::string& text : several.texts) texts.push_back({text, max_new_tokens});
-    return texts;
-  }
-  return read_prompt_file(files, several.path, max_new_tokens);
+  return prompts;
 }
 
 std::vector<Prompt> tokenize(const Tokenizer& tokenizer, const std::vector<PromptText>& texts,
                              std::uint64_t vocabulary) {
   std::vector<Prompt> prompts;
-  for (const auto& [text, max_new_tokens] : texts) {
-    Prompt prompt{static_cast<std::uint32_t>(prompts.size()), tokenizer.encode(text),
+  for (const auto& [text, max_new_tokens, messages] : texts) {
+    Prompt prompt{static_cast<std::uint32_t>(prompts.size()),
+                  messages.empty() ? tokenizer.encode(text) : tokenizer.encode_bare(text),
                   static_cast<std::uint32_t>(max_new_tokens)};
     if (prompt.tokens.empty()) {
       fail("prompt {} is empty: there is nothing to go on from", prompt.index);

@@ -43,6 +43,7 @@ inline constexpr std::uint64_t kMostTokenizerBytes = 256u << 20;
 
 struct OpenText {
   std::unique_ptr<Tokenizer> tokenizer;
+  std::string file;                 ///< the tokenizer's; "" where it is in a GGUF file's metadata
   std::vector<TokenId> end_tokens;  ///< of the model, else the tokenizer; whatever ignore_eos says
 };
 
@@ -50,7 +51,8 @@ struct OpenText {
 /// a tokenizer.json or else a tokenizer.model beside them.
 [[nodiscard]] OpenText open_text(Files& files, const Job& job, const OpenModel& model);
 
-/// The texts of the job's prompt or prompts. @throws Error where there is none, or one is empty
+/// The job's prompt, prompts or conversations; these have no text yet (apply_chat_template()).
+/// @throws Error where there is none, or one is empty
 [[nodiscard]] std::vector<PromptText> read_prompts(Files& files, const Job& job);
 
 /// All prompts as tokens, in order. @throws Error where one has none, or one that the model has no

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "launch/job.h"
+#include "launch/messages.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 
@@ -13,8 +14,10 @@ namespace {
 PromptText parse_prompt(const nlohmann::json& line, std::uint64_t max_new_tokens,
                         const std::string& where) {
   if (line.is_string()) return {line.get<std::string>(), max_new_tokens};
-  if (!line.is_object() || !line.contains("prompt") || !line["prompt"].is_string()) {
-    fail("{}: expected a string or an object with a string \"prompt\"", where);
+  const bool conversation = line.is_object() && line.contains("messages");
+  const bool prompt = line.is_object() && line.contains("prompt") && line["prompt"].is_string();
+  if (conversation == prompt) {
+    fail("{}: expected a string or an object with a string \"prompt\" or with \"messages\"", where);
   }
   if (const auto own = line.find("max_new_tokens"); own != line.end()) {
     max_new_tokens = own->is_number_unsigned() ? own->get<std::uint64_t>() : 0;
@@ -22,6 +25,8 @@ PromptText parse_prompt(const nlohmann::json& line, std::uint64_t max_new_tokens
       fail("{}: max_new_tokens is not a whole number from 1 to {}", where, kMostPositions);
     }
   }
+  if (conversation)
+    return {"", max_new_tokens, read_messages(line["messages"], where + ": messages")};
   return {line["prompt"].get<std::string>(), max_new_tokens};
 }
 

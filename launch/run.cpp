@@ -2,6 +2,7 @@
 #include <map>
 
 #include "launch/answers.h"
+#include "launch/chat_template.h"
 #include "launch/commands.h"
 #include "launch/standard_output.h"
 #include "runtime/exec/generate.h"
@@ -27,6 +28,7 @@ Prepared prepare(Files& files, World& world, const RunOptions& options) {
   prepared.prompt_texts = read_prompts(files, prepared.job);
   prepared.model = open_model(files, prepared.job, options.verbose);
   prepared.text = open_text(files, prepared.job, prepared.model);
+  apply_chat_template(files, prepared.model, prepared.job, prepared.text, prepared.prompt_texts);
   world.comm().note_progress(Stage::Start, 0);
   prepared.prompts =
       tokenize(*prepared.text.tokenizer, prepared.prompt_texts, prepared.model.graph.vocabulary);
@@ -43,7 +45,7 @@ GenerateOptions generate_options(const Prepared& prepared, const RunShape& shape
   return options;
 }
 
-// One prompt and its answer on standard output, as it comes.
+// One prompt and its answer, or a conversation's answer alone, on standard output as it comes.
 class TextStream {
  public:
   void show(const std::string& text) {
@@ -63,7 +65,7 @@ class TextStream {
 void run_prepared(World& world, const Prepared& prepared, BringUp& rank) {
   Communicator& comm = world.comm();
   const auto& wanted = prepared.job.generate;
-  const bool streamed = !wanted.prompt.empty() && wanted.logprobs == 0;
+  const bool streamed = wanted.prompts.empty() && wanted.logprobs == 0;
   const bool speaks = world.rank() == 0 && streamed;
   const Tokenizer& tokenizer = *prepared.text.tokenizer;
   TextStream stream;
@@ -74,7 +76,8 @@ void run_prepared(World& world, const Prepared& prepared, BringUp& rank) {
     const auto [answer, begun] = texts.try_emplace(prompt, tokenizer, wanted.stop);
     if (speaks && begun) {
       rank.end_progress();
-      stream.show(prepared.prompt_texts.front().text);
+      const PromptText& asked = prepared.prompt_texts.front();
+      if (asked.messages.empty()) stream.show(asked.text);
     }
     const std::string text = end ? "" : answer->second.push(id);
     if (speaks) stream.show(text);

@@ -102,7 +102,7 @@ std::string render(const ChatTemplate& chat, std::span<const Message> messages) 
   if (messages.empty()) fail("the conversation has no message");
   for (std::size_t i = 0; i < messages.size(); ++i) {
     if (is_message_role(messages[i].role)) continue;
-    fail("message {} has the role {}, expected \"system\", \"user\" or \"assistant\"", i + 1,
+    fail("messages[{}] has the role {}, expected \"system\", \"user\" or \"assistant\"", i,
          in_quotes(messages[i].role));
   }
   if (messages.back().role == "assistant") {

@@ -41,9 +41,9 @@ std::span<const Message> turns_of(std::span<const Message> messages, System syst
     const std::string_view expected = (i - skipped) % 2 == 0 ? "user" : "assistant";
     if (messages[i].role == expected) continue;
     fail(
-        "message {} is the {}'s, expected the {}'s: in the {} chat template, user and assistant "
+        "messages[{}] is the {}'s, expected the {}'s: in the {} chat template, user and assistant "
         "alternate{}",
-        i + 1, messages[i].role, expected, name,
+        i, messages[i].role, expected, name,
         system == System::Refused ? "" : " after an optional system message");
   }
   return messages.subspan(skipped);

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <exception>
 
+#include "runtime/text/added_tokens.h"
 #include "runtime/text/sentencepiece_model.h"
 #include "runtime/text/utf8.h"
 #include "sharding/checkpoint/checked_json.h"
@@ -39,13 +40,32 @@ class SentencePieceTokenizer final : public Tokenizer {
     check_status("the unknown token cannot be decoded", [&] {
       return processor_.Decode(std::vector<int>{processor_.unk_id()}, &unknown_);
     });
+    std::vector<AddedToken> controls;
+    for (TokenId id = 0; id < processor_.GetPieceSize(); ++id) {
+      const std::string& piece = processor_.IdToPiece(id);
+      if (!processor_.IsControl(id) || piece.empty()) continue;
+      controls.push_back({.id = id, .content = piece, .special = true});
+    }
+    controls_.emplace(std::move(controls));
   }
 
   std::vector<TokenId> encode(std::string_view text) const override {
-    std::vector<int> ids;
-    check_status("SentencePiece cannot encode the text",
-                 [&] { return processor_.Encode(to_valid_utf8(text), &ids); });
+    std::vector<int> ids = encode_text(to_valid_utf8(text));
     if (const int bos = processor_.bos_id(); bos >= 0) ids.insert(ids.begin(), bos);
+    return ids;
+  }
+
+  // Each part between control pieces by itself, as Llama's own program encodes its chats.
+  std::vector<TokenId> encode_bare(std::string_view text) const override {
+    const std::string valid = to_valid_utf8(text);
+    std::vector<TokenId> ids;
+    controls_->split(
+        valid,
+        [&](std::string_view part) {
+          const std::vector<int> part_ids = encode_text(part);
+          ids.insert(ids.end(), part_ids.begin(), part_ids.end());
+        },
+        [&](TokenId id) { ids.push_back(id); });
     return ids;
   }
 
@@ -78,7 +98,15 @@ class SentencePieceTokenizer final : public Tokenizer {
   }
 
  private:
+  [[nodiscard]] std::vector<int> encode_text(std::string_view valid) const {
+    std::vector<int> ids;
+    check_status("SentencePiece cannot encode the text",
+                 [&] { return processor_.Encode(valid, &ids); });
+    return ids;
+  }
+
   sentencepiece::SentencePieceProcessor processor_;
+  std::optional<AddedTokenFinder> controls_;
   std::string unknown_;  ///< what the unknown token is decoded to
 };
 

@@ -74,6 +74,12 @@ class JsonTokenizer final : public Tokenizer {
     return ids;
   }
 
+  std::vector<TokenId> encode_bare(std::string_view text) const override {
+    const std::vector<TokenId> ids = encode(text);
+    return {ids.begin() + static_cast<std::ptrdiff_t>(post_processor_.before.size()),
+            ids.end() - static_cast<std::ptrdiff_t>(post_processor_.after.size())};
+  }
+
   std::string token_bytes(TokenId id) const override {
     if (const auto added = added_index_.find(id); added != added_index_.end()) {
       const AddedToken& token = added_[added->second];

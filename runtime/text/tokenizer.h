@@ -25,6 +25,11 @@ class Tokenizer {
   /// Python's errors="replace" does. Several threads may call it at once.
   [[nodiscard]] virtual std::vector<TokenId> encode(std::string_view text) const = 0;
 
+  /// Ids of a text that has its special tokens written out, such as a chat template's: nothing is
+  /// added, and all special tokens in it become their ids, a SentencePiece model's control pieces
+  /// too. As transformers' encode() with add_special_tokens=False.
+  [[nodiscard]] virtual std::vector<TokenId> encode_bare(std::string_view text) const = 0;
+
   /// The bytes a token stands for; may be part of a UTF-8 character. Empty for special tokens
   /// and for ids outside the vocabulary (padding rows of the embedding).
   [[nodiscard]] virtual std::string token_bytes(TokenId id) const = 0;

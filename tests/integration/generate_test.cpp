@@ -99,6 +99,32 @@ TEST_F(SmolLM2, GenerationStopsAtTheEndTokenUnlessToldOtherwise) {
   EXPECT_THAT(run(alone(job(on))).err, HasSubstr(" 100 tokens"));
 }
 
+TEST_F(SmolLM2, AChatIsAnsweredAsThePromptThatItsTemplateMakes) {
+  const std::string rendered =
+      "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
+      "<|im_end|>\n<|im_start|>user\nSay hi.<|im_end|>\n<|im_start|>assistant\n";
+  const Settings greedy = {"generate.temperature=0", "generate.max_new_tokens=30"};
+  const auto with = [&](const std::string& setting) {
+    Settings settings = greedy;
+    settings.push_back(setting);
+    return settings;
+  };
+  const Finished plain = run(alone(job(with("generate.prompt=" + rendered))));
+  ASSERT_EQ(plain.exit_code, 0) << plain.err;
+  ASSERT_THAT(plain.out, ::testing::StartsWith(rendered));
+  const std::string answer = plain.out.substr(rendered.size());
+  EXPECT_GT(answer.size(), 1u);
+
+  std::vector<std::string> chat = job(with("generate.prompt=Say hi."));
+  chat.emplace_back("--chat");
+  EXPECT_EQ(run(alone(chat)).out, answer);
+  EXPECT_EQ(run(on_ranks(2, chat)).out, answer);
+
+  Settings messages = with(R"(generate.messages=[{"role":"user","content":"Say hi."}])");
+  messages.emplace_back("generate.prompt=");
+  EXPECT_EQ(generate(2, messages).out, answer);
+}
+
 TEST_F(SmolLM2, SeveralPromptsAreAnsweredInOrderWhateverTheWorld) {
   const Settings settings = {
       "generate.prompt=", "generate.max_new_tokens=8", "generate.batch=2",

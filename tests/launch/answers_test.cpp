@@ -16,6 +16,7 @@ class Bytes final : public Tokenizer {
  public:
   explicit Bytes(std::vector<std::string> tokens) : tokens_(std::move(tokens)) {}
   std::vector<TokenId> encode(std::string_view) const override { return {}; }
+  std::vector<TokenId> encode_bare(std::string_view) const override { return {}; }
   std::string token_bytes(TokenId id) const override {
     return tokens_.at(static_cast<std::size_t>(id));
   }
@@ -76,6 +77,19 @@ TEST(Answers, AreTheSameOnEveryRankAfterTheExchange) {
                             ElementsAre(TokenLogprob{6, -1.0f}, TokenLogprob{6, -1.0f})));
   });
   EXPECT_THAT(failures, ::testing::Each(::testing::IsEmpty()));
+}
+
+TEST(Answers, ToAConversationRepeatItsMessages) {
+  const Bytes tokenizer({"a"});
+  const std::vector<PromptText> prompts = {{"<|user|>hi", 4, {{"user", "hi"}}}};
+  const std::vector<std::string> stop;
+  AnswerLines lines(tokenizer, prompts, stop);
+  ::testing::internal::CaptureStdout();
+  lines.add({{0, {0}, true, {}}});
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(),
+            R"({"messages":[{"role":"user","content":"hi"}],"completion":"a","tokens":[0],)"
+            R"("finish_reason":"stop"})"
+            "\n");
 }
 
 TEST(Answers, AreLinesInThePromptsOrder) {

@@ -132,6 +132,22 @@ TEST(Job, AnIllTypedValueIsNamedWithWhatWasExpected) {
   }
 }
 
+TEST(Job, TakesConversations) {
+  const std::string hi =
+      R"([{"role": "system", "content": "s"}, {"role": "user", "content": "u"}])";
+  const std::vector<Message> expected = {{"system", "s"}, {"user", "u"}};
+  EXPECT_EQ(read(R"({"model": "m", "generate": {"messages": )" + hi + "}}").generate.messages,
+            expected);
+  const Job job = read(R"({"model": "m"})", {"generate.messages=" + hi, "generate.chat=true",
+                                             "generate.system=Be brief"});
+  EXPECT_EQ(job.generate.messages, expected);
+  EXPECT_TRUE(job.generate.chat);
+  EXPECT_EQ(job.generate.system, "Be brief");
+  EXPECT_THAT(error_of(R"({"model": "m", "generate": {"messages": [{"role": "tool"}]}})"),
+              HasSubstr("job.json: generate.messages[0] has no string \"content\""));
+  EXPECT_THAT(error_of(R"({"model": "m"})", {"generate.messages=[{"}), HasSubstr("no JSON list"));
+}
+
 TEST(Job, WhatIsNoJobIsAnError) {
   EXPECT_THAT(error_of("{}"), HasSubstr("no model"));
   EXPECT_THAT(error_of("[1]"), HasSubstr("job.json"));

@@ -60,15 +60,47 @@ TEST(Prompts, ComeFromOneKeyOrTheOther) {
   EXPECT_EQ(read_prompts(files, job)[1].max_new_tokens, job.generate.max_new_tokens);
 }
 
+TEST(Prompts, OfAChatAreUsersMessagesAfterTheSystemsOne) {
+  LocalFiles files;
+  Job job;
+  job.generate.prompts.texts = {"a", "b"};
+  job.generate.system = "s";
+  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
+              HasSubstr("generate.system is set, but no prompt is a conversation"));
+  job.generate.chat = true;
+  EXPECT_THAT(read_prompts(files, job).at(1).messages,
+              ElementsAre(Message{"system", "s"}, Message{"user", "b"}));
+  job.generate.system.clear();
+  EXPECT_THAT(read_prompts(files, job).at(1).messages, ElementsAre(Message{"user", "b"}));
+}
+
+TEST(Prompts, AConversationKeepsTheSystemMessageThatItHas) {
+  LocalFiles files;
+  Job job;
+  job.generate.messages = {{"system", "own"}, {"user", "a"}};
+  job.generate.system = "s";
+  EXPECT_EQ(read_prompts(files, job).at(0).messages, job.generate.messages);
+  job.generate.messages.erase(job.generate.messages.begin());
+  EXPECT_THAT(read_prompts(files, job).at(0).messages,
+              ElementsAre(Message{"system", "s"}, Message{"user", "a"}));
+  job.generate.prompt = "p";
+  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
+              HasSubstr("both generate.messages and generate.prompt are set"));
+}
+
 TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
   class TwoTokens final : public Tokenizer {
     std::vector<TokenId> encode(std::string_view text) const override {
       return {text == "big" ? 10 : 9};
     }
+    std::vector<TokenId> encode_bare(std::string_view) const override { return {8}; }
     std::string token_bytes(TokenId) const override { return ""; }
     std::size_t vocabulary() const override { return 11; }
   };
   EXPECT_EQ(tokenize(TwoTokens(), {{"small", 1}, {"small", 1}}, 10).size(), 2u);
+  EXPECT_THAT(tokenize(TwoTokens(), {{"chat", 1, {{"user", "u"}}}}, 10).at(0).tokens,
+              ElementsAre(8))
+      << "a chat template's text has its special tokens";
   EXPECT_THAT(error_of([] {
                 (void)tokenize(TwoTokens(), {{"small", 1}, {"big", 1}}, 10);
               }),

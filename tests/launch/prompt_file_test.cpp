@@ -42,11 +42,27 @@ TEST(PromptFile, APromptMayHaveItsOwnNumberOfTokens) {
   EXPECT_THAT(most, ElementsAre(50, 7, 50));
 }
 
+TEST(PromptFile, HoldsConversations) {
+  const auto prompts = read(R"({"messages": [{"role": "user", "content": "hi"}]}
+"plain"
+{"messages": [{"role": "system", "content": ""}, {"role": "user", "content": "a"}], "max_new_tokens": 7}
+)");
+  ASSERT_EQ(prompts.size(), 3u);
+  EXPECT_THAT(prompts[0].messages, ElementsAre(Message{"user", "hi"}));
+  EXPECT_TRUE(prompts[1].messages.empty());
+  EXPECT_THAT(prompts[2].messages, ElementsAre(Message{"system", ""}, Message{"user", "a"}));
+  EXPECT_EQ(prompts[2].max_new_tokens, 7u);
+}
+
 TEST(PromptFile, WhatIsNoPromptIsNamedByItsLine) {
   const std::string expected =
-      "p.jsonl: line 2: expected a string or an object with a string \"prompt\"";
+      "p.jsonl: line 2: expected a string or an object with a string \"prompt\" or with "
+      "\"messages\"";
   EXPECT_EQ(error_of("\"one\"\n{\"text\": \"two\"}\n"), expected);
   EXPECT_EQ(error_of("\n{\"prompt\": 3}\n"), expected);
+  EXPECT_EQ(error_of("\n{\"prompt\": \"a\", \"messages\": []}\n"), expected);
+  EXPECT_EQ(error_of("\n{\"messages\": []}\n"),
+            "p.jsonl: line 2: messages is not a list of objects with \"role\" and \"content\"");
   EXPECT_THAT(error_of("\"one\n"), ::testing::StartsWith("p.jsonl: line 1: "));
   EXPECT_EQ(error_of("\n"), "p.jsonl: no prompts in this file");
   for (const char* most : {"0", "-1", "1.5", "\"7\"", "null", "1073741825"}) {

@@ -180,13 +180,14 @@ TEST(Conversation, ThatNoTemplateTakesIsAnError) {
   EXPECT_THAT(render_error(kChatMl, {{"user", "a"}, {"assistant", "b"}}),
               HasSubstr("ends with an answer"));
   EXPECT_THAT(render_error(kChatMl, {{"user", "a"}, {"to\nol", "b"}}),
-              HasSubstr(R"(message 2 has the role "to\nol", expected "system", "user" or)"));
+              HasSubstr(R"(messages[1] has the role "to\nol", expected "system", "user" or)"));
 }
 
 TEST(Conversation, OutOfTheTemplatesOrderIsAnErrorThatNamesTheMessage) {
-  EXPECT_EQ(render_error(kMistral, {{"user", "a"}, {"user", "b"}}),
-            "message 2 is the user's, expected the assistant's: in the Mistral chat template, user "
-            "and assistant alternate");
+  EXPECT_EQ(
+      render_error(kMistral, {{"user", "a"}, {"user", "b"}}),
+      "messages[1] is the user's, expected the assistant's: in the Mistral chat template, user "
+      "and assistant alternate");
   EXPECT_EQ(render_error(kMistral, {{"system", "s"}, {"user", "a"}}),
             "the Mistral chat template of this model has no system messages");
   EXPECT_EQ(render_error(kPhi3Asking, {{"system", "s"}, {"user", "a"}}),

@@ -67,6 +67,13 @@ TEST(SentencePiece, SpecialTokensInATextStayText) {
               ElementsAre(1, kSpace, 30, kA + 18, 31, kA, 30, 32, kA + 18, 31));
 }
 
+TEST(SentencePiece, SpecialTokensOfABareTextAreTheirIdsAndNoneIsAdded) {
+  EXPECT_THAT(make({})->encode_bare("<s>ab</s><s>c"),
+              ElementsAre(1, kSpace, kA, kA + 1, 2, 1, kSpace, kA + 2));
+  EXPECT_THAT(make({})->encode_bare("a"), ElementsAre(kSpace, kA));
+  EXPECT_TRUE(make({})->encode_bare("").empty());
+}
+
 TEST(SentencePiece, BytesThatAreNotUtf8AreReadAsReplacementCharacters) {
   SmallSentencePiece small;
   small.add_bytes();

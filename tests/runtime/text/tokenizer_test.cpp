@@ -18,6 +18,24 @@ TEST(Tokenizer, MergesByRankNotByPlace) {
   EXPECT_EQ(encode(small_tokenizer(), "lllo"), (Ids{257, 'l', 'o'}));
 }
 
+TEST(Tokenizer, ABareTextGetsNoTokensOfThePostProcessor) {
+  json tokenizer = small_tokenizer();
+  tokenizer["added_tokens"] = {added_token(261, "<s>", true), added_token(262, "</s>", true)};
+  const auto special = [](const char* token, TokenId id) {
+    return json{{"id", token}, {"ids", {id}}, {"tokens", {token}}};
+  };
+  tokenizer["post_processor"] = {
+      {"type", "TemplateProcessing"},
+      {"single",
+       {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}},
+        {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+        {{"SpecialToken", {{"id", "</s>"}, {"type_id", 0}}}}}},
+      {"special_tokens", {{"<s>", special("<s>", 261)}, {"</s>", special("</s>", 262)}}}};
+  EXPECT_EQ(encode(tokenizer, "<s>he"), (Ids{261, 261, 256, 262}));
+  EXPECT_EQ(make_tokenizer(tokenizer)->encode_bare("<s>he"), (Ids{261, 256}));
+  EXPECT_EQ(make_tokenizer(tokenizer)->encode_bare(""), Ids{});
+}
+
 TEST(Tokenizer, EmptyTextHasNoTokens) { EXPECT_EQ(encode(small_tokenizer(), ""), Ids{}); }
 
 TEST(Tokenizer, MergesMayBePairs) {
