@@ -14,7 +14,8 @@ using Json = nlohmann::ordered_json;
 // What a tokenizer is made of: the first two hold one whole, the rest adds to them.
 constexpr std::array kTokenizers = {"tokenizer.json", "tokenizer.model"};
 constexpr std::array kBesideTokenizers = {"tokenizer_config.json", "special_tokens_map.json",
-                                          "added_tokens.json", "chat_template.jinja"};
+                                          "added_tokens.json", "chat_template.jinja",
+                                          "chat_template.json"};
 
 std::string_view torch_name(DType dtype) {
   switch (dtype) {

@@ -76,12 +76,17 @@ ChatTemplate make(std::string_view name, std::string turn_end, Alternating chat)
           }};
 }
 
+// Whether a conversation without a system message gets one: of no kind here.
+bool has_standing_system(const TemplateSource& source) {
+  return source.has("set system_message='");
+}
+
 // Llama 2 and Code Llama: BOS opens every question.
 std::optional<ChatTemplate> llama2(const TemplateSource& source) {
   const bool known = source.has_all(
       {"{{bos_token+'[INST] '+content|trim+' [/INST]'}}", "{{' '+content|trim+' '+eos_token}}",
        "set content='<<SYS>>\n'+system_message+'\n<</SYS>>\n\n'+message['content']"});
-  if (!known) return {};
+  if (!known || has_standing_system(source)) return {};
   Alternating chat;
   chat.user = {source.bos() + "[INST] ", " [/INST]", true};
   chat.assistant = {" ", " " + source.eos(), true};
@@ -112,7 +117,8 @@ std::optional<ChatTemplate> mistral(const TemplateSource& source) {
                 : source.has(around("system_message+'\n\n'+message['content']")));
   };
   const auto* question = std::find_if(kQuestions.begin(), kQuestions.end(), written);
-  if (question == kQuestions.end() || !source.has("{{bos_token}}")) return {};
+  if (question == kQuestions.end() || !source.has("{{bos_token}}") || has_standing_system(source))
+    return {};
 
   struct Answers {
     std::string_view source, open, after_eos;

@@ -218,7 +218,21 @@ def write_tokenizer_json():
     write("tokenizer_json", "model_options", tokenizer(None, model=model))
 
 
+# Chat templates: those of the golden test, where they are small enough.
+
+
+def write_chat_templates():
+    path = Path(__file__).parent.parent / "golden" / "chat" / "templates.jsonl"
+    for i, line in enumerate(path.read_text().splitlines()):
+        content = json.loads(line)
+        source = content["template"].encode()
+        if len(source) <= 4096:
+            kind = content["kind"].lower().replace(" ", "_").replace(".", "_")
+            write("chat_template", f"{kind}_{i}", source)
+
+
 if __name__ == "__main__":
+    write_chat_templates()
     write_safetensors()
     write_index()
     write_gguf()

@@ -155,6 +155,8 @@ TEST(ChatTemplate, ThatDiffersFromAKnownOneInWhatItWritesIsNotTakenForIt) {
   EXPECT_THAT(changed(kMistral, "'[INST] '", "'[INST]'"), unknown);
   EXPECT_THAT(changed(kMistral, "{{ bos_token }}", ""), unknown);
   EXPECT_THAT(changed(kMistral, " + eos_token", ""), unknown);
+  EXPECT_THAT(changed(kMistral, "{{ bos_token }}", "{% set system_message = 'x' %}{{ bos_token }}"),
+              unknown);
 }
 
 TEST(ChatTemplate, LargerThanTheLimitIsNotRead) {
