@@ -102,9 +102,8 @@ FoundTemplate template_in_metadata(const Json& metadata, const std::string& path
 
 void apply_chat_template(Files& files, const OpenModel& model, const Job& job, OpenText& text,
                          std::vector<PromptText>& prompts) {
-  const bool any = std::any_of(prompts.begin(), prompts.end(), [](const PromptText& prompt) {
-    return !prompt.messages.empty();
-  });
+  const bool any = std::any_of(prompts.begin(), prompts.end(),
+                               [](const PromptText& prompt) { return !prompt.messages.empty(); });
   if (!any) return;
   const FoundTemplate found = text.file.empty()
                                   ? template_in_metadata(model.catalog.metadata, job.model)

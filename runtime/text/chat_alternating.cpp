@@ -117,8 +117,7 @@ std::optional<ChatTemplate> mistral(const TemplateSource& source) {
                 : source.has(around("system_message+'\n\n'+message['content']")));
   };
   const auto* question = std::find_if(kQuestions.begin(), kQuestions.end(), written);
-  if (question == kQuestions.end() || !source.has("{{bos_token}}") || has_standing_system(source))
-    return {};
+  if (question == kQuestions.end() || has_standing_system(source)) return {};
 
   struct Answers {
     std::string_view source, open, after_eos;
@@ -132,7 +131,7 @@ std::optional<ChatTemplate> mistral(const TemplateSource& source) {
   const auto* answers = std::find_if(kAnswers.begin(), kAnswers.end(), [&](const Answers& known) {
     return source.has(known.source);
   });
-  if (answers == kAnswers.end()) return {};
+  if (answers == kAnswers.end() || !source.has("{{bos_token}}")) return {};
 
   Alternating chat;
   chat.bos = source.bos();

@@ -27,6 +27,11 @@ constexpr std::string_view kMistral =
     "{{ '[INST] ' + message['content'] + ' [/INST]' }}{% elif message['role'] == 'assistant' %}"
     "{{ message['content'] + eos_token}}{% else %}{{ raise_exception('no') }}{% endif %}"
     "{% endfor %}";
+constexpr std::string_view kLlama2 =
+    "{% set system_message = false %}{% for message in messages %}"
+    "{% set content = '<<SYS>>\n' + system_message + '\n<</SYS>>\n\n' + message['content'] %}"
+    "{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% if x %}"
+    "{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}";
 constexpr std::string_view kPhi3Asking =
     "{% for message in messages %}{% if message['role'] == 'user' %}"
     "{{'<|user|>\n' + message['content'] + '<|end|>\n<|assistant|>\n'}}{% else %}"
@@ -155,8 +160,8 @@ TEST(ChatTemplate, ThatDiffersFromAKnownOneInWhatItWritesIsNotTakenForIt) {
   EXPECT_THAT(changed(kMistral, "'[INST] '", "'[INST]'"), unknown);
   EXPECT_THAT(changed(kMistral, "{{ bos_token }}", ""), unknown);
   EXPECT_THAT(changed(kMistral, " + eos_token", ""), unknown);
-  EXPECT_THAT(changed(kMistral, "{{ bos_token }}", "{% set system_message = 'x' %}{{ bos_token }}"),
-              unknown);
+  EXPECT_THAT(changed(kLlama2, "= false", "= 'A standing one.'"), unknown);
+  EXPECT_EQ(recognise_error(kLlama2), "no error");
 }
 
 TEST(ChatTemplate, LargerThanTheLimitIsNotRead) {
