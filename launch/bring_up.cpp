@@ -27,7 +27,7 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       model_(model),
       pause_(test_pause()),
       cpu_(place_on_cpu(job, world.comm())),
-      transport_(choose_transport(job, world.size(), world.one_node())),
+      transport_(choose_transport(job, world.size(), world.one_node(), model.graph.units.size())),
       device_(make_cpu_device(cpu_.instruction_set, cpu_.threads, cpu_.spin)),
       staging_(make_staging_ring(job.load.staging)),
       shape_(shape) {

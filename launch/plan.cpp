@@ -126,7 +126,8 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
   note_choice(model.catalog);
   OpenText text = open_text(files, job, model);
   apply_chat_template(files, model, job, text, texts);
-  const Transport transport = choose_transport(job, plan.world, plan.one_node);
+  const Transport transport =
+      choose_transport(job, plan.world, plan.one_node, model.graph.units.size());
   RunShape shape = generate_shape(
       job, model.graph, tokenize(*text.tokenizer, texts, model.graph.vocabulary), plan.world);
   const auto device = make_cpu_device(best_instruction_set(), 1, false);
