@@ -1,7 +1,10 @@
 """The seeds that are model configs or made around one, for make_corpus.py."""
 
 import json
+import re
+from pathlib import Path
 
+FAMILIES = Path(__file__).parent.parent / "golden" / "families"
 CONFIG = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8,
     "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 32,
@@ -20,6 +23,11 @@ def write_configs(write):
     write("json_config", "rope_parameters", CONFIG | {
         "rope_parameters": {"rope_type": "default", "rope_theta": 500000,
                             "partial_rotary_factor": 1.0}})
+
+
+    for case in ["falcon_40b", "gemma3", "gpt2", "gpt_neox", "granite", "llama_yarn", "mistral",
+                 "phi3_longrope", "qwen3_moe", "smollm3", "stablelm2_bias"]:
+        write("json_config", case, json.loads((FAMILIES / case / "config.json").read_text()))
 
 
 META = {"dim": 8, "n_layers": 1, "n_heads": 2, "norm_eps": 1e-05, "vocab_size": -1}
@@ -105,5 +113,14 @@ def write_names(write):
           end_shapes=["Q8_0 V H", "F32 H", "BF16 V H"], hidden_size=32)
     names("lit_gpt", LIT_ENDS, weights(lit_gpt, "transformer.h.0."), FUSED_SHAPES)
     names("lit_gpt_stacked", LIT_ENDS, weights(stacked, "transformer.h.0."), FUSED_SHAPES)
+    # Of families with names of their own, one layer of the golden test's models.
+    for case, layers in [("falcon_40b", "num_hidden_layers"), ("gpt2", "n_layer"),
+                         ("gpt_neox", "num_hidden_layers"), ("mixtral", "num_hidden_layers"),
+                         ("phi3", "num_hidden_layers")]:
+        config = json.loads((FAMILIES / case / "config.json").read_text()) | {layers: 1}
+        tensors = json.loads((FAMILIES / case / "tensors.json").read_text())
+        first_layer = [name for name in tensors if (re.findall(r"\.(\d+)\.", name) + ["0"])[0] == "0"]
+        lines = [f"{name} BF16 {' '.join(map(str, tensors[name]['shape']))}" for name in first_layer]
+        write("names", case, "\n".join([json.dumps(config)] + lines).encode())
     names("lit_llama", [end.replace("ln_f.weight", "ln_f.scale") for end in LIT_ENDS],
           [f"transformer.h.0.{name}" for name in lit_llama], FUSED_SHAPES)

@@ -4,6 +4,7 @@
 #include "runtime/model/family.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/sharding/graph_invariants.h"
 #include "tests/sharding/memory_files.h"
 
 using namespace initrt;
@@ -33,12 +34,8 @@ void expect_invariants(const Graph& graph) {
       expect(param.rows > 0 && param.row_begin <= rows && param.rows <= rows - param.row_begin,
              "a parameter's rows");
     }
-    for (const Op& op : unit.ops) {
-      const auto* norm = std::get_if<NormOp>(&op);
-      if (norm == nullptr) continue;
-      expect(std::isfinite(norm->epsilon) && norm->epsilon > 0, "epsilon");
-      expect(norm->weight < unit.params.size(), "the weight of a norm");
-    }
+    const std::string broken = testing::UnitInvariants(graph, unit).broken();
+    expect(broken.empty(), broken);
   }
   std::uint64_t row = 0;
   for (const TableTile& tile : graph.embedding) {

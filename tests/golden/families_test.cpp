@@ -13,6 +13,7 @@
 
 #include "launch/commands.h"
 #include "tests/golden/family_checkpoint.h"
+#include "tests/sharding/graph_invariants.h"
 #include "tests/support/npy.h"
 #include "tests/support/rank_model.h"
 #include "tests/support/temporary_directory.h"
@@ -93,6 +94,12 @@ class Families : public ::testing::TestWithParam<std::string> {
   const TemporaryDirectory directory_;
   OpenModel model_;
 };
+
+TEST_P(Families, OpsReferToWhatIsThere) {
+  for (const Unit& unit : model_.graph.units) {
+    EXPECT_EQ(UnitInvariants(model_.graph, unit).broken(), "");
+  }
+}
 
 TEST_P(Families, LogitsAreTheReferences) {
   const bool sees = GetParam() == "gemma3_conditional";  // its vision tower is not read

@@ -1,0 +1,100 @@
+// What holds of every graph that a family builds.
+#pragma once
+
+#include <cmath>
+#include <string>
+
+#include "sharding/graph.h"
+
+namespace initrt::testing {
+
+/// Says whether the ops of a unit refer to what is there, and whether shapes go together.
+class UnitInvariants {
+ public:
+  UnitInvariants(const Graph& graph, const Unit& unit) : graph_(graph), unit_(unit) {}
+
+  /// What is wrong, or "".
+  [[nodiscard]] std::string broken() const {
+    for (const Op& op : unit_.ops) {
+      if (!std::visit([&](const auto& of_kind) { return holds(of_kind); }, op)) {
+        return unit_.name + ": op " + std::to_string(op.index());
+      }
+    }
+    return "";
+  }
+
+ private:
+  [[nodiscard]] bool is(ActivationId id, std::uint64_t columns) const {
+    return id < graph_.activations.size() && graph_.activations[id].columns == columns;
+  }
+  [[nodiscard]] std::uint64_t columns(ActivationId id) const {
+    return id < graph_.activations.size() ? graph_.activations[id].columns : 0;
+  }
+  [[nodiscard]] bool is(ParamId id, std::uint64_t rows, std::uint64_t width) const {
+    return id < unit_.params.size() && unit_.params[id].rows == rows &&
+           graph_.tensor_of(unit_.params[id]).columns == width;
+  }
+  [[nodiscard]] bool is_vector(std::optional<ParamId> id, std::uint64_t rows) const {
+    return !id || (is(*id, rows, 1) && graph_.tensor_of(unit_.params[*id]).vector);
+  }
+
+  [[nodiscard]] bool holds(const NormOp& op) const {
+    return op.group > 0 && columns(op.in) % op.group == 0 && is(op.out, columns(op.in)) &&
+           is_vector(op.weight, op.group) && is_vector(op.bias, op.group) &&
+           std::isfinite(op.epsilon) && op.epsilon > 0;
+  }
+  [[nodiscard]] bool holds(const LinearOp& op) const {
+    return columns(op.in) > 0 && is(op.weight, columns(op.out), columns(op.in)) &&
+           is_vector(op.bias, columns(op.out));
+  }
+  [[nodiscard]] bool holds(const RotaryOp& op) const {
+    return op.rotary < graph_.rotary.size() &&
+           graph_.rotary[op.rotary].dimensions <= graph_.head_size &&
+           is(op.x, std::uint64_t{op.heads} * graph_.head_size);
+  }
+  [[nodiscard]] bool holds(const AttentionOp& op) const {
+    const std::uint64_t q = std::uint64_t{op.heads} * op.head_size;
+    const std::uint64_t kv = std::uint64_t{op.kv_heads} * op.head_size;
+    return op.layer < graph_.layers && op.heads % op.kv_heads == 0 && is(op.q, q) && is(op.k, kv) &&
+           is(op.v, kv) && is(op.out, q) && std::isfinite(op.scale) && op.softcap >= 0;
+  }
+  [[nodiscard]] bool holds(const GateOp& op) const {
+    return columns(op.gate) > 0 && (!op.up || is(*op.up, columns(op.gate))) &&
+           is(op.out, columns(op.gate));
+  }
+  [[nodiscard]] bool holds(const AddOp& op) const {
+    return columns(op.x) > 0 && is(op.into, columns(op.x));
+  }
+  [[nodiscard]] bool holds(const ScaleOp& op) const {
+    return columns(op.x) > 0 && std::isfinite(op.factor);
+  }
+  [[nodiscard]] bool holds(const PositionOp& op) const {
+    return is(op.table, graph_.context, columns(op.into));
+  }
+  [[nodiscard]] bool holds(const RouteOp& op) const {
+    const auto index = static_cast<std::size_t>(&unit_ - graph_.units.data());
+    if (!is(op.scores, op.experts) || op.chosen == 0 || op.chosen > op.experts) return false;
+    for (std::size_t e = 1; e <= op.experts; ++e) {
+      const bool there = index + e < graph_.units.size();
+      if (!there || graph_.units[index + e].kind != UnitKind::Expert) return false;
+    }
+    return true;
+  }
+  [[nodiscard]] bool holds(const TakeRowsOp& op) const {
+    return unit_.kind == UnitKind::Expert && is(op.out, columns(op.in));
+  }
+  [[nodiscard]] bool holds(const AddRowsOp& op) const {
+    return unit_.kind == UnitKind::Expert && is(op.into, columns(op.x));
+  }
+  [[nodiscard]] bool holds(const HeadOp& op) const {
+    return op.weight < unit_.params.size() &&
+           is(op.weight, unit_.params[op.weight].rows, columns(op.in)) &&
+           op.vocabulary_begin + unit_.params[op.weight].rows <= graph_.vocabulary &&
+           op.softcap >= 0;
+  }
+
+  const Graph& graph_;
+  const Unit& unit_;
+};
+
+}  // namespace initrt::testing
