@@ -92,6 +92,12 @@ DecoderSpec read_llama_like(const ConfigReader& config, std::string family, cons
   return spec;
 }
 
+void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_view epsilon_key) {
+  spec.norm = NormKind::Layer;
+  spec.norm_bias = true;
+  spec.epsilon = static_cast<float>(config.positive_or(epsilon_key, 1e-5));
+}
+
 void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,
                   const std::function<bool(std::uint32_t)>& slides) {
   constexpr const char* kKey = "sliding_window";

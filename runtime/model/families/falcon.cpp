@@ -59,9 +59,7 @@ Graph build_falcon(const nlohmann::json& json) {
   keys.tied = true;
   DecoderSpec spec = read_sizes(config, "falcon", keys);
   spec.kv_heads = kv_heads(config, spec.heads);
-  spec.norm = NormKind::Layer;
-  spec.norm_bias = true;
-  spec.epsilon = static_cast<float>(config.positive_or("layer_norm_epsilon", 1e-5));
+  read_layer_norm(config, spec, "layer_norm_epsilon");
   spec.rotary = {read_rotary(config, spec.head_size, spec.context)};
   const bool later = config.flag_or("new_decoder_architecture", false);
   const bool two_norms = later && config.whole_or("num_ln_in_parallel_attn", 2, 1, 2) == 2;

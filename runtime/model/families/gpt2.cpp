@@ -39,9 +39,7 @@ Graph build_gpt2(const nlohmann::json& json) {
   keys.function_fallback = "gelu_new";
   keys.tied = true;
   DecoderSpec spec = read_sizes(config, "gpt2", keys);
-  spec.norm = NormKind::Layer;
-  spec.norm_bias = true;
-  spec.epsilon = static_cast<float>(config.positive_or("layer_norm_epsilon", 1e-5));
+  read_layer_norm(config, spec, "layer_norm_epsilon");
   spec.learned_positions = true;
   for (LayerSpec& layer : spec.layers) layer.rotary.reset();
   spec.qkv_bias = spec.out_bias = spec.mlp_bias = true;

@@ -35,9 +35,7 @@ Graph build_gpt_neox(const nlohmann::json& json) {
   keys.kv_heads = "";
   keys.function_fallback = "gelu";
   DecoderSpec spec = read_sizes(config, "gpt_neox", keys);
-  spec.norm = NormKind::Layer;
-  spec.norm_bias = true;
-  spec.epsilon = static_cast<float>(config.positive_or("layer_norm_eps", 1e-5));
+  read_layer_norm(config, spec, "layer_norm_eps");
   RotaryKeys rotary;
   rotary.partial = 0.25;
   rotary.theta_key = "rotary_emb_base";

@@ -8,9 +8,7 @@ namespace initrt {
 Graph build_stablelm(const nlohmann::json& json) {
   const ConfigReader config(json);
   DecoderSpec spec = read_sizes(config, "stablelm");
-  spec.norm = NormKind::Layer;
-  spec.norm_bias = true;
-  spec.epsilon = static_cast<float>(config.positive_or("layer_norm_eps", 1e-5));
+  read_layer_norm(config, spec, "layer_norm_eps");
   RotaryKeys rotary;
   rotary.partial = 0.25;
   spec.rotary = {read_rotary(config, spec.head_size, spec.context, rotary)};

@@ -21,9 +21,7 @@ Graph build_starcoder2(const nlohmann::json& json) {
   keys.function_fallback = "gelu_pytorch_tanh";
   keys.tied = true;
   DecoderSpec spec = read_sizes(config, "starcoder2", keys);
-  spec.norm = NormKind::Layer;
-  spec.norm_bias = true;
-  spec.epsilon = static_cast<float>(config.positive_or("norm_epsilon", 1e-5));
+  read_layer_norm(config, spec, "norm_epsilon");
   spec.rotary = {read_rotary(config, spec.head_size, spec.context)};
   spec.qkv_bias = spec.out_bias = spec.mlp_bias = config.flag_or("use_bias", true);
   spec.gated = false;
