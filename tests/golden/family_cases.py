@@ -113,6 +113,13 @@ MISTRAL_AND_QWEN = {
             norm_topk_prob=True, mlp_only_layers=[1], decoder_sparse_step=1, **rope(theta=1e6)),
         {"num_experts_per_tok": 3, "norm_topk_prob": False}, old_keys=True,
     ),
+    # As published: no layer without experts.
+    "qwen3_moe_all_layers": Case(
+        hf.Qwen3MoeConfig,
+        gqa(head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32,
+            norm_topk_prob=True, mlp_only_layers=[], decoder_sparse_step=1, **rope(theta=1e6)),
+        {"num_experts_per_tok": 3}, old_keys=True,
+    ),
 }  # fmt: skip
 
 GEMMA3_TEXT = gqa(
@@ -146,6 +153,13 @@ GEMMA = {
         hf.Gemma3TextConfig, GEMMA3_TEXT,
         {"sliding_window": WINDOW + 1, "query_pre_attn_scalar": 16, f"{LOCAL}.rope_theta": 1e4,
          f"{GLOBAL}.rope_theta": 500.0, f"{GLOBAL}.rope_type": "default"},
+    ),
+    # As published: windows in five of six layers, and attention scaled by the heads' size.
+    "gemma3_six_layers": Case(
+        hf.Gemma3TextConfig,
+        {key: value for key, value in GEMMA3_TEXT.items() if key != "layer_types"}
+        | {"num_hidden_layers": 7, "query_pre_attn_scalar": 16},
+        {f"{LOCAL}.rope_theta": 1e4, f"{GLOBAL}.rope_type": "default"},
     ),
     "gemma3_conditional": Case(
         hf.Gemma3Config,
@@ -192,6 +206,11 @@ PHI_AND_OTHERS = {
         hf.SmolLM3Config,
         gqa(no_rope_layers=[1, 0, 1], tie_word_embeddings=True, **rope(theta=2e6)),
         {"no_rope_layers": [1, 1, 1]}, old_keys=True,
+    ),
+    # As published: each fourth layer without rope.
+    "smollm3_four_layers": Case(
+        hf.SmolLM3Config, gqa(tie_word_embeddings=True, **rope()) | {"num_hidden_layers": 4},
+        {"no_rope_layers": [1, 1, 1, 1]}, old_keys=True,
     ),
     "granite": Case(
         hf.GraniteConfig,
