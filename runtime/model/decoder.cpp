@@ -146,8 +146,10 @@ class LayerBuilder {
   //        heads make up the hidden size
   ActivationId attention(ActivationId in, ActivationId into) {
     const bool rotated = layer_.rotary.has_value();
-    linear("self_attn.q_proj", in, at_.q, spec_.qkv_bias, rotated ? spec_.heads : 0);
-    linear("self_attn.k_proj", in, at_.k, spec_.qkv_bias, rotated ? spec_.kv_heads : 0);
+    // Checkpoints that interleave the halves do so in all layers, rotated or not.
+    const bool any = !spec_.rotary.empty();
+    linear("self_attn.q_proj", in, at_.q, spec_.qkv_bias, any ? spec_.heads : 0);
+    linear("self_attn.k_proj", in, at_.k, spec_.qkv_bias, any ? spec_.kv_heads : 0);
     linear("self_attn.v_proj", in, at_.v, spec_.qkv_bias);
     qk_norm("self_attn.q_norm", at_.q);
     qk_norm("self_attn.k_norm", at_.k);

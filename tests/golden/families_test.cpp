@@ -1,11 +1,9 @@
 // Every model family against the reference implementation: tests/golden/families/, made by
 // make_family_references.py. A prompt of 48 tokens, then 16 more one by one with the KV cache.
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -13,8 +11,8 @@
 
 #include "launch/commands.h"
 #include "tests/golden/family_checkpoint.h"
+#include "tests/golden/family_logits.h"
 #include "tests/sharding/graph_invariants.h"
-#include "tests/support/npy.h"
 #include "tests/support/rank_model.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/units.h"
@@ -23,9 +21,6 @@ namespace initrt::testing {
 namespace {
 
 const std::string kFamilies = INITRT_SOURCE_DIR "/tests/golden/families/";
-constexpr std::uint32_t kPrompt = 48, kTokens = 64;
-constexpr float kMostDifference = 1e-4f;
-
 std::vector<std::string> cases() {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(kFamilies)) {
@@ -33,40 +28,6 @@ std::vector<std::string> cases() {
   }
   std::sort(names.begin(), names.end());
   return names;
-}
-
-std::vector<TokenId> tokens() {
-  return nlohmann::json::parse(contents(kFamilies + "tokens.json")).get<std::vector<TokenId>>();
-}
-
-// The rows of one sweep: those `count` from `first` on, all of which want logits.
-struct Rows {
-  std::vector<RowInfo> rows;
-  std::vector<std::uint32_t> logit_rows;
-
-  Rows(std::uint32_t first, std::uint32_t count) {
-    for (std::uint32_t i = 0; i < count; ++i) {
-      rows.push_back({0, first + i, std::max(kPrompt, first + i + 1)});
-      logit_rows.push_back(i);
-    }
-  }
-};
-
-// Logits of all tokens, [tokens, vocabulary]: the prompt in chunks, then token by token.
-std::vector<float> logits_in_chunks(Engine& engine, std::uint32_t chunk) {
-  const std::vector<TokenId> ids = tokens();
-  std::vector<float> all;
-  for (std::uint32_t done = 0;;) {
-    const std::uint32_t count =
-        done < kPrompt ? std::min(chunk, kPrompt - done) : std::min(1u, kTokens - done);
-    const Rows rows(done, count);
-    const SweepOutput output =
-        engine.sweep({std::span(ids).subspan(done, count), rows.rows, rows.logit_rows});
-    if (!output.any) return all;
-    const auto logits = output.logits.first(count * engine.vocabulary());
-    all.insert(all.end(), logits.begin(), logits.end());
-    done += count;
-  }
 }
 
 class Families : public ::testing::TestWithParam<std::string> {
@@ -78,11 +39,9 @@ class Families : public ::testing::TestWithParam<std::string> {
   // What each rank gets; rank r brings its prompt in chunks of chunks[r].
   std::vector<std::vector<float>> logits(Transport transport,
                                          const std::vector<std::uint32_t>& chunks) {
-    Setting setting;
+    Setting setting = family_setting();
     setting.world = static_cast<std::uint32_t>(chunks.size());
     setting.transport = transport;
-    setting.context = kTokens;
-    setting.sweep_rows = setting.logit_rows = kPrompt;
     std::vector<std::vector<float>> all(chunks.size());
     const auto failures = run_world(model_, setting, [&](std::uint32_t rank, RankModel& model) {
       all[rank] = logits_in_chunks(model.engine(), chunks[rank]);
@@ -104,25 +63,8 @@ TEST_P(Families, OpsReferToWhatIsThere) {
 TEST_P(Families, LogitsAreTheReferences) {
   const bool sees = GetParam() == "gemma3_conditional";  // its vision tower is not read
   EXPECT_EQ(model_.bindings.unexpected.empty(), !sees);
-  const std::vector<float> mine = logits(Transport::Self, {kPrompt}).front();
-  const std::size_t vocabulary = model_.graph.vocabulary;
-  ASSERT_EQ(mine.size(), kTokens * vocabulary);
-  const std::vector<float> reference =
-      read_npy(kFamilies + GetParam() + "/logits.npy", mine.size());
-  std::size_t worst = 0;
-  float largest = 0;
-  for (std::size_t i = 0; i < mine.size(); ++i) {
-    ASSERT_TRUE(std::isfinite(mine[i])) << "token " << i / vocabulary;
-    const float difference = std::fabs(mine[i] - reference[i]);
-    if (difference > largest) {
-      largest = difference;
-      worst = i;
-    }
-  }
-  RecordProperty("largest_difference", fmt::format("{:.3g}", largest));
-  EXPECT_LE(largest, kMostDifference)
-      << "largest difference, at token " << worst / vocabulary << ": logit " << worst % vocabulary
-      << " is " << mine[worst] << ", the reference's " << reference[worst];
+  expect_logits_of(kFamilies + GetParam() + "/logits.npy",
+                   logits(Transport::Self, {kPrompt}).front(), model_.graph.vocabulary);
 }
 
 TEST_P(Families, LogitsHaveTheSameBitsInChunksAndOnManyRanks) {
@@ -222,7 +164,7 @@ TEST(FamilyValues, AreTheOnesThatTheReferencesWereMadeWith) {
   for (const float u : uniform_values("tokens", kTokens)) {
     ids.push_back(static_cast<TokenId>((u + 1.0f) / 2.0f * 250.0f));
   }
-  EXPECT_EQ(ids, tokens());
+  EXPECT_EQ(ids, family_tokens());
 }
 
 }  // namespace

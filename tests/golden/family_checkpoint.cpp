@@ -34,17 +34,25 @@ std::vector<float> uniform_values(std::string_view name, std::uint64_t count) {
   return values;
 }
 
-void write_family_checkpoint(const std::string& family, const std::string& directory) {
-  SafetensorsWriter writer;
-  const auto tensors = nlohmann::json::parse(contents(family + "/tensors.json"));
-  for (const auto& [name, about] : tensors.items()) {
+std::map<std::string, FamilyTensor> family_tensors(const std::string& path) {
+  std::map<std::string, FamilyTensor> tensors;
+  const auto described = nlohmann::json::parse(contents(path));
+  for (const auto& [name, about] : described.items()) {
     const auto shape = about.at("shape").get<std::vector<std::uint64_t>>();
     const auto scale = about.at("scale").get<float>(), offset = about.at("offset").get<float>();
     std::vector<float> values = uniform_values(
         about.value("values_of", name),
         std::accumulate(shape.begin(), shape.end(), std::uint64_t{1}, std::multiplies<>()));
     for (float& value : values) value = offset + scale * value;
-    writer.add(name, DType::F32, shape, values);
+    tensors[name] = {shape, std::move(values)};
+  }
+  return tensors;
+}
+
+void write_family_checkpoint(const std::string& family, const std::string& directory) {
+  SafetensorsWriter writer;
+  for (const auto& [name, tensor] : family_tensors(family + "/tensors.json")) {
+    writer.add(name, DType::F32, tensor.shape, tensor.values);
   }
   writer.write(directory + "/model.safetensors");
   write_file(directory + "/config.json", contents(family + "/config.json"));

@@ -10,8 +10,7 @@ llama-cpp-python, installed and as the source distribution it comes from, which 
     python tests/golden/make_family_gguf.py llama_cpp_python-*/vendor/llama.cpp [CASE...]
 
 families/<case>/gguf.json         metadata: [key, type, value] of each key but those of the
-                                  tokenizer, which is "none"; an array's type is "[]" and its
-                                  elements'
+                                  tokenizer, which is "none"
                                   tensors: {name: how it is made}, all of F32:
                                     shape        outermost dimension first
                                     of           [[tensor, first row, rows]...]: rows of Hugging
@@ -145,15 +144,12 @@ def llama_cpp_logits(path, ids):
 
 def metadata(reader, stubs):
     """[[key, type, value]...] of what says something of the model's graph."""
-    from gguf import GGUFValueType
-
     pairs = []
     for key, field in reader.fields.items():
         if key in stubs or key.startswith("general.") and key != "general.architecture":
             continue
-        value, kind = field.contents(), field.types[0]
-        name = kind.name if kind != GGUFValueType.ARRAY else "[]" + field.types[-1].name
-        pairs.append([key, name, value])
+        assert len(field.types) == 1, f"{key} is an array"
+        pairs.append([key, field.types[0].name, field.contents()])
     return pairs
 
 

@@ -2,91 +2,22 @@
 // convert_hf_to_gguf.py, gguf-py/gguf/constants.py) and its graphs (src/llama-model.cpp).
 #include "sharding/checkpoint/config/gguf_config.h"
 
-#include <algorithm>
 #include <utility>
 
-#include "sharding/checkpoint/config/gguf_metadata.h"
+#include "sharding/checkpoint/config/gguf_rope_scaling.h"
+#include "sharding/checkpoint/config/gguf_source.h"
 
 namespace initrt {
 namespace {
 
 using Json = nlohmann::json;
 
-/// What a file says of its model.
-class Source {
- public:
-  Source(const Json& values, std::string architecture, std::span<const TensorEntry> tensors,
-         const ReadFloats& read_floats)
-      : metadata(values, std::move(architecture)), tensors_(tensors), read_floats_(read_floats) {}
-
-  const GgufMetadata metadata;
-
-  [[nodiscard]] const TensorEntry* tensor(std::string_view name) const {
-    const auto found = std::find_if(tensors_.begin(), tensors_.end(),
-                                    [&](const TensorEntry& entry) { return entry.name == name; });
-    return found == tensors_.end() ? nullptr : &*found;
-  }
-  [[nodiscard]] bool has(std::string_view name) const { return tensor(name) != nullptr; }
-  [[nodiscard]] std::vector<float> floats(std::string_view name) const {
-    return read_floats_(*tensor(name));
-  }
-
- private:
-  const std::span<const TensorEntry> tensors_;
-  const ReadFloats& read_floats_;
-};
-
-std::uint64_t vocabulary(const Source& source) {
+std::uint64_t vocabulary(const GgufSource& source) {
   const TensorEntry* table = source.tensor("token_embd.weight");
   if (table != nullptr && table->shape.size() == 2) return table->shape[0];
   const Json* tokens = source.metadata.find("tokenizer.ggml.tokens");
   if (tokens != nullptr && tokens->is_array()) return tokens->size();
   return source.metadata.need_count(".vocab_size");
-}
-
-// The factors by which frequencies are divided are a tensor, or two for short and long sequences:
-// Hugging Face's "longrope".
-Json scaling_by_factors(const Source& source, const std::string& short_name,
-                        const std::string& long_name, const Json& attention_factor) {
-  const std::uint64_t context = source.metadata.need_count(".context_length");
-  Json scaling = {
-      {"rope_type", "longrope"},
-      {"short_factor", source.floats(short_name)},
-      {"long_factor", source.floats(long_name)},
-      {"original_max_position_embeddings",
-       source.metadata.count(".rope.scaling.original_context_length").value_or(context)}};
-  if (!attention_factor.is_null()) scaling["attention_factor"] = attention_factor;
-  return scaling;
-}
-
-/// Hugging Face's rope_scaling for what the file says, null for none.
-Json rope_scaling(const Source& source) {
-  const GgufMetadata& metadata = source.metadata;
-  if (source.has("rope_freqs.weight")) {  // Llama 3.1's
-    return scaling_by_factors(source, "rope_freqs.weight", "rope_freqs.weight", 1.0);
-  }
-  if (source.has("rope_factors_short.weight") && source.has("rope_factors_long.weight")) {
-    const auto factor = metadata.real(".rope.scaling.attn_factor");
-    return scaling_by_factors(source, "rope_factors_short.weight", "rope_factors_long.weight",
-                              factor ? Json(*factor) : Json());
-  }
-  const auto old_factor = metadata.real(".rope.scale_linear");
-  const std::string type = metadata.text(".rope.scaling.type")
-                               .value_or(old_factor && *old_factor != 1.0 ? "linear" : "none");
-  if (type == "none") return nullptr;
-  auto factor = metadata.real(".rope.scaling.factor");
-  if (!factor) factor = old_factor;
-  if (!factor) {
-    fail("GGUF metadata key {} is missing", quote(metadata.full(".rope.scaling.factor")));
-  }
-  Json scaling = {{"rope_type", type}, {"factor", *factor}};
-  if (type != "linear" && type != "yarn") {
-    fail("GGUF metadata key {} is {}: expected none, linear or yarn",
-         quote(metadata.full(".rope.scaling.type")), quote(type));
-  }
-  const auto original = metadata.count(".rope.scaling.original_context_length");
-  if (type == "yarn" && original) scaling["original_max_position_embeddings"] = *original;
-  return scaling;
 }
 
 // Elements of a head. Files of "llama" may say it by what is rotated, which is all of it: that its
@@ -108,7 +39,7 @@ std::uint64_t head_size(const GgufMetadata& metadata, bool llama) {
 }
 
 // What all architectures have, in the keys that most model classes have.
-Json shared_config(const Source& source, bool llama) {
+Json shared_config(const GgufSource& source, bool llama) {
   const GgufMetadata& metadata = source.metadata;
   const std::uint64_t size = head_size(metadata, llama);
   const std::uint64_t heads = metadata.need_count(".attention.head_count");
@@ -124,7 +55,7 @@ Json shared_config(const Source& source, bool llama) {
       {"head_dim", size},
       {"max_position_embeddings", metadata.need_count(".context_length")},
       {"rope_theta", metadata.real(".rope.freq_base").value_or(10000.0)},
-      {"rope_scaling", rope_scaling(source)},
+      {"rope_scaling", gguf_rope_scaling(source)},
       {"vocab_size", vocabulary(source)},
       {"tie_word_embeddings", !source.has("output.weight")},
       {"hidden_act", "silu"},
@@ -159,19 +90,19 @@ void rename(Json& config, const char* from, const char* to) {
   config.erase(from);
 }
 
-void mixtral(const Source& source, Json& config) {
+void mixtral(const GgufSource& source, Json& config) {
   config["num_local_experts"] = source.metadata.need_count(".expert_count");
   config["num_experts_per_tok"] = source.metadata.need_count(".expert_used_count");
 }
 
-void qwen3_moe(const Source& source, Json& config) {
+void qwen3_moe(const GgufSource& source, Json& config) {
   config["num_experts"] = source.metadata.need_count(".expert_count");
   config["num_experts_per_tok"] = source.metadata.need_count(".expert_used_count");
   config["moe_intermediate_size"] = source.metadata.need_count(".expert_feed_forward_length");
   config["norm_topk_prob"] = true;  // what the graph of "qwen3moe" does
 }
 
-void gemma(const Source&, Json& config) {
+void gemma(const GgufSource&, Json& config) {
   config["hidden_act"] = config["hidden_activation"] = "gelu_pytorch_tanh";
 }
 
@@ -184,7 +115,7 @@ void scale_attention(Json& config, std::uint64_t layers_of_largest) {
                                             : config["head_dim"].get<std::uint64_t>();
 }
 
-void gemma2(const Source& source, Json& config) {
+void gemma2(const GgufSource& source, Json& config) {
   gemma(source, config);
   scale_attention(config, 46);
   for (const auto& [key, from] :
@@ -194,28 +125,30 @@ void gemma2(const Source& source, Json& config) {
   }
 }
 
-void gemma3(const Source& source, Json& config) {
+void gemma3(const GgufSource& source, Json& config) {
   gemma(source, config);
   scale_attention(config, 62);
   if (source.metadata.find(".rope.freq_base") == nullptr) config["rope_theta"] = 1e6;
   config["sliding_window_pattern"] = 6;
+  const auto local = source.metadata.real(".rope.freq_base_swa");
+  if (local) config["rope_local_base_freq"] = *local;
 }
 
-void gpt_neox(const Source& source, Json& config) {
+void gpt_neox(const GgufSource& source, Json& config) {
   config["hidden_act"] = "gelu";
   config["use_parallel_residual"] = source.metadata.flag(".use_parallel_residual").value_or(true);
   config["rotary_pct"] = config.value("partial_rotary_factor", 1.0);
   config["attention_bias"] = source.has("blk.0.attn_qkv.bias");
 }
 
-void stablelm(const Source& source, Json& config) {
+void stablelm(const GgufSource& source, Json& config) {
   config["use_parallel_residual"] = !source.has("blk.0.ffn_norm.weight");
   config["use_qkv_bias"] = source.has("blk.0.attn_q.bias");
   config["qk_layernorm"] = source.has("blk.0.attn_q_norm.weight");
   if (!config.contains("partial_rotary_factor")) config["partial_rotary_factor"] = 1.0;
 }
 
-void falcon(const Source& source, Json& config) {
+void falcon(const GgufSource& source, Json& config) {
   const bool later = config["num_key_value_heads"] != 1;
   config["new_decoder_architecture"] = later;
   config["multi_query"] = true;
@@ -227,7 +160,7 @@ void falcon(const Source& source, Json& config) {
   rename(config, "layer_norm_eps", "layer_norm_epsilon");
 }
 
-void gpt2(const Source&, Json& config) {
+void gpt2(const GgufSource&, Json& config) {
   for (const auto& [from, to] :
        {std::pair{"hidden_size", "n_embd"}, std::pair{"intermediate_size", "n_inner"},
         std::pair{"num_hidden_layers", "n_layer"}, std::pair{"num_attention_heads", "n_head"},
@@ -238,13 +171,13 @@ void gpt2(const Source&, Json& config) {
   config["activation_function"] = "gelu_new";
 }
 
-void starcoder2(const Source& source, Json& config) {
+void starcoder2(const GgufSource& source, Json& config) {
   config["hidden_act"] = "gelu_pytorch_tanh";
   config["use_bias"] = source.has("blk.0.attn_q.bias");
   rename(config, "layer_norm_eps", "norm_epsilon");
 }
 
-void granite(const Source& source, Json& config) {
+void granite(const GgufSource& source, Json& config) {
   for (const auto& [key, from] : {std::pair{"embedding_multiplier", ".embedding_scale"},
                                   std::pair{"residual_multiplier", ".residual_scale"},
                                   std::pair{"attention_multiplier", ".attention.scale"},
@@ -253,12 +186,12 @@ void granite(const Source& source, Json& config) {
   }
 }
 
-void as_it_is(const Source&, Json&) {}
+void as_it_is(const GgufSource&, Json&) {}
 
 /// One of GGUF's architectures, the model it is, and what its config has beside the shared keys.
 struct Architecture {
   std::string_view name, model_type, model_class;
-  void (*add)(const Source& source, Json& config);
+  void (*add)(const GgufSource& source, Json& config);
 };
 
 constexpr Architecture kArchitectures[] = {
@@ -283,11 +216,15 @@ constexpr Architecture kArchitectures[] = {
 constexpr Architecture kMixtral = {"llama", "mixtral", "MixtralForCausalLM", mixtral};
 // So do Mistral's with a window, which LLaMA's have not.
 constexpr Architecture kMistral = {"llama", "mistral", "MistralForCausalLM", as_it_is};
+// OLMo 3's say "olmo2", and have a window.
+constexpr Architecture kOlmo3 = {"olmo2", "olmo3", "Olmo3ForCausalLM", as_it_is};
 
 const Architecture& model_of(const Architecture& known, const GgufMetadata& metadata) {
+  const bool windows = metadata.count(".attention.sliding_window").value_or(0) > 0;
+  if (known.name == "olmo2") return windows ? kOlmo3 : known;
   if (known.name != "llama") return known;
   if (metadata.count(".expert_count").value_or(0) > 0) return kMixtral;
-  return metadata.count(".attention.sliding_window").value_or(0) > 0 ? kMistral : known;
+  return windows ? kMistral : known;
 }
 
 }  // namespace
@@ -298,7 +235,7 @@ Json config_from_gguf(const Json& metadata, std::span<const TensorEntry> tensors
   if (!name) return nullptr;
   for (const Architecture& known : kArchitectures) {
     if (known.name != *name) continue;
-    const Source source(metadata, *name, tensors, read_floats);
+    const GgufSource source(metadata, *name, tensors, read_floats);
     const Architecture& model = model_of(known, source.metadata);
     Json config = shared_config(source, *name == "llama");
     config["model_type"] = model.model_type;

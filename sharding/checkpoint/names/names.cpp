@@ -71,9 +71,15 @@ Dialect dialect_of(const Graph& graph, const Catalog& catalog) {
           ""};
 }
 
-// Buffers that a program computes anew, and what a training job keeps beside the model.
+// Buffers that a program computes anew or the config was made of, and what a training job keeps
+// beside the model.
 bool is_harmless(std::string_view name, const HfNames& names) {
-  constexpr std::string_view kEnds[] = {"rotary_emb.inv_freq", "rope.freqs", "rope_cache"};
+  constexpr std::string_view kEnds[] = {"rotary_emb.inv_freq",
+                                        "rope.freqs",
+                                        "rope_cache",
+                                        "rope_freqs.weight",
+                                        "rope_factors_long.weight",
+                                        "rope_factors_short.weight"};
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   const auto is_buffer = [&](std::string_view buffer) {  // behind the layer's number
     if (!name.ends_with(buffer)) return false;

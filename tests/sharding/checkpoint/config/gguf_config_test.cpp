@@ -93,6 +93,24 @@ TEST(GgufConfig, RotaryScalingIsCarriedOver) {
             "or yarn");
 }
 
+TEST(GgufConfig, YarnHasTheParametersThatFilesSay) {
+  Json yarn = with("llama.rope.scaling.type", "yarn");
+  yarn["llama.rope.scaling.factor"] = 4.0;
+  EXPECT_EQ(config_of(yarn, table())["rope_scaling"],
+            Json({{"rope_type", "yarn"}, {"factor", 4.0}}));
+  yarn["llama.rope.scaling.original_context_length"] = 4096;
+  yarn["llama.rope.scaling.yarn_beta_fast"] = 16.0;
+  yarn["llama.rope.scaling.yarn_beta_slow"] = 2.0;
+  yarn["llama.rope.scaling.yarn_attn_factor"] = 1.5;
+  EXPECT_EQ(config_of(yarn, table())["rope_scaling"],
+            Json({{"rope_type", "yarn"},
+                  {"factor", 4.0},
+                  {"original_max_position_embeddings", 4096},
+                  {"beta_fast", 16.0},
+                  {"beta_slow", 2.0},
+                  {"attention_factor", 1.5}}));
+}
+
 TEST(GgufConfig, FactorsOfFrequenciesAreReadFromTheirTensors) {
   const Json one = config_of(small_llama(), table({"rope_freqs.weight"}))["rope_scaling"];
   EXPECT_EQ(one["rope_type"], "longrope");
@@ -122,6 +140,18 @@ TEST(GgufConfig, ExpertsAndWindowsMakeALlamaMixtralOrMistral) {
   const Json window = config_of(with("llama.attention.sliding_window", 4096), table());
   EXPECT_EQ(window["model_type"], "mistral");
   EXPECT_EQ(window["sliding_window"], 4096);
+}
+
+TEST(GgufConfig, AnOlmo2WithWindowsIsAnOlmo3) {
+  Json metadata;
+  metadata["general.architecture"] = "olmo2";
+  const Json llama = small_llama();
+  for (const auto& [key, value] : llama.items()) {
+    if (key.starts_with("llama.")) metadata["olmo2" + key.substr(5)] = value;
+  }
+  EXPECT_EQ(config_of(metadata, table())["model_type"], "olmo2");
+  metadata["olmo2.attention.sliding_window"] = 4096;
+  EXPECT_EQ(config_of(metadata, table())["model_type"], "olmo3");
 }
 
 TEST(GgufConfig, KeysWithoutAUsableValueAreNamed) {

@@ -1,0 +1,69 @@
+#include "sharding/checkpoint/config/gguf_rope_scaling.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::json;
+
+// The factors by which frequencies are divided are a tensor, or two for short and long sequences:
+// Hugging Face's "longrope".
+Json scaling_by_factors(const GgufSource& source, const std::string& short_name,
+                        const std::string& long_name, const Json& attention_factor) {
+  const std::uint64_t context = source.metadata.need_count(".context_length");
+  Json scaling = {
+      {"rope_type", "longrope"},
+      {"short_factor", source.floats(short_name)},
+      {"long_factor", source.floats(long_name)},
+      {"original_max_position_embeddings",
+       source.metadata.count(".rope.scaling.original_context_length").value_or(context)}};
+  if (!attention_factor.is_null()) scaling["attention_factor"] = attention_factor;
+  return scaling;
+}
+
+void add_yarn(const GgufMetadata& metadata, Json& scaling) {
+  if (const auto original = metadata.count(".rope.scaling.original_context_length")) {
+    scaling["original_max_position_embeddings"] = *original;
+  }
+  for (const auto& [key, from] :
+       {std::pair{"beta_fast", ".rope.scaling.yarn_beta_fast"},
+        std::pair{"beta_slow", ".rope.scaling.yarn_beta_slow"},
+        std::pair{"attention_factor", ".rope.scaling.yarn_attn_factor"}}) {
+    if (const auto value = metadata.real(from)) scaling[key] = *value;
+  }
+}
+
+}  // namespace
+
+Json gguf_rope_scaling(const GgufSource& source) {
+  const GgufMetadata& metadata = source.metadata;
+  if (source.has("rope_freqs.weight")) {  // Llama 3.1's
+    return scaling_by_factors(source, "rope_freqs.weight", "rope_freqs.weight", 1.0);
+  }
+  if (source.has("rope_factors_short.weight") && source.has("rope_factors_long.weight")) {
+    const auto factor = metadata.real(".rope.scaling.attn_factor");
+    return scaling_by_factors(source, "rope_factors_short.weight", "rope_factors_long.weight",
+                              factor ? Json(*factor) : Json());
+  }
+  const auto old_factor = metadata.real(".rope.scale_linear");
+  const std::string type = metadata.text(".rope.scaling.type")
+                               .value_or(old_factor && *old_factor != 1.0 ? "linear" : "none");
+  if (type == "none") return nullptr;
+  auto factor = metadata.real(".rope.scaling.factor");
+  if (!factor) factor = old_factor;
+  if (!factor) {
+    fail("GGUF metadata key {} is missing", quote(metadata.full(".rope.scaling.factor")));
+  }
+  Json scaling = {{"rope_type", type}, {"factor", *factor}};
+  if (type != "linear" && type != "yarn") {
+    fail("GGUF metadata key {} is {}: expected none, linear or yarn",
+         quote(metadata.full(".rope.scaling.type")), quote(type));
+  }
+  if (type == "yarn") add_yarn(metadata, scaling);
+  return scaling;
+}
+
+}  // namespace initrt

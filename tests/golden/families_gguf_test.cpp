@@ -1,0 +1,88 @@
+// Every model family in GGUF files as llama.cpp's converter makes them (make_family_gguf.py),
+// opened by their path alone, against the same model in Hugging Face's files and transformers'
+// logits.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "tests/golden/family_checkpoint.h"
+#include "tests/golden/family_gguf.h"
+#include "tests/golden/family_logits.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/units.h"
+
+namespace initrt::testing {
+namespace {
+
+const std::string kFamilies = INITRT_SOURCE_DIR "/tests/golden/families/";
+constexpr float kMostRounding = 1e-6f;
+
+std::vector<std::string> cases() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(kFamilies)) {
+    if (std::filesystem::exists(entry.path() / "gguf.json")) {
+      names.push_back(entry.path().filename());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Float32 values no further apart than `most`; 0: the same bits.
+bool is_near(const std::vector<std::byte>& a, const std::vector<std::byte>& b, float most) {
+  if (a.size() != b.size() || most == 0) return a == b;
+  std::vector<float> left(a.size() / sizeof(float)), right(left.size());
+  std::memcpy(left.data(), a.data(), a.size());
+  std::memcpy(right.data(), b.data(), b.size());
+  return std::equal(left.begin(), left.end(), right.begin(),
+                    [&](float x, float y) { return std::fabs(x - y) <= most; });
+}
+
+class GgufFamilies : public ::testing::TestWithParam<std::string> {
+ protected:
+  GgufFamilies() { write_family_gguf(family_, file_); }
+
+  void SetUp() override { model_ = open_checkpoint_as(file_, "32-true"); }
+
+  const std::string family_ = kFamilies + GetParam();
+  const TemporaryDirectory directory_;
+  const std::string file_ = directory_.path() + "/model.gguf";
+  OpenModel model_;
+};
+
+TEST_P(GgufFamilies, UnitsAreThoseOfTheHuggingFaceCheckpoint) {
+  EXPECT_THAT(model_.bindings.unexpected, ::testing::IsEmpty());
+  const TemporaryDirectory other;
+  write_family_checkpoint(family_, other.path());
+  const OpenModel original = open_checkpoint_as(other.path(), "32-true");
+  Setting three;
+  three.world = 3;
+  three.transport = Transport::Mapped;
+  const Units expected = units_of(original, Setting{});
+  const Units alone = units_of(model_, Setting{});
+  EXPECT_TRUE(units_of(model_, three) == alone);
+  // Falcon-7B's embeddings are tied, but its files have the head once more.
+  const std::size_t more = GetParam() == "falcon_7b" ? 1 : 0;
+  ASSERT_EQ(alone.size(), expected.size() + more);
+  // Gemma's norms are stored as 1 + w, which rounds.
+  const float most = GetParam().starts_with("gemma") ? kMostRounding : 0;
+  for (std::size_t unit = more; unit < expected.size(); ++unit) {
+    EXPECT_TRUE(is_near(alone[unit], expected[unit], most)) << model_.graph.units[unit].name;
+  }
+}
+
+TEST_P(GgufFamilies, LogitsAreTheReferences) {
+  const std::string own = family_ + "/gguf_logits.npy";
+  expect_logits_of(std::filesystem::exists(own) ? own : family_ + "/logits.npy",
+                   logits_on_one_rank(model_), model_.graph.vocabulary);
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, GgufFamilies, ::testing::ValuesIn(cases()),
+                         [](const auto& of) { return of.param; });
+
+}  // namespace
+}  // namespace initrt::testing

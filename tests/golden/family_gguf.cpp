@@ -1,0 +1,89 @@
+#include "tests/golden/family_gguf.h"
+
+#include <nlohmann/json.hpp>
+
+#include "sharding/error.h"
+#include "tests/golden/family_checkpoint.h"
+#include "tests/sharding/checkpoint/header_writers.h"
+#include "tests/support/process.h"
+#include "tests/support/safetensors_writer.h"
+
+namespace initrt::testing {
+namespace {
+
+using Json = nlohmann::json;
+using Rows = std::vector<std::vector<float>>;
+
+// A tensor's rows; those of a vector are its elements.
+Rows rows_of(const FamilyTensor& tensor, bool transposed) {
+  const std::uint64_t rows = tensor.shape[0], columns = tensor.values.size() / rows;
+  Rows out(transposed ? columns : rows);
+  for (std::uint64_t i = 0; i < tensor.values.size(); ++i) {
+    out[transposed ? i % columns : i / columns].push_back(tensor.values[i]);
+  }
+  return out;
+}
+
+// Of each head, its first half's rows and its second's in turns.
+Rows interleaved(const Rows& rows, std::uint64_t heads) {
+  const std::uint64_t head = rows.size() / heads, half = head / 2;
+  Rows out(rows.size());
+  for (std::uint64_t row = 0; row < rows.size(); ++row) {
+    const std::uint64_t in_head = row % head;
+    out[row - in_head + 2 * (in_head % half) + in_head / half] = rows[row];
+  }
+  return out;
+}
+
+std::vector<float> make(const Json& about, const std::map<std::string, FamilyTensor>& tensors) {
+  if (about.contains("values")) return about.at("values").get<std::vector<float>>();
+  Rows rows;
+  for (const auto& [name, first, count] :
+       about.at("of").get<std::vector<std::tuple<std::string, std::ptrdiff_t, std::ptrdiff_t>>>()) {
+    const Rows source = rows_of(tensors.at(name), about.value("transposed", false));
+    rows.insert(rows.end(), source.begin() + first, source.begin() + first + count);
+  }
+  if (about.contains("interleaved")) rows = interleaved(rows, about.at("interleaved"));
+  const float add = about.value("add", 0.0f);
+  std::vector<float> values;
+  for (const std::vector<float>& row : rows) {
+    for (const float value : row) values.push_back(value + add);
+  }
+  return values;
+}
+
+void add_pair(GgufWriter& writer, const std::string& key, const std::string& type,
+              const Json& value) {
+  if (type == "STRING") {
+    writer.text(key, value.get<std::string>());
+  } else if (type == "UINT32") {
+    writer.u32(key, value.get<std::uint32_t>());
+  } else if (type == "FLOAT32") {
+    writer.pair(key, kF32, raw(value.get<float>()));
+  } else if (type == "BOOL") {
+    writer.pair(key, kBool, raw(static_cast<std::uint8_t>(value.get<bool>())));
+  } else {
+    fail("{}: GGUF values of {} are not written", key, type);
+  }
+}
+
+}  // namespace
+
+void write_family_gguf(const std::string& family, const std::string& path) {
+  const auto tensors = family_tensors(family + "/tensors.json");
+  const Json recipe = Json::parse(contents(family + "/gguf.json"));
+  GgufWriter writer;
+  for (const Json& pair : recipe.at("metadata")) {
+    add_pair(writer, pair.at(0), pair.at(1), pair.at(2));
+  }
+  std::string data;
+  for (const auto& [name, about] : recipe.at("tensors").items()) {
+    const auto shape = about.at("shape").get<std::vector<std::uint64_t>>();
+    while (data.size() % writer.alignment != 0) data += '\0';
+    writer.tensor(name, {shape.rbegin(), shape.rend()}, kGgmlF32, data.size());
+    data += bytes_of_values(make(about, tensors), DType::F32);
+  }
+  write_file(path, writer.file(0) + data);
+}
+
+}  // namespace initrt::testing
