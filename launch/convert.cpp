@@ -164,9 +164,9 @@ void convert_to_safetensors(const ConvertOptions& options) {
   const std::uint64_t most_bytes =
       options.file_bytes > 0 ? options.file_bytes
                              : std::min(kMostFileBytes, (total + kLeastFiles - 1) / kLeastFiles);
-  const std::vector<TensorFile> tensors = divide(hf_tensors(model.graph, model.bindings), dtype, most_bytes);
-  const std::vector<TextFile> texts =
-      checkpoint_texts(files, options, model, index_of(tensors));
+  const std::vector<TensorFile> tensors =
+      divide(hf_tensors(model.graph, model.bindings), dtype, most_bytes);
+  const std::vector<TextFile> texts = checkpoint_texts(files, options, model, index_of(tensors));
 
   std::vector<std::string> names = {"model.safetensors"};  // would hide the files of the index
   for (const TensorFile& file : tensors) names.push_back(file.name);

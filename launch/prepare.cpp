@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "launch/end_tokens.h"
+#include "launch/tied_tables.h"
 #include "runtime/model/family.h"
 #include "runtime/text/sentencepiece.h"
 #include "sharding/checkpoint/checked_json.h"
@@ -46,25 +47,6 @@ std::string tokenizer_path(Files& files, const Job& job) {
   }
   fail("{}: no tokenizer.json or tokenizer.model {} it; name one with \"tokenizer\"", given,
        inside ? "in" : "beside");
-}
-
-// The stored tensor that is all of a canonical one, if there is one.
-const TensorEntry* entry_of(const OpenModel& model, std::string_view name) {
-  for (std::size_t i = 0; i < model.graph.tensors.size(); ++i) {
-    const std::vector<RowRun>& runs = model.bindings.tensors[i].runs;
-    if (model.graph.tensors[i].name != name || runs.size() != 1) continue;
-    return &model.catalog.tensors[runs.front().source];
-  }
-  return nullptr;
-}
-
-// Whether the embedding and the head are the same bytes of a file, though the config does not say
-// so: PyTorch saves a tied table under both names and once.
-bool has_shared_tables(const OpenModel& model) {
-  const TensorEntry* const embedding = entry_of(model, "model.embed_tokens.weight");
-  const TensorEntry* const head = entry_of(model, "lm_head.weight");
-  return embedding != nullptr && head != nullptr && embedding->dtype == head->dtype &&
-         embedding->parts == head->parts;
 }
 
 // What every run takes from the job alone.
@@ -118,6 +100,9 @@ OpenModel open_model(Files& files, const Job& job, bool all_names) {
   build();
   if (has_shared_tables(model)) {  // held and read once
     model.config["tie_word_embeddings"] = true;
+    build();
+  } else if (has_own_head(files, model)) {
+    model.config["tie_word_embeddings"] = false;
     build();
   }
   model.layout = make_layout(model.graph, *precision_from_name(job.precision));

@@ -35,8 +35,8 @@ struct HfNames {
   std::string_view base_prefix = "model.";
   QkvOrder qkv = QkvOrder::Stacked;
   bool transposed = false;  ///< matrices of blocks are [in, out]
-  /// Modules' tensors, as "attn.bias", that blocks hold beside parameters: masks and the like, which
-  /// a program computes anew.
+  /// Modules' tensors, as "attn.bias", that blocks hold beside parameters: masks and the like,
+  /// which a program computes anew.
   std::span<const std::string_view> buffers = {};
 };
 

@@ -26,6 +26,14 @@ void fill_row(std::span<const float> frequencies, float factor, std::uint32_t po
 
 }  // namespace
 
+std::uint32_t restart_length(std::span<const RotarySpec> specs) {
+  for (const RotarySpec& spec : specs) {
+    if (spec.long_frequencies == spec.frequencies || spec.long_frequencies.empty()) continue;
+    return static_cast<std::uint32_t>(spec.original_context + 1);
+  }
+  return 0;
+}
+
 std::vector<float> rotary_frequencies(std::uint32_t dimensions, double theta) {
   std::vector<float> frequencies(dimensions / 2);
   for (std::uint32_t i = 0; i < frequencies.size(); ++i) {

@@ -22,9 +22,14 @@ struct RotarySpec {
   std::uint64_t original_context = 0;
   std::vector<float> long_frequencies;
   double dynamic_factor = 1.0;
+  std::uint64_t reach = 0;  ///< positions that stretching is meant for; 0: those of the config
 
   bool operator==(const RotarySpec&) const = default;
 };
+
+/// The length at which what was rotated before must be rotated anew, by the long frequencies, as
+/// transformers does; 0: none. Dynamic NTK scaling leaves the keys that it has.
+[[nodiscard]] std::uint32_t restart_length(std::span<const RotarySpec> specs);
 
 /// theta^(-2i / dimensions) for i < dimensions / 2.
 [[nodiscard]] std::vector<float> rotary_frequencies(std::uint32_t dimensions, double theta);

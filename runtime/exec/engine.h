@@ -30,8 +30,9 @@ struct SweepOutput {
   std::span<float> logits;    ///< [logit_rows, vocabulary], the caller's until the next sweep
 };
 
-/// What choosing experts saves: bytes of those that some rank's rows chose, and of all that they
-/// could have chosen, each counted once a sweep.
+/// What choosing experts saves: bytes of those that this rank took up, and of all that there are,
+/// each counted once a sweep. Where units are gathered, a rank takes up what any rank's rows chose;
+/// where they lie in place, what its own did.
 struct ExpertBytes {
   std::uint64_t used_bytes = 0, all_bytes = 0;
 };
@@ -51,6 +52,11 @@ class Engine {
   SweepOutput sweep(const SweepInput& input);
 
   [[nodiscard]] std::uint64_t vocabulary() const { return graph_.vocabulary; }
+  /// The length at which a sequence must be run again from its start, since all its keys change; 0:
+  /// none.
+  [[nodiscard]] std::uint32_t restart_length() const {
+    return initrt::restart_length(graph_.rotary);
+  }
   /// Over all sweeps so far.
   [[nodiscard]] ExpertBytes experts() const { return experts_; }
   [[nodiscard]] Communicator& comm() { return comm_; }

@@ -20,6 +20,7 @@ struct Sequence {
   Completion completion;
   std::uint32_t position = 0;  // tokens already in the KV cache
   TokenId next = -1;           // the token to decode, once the prompt is in
+  std::vector<TokenId> again;  // all tokens, once they must be run from the start; before, none
   std::vector<TokenId> seen;   // distinct tokens so far, ascending; empty without a penalty
 
   Sequence(const Prompt& of, bool penalized) : prompt(&of) {
@@ -30,7 +31,19 @@ struct Sequence {
     seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
   }
 
-  [[nodiscard]] bool in_prefill() const { return position < prompt->tokens.size(); }
+  [[nodiscard]] std::span<const TokenId> prefill() const {
+    return again.empty() ? prompt->tokens : again;
+  }
+  [[nodiscard]] bool in_prefill() const { return position < prefill().size(); }
+
+  // Starts over where the tokens so far reach the length at which their keys change.
+  void restart_at(std::uint32_t length) {
+    const std::vector<TokenId>& answer = completion.tokens;
+    if (length == 0 || answer.empty() || prompt->tokens.size() + answer.size() != length) return;
+    again = prompt->tokens;
+    again.insert(again.end(), answer.begin(), answer.end());
+    position = 0;
+  }
 };
 
 // The rows of one sweep: every decoding sequence's next token, then as much prefill as fits.
@@ -62,9 +75,9 @@ Rows choose_rows(std::vector<std::optional<Sequence>>& slots, std::uint32_t pref
   for (std::uint32_t slot = 0; slot < slots.size() && room > 0; ++slot) {
     if (!slots[slot] || !slots[slot]->in_prefill()) continue;
     Sequence& sequence = *slots[slot];
-    const auto length = static_cast<std::uint32_t>(sequence.prompt->tokens.size());
+    const auto length = static_cast<std::uint32_t>(sequence.prefill().size());
     while (sequence.in_prefill() && room > 0) {
-      const TokenId token = sequence.prompt->tokens[sequence.position];
+      const TokenId token = sequence.prefill()[sequence.position];
       const bool last = sequence.position + 1 == length;
       chosen.add(token, {slot, sequence.position++, length}, last);
       --room;
@@ -156,6 +169,8 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
       if (completion.ended || completion.tokens.size() >= slot->prompt->max_new_tokens) {
         finished.push_back(std::move(completion));
         slot.reset();
+      } else {
+        slot->restart_at(engine.restart_length());
       }
     }
     statistics.tokens += chosen.logit_slots.size();

@@ -1,5 +1,6 @@
 #include "runtime/model/decoder.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "runtime/model/graph_builder.h"
@@ -262,6 +263,9 @@ Graph build_decoder(const DecoderSpec& spec) {
   meta.family = spec.family;
   meta.vocabulary = spec.vocabulary;
   meta.context = spec.context;
+  for (const RotarySpec& rotary : spec.rotary) {
+    meta.context = std::max(meta.context, rotary.reach);
+  }
   meta.layers = static_cast<std::uint32_t>(spec.layers.size());
   meta.heads = spec.heads;
   meta.kv_heads = spec.kv_heads;

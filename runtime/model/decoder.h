@@ -61,8 +61,8 @@ struct DecoderSpec {
   float attention_scale = 0.0f;  ///< 0: 1 / sqrt(head_size)
   float attention_softcap = 0.0f;
 
-  bool gated =
-      true;  ///< feed_forward = down(function(gate(x)) * up(x)), else down(function(up(x)))
+  /// feed_forward(x) = down(function(gate(x)) * up(x)), else down(function(up(x))).
+  bool gated = true;
   bool mlp_bias = false;
   GateFunction function = GateFunction::Silu;
   ExpertsSpec experts;

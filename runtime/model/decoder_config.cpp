@@ -10,7 +10,6 @@ namespace {
 constexpr std::uint64_t kMostWidth = 1u << 20;  // keeps every product of sizes inside 64 bits
 constexpr std::uint64_t kMostHeadSize = 512;
 constexpr std::uint64_t kMostLayers = 4096, kMostHeads = 4096;
-constexpr std::uint64_t kMostContext = 1u << 30;
 
 GateFunction function_named(std::string_view key, const std::string& name) {
   constexpr std::pair<std::string_view, GateFunction> kFunctions[] = {
@@ -34,12 +33,13 @@ void read_heads(const ConfigReader& config, const SizeKeys& keys, DecoderSpec& s
     fail("model config: {} ({}) is not a multiple of {} ({})", keys.heads, spec.heads,
          keys.kv_heads, spec.kv_heads);
   }
-  if (!config.has("head_dim") && spec.hidden % spec.heads != 0) {
+  const bool given = !keys.head_size.empty() && config.has(keys.head_size);
+  if (!given && spec.hidden % spec.heads != 0) {
     fail("model config: {} ({}) is not a multiple of {} ({})", keys.hidden, spec.hidden, keys.heads,
          spec.heads);
   }
   const std::uint64_t head_size =
-      config.whole_or("head_dim", spec.hidden / spec.heads, 1, kMostWidth);
+      given ? config.whole(keys.head_size, 1, kMostWidth) : spec.hidden / spec.heads;
   if (head_size > kMostHeadSize) {
     fail("model config: heads of {} elements; the most is {}", head_size, kMostHeadSize);
   }
@@ -101,9 +101,9 @@ void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_
 void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,
                   const std::function<bool(std::uint32_t)>& slides) {
   constexpr const char* kKey = "sliding_window";
+  const std::vector<std::string> types = layer_types(config, spec.layers.size());
   if (config.is_null(kKey) || (!config.has(kKey) && fallback == 0)) return;
   const auto window = static_cast<std::uint32_t>(config.whole_or(kKey, fallback, 1, kMostContext));
-  const std::vector<std::string> types = layer_types(config, spec.layers.size());
   for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {
     const bool sliding = types.empty() ? slides(layer) : types[layer] == "sliding_attention";
     if (sliding) spec.layers[layer].window = window;

@@ -17,6 +17,7 @@ struct SizeKeys {
   std::string_view hidden = "hidden_size", intermediate = "intermediate_size";
   std::string_view layers = "num_hidden_layers";
   std::string_view heads = "num_attention_heads", kv_heads = "num_key_value_heads";
+  std::string_view head_size = "head_dim";
   std::string_view context = "max_position_embeddings";
   std::string_view function = "hidden_act";
   std::string_view function_fallback = "silu";

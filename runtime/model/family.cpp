@@ -31,6 +31,19 @@ struct Claim {
   }
 };
 
+// Weights whose scales are tensors of their own, or packed: read as they are, they would be
+// nonsense.
+void refuse_quantized(const nlohmann::json& config) {
+  for (const char* key : {"quantization_config", "compression_config"}) {
+    const auto found = config.find(key);
+    if (found == config.end() || found->is_null()) continue;
+    const auto method = found->is_object() ? found->find("quant_method") : found->end();
+    const bool named = found->is_object() && method != found->end() && method->is_string();
+    fail("model config: the checkpoint is quantized ({}: {}), which is not read yet", key,
+         named ? quote(method->get<std::string>()) : "of no quant_method");
+  }
+}
+
 }  // namespace
 
 std::span<const Family> families() { return kFamilies; }
@@ -44,6 +57,7 @@ bool knows_family(const nlohmann::json& config) {
 
 Graph build_graph(const nlohmann::json& config) {
   if (!config.is_object()) fail("the model config is not a JSON object");
+  refuse_quantized(config);
   const Claim claim(config);
   std::string known;
   for (const Family& family : kFamilies) {

@@ -11,8 +11,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::uint64_t kMostContext = 1u << 30;
-
 // The object that describes the embedding, or an empty one.
 Json parameters_of(const ConfigReader& config, std::string_view layer_type, bool scaled) {
   Json found = Json::object();
@@ -27,7 +25,12 @@ Json parameters_of(const ConfigReader& config, std::string_view layer_type, bool
     if (!own->is_object()) fail("model config: rope_parameters.{} is not an object", layer_type);
     return *own;
   }
-  return found;
+  const bool has_sets =
+      std::any_of(found.begin(), found.end(), [](const Json& value) { return value.is_object(); });
+  if (has_sets && layer_type.empty()) {
+    fail("model config: rope_parameters has a set for each kind of layer, which is not known here");
+  }
+  return has_sets || !scaled ? Json::object() : found;
 }
 
 // What is read of the two objects that may hold it.
@@ -48,6 +51,15 @@ class RotaryReader {
     constexpr const char* kKey = "original_max_position_embeddings";
     if (config_.has(kKey)) return config_.whole(kKey, 1, kMostContext);
     return parameters_.whole_or(kKey, context_, 1, kMostContext);
+  }
+
+  // What the config says is the most, stretched or not.
+  [[nodiscard]] std::uint64_t context() const { return context_; }
+
+  // Positions after stretching.
+  [[nodiscard]] std::uint64_t times(double factor, std::uint64_t positions) const {
+    const double stretched = factor * static_cast<double>(positions);
+    return static_cast<std::uint64_t>(std::min(stretched, static_cast<double>(kMostContext)));
   }
 
   [[nodiscard]] double factor() const {
@@ -78,13 +90,15 @@ class RotaryReader {
 
 void scale_linear(RotarySpec& spec, const RotaryReader& reader) {
   const double factor = reader.parameters().positive("factor");
+  spec.reach = reader.times(factor, reader.original_context());
   for (float& frequency : spec.frequencies) frequency /= static_cast<float>(factor);
 }
 
 void scale_dynamic(RotarySpec& spec, const RotaryReader& reader) {
   if (spec.dimensions <= 2) fail("model config: dynamic rope scaling of 2 dimensions");
   spec.dynamic_factor = reader.parameters().positive("factor");
-  spec.original_context = reader.original_context();
+  spec.original_context = reader.context();
+  spec.reach = reader.times(spec.dynamic_factor, spec.original_context);
 }
 
 void scale_llama3(RotarySpec& spec, const RotaryReader& reader) {
@@ -114,6 +128,7 @@ void scale_yarn(RotarySpec& spec, const RotaryReader& reader) {
     factor = grown(parameters.positive("mscale")) / grown(parameters.positive("mscale_all_dim"));
   }
   spec.attention_factor = static_cast<float>(parameters.positive_or("attention_factor", factor));
+  spec.reach = reader.times(scaling.factor, reader.original_context());
   scale_yarn(spec, scaling);
 }
 

@@ -9,6 +9,9 @@
 
 namespace initrt {
 
+/// The most positions that a config may ask for.
+inline constexpr std::uint64_t kMostContext = 1u << 30;
+
 /// Keys and values of a family where they are not the usual ones.
 struct RotaryKeys {
   double theta = 10000.0;  ///< where the config has none

@@ -52,15 +52,23 @@ bool TemplateSource::has_all(std::initializer_list<std::string_view> parts) cons
 
 std::optional<std::string> TemplateSource::constant_between(std::string_view before,
                                                             std::string_view after) const {
-  for (std::size_t at = 0; (at = skeleton_.find(before, at)) != std::string::npos;) {
-    at += before.size();
-    std::size_t end = at;  // of the constant that `before` is in
-    while (end < skeleton_.size() && skeleton_[end] != '\'') end += skeleton_[end] == '\\' ? 2 : 1;
-    const std::string_view inside =
-        std::string_view(skeleton_).substr(at, std::min(end + 1, skeleton_.size()) - at);
-    if (const std::size_t found = inside.find(after); found != std::string_view::npos) {
-      return unescaped(inside.substr(0, found));
+  const std::string_view skeleton = skeleton_;
+  const std::size_t quote = before.find_last_of('\'');
+  const std::string_view outside = before.substr(0, quote + 1), start = before.substr(quote + 1);
+  for (std::size_t open = 0; (open = skeleton.find('\'', open)) != std::string_view::npos;) {
+    std::size_t close = open + 1;  // of the constant that opens here
+    while (close < skeleton.size() && skeleton[close] != '\'') {
+      close += skeleton[close] == '\\' ? 2 : 1;
     }
+    close = std::min(close + 1, skeleton.size());
+    std::string_view inside = skeleton.substr(open + 1, close - open - 1);
+    if (skeleton.substr(0, open + 1).ends_with(outside) && inside.starts_with(start)) {
+      inside.remove_prefix(start.size());
+      if (const std::size_t found = inside.find(after); found != std::string_view::npos) {
+        return unescaped(inside.substr(0, found));
+      }
+    }
+    open = close;
   }
   return std::nullopt;
 }

@@ -22,6 +22,7 @@ class TemplateSource {
   [[nodiscard]] bool has_all(std::initializer_list<std::string_view> parts) const;
 
   /// What stands between `before` and `after` inside one constant string, where that is somewhere.
+  /// @param before ends with the constant's beginning, its quote being the last one in it
   [[nodiscard]] std::optional<std::string> constant_between(std::string_view before,
                                                             std::string_view after) const;
 

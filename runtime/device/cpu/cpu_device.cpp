@@ -286,7 +286,7 @@ class CpuDevice final : public Device {
     }
     pieces(rows, rows_per_piece(experts), [&](std::uint64_t begin, std::uint64_t end) {
       for (std::uint64_t r = begin; r < end; ++r) {
-        cpu::choose_experts({scores + r * experts, experts}, normalize,
+        cpu::choose_experts({scores + r * experts, experts}, normalize, kernels_,
                             out.subspan(r * chosen, chosen));
       }
     });

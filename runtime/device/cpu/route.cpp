@@ -7,7 +7,8 @@
 
 namespace initrt::cpu {
 
-void choose_experts(std::span<const float> scores, bool normalize, std::span<Choice> out) {
+void choose_experts(std::span<const float> scores, bool normalize, const Kernels& kernels,
+                    std::span<Choice> out) {
   std::vector<std::uint32_t> order(scores.size());
   std::iota(order.begin(), order.end(), 0u);
   // A NaN is taken for the lowest score, so that the order is one in any case.
@@ -18,11 +19,13 @@ void choose_experts(std::span<const float> scores, bool normalize, std::span<Cho
                     order.end(), [&](std::uint32_t a, std::uint32_t b) {
                       return score(a) != score(b) ? score(a) > score(b) : a < b;
                     });
-  float sum = 0, chosen_sum = 0;
-  const float largest = scores[order.front()];
-  for (const float s : scores) sum += std::exp(s - largest);
+  std::vector<float> powers(scores.begin(), scores.end());
+  for (float& power : powers) power -= scores[order.front()];
+  kernels.exp(powers.data(), powers.data(), powers.size());
+  const float sum = std::accumulate(powers.begin(), powers.end(), 0.0f);
+  float chosen_sum = 0;
   for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i] = {order[i], std::exp(scores[order[i]] - largest) / sum};
+    out[i] = {order[i], powers[order[i]] / sum};
     chosen_sum += out[i].weight;
   }
   if (!normalize) return;

@@ -4,6 +4,7 @@
 
 #include "runtime/model/decoder_config.h"
 #include "runtime/model/families/families.h"
+#include "sharding/error.h"
 
 namespace initrt {
 namespace {
@@ -53,7 +54,7 @@ Graph build_falcon(const nlohmann::json& json) {
   refuse_flags(config, {"alibi"});
   SizeKeys keys;
   keys.intermediate = "ffn_hidden_size";
-  keys.kv_heads = "";
+  keys.kv_heads = keys.head_size = "";
   keys.function = "activation";
   keys.function_fallback = "gelu";
   keys.tied = true;
@@ -63,6 +64,10 @@ Graph build_falcon(const nlohmann::json& json) {
   spec.rotary = {read_rotary(config, spec.head_size, spec.context)};
   const bool later = config.flag_or("new_decoder_architecture", false);
   const bool two_norms = later && config.whole_or("num_ln_in_parallel_attn", 2, 1, 2) == 2;
+  if (later && !config.flag_or("parallel_attn", true)) {
+    fail(
+        "model config: parallel_attn is false beside new_decoder_architecture, which is not known");
+  }
   spec.residual = two_norms                                        ? Residual::Parallel
                   : later || config.flag_or("parallel_attn", true) ? Residual::ParallelShared
                                                                    : Residual::PreNorm;

@@ -6,6 +6,7 @@
 
 #include "runtime/model/decoder_config.h"
 #include "runtime/model/families/families.h"
+#include "sharding/error.h"
 
 namespace initrt {
 namespace {
@@ -33,7 +34,22 @@ void read_later_gemma(const ConfigReader& config, DecoderSpec& spec) {
 
 // A cap that is null is none.
 float read_cap(const ConfigReader& config, const char* key, double fallback) {
-  return config.is_null(key) ? 0.0f : static_cast<float>(config.positive_or(key, fallback));
+  constexpr double kLeast = 1e-3;  // scores are divided by it
+  if (config.is_null(key)) return 0.0f;
+  const double cap = config.positive_or(key, fallback);
+  if (config.has(key) && cap < kLeast) fail("model config: {} is {}, below {}", key, cap, kLeast);
+  return static_cast<float>(cap);
+}
+
+// Published configs of Gemma 3 have only what differs from the defaults of its class
+// (transformers, configuration_gemma3.py).
+nlohmann::json with_gemma3_defaults(const nlohmann::json& config) {
+  nlohmann::json all = {{"vocab_size", 262208},      {"hidden_size", 2304},
+                        {"intermediate_size", 9216}, {"num_hidden_layers", 26},
+                        {"num_attention_heads", 8},  {"num_key_value_heads", 4},
+                        {"head_dim", 256},           {"max_position_embeddings", 131072}};
+  all.update(config);
+  return all;
 }
 
 }  // namespace
@@ -43,7 +59,7 @@ Graph build_gemma(const nlohmann::json& json) {
   // The first configs say "gelu" where the model was trained with its approximation.
   const bool old = config.text_or("hidden_act", "gelu") == "gelu";
   DecoderSpec spec = read_gemma(config, "gemma", "hidden_act");
-  if (old || config.has("hidden_activation")) spec.function = GateFunction::GeluTanh;
+  if (old) spec.function = GateFunction::GeluTanh;
   return build_decoder(spec);
 }
 
@@ -58,7 +74,9 @@ Graph build_gemma2(const nlohmann::json& json) {
 }
 
 Graph build_gemma3(const nlohmann::json& json) {
-  const ConfigReader config(json);
+  if (!json.is_object()) fail("the model config is not a JSON object");
+  const nlohmann::json whole = with_gemma3_defaults(json);
+  const ConfigReader config(whole);
   RotaryKeys global, local;
   global.theta = 1e6;
   global.layer_type = "full_attention";

@@ -33,7 +33,7 @@ Graph build_gpt2(const nlohmann::json& json) {
   keys.intermediate = "n_inner";
   keys.layers = "n_layer";
   keys.heads = "n_head";
-  keys.kv_heads = "";
+  keys.kv_heads = keys.head_size = "";
   keys.context = "n_positions";
   keys.function = "activation_function";
   keys.function_fallback = "gelu_new";

@@ -32,7 +32,7 @@ constexpr std::string_view kBuffers[] = {"attention.bias", "attention.masked_bia
 Graph build_gpt_neox(const nlohmann::json& json) {
   const ConfigReader config(json);
   SizeKeys keys;
-  keys.kv_heads = "";
+  keys.kv_heads = keys.head_size = "";
   keys.function_fallback = "gelu";
   DecoderSpec spec = read_sizes(config, "gpt_neox", keys);
   read_layer_norm(config, spec, "layer_norm_eps");

@@ -7,7 +7,9 @@ namespace initrt {
 
 Graph build_stablelm(const nlohmann::json& json) {
   const ConfigReader config(json);
-  DecoderSpec spec = read_sizes(config, "stablelm");
+  SizeKeys keys;
+  keys.head_size = "";
+  DecoderSpec spec = read_sizes(config, "stablelm", keys);
   read_layer_norm(config, spec, "layer_norm_eps");
   RotaryKeys rotary;
   rotary.partial = 0.25;

@@ -64,11 +64,19 @@ Json read_first(Files& files, const std::string& directory, const Catalog& catal
 }  // namespace
 
 Json text_model_config(Json config) {
+  // Those whose text is causal, as in a model of text alone: what others make of it may differ.
+  constexpr std::array kCausal = {"gemma3", "llava", "llava_next", "mistral3"};
   const auto text = config.find("text_config");
-  if (text == config.end() || !text->is_object() || !text->contains("model_type")) return config;
+  const auto type = config.find("model_type");
+  if (text == config.end() || !text->is_object() || !text->contains("model_type") ||
+      type == config.end() || std::none_of(kCausal.begin(), kCausal.end(), [&](const char* known) {
+        return type->is_string() && type->get_ref<const std::string&>() == known;
+      })) {
+    return config;
+  }
   Json found = *text;
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings",
-                          "torch_dtype", "dtype"}) {
+                          "torch_dtype", "dtype", "quantization_config"}) {
     if (config.contains(key) && !found.contains(key)) found[key] = config[key];
   }
   return found;

@@ -92,13 +92,11 @@ bool is_harmless(std::string_view name, const HfNames& names) {
          std::any_of(names.buffers.begin(), names.buffers.end(), is_buffer);
 }
 
-// A shape of that many dimensions: of more, the outer ones are rows of one (experts' matrices).
-std::vector<std::uint64_t> flattened(std::vector<std::uint64_t> shape, std::size_t dimensions) {
-  while (shape.size() > dimensions && dimensions > 1) {
-    if (__builtin_mul_overflow(shape[0], shape[1], &shape[1])) return {};
-    shape.erase(shape.begin());
-  }
-  return shape;
+// The shape of matrices that lie behind one another, as of one.
+std::vector<std::uint64_t> flattened(const std::vector<std::uint64_t>& shape) {
+  std::uint64_t rows = 0;
+  if (shape.size() != 3 || __builtin_mul_overflow(shape[0], shape[1], &rows)) return {};
+  return {rows, shape[2]};
 }
 
 void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& entry,
@@ -110,7 +108,8 @@ void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& 
     fail("{}: tensor {} is {}: expected a dtype without blocks",
          catalog.files[entry.parts.front().file].path, quote(entry.name), name(entry.dtype));
   }
-  if (flattened(entry.shape, expected.size()) == expected) return;
+  if (entry.shape == expected) return;
+  if (stored.stacked && flattened(entry.shape) == expected) return;
   fail("{}: tensor {} has shape {}, but the model config asks for {}",
        catalog.files[entry.parts.front().file].path, quote(entry.name), shape_text(entry.shape),
        shape_text(expected));
@@ -237,8 +236,13 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
     for (const std::string& alias : tensor.aliases) {
       auto [other, at] = locate(tensor, alias);
       if (at < 0) continue;
-      not_needed.insert(static_cast<std::uint32_t>(at));
-      if (found < 0) std::tie(stored, found) = std::pair(std::move(other), at);
+      const auto twin = static_cast<std::uint32_t>(at);
+      not_needed.insert(twin);
+      if (found >= 0) {
+        bindings.twins.push_back({static_cast<std::uint32_t>(found), twin});
+      } else {
+        std::tie(stored, found) = std::pair(std::move(other), at);
+      }
     }
     Binding binding;
     if (found < 0) {

@@ -47,6 +47,7 @@ struct Stored {
   bool rotary_interleaved = false;  ///< rotary heads have rows 2i and 2i + 1 for a pair of halves
   bool transposed = false;          ///< the stored matrix's columns are these rows
   float add = 0.0f;                 ///< to each element, where values are stored moved
+  bool stacked = false;  ///< the stored tensor is several matrices, [matrices, rows, columns]
 };
 
 /// One way of naming tensors.
@@ -67,6 +68,12 @@ struct Bindings {
   std::vector<std::string> unexpected;  ///< tensors of the checkpoint that nothing uses
   std::uint32_t skipped = 0;            ///< others that nothing uses, but are known to be harmless
   std::uint64_t payload_bytes = 0;      ///< bytes of all tensors used, each counted once
+
+  /// Two tensors of the catalog, of which the graph takes one to hold what the other does.
+  struct Twins {
+    std::uint32_t used = 0, other = 0;
+  };
+  std::vector<Twins> twins;
 };
 
 /// Binds every tensor of the graph.

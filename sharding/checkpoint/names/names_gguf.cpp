@@ -88,6 +88,7 @@ void place_expert(Stored& stored, const Tensor& canonical, const BlockName& name
   const std::uint64_t expert = std::strtoull(std::string(name.expert).c_str(), nullptr, 10);
   const std::uint64_t experts = shape.size() == 3 ? shape[0] : 0;
   if (expert >= experts || canonical.rows > UINT64_MAX / experts) return;  // shapes will disagree
+  stored.stacked = true;
   stored.rows = experts * canonical.rows;
   stored.spans = {{0, canonical.rows, expert * canonical.rows}};
 }
