@@ -68,12 +68,12 @@ std::vector<float> logits_on_one_rank(const OpenModel& model) {
 }
 
 void expect_logits_of(const std::string& reference, const std::vector<float>& mine,
-                      std::size_t vocabulary) {
-  ASSERT_EQ(mine.size(), kTokens * vocabulary);
-  const std::vector<float> expected = read_npy(reference, mine.size());
+                      std::size_t vocabulary, std::size_t tokens) {
+  ASSERT_GE(mine.size(), tokens * vocabulary);
+  const std::vector<float> expected = read_npy(reference, tokens * vocabulary);
   std::size_t worst = 0;
   float largest = 0;
-  for (std::size_t i = 0; i < mine.size(); ++i) {
+  for (std::size_t i = 0; i < expected.size(); ++i) {
     ASSERT_TRUE(std::isfinite(mine[i])) << "token " << i / vocabulary;
     const float difference = std::fabs(mine[i] - expected[i]);
     if (difference > largest) {

@@ -1,8 +1,11 @@
 #include "sharding/checkpoint/config/lit_config.h"
 
+#include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <utility>
 
+#include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/config/config_reader.h"
 #include "sharding/checkpoint/config/llama_config.h"
 
@@ -22,7 +25,8 @@ std::string text_of(const ConfigReader& fields, const char* name, const char* fo
 // What says which model it is.
 struct Traits {
   std::string norm, mlp;
-  bool parallel, shared_norm, bias, attention_bias, qk_norm, post_norms, olmo2_norms;
+  bool parallel, shared_norm, bias, attention_bias, qk_norm, olmo2_qk_norm;
+  bool norms_before, norm_before, norms_behind, norm_behind;  // both of them, one of them at least
 
   explicit Traits(const ConfigReader& fields)
       : norm(text_of(fields, "norm_class_name", "_norm_class", "LayerNorm")),
@@ -32,9 +36,19 @@ struct Traits {
         bias(fields.flag_or("bias", true)),
         attention_bias(fields.flag_or("attn_bias", fields.flag_or("attention_bias", false))),
         qk_norm(fields.flag_or("norm_qk", false)),
-        post_norms(fields.flag_or("post_attention_norm", false) &&
-                   fields.flag_or("post_mlp_norm", false)),
-        olmo2_norms(fields.text_or("norm_qk_type", "default") == "olmo2") {}
+        olmo2_qk_norm(qk_norm && fields.text_or("norm_qk_type", "default") == "olmo2") {
+    const bool before[] = {fields.flag_or("norm_1", true), fields.flag_or("norm_2", true)};
+    const bool behind[] = {fields.flag_or("post_attention_norm", false),
+                           fields.flag_or("post_mlp_norm", false)};
+    norms_before = before[0] && before[1];
+    norm_before = before[0] || before[1];
+    norms_behind = behind[0] && behind[1];
+    norm_behind = behind[0] || behind[1];
+  }
+
+  [[nodiscard]] bool only_before() const { return norms_before && !norm_behind; }
+  [[nodiscard]] bool only_behind() const { return norms_behind && !norm_before; }
+  [[nodiscard]] bool on_both_sides() const { return norms_before && norms_behind; }
 };
 
 // A model class, and what its config has beside the shared keys.
@@ -57,6 +71,7 @@ void gpt_neox(const ConfigReader& fields, const Traits& traits, Json& config) {
   config["rotary_pct"] = config["partial_rotary_factor"];
   config["rotary_emb_base"] = config["rope_theta"];
   config["use_parallel_residual"] = traits.parallel;
+  config["attention_bias"] = traits.bias;
 }
 
 void falcon(const ConfigReader& fields, const Traits& traits, Json& config) {
@@ -104,46 +119,91 @@ void with_biases(const ConfigReader&, const Traits& traits, Json& config) {
 }
 
 // The class of models of RMS norms.
-ModelClass rms_class(const ConfigReader& fields, const Traits& traits) {
-  if (traits.mlp == "GemmaMLP") {
-    if (!traits.post_norms) return {"gemma", "GemmaForCausalLM", gemma};
+std::optional<ModelClass> rms_class(const ConfigReader& fields, const Traits& traits) {
+  if (traits.mlp == "LLaMAMLP" && traits.olmo2_qk_norm && traits.only_behind()) {
+    return ModelClass{"olmo2", "Olmo2ForCausalLM", as_it_is};
+  }
+  if (traits.olmo2_qk_norm) return {};
+  if (traits.mlp == "GemmaMLP" && traits.on_both_sides()) {
     return traits.qk_norm ? ModelClass{"gemma3_text", "Gemma3ForCausalLM", gemma}
                           : ModelClass{"gemma2", "Gemma2ForCausalLM", gemma};
+  }
+  if (!traits.only_before()) return {};
+  if (traits.mlp == "GemmaMLP" && !traits.qk_norm) {
+    return ModelClass{"gemma", "GemmaForCausalLM", gemma};
   }
   if (traits.mlp == "LLaMAMoE") {
     return traits.qk_norm ? ModelClass{"qwen3_moe", "Qwen3MoeForCausalLM", qwen3_moe}
                           : ModelClass{"mixtral", "MixtralForCausalLM", mixtral};
   }
-  if (traits.olmo2_norms) return {"olmo2", "Olmo2ForCausalLM", as_it_is};
-  if (traits.qk_norm) return {"qwen3", "Qwen3ForCausalLM", as_it_is};
-  if (traits.attention_bias && !traits.bias) return {"qwen2", "Qwen2ForCausalLM", as_it_is};
-  if (fields.has("sliding_window_size")) return {"mistral", "MistralForCausalLM", as_it_is};
-  return {"llama", "LlamaForCausalLM", with_biases};
+  if (traits.mlp != "LLaMAMLP") return {};
+  if (traits.qk_norm) return ModelClass{"qwen3", "Qwen3ForCausalLM", as_it_is};
+  if (traits.attention_bias && !traits.bias) {
+    return ModelClass{"qwen2", "Qwen2ForCausalLM", as_it_is};
+  }
+  if (fields.has("sliding_window_size")) {
+    return ModelClass{"mistral", "MistralForCausalLM", as_it_is};
+  }
+  return ModelClass{"llama", "LlamaForCausalLM", with_biases};
+}
+
+std::optional<ModelClass> layer_norm_class(const Traits& traits) {
+  if (!traits.only_before() || traits.qk_norm) return {};
+  if (traits.mlp == "LLaMAMLP" && !traits.bias) {
+    return ModelClass{"stablelm", "StableLmForCausalLM", stablelm};
+  }
+  if (traits.mlp != "GptNeoxMLP") return {};
+  if (traits.bias && !traits.shared_norm) {
+    return ModelClass{"gpt_neox", "GPTNeoXForCausalLM", gpt_neox};
+  }
+  if (traits.bias || !traits.parallel) return {};
+  return ModelClass{"falcon", "FalconForCausalLM", falcon};
 }
 
 std::optional<ModelClass> class_of(const ConfigReader& fields, const Traits& traits) {
+  if (traits.norm == "LayerNorm") return layer_norm_class(traits);
   const bool sequential = !traits.parallel && !traits.shared_norm;
-  if (traits.norm == "RMSNorm") {
-    const bool known =
-        traits.mlp == "LLaMAMLP" || traits.mlp == "GemmaMLP" || traits.mlp == "LLaMAMoE";
-    if (known && sequential) return rms_class(fields, traits);
-  } else if (traits.norm == "LayerNorm" && traits.mlp == "LLaMAMLP" && !traits.bias) {
-    return ModelClass{"stablelm", "StableLmForCausalLM", stablelm};
-  } else if (traits.norm == "LayerNorm" && traits.mlp == "GptNeoxMLP") {
-    if (traits.bias && !traits.shared_norm) {
-      return ModelClass{"gpt_neox", "GPTNeoXForCausalLM", gpt_neox};
-    }
-    if (!traits.bias && traits.parallel) return ModelClass{"falcon", "FalconForCausalLM", falcon};
-  }
-  return {};
+  return traits.norm == "RMSNorm" && sequential ? rms_class(fields, traits) : std::nullopt;
 }
 
-// What no class here computes, or "".
-std::string not_known(const ConfigReader& fields) {
+// What the class does not compute, or "".
+std::string not_known(const ConfigReader& fields, const Traits& traits, std::string_view type) {
   for (const char* name : {"lm_head_bias", "rope_interleave"}) {
     if (fields.flag_or(name, false)) return name;
   }
-  return fields.has("latent_attention") ? "latent_attention" : "";
+  for (const char* name :
+       {"latent_attention", "n_shared_expert", "n_expert_groups", "first_k_dense_replace"}) {
+    if (fields.has(name)) return name;
+  }
+  if (fields.positive_or("routed_scaling_factor", 1.0) != 1.0) return "routed_scaling_factor";
+  const auto is = [&](std::initializer_list<std::string_view> types) {
+    return std::find(types.begin(), types.end(), type) != types.end();
+  };
+  // Gemma's norms have weights that are moved by 1, OLMo's none: LitGPT knows both by their names.
+  const std::string model = fields.text_or("name", "");
+  const bool gemma = type.starts_with("gemma");
+  if ((model.find("Gemma") != std::string::npos) != gemma) return "the name " + quote(model);
+  if (traits.norm == "LayerNorm" && model.find("OLMo") != std::string::npos) {
+    return "norms without weights";
+  }
+  if (traits.bias && !is({"llama", "gpt_neox"})) return "bias";
+  if (traits.attention_bias && !traits.bias && !is({"qwen2", "stablelm"})) return "attn_bias";
+  if (fields.has("sliding_window_size") && !is({"mistral", "mixtral", "gemma2", "gemma3_text"})) {
+    return "sliding_window_size";
+  }
+  if (!gemma) {
+    if (fields.flag_or("scale_embeddings", false)) return "scale_embeddings";
+    for (const char* name : {"attention_scores_scalar", "attention_logit_softcapping",
+                             "final_logit_softcapping", "rope_local_base_freq"}) {
+      if (fields.has(name)) return name;
+    }
+  } else if (!fields.flag_or("scale_embeddings", false)) {
+    return "embeddings that are not scaled";
+  } else if (fields.has("rope_local_base_freq") && fields.has("rope_indices") &&
+             fields.at("rope_indices") != fields.at("sliding_window_indices")) {
+    return "rope_indices that are not sliding_window_indices";
+  }
+  return "";
 }
 
 // Which layers see a window: a list of flags, or where there is none all of them.
@@ -164,6 +224,13 @@ void add_windows(const ConfigReader& fields, Json& config) {
 Json rope_scaling(const ConfigReader& fields) {
   if (fields.has("rope_adjustments")) {
     const ConfigReader adjustments(fields.at("rope_adjustments"));
+    if (adjustments.has("beta_fast") || adjustments.has("beta_slow")) {
+      fail("model config: rope_adjustments has beta_fast, which is not known here");
+    }
+    if (!adjustments.has("low_freq_factor") && !adjustments.has("high_freq_factor")) {
+      if (!adjustments.has("factor")) return nullptr;
+      return {{"rope_type", "linear"}, {"factor", adjustments.positive("factor")}};
+    }
     return {
         {"rope_type", "llama3"},
         {"factor", adjustments.positive("factor")},
@@ -177,22 +244,14 @@ Json rope_scaling(const ConfigReader& fields) {
   return {{"rope_type", "linear"}, {"factor", condense}};
 }
 
-// The extent of a tensor's dimension. 0: it has no such dimension, or is not there
-std::uint64_t extent(const Catalog& catalog, std::string_view name, std::size_t dimension) {
-  const std::int64_t found = catalog.find(name);
-  if (found < 0) return 0;
-  const auto& shape = catalog.tensors[static_cast<std::size_t>(found)].shape;
-  return dimension < shape.size() ? shape[dimension] : 0;
-}
-
 }  // namespace
 
 Json config_from_lit_gpt(const Json& json) {
   const ConfigReader fields(json);
   const Traits traits(fields);
   const std::optional<ModelClass> model = class_of(fields, traits);
-  std::string other = not_known(fields);
-  if (!model) other = fmt::format("{} and {}", traits.mlp, traits.norm);
+  const std::string other = model ? not_known(fields, traits, model->model_type)
+                                  : fmt::format("{} and {}", traits.mlp, traits.norm);
   if (!other.empty()) {
     return {{"model_type", "lit-gpt"}, {"architectures", {"Lit-GPT with " + other}}};
   }
@@ -218,26 +277,6 @@ Json config_from_lit_gpt(const Json& json) {
   add_windows(fields, config);
   model->add(fields, traits, config);
   return config;
-}
-
-Json config_from_lit_llama(const Catalog& catalog) {
-  constexpr std::uint64_t kHeadSize = 128;
-  LlamaSizes sizes;
-  sizes.vocabulary = extent(catalog, "transformer.wte.weight", 0);
-  sizes.hidden = extent(catalog, "transformer.wte.weight", 1);
-  sizes.intermediate = extent(catalog, "transformer.h.0.mlp.c_fc1.weight", 0);
-  while (extent(catalog, fmt::format("transformer.h.{}.rms_1.scale", sizes.layers), 0) > 0) {
-    ++sizes.layers;
-  }
-  if (sizes.vocabulary == 0 || sizes.intermediate == 0 || sizes.layers == 0 ||
-      sizes.hidden % kHeadSize != 0) {
-    return nullptr;
-  }
-  sizes.head_size = kHeadSize;
-  sizes.heads = sizes.kv_heads = sizes.hidden / kHeadSize;
-  sizes.context = 2048;
-  sizes.epsilon = 1e-5;
-  return llama_config(sizes);
 }
 
 }  // namespace initrt

@@ -73,21 +73,72 @@ TEST(LitConfig, LlamaThreesAdjustmentsAreItsRopeScaling) {
                   {"original_max_position_embeddings", 8192}}));
 }
 
+TEST(LitConfig, AnAdjustmentByAFactorAloneIsLinear) {
+  Json fields = llama_fields();
+  fields["rope_adjustments"]["factor"] = 8.0;
+  EXPECT_EQ(config_from_lit_gpt(fields)["rope_scaling"],
+            Json({{"rope_type", "linear"}, {"factor", 8.0}}));
+  fields["rope_adjustments"]["beta_fast"] = 32;
+  EXPECT_EQ(error_of([&] { (void)config_from_lit_gpt(fields); }),
+            "model config: rope_adjustments has beta_fast, which is not known here");
+}
+
+// The class of a LLaMA with other values of these fields.
+std::string architecture_with(const std::vector<std::pair<std::string, Json>>& others) {
+  Json fields = llama_fields();
+  for (const auto& [key, value] : others) fields[key] = value;
+  return config_from_lit_gpt(fields)["architectures"][0].get<std::string>();
+}
+
 TEST(LitConfig, ItsTraitsSayWhichModelItIs) {
   const auto architecture = [](const char* key, Json value) {
-    Json fields = llama_fields();
-    fields[key] = std::move(value);
-    return config_from_lit_gpt(fields)["architectures"][0];
+    return architecture_with({{key, std::move(value)}});
   };
   EXPECT_EQ(architecture("sliding_window_size", 4096), "MistralForCausalLM");
   EXPECT_EQ(architecture("attn_bias", true), "Qwen2ForCausalLM");
   EXPECT_EQ(architecture("norm_qk", true), "Qwen3ForCausalLM");
-  EXPECT_EQ(architecture("mlp_class_name", "GemmaMLP"), "GemmaForCausalLM");
+  EXPECT_EQ(architecture_with(
+                {{"name", "Gemma-2b"}, {"mlp_class_name", "GemmaMLP"}, {"scale_embeddings", true}}),
+            "GemmaForCausalLM");
   EXPECT_EQ(architecture("norm_class_name", "LayerNorm"), "StableLmForCausalLM");
   EXPECT_EQ(architecture("mlp_class_name", "GptNeoxMLP"), "Lit-GPT with GptNeoxMLP and RMSNorm");
   EXPECT_EQ(architecture("parallel_residual", true), "Lit-GPT with LLaMAMLP and RMSNorm");
   EXPECT_EQ(architecture("rope_interleave", true), "Lit-GPT with rope_interleave");
   EXPECT_EQ(architecture("lm_head_bias", true), "Lit-GPT with lm_head_bias");
+}
+
+TEST(LitConfig, WhatItsModelDoesNotComputeIsNamed) {
+  const auto other = [](const char* key, Json value) {
+    return architecture_with({{key, std::move(value)}});
+  };
+  EXPECT_EQ(other("name", "Gemma-2b"), "Lit-GPT with the name \"Gemma-2b\"");
+  EXPECT_EQ(other("mlp_class_name", "GemmaMLP"), "Lit-GPT with the name \"\"");
+  EXPECT_EQ(architecture_with({{"name", "Gemma-2b"}, {"mlp_class_name", "GemmaMLP"}}),
+            "Lit-GPT with embeddings that are not scaled");
+  EXPECT_EQ(architecture_with({{"name", "OLMo-1B"}, {"norm_class_name", "LayerNorm"}}),
+            "Lit-GPT with norms without weights");
+  EXPECT_EQ(other("scale_embeddings", true), "Lit-GPT with scale_embeddings");
+  EXPECT_EQ(other("final_logit_softcapping", 30.0), "Lit-GPT with final_logit_softcapping");
+  EXPECT_EQ(other("routed_scaling_factor", 2.5), "Lit-GPT with routed_scaling_factor");
+  EXPECT_EQ(other("first_k_dense_replace", 1), "Lit-GPT with first_k_dense_replace");
+  EXPECT_EQ(other("post_mlp_norm", true), "Lit-GPT with LLaMAMLP and RMSNorm");
+  EXPECT_EQ(architecture_with({{"norm_qk", true}, {"bias", true}}), "Lit-GPT with bias");
+  EXPECT_EQ(architecture_with({{"norm_qk", true}, {"attn_bias", true}}), "Lit-GPT with attn_bias");
+  EXPECT_EQ(architecture_with({{"norm_qk", true}, {"sliding_window_size", 8}}),
+            "Lit-GPT with sliding_window_size");
+  EXPECT_EQ(architecture_with({{"norm_qk", true}, {"norm_qk_type", "olmo2"}}),
+            "Lit-GPT with LLaMAMLP and RMSNorm");
+  EXPECT_EQ(architecture_with({{"name", "Gemma-3"},
+                               {"mlp_class_name", "GemmaMLP"},
+                               {"scale_embeddings", true},
+                               {"norm_qk", true},
+                               {"post_attention_norm", true},
+                               {"post_mlp_norm", true},
+                               {"rope_local_base_freq", 1e4},
+                               {"rope_indices", Json::array({1, 0})},
+                               {"sliding_window_size", 8},
+                               {"sliding_window_indices", Json::array({1, 1})}}),
+            "Lit-GPT with rope_indices that are not sliding_window_indices");
 }
 
 TEST(LitConfig, MissingFieldsAreNamed) {

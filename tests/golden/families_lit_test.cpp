@@ -1,0 +1,55 @@
+// LitGPT's checkpoints of its kinds of models, against its own logits: tests/golden/lit_families/, made
+// by make_family_lit.py.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "tests/golden/family_lit.h"
+#include "tests/golden/family_logits.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/units.h"
+
+namespace initrt::testing {
+namespace {
+
+const std::string kFamilies = INITRT_SOURCE_DIR "/tests/golden/lit_families/";
+
+std::vector<std::string> cases() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(kFamilies)) {
+    if (entry.is_directory()) names.push_back(entry.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class LitFamilies : public ::testing::TestWithParam<std::string> {
+ protected:
+  LitFamilies() { write_family_lit(kFamilies + GetParam(), directory_.path()); }
+
+  void SetUp() override { model_ = open_checkpoint_as(directory_.path(), "32-true"); }
+
+  const TemporaryDirectory directory_;
+  OpenModel model_;
+};
+
+TEST_P(LitFamilies, LogitsAreLitGpts) {
+  EXPECT_THAT(model_.bindings.unexpected, ::testing::IsEmpty());
+  expect_logits_of(kFamilies + GetParam() + "/logits.npy", logits_on_one_rank(model_),
+                   model_.graph.vocabulary, kPrompt);
+}
+
+TEST_P(LitFamilies, UnitsDoNotDependOnTheRanks) {
+  Setting three;
+  three.world = 3;
+  three.transport = Transport::Mapped;
+  EXPECT_TRUE(units_of(model_, three) == units_of(model_, Setting{}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, LitFamilies, ::testing::ValuesIn(cases()),
+                         [](const auto& of) { return of.param; });
+
+}  // namespace
+}  // namespace initrt::testing
