@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <ostream>
+#include <tuple>
 
 #include "tests/golden/family_checkpoint.h"
 #include "tests/golden/family_gguf.h"
@@ -21,15 +23,28 @@ namespace {
 const std::string kFamilies = INITRT_SOURCE_DIR "/tests/golden/families/";
 constexpr float kMostRounding = 1e-6f;
 
-std::vector<std::string> cases() {
-  std::vector<std::string> names;
+struct Case {
+  std::string family, recipe;
+
+  [[nodiscard]] std::string name() const {
+    return recipe == "gguf.json" ? family : family + "_fused";
+  }
+  friend std::ostream& operator<<(std::ostream& out, const Case& of) { return out << of.name(); }
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
   for (const auto& entry : std::filesystem::directory_iterator(kFamilies)) {
-    if (std::filesystem::exists(entry.path() / "gguf.json")) {
-      names.push_back(entry.path().filename());
+    for (const char* recipe : {"gguf.json", "gguf_fused.json"}) {
+      if (std::filesystem::exists(entry.path() / recipe)) {
+        all.push_back({entry.path().filename(), recipe});
+      }
     }
   }
-  std::sort(names.begin(), names.end());
-  return names;
+  std::sort(all.begin(), all.end(), [](const Case& a, const Case& b) {
+    return std::tie(a.family, a.recipe) < std::tie(b.family, b.recipe);
+  });
+  return all;
 }
 
 // Float32 values no further apart than `most`; 0: the same bits.
@@ -42,13 +57,13 @@ bool is_near(const std::vector<std::byte>& a, const std::vector<std::byte>& b, f
                     [&](float x, float y) { return std::fabs(x - y) <= most; });
 }
 
-class GgufFamilies : public ::testing::TestWithParam<std::string> {
+class GgufFamilies : public ::testing::TestWithParam<Case> {
  protected:
-  GgufFamilies() { write_family_gguf(family_, file_); }
+  GgufFamilies() { write_family_gguf(family_, GetParam().recipe, file_); }
 
   void SetUp() override { model_ = open_checkpoint_as(file_, "32-true"); }
 
-  const std::string family_ = kFamilies + GetParam();
+  const std::string family_ = kFamilies + GetParam().family;
   const TemporaryDirectory directory_;
   const std::string file_ = directory_.path() + "/model.gguf";
   OpenModel model_;
@@ -66,10 +81,10 @@ TEST_P(GgufFamilies, UnitsAreThoseOfTheHuggingFaceCheckpoint) {
   const Units alone = units_of(model_, Setting{});
   EXPECT_TRUE(units_of(model_, three) == alone);
   // Falcon-7B's embeddings are tied, but its files have the head once more.
-  const std::size_t more = GetParam() == "falcon_7b" ? 1 : 0;
+  const std::size_t more = GetParam().family == "falcon_7b" ? 1 : 0;
   ASSERT_EQ(alone.size(), expected.size() + more);
   // Gemma's norms are stored as 1 + w, which rounds.
-  const float most = GetParam().starts_with("gemma") ? kMostRounding : 0;
+  const float most = GetParam().family.starts_with("gemma") ? kMostRounding : 0;
   for (std::size_t unit = more; unit < expected.size(); ++unit) {
     EXPECT_TRUE(is_near(alone[unit], expected[unit], most)) << model_.graph.units[unit].name;
   }
@@ -82,7 +97,7 @@ TEST_P(GgufFamilies, LogitsAreTheReferences) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, GgufFamilies, ::testing::ValuesIn(cases()),
-                         [](const auto& of) { return of.param; });
+                         [](const auto& of) { return of.param.name(); });
 
 }  // namespace
 }  // namespace initrt::testing

@@ -1,6 +1,7 @@
 #include "tests/golden/family_gguf.h"
 
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "sharding/error.h"
 #include "tests/golden/family_checkpoint.h"
@@ -37,13 +38,14 @@ Rows interleaved(const Rows& rows, std::uint64_t heads) {
 
 std::vector<float> make(const Json& about, const std::map<std::string, FamilyTensor>& tensors) {
   if (about.contains("values")) return about.at("values").get<std::vector<float>>();
+  using Part = std::tuple<std::string, std::ptrdiff_t, std::ptrdiff_t, std::uint64_t>;
   Rows rows;
-  for (const auto& [name, first, count] :
-       about.at("of").get<std::vector<std::tuple<std::string, std::ptrdiff_t, std::ptrdiff_t>>>()) {
+  for (const auto& [name, first, count, heads] : about.at("of").get<std::vector<Part>>()) {
     const Rows source = rows_of(tensors.at(name), about.value("transposed", false));
-    rows.insert(rows.end(), source.begin() + first, source.begin() + first + count);
+    const Rows part(source.begin() + first, source.begin() + first + count);
+    const Rows stored = heads > 0 ? interleaved(part, heads) : part;
+    rows.insert(rows.end(), stored.begin(), stored.end());
   }
-  if (about.contains("interleaved")) rows = interleaved(rows, about.at("interleaved"));
   const float add = about.value("add", 0.0f);
   std::vector<float> values;
   for (const std::vector<float>& row : rows) {
@@ -69,9 +71,10 @@ void add_pair(GgufWriter& writer, const std::string& key, const std::string& typ
 
 }  // namespace
 
-void write_family_gguf(const std::string& family, const std::string& path) {
+void write_family_gguf(const std::string& family, const std::string& recipe_name,
+                       const std::string& path) {
   const auto tensors = family_tensors(family + "/tensors.json");
-  const Json recipe = Json::parse(contents(family + "/gguf.json"));
+  const Json recipe = Json::parse(contents(family + "/" + recipe_name));
   GgufWriter writer;
   for (const Json& pair : recipe.at("metadata")) {
     add_pair(writer, pair.at(0), pair.at(1), pair.at(2));

@@ -7,7 +7,9 @@
 namespace initrt::testing {
 
 /// Writes a case's GGUF file, all tensors of float32.
-/// @param family the folder with the case's tensors.json and gguf.json
-void write_family_gguf(const std::string& family, const std::string& path);
+/// @param family the folder with the case's tensors.json
+/// @param recipe gguf.json or gguf_fused.json, which it has too
+void write_family_gguf(const std::string& family, const std::string& recipe,
+                       const std::string& path);
 
 }  // namespace initrt::testing

@@ -13,14 +13,15 @@ families/<case>/gguf.json         metadata: [key, type, value] of each key but t
                                   tokenizer, which is "none"
                                   tensors: {name: how it is made}, all of F32:
                                     shape        outermost dimension first
-                                    of           [[tensor, first row, rows]...]: rows of Hugging
-                                                 Face tensors behind one another; those of a
-                                                 vector are its elements
+                                    of           [[tensor, first row, rows, heads]...]: rows of
+                                                 Hugging Face tensors behind one another; those of
+                                                 a vector are its elements; if heads is not 0,
+                                                 rows 2i and 2i + 1 of each are its rows i and
+                                                 half + i
                                     transposed   of the transposes of those tensors
-                                    interleaved  heads: rows 2i and 2i + 1 of each are rows i and
-                                                 half + i of it
                                     add          to each element
                                     values       instead of all that
+families/<case>/gguf_fused.json   of some cases: the same with the converter's option --fuse-qkv
 families/<case>/gguf_logits.npy   where a file cannot say all that config.json does (CHANGED):
                                   the logits that transformers gives with what it does say
 families/about_gguf.json          for each case the largest difference between llama.cpp's logits of
@@ -34,6 +35,7 @@ rounding: the case is refused where one differs by MOST_DIFFERENCE, in standard 
 """
 
 import ctypes
+import itertools
 import json
 import sys
 import tempfile
@@ -70,6 +72,8 @@ ALSO = {
     "falcon_7b": {"num_kv_heads": 1},
     "gpt2": {"n_ctx": 64},
 }
+# Cases that are converted once more with Q, K and V fused.
+FUSED = ["llama_gqa_tied", "qwen2", "starcoder2"]
 # Models that llama.cpp's converter or graphs have no place for, and why.
 WITHOUT = {
     "llama_dynamic": "rope scaling of this type",
@@ -82,7 +86,7 @@ WITHOUT = {
 }
 
 
-def convert(folder, path, also):
+def convert(folder, path, also, fused):
     """Writes the checkpoint of `folder` as GGUF. Returns the keys that a real file has not."""
     import conversion
     import gguf
@@ -106,8 +110,11 @@ def convert(folder, path, also):
     # The Gemma 3 converter counts the tokens of this.
     tokens = {"vocab": {str(i): i for i in range(vocabulary)}}
     (folder / "tokenizer.json").write_text(json.dumps({"model": tokens, "added_tokens": []}))
-    with unittest.mock.patch.object(conversion.ModelBase, "load_hparams", lambda *_, **__: dict(hparams)):
-        WithoutTokenizer(folder, gguf.LlamaFileType.ALL_F32, path, eager=True).write()
+    options = dict(eager=True, fuse_qkv=fused)
+    with unittest.mock.patch.object(
+        conversion.ModelBase, "load_hparams", lambda *_, **__: dict(hparams)
+    ):
+        WithoutTokenizer(folder, gguf.LlamaFileType.ALL_F32, path, **options).write()
     return stubs
 
 
@@ -154,13 +161,34 @@ def metadata(reader, stubs):
 
 
 def runs(places):
-    """[(tensor, row)...] as [[tensor, first row, rows]...]."""
+    """[(tensor, row)...] as [[tensor, first row, rows, 0]...]."""
     out = []
     for name, row in places:
         if out and out[-1][0] == name and out[-1][1] + out[-1][2] == row:
             out[-1][2] += 1
         else:
-            out.append([name, row, 1])
+            out.append([name, row, 1, 0])
+    return out
+
+
+def without_interleaving(places, heads):
+    half = len(places) // heads // 2
+    split = [(head, part, i) for head in range(heads) for part in range(2) for i in range(half)]
+    return [places[(head * half + i) * 2 + part] for head, part, i in split]
+
+
+def runs_of_heads(places, heads):
+    """The same, where what comes from one tensor may be one run of interleaved heads."""
+    out = []
+    for _, group in itertools.groupby(places, lambda place: place[0]):
+        group = list(group)
+        best = runs(group)
+        for count in heads:
+            if len(best) > 1 and len(group) % (2 * count) == 0:
+                split = runs(without_interleaving(group, count))
+                if len(split) == 1:
+                    best = [[*split[0][:3], count]]
+        out += best
     return out
 
 
@@ -177,21 +205,22 @@ def of_matrix(value, tensors, transposed):
 
 
 def of_vector(value, tensors):
-    """Where the elements of `value` come from: of one vector, in any order. Or None."""
-    for name, tensor in tensors.items():
-        if tensor.shape == value.shape and np.array_equal(tensor, value):
-            return [(name, i) for i in range(len(value))]
-    for name, tensor in tensors.items():
-        if tensor.shape == value.shape and np.array_equal(np.sort(tensor), np.sort(value)):
-            order = np.argsort(tensor, kind="stable")[np.argsort(np.argsort(value, kind="stable"))]
+    """Where the elements of `value` come from: whole vectors, or one in another order. Or None."""
+    vectors = {name: tensor for name, tensor in tensors.items() if tensor.ndim == 1}
+    found = []
+    while len(found) < len(value):
+        rest = value[len(found) :]
+        fit = [n for n, vector in vectors.items() if np.array_equal(vector, rest[: len(vector)])]
+        if not fit:
+            break
+        found += [(fit[0], i) for i in range(len(vectors[fit[0]]))]
+    if len(found) == len(value):
+        return found
+    for name, vector in vectors.items():
+        if np.array_equal(np.sort(vector), np.sort(value)):
+            order = np.argsort(vector, kind="stable")[np.argsort(np.argsort(value, kind="stable"))]
             return [(name, int(i)) for i in order]
     return None
-
-
-def without_interleaving(places, heads):
-    half = len(places) // heads // 2
-    split = [(head, part, i) for head in range(heads) for part in range(2) for i in range(half)]
-    return [places[(head * half + i) * 2 + part] for head, part, i in split]
 
 
 def recipe_of(name, value, tensors, heads):
@@ -210,13 +239,7 @@ def recipe_of(name, value, tensors, heads):
             found = of_vector(value, {key: t + np.float32(1) for key, t in tensors.items()})
             about["add"] = 1.0
     assert found is not None, f"{name} is made of nothing known"
-    about["of"] = runs(found)
-    for count in heads:
-        if len(found) % (2 * count) == 0:
-            split = runs(without_interleaving(found, count))
-            if len(split) < len(about["of"]):
-                about |= {"of": split, "interleaved": count}
-    return about
+    return about | {"of": runs_of_heads(found, heads)}
 
 
 def make_tensor(about, tensors):
@@ -226,10 +249,14 @@ def make_tensor(about, tensors):
     sources = {name: tensors[name] for name, *_ in about["of"]}
     if about.get("transposed"):
         sources = {name: tensor.T for name, tensor in sources.items()}
-    rows = np.concatenate([sources[name][row : row + n] for name, row, n in about["of"]])
-    if heads := about.get("interleaved"):
-        rows = rows.reshape(heads, 2, -1, *rows.shape[1:]).swapaxes(1, 2)
-    return (rows + np.float32(about.get("add", 0))).reshape(about["shape"])
+    parts = []
+    for name, row, count, heads in about["of"]:
+        rows = sources[name][row : row + count]
+        if heads:
+            shape, rows = rows.shape, rows.reshape(heads, 2, -1, *rows.shape[1:])
+            rows = rows.swapaxes(1, 2).reshape(shape)
+        parts.append(rows)
+    return (np.concatenate(parts) + np.float32(about.get("add", 0))).reshape(about["shape"])
 
 
 def reference(name, config, tensors, folder, ids, changes):
@@ -242,7 +269,7 @@ def reference(name, config, tensors, folder, ids, changes):
     return references.logits_of(references.load(config, folder), ids).astype(np.float32)
 
 
-def make(name, ids):
+def make(name, ids, fused):
     from gguf import GGUFReader
 
     config = json.loads((FOLDER / name / "config.json").read_text())
@@ -252,7 +279,7 @@ def make(name, ids):
         folder = Path(temporary)
         save_file(values, folder / "model.safetensors", {"format": "pt"})
         (folder / "config.json").write_text(json.dumps(config))
-        stubs = convert(folder, folder / "model.gguf", ALSO.get(name, {}))
+        stubs = convert(folder, folder / "model.gguf", ALSO.get(name, {}), fused)
         (folder / "tokenizer.json").unlink()
         reader = GGUFReader(folder / "model.gguf")
         logits = llama_cpp_logits(folder / "model.gguf", ids)
@@ -269,11 +296,11 @@ def make(name, ids):
         pairs = metadata(reader, stubs)
     difference = float(np.abs(logits - computes).max() / computes.std())
     agree = int((logits.argmax(1) == computes.argmax(1)).sum())
-    print(name, f"{difference:.3g} {agree}", flush=True)
+    print(name, "fused" if fused else "", f"{difference:.3g} {agree}", flush=True)
     assert difference < MOST_DIFFERENCE, name
 
     lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in made.items())
-    (FOLDER / name / "gguf.json").write_text(
+    (FOLDER / name / ("gguf_fused.json" if fused else "gguf.json")).write_text(
         '{"metadata": [\n' + ",\n".join(json.dumps(pair) for pair in pairs)
         + '\n], "tensors": {\n' + ",\n".join(lines) + "\n}}\n")  # fmt: skip
     if CHANGED.get(name):
@@ -291,7 +318,9 @@ def main():
     path = FOLDER / "about_gguf.json"
     about = json.loads(path.read_text()) if path.exists() else {"cases": {}}
     for name in names or [name for name in CASES if name not in WITHOUT]:
-        about["cases"][name] = make(name, ids)
+        about["cases"][name] = make(name, ids, fused=False)
+        if name in FUSED:
+            about["cases"][f"{name}, fused"] = make(name, ids, fused=True)
     about["without"] = WITHOUT
     about["changed"], about["not_computed"] = CHANGED, NOT_COMPUTED
     about["versions"] = {

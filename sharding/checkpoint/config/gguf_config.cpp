@@ -38,6 +38,10 @@ std::uint64_t head_size(const GgufMetadata& metadata, bool llama) {
   return size;
 }
 
+bool has_qkv_bias(const GgufSource& source) {
+  return source.has("blk.0.attn_q.bias") || source.has("blk.0.attn_qkv.bias");
+}
+
 // What all architectures have, in the keys that most model classes have.
 Json shared_config(const GgufSource& source, bool llama) {
   const GgufMetadata& metadata = source.metadata;
@@ -59,7 +63,7 @@ Json shared_config(const GgufSource& source, bool llama) {
       {"vocab_size", vocabulary(source)},
       {"tie_word_embeddings", !source.has("output.weight")},
       {"hidden_act", "silu"},
-      {"attention_bias", source.has("blk.0.attn_q.bias")},
+      {"attention_bias", has_qkv_bias(source)},
       {"mlp_bias", source.has("blk.0.ffn_up.bias")},
       {"torch_dtype", "float32"},
   };
@@ -138,12 +142,12 @@ void gpt_neox(const GgufSource& source, Json& config) {
   config["hidden_act"] = "gelu";
   config["use_parallel_residual"] = source.metadata.flag(".use_parallel_residual").value_or(true);
   config["rotary_pct"] = config.value("partial_rotary_factor", 1.0);
-  config["attention_bias"] = source.has("blk.0.attn_qkv.bias");
+  config["attention_bias"] = has_qkv_bias(source);
 }
 
 void stablelm(const GgufSource& source, Json& config) {
   config["use_parallel_residual"] = !source.has("blk.0.ffn_norm.weight");
-  config["use_qkv_bias"] = source.has("blk.0.attn_q.bias");
+  config["use_qkv_bias"] = has_qkv_bias(source);
   config["qk_layernorm"] = source.has("blk.0.attn_q_norm.weight");
   if (!config.contains("partial_rotary_factor")) config["partial_rotary_factor"] = 1.0;
 }
@@ -153,7 +157,7 @@ void falcon(const GgufSource& source, Json& config) {
   config["new_decoder_architecture"] = later;
   config["multi_query"] = true;
   config["num_ln_in_parallel_attn"] = source.has("blk.0.attn_norm_2.weight") ? 2 : 1;
-  config["bias"] = source.has("blk.0.attn_qkv.bias");
+  config["bias"] = has_qkv_bias(source);
   config["activation"] = "gelu";
   rename(config, "num_key_value_heads", "num_kv_heads");
   rename(config, "intermediate_size", "ffn_hidden_size");
@@ -173,7 +177,7 @@ void gpt2(const GgufSource&, Json& config) {
 
 void starcoder2(const GgufSource& source, Json& config) {
   config["hidden_act"] = "gelu_pytorch_tanh";
-  config["use_bias"] = source.has("blk.0.attn_q.bias");
+  config["use_bias"] = has_qkv_bias(source);
   rename(config, "layer_norm_eps", "norm_epsilon");
 }
 
