@@ -1,5 +1,5 @@
-// LitGPT's checkpoints of its kinds of models, against its own logits: tests/golden/lit_families/, made
-// by make_family_lit.py.
+// LitGPT's checkpoints of its kinds of models, against its own logits: tests/golden/lit_families/,
+// made by make_family_lit.py.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -287,7 +287,8 @@ def make(name, ids, fused):
         computes = says
         if name in NOT_COMPUTED:
             computes = reference(name, config, tensors, folder, ids, NOT_COMPUTED[name])
-        heads = {config.get(key) for key in ("num_attention_heads", "num_key_value_heads", "n_head")}
+        keys = ("num_attention_heads", "num_key_value_heads", "n_head")
+        heads = {config.get(key) for key in keys}
         made = {}
         for tensor in reader.tensors:
             value = np.array(tensor.data)

@@ -8,7 +8,7 @@ tests/golden/family_checkpoint.cpp. Nothing of initrt is used. Needs bench/requi
 
 lit_families/<case>/model_config.yaml   as LitGPT's save_config writes it
 lit_families/<case>/tensors.json        the tensors of lit_model.pth, as families/*/tensors.json
-lit_families/<case>/logits.npy          [48, vocabulary], float32: of the prompt of families/tokens.json
+lit_families/<case>/logits.npy          [48, vocabulary], float32: of the first 48 tokens
 lit_families/about.json                 for each case LitGPT's name of the config, the largest
                                         difference from the same pass in float64, and the versions
 
