@@ -10,6 +10,7 @@
 #include <set>
 
 #include "launch/commands.h"
+#include "runtime/exec/generate.h"
 #include "tests/golden/family_checkpoint.h"
 #include "tests/golden/family_logits.h"
 #include "tests/sharding/graph_invariants.h"
@@ -157,6 +158,56 @@ TEST(Experts, OnlyThoseThatSomeRanksTokensChoseAreGathered) {
   EXPECT_EQ(experts_run(model, Transport::Mpi, 3, 1, two),
             std::vector<std::uint32_t>(3, kLayers * kChosen))
       << "ranks without tokens take part in gathering what others chose";
+}
+
+// The answer to the first 29 tokens, greedily, on one of the ranks.
+std::vector<TokenId> answer_of(Engine& engine, std::uint32_t new_tokens) {
+  const std::vector<TokenId> ids = family_tokens();
+  std::vector<Prompt> prompts(1);
+  prompts[0].tokens.assign(ids.begin(), ids.begin() + 29);
+  prompts[0].max_new_tokens = new_tokens;
+  GenerateOptions options;
+  options.prefill_chunk = 7;
+  std::vector<TokenId> answer;
+  (void)generate(engine, prompts, 1, options, {}, [&](std::vector<Completion> finished) {
+    for (Completion& one : finished) answer = std::move(one.tokens);
+  });
+  return answer;
+}
+
+// Sequences that grow past LongRoPE's original length of 32: what is chosen is what a model that
+// sees all tokens at once would choose.
+TEST(LongSequences, AreRunAgainWhereTheirKeysChange) {
+  const TemporaryDirectory directory;
+  write_family_checkpoint(kFamilies + "phi3_longrope", directory.path());
+  const OpenModel model = open_checkpoint_as(directory.path(), "32-true");
+  constexpr std::uint32_t kNew = 9;
+  std::vector<TokenId> expected;
+  const auto alone = run_world(model, family_setting(), [&](std::uint32_t, RankModel& rank) {
+    EXPECT_EQ(rank.engine().restart_length(), 33u);
+    expected = answer_of(rank.engine(), kNew);
+    std::vector<TokenId> tokens = family_tokens();
+    tokens.resize(29);
+    for (const TokenId token : expected) {
+      const std::vector<float> logits = score_all(rank.engine(), tokens, 48);
+      const auto last = logits.end() - static_cast<std::ptrdiff_t>(rank.engine().vocabulary());
+      EXPECT_EQ(token, std::max_element(last, logits.end()) - last)
+          << "after " << tokens.size() << " tokens";
+      tokens.push_back(token);
+    }
+  });
+  EXPECT_THAT(alone, ::testing::Each(::testing::IsEmpty()));
+  EXPECT_EQ(expected.size(), kNew);
+
+  Setting two = family_setting();
+  two.world = 2;
+  two.transport = Transport::Mpi;
+  std::vector<std::vector<TokenId>> answers(2);
+  const auto together = run_world(model, two, [&](std::uint32_t rank, RankModel& instance) {
+    answers[rank] = answer_of(instance.engine(), kNew);
+  });
+  EXPECT_THAT(together, ::testing::Each(::testing::IsEmpty()));
+  EXPECT_THAT(answers, ::testing::UnorderedElementsAre(expected, ::testing::IsEmpty()));
 }
 
 TEST(FamilyValues, AreTheOnesThatTheReferencesWereMadeWith) {

@@ -1,0 +1,137 @@
+// What families read of configs as they are published, and what they refuse.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "runtime/model/family.h"
+#include "tests/sharding/errors.h"
+
+namespace initrt::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+/// The config of a case of tests/golden/families.
+Json config_of(const std::string& name) {
+  std::ifstream file(INITRT_SOURCE_DIR "/tests/golden/families/" + name + "/config.json");
+  return Json::parse(file);
+}
+
+Json with(Json config, const char* key, const Json& value) {
+  config[key] = value;
+  return config;
+}
+
+std::string error_of_config(const Json& config) {
+  return error_of([&] { (void)build_graph(config); });
+}
+
+std::vector<AttentionOp> attention_of(const Graph& graph) {
+  std::vector<AttentionOp> ops;
+  for (const Unit& unit : graph.units) {
+    for (const Op& op : unit.ops) {
+      if (const auto* attention = std::get_if<AttentionOp>(&op)) ops.push_back(*attention);
+    }
+  }
+  return ops;
+}
+
+// Gemma 3 4B's text_config, which leaves out what its class has.
+TEST(FamilyConfig, OfGemma3NeedsOnlyWhatDiffersFromItsClass) {
+  const Graph graph = build_graph({{"model_type", "gemma3_text"},
+                                   {"hidden_size", 2560},
+                                   {"intermediate_size", 10240},
+                                   {"num_hidden_layers", 34},
+                                   {"rope_scaling", {{"factor", 8.0}, {"rope_type", "linear"}}},
+                                   {"sliding_window", 1024}});
+  EXPECT_EQ(graph.heads, 8u);
+  EXPECT_EQ(graph.kv_heads, 4u);
+  EXPECT_EQ(graph.head_size, 256u);
+  EXPECT_EQ(graph.vocabulary, 262208u);
+  EXPECT_GE(graph.context, 131072u);
+  const std::vector<AttentionOp> attention = attention_of(graph);
+  ASSERT_EQ(attention.size(), 34u);
+  for (std::size_t layer = 0; layer < attention.size(); ++layer) {
+    EXPECT_EQ(attention[layer].window, layer % 6 == 5 ? 0u : 1024u) << layer;
+  }
+  EXPECT_FLOAT_EQ(graph.rotary[0].frequencies[0], 1.0f / 8) << "global layers are stretched";
+  EXPECT_FLOAT_EQ(graph.rotary[1].frequencies[0], 1.0f) << "local ones are not";
+}
+
+TEST(FamilyConfig, StretchedRotaryEmbeddingReachesFurtherThanTheConfigSays) {
+  const Json llama = with(config_of("llama"), "max_position_embeddings", 4096);
+  const auto context = [&](const Json& scaling) {
+    return build_graph(with(llama, "rope_scaling", scaling)).context;
+  };
+  EXPECT_EQ(context(nullptr), 4096u);
+  EXPECT_EQ(context({{"type", "linear"}, {"factor", 4.0}}), 16384u);
+  EXPECT_EQ(context({{"type", "dynamic"}, {"factor", 2.0}}), 8192u);
+  EXPECT_EQ(context({{"type", "yarn"}, {"factor", 4.0}}), 16384u);
+  EXPECT_EQ(
+      context({{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 1024}}),
+      4096u)
+      << "stretched already";
+}
+
+TEST(FamilyConfig, DynamicScalingGoesByTheConfigsContext) {
+  const Json scaling = {
+      {"type", "dynamic"}, {"factor", 2.0}, {"original_max_position_embeddings", 7}};
+  const Json config = with(config_of("llama_dynamic"), "rope_scaling", scaling);
+  EXPECT_EQ(build_graph(config).rotary[0].original_context, config["max_position_embeddings"]);
+}
+
+TEST(FamilyConfig, SetsOfRotaryParametersAreRefusedWhereLayersAreOfOneKind) {
+  const Json sets = {{"full_attention", {{"rope_type", "linear"}, {"factor", 4.0}}}};
+  EXPECT_THAT(error_of_config(with(config_of("llama"), "rope_parameters", sets)),
+              HasSubstr("a set for each kind of layer"));
+}
+
+TEST(FamilyConfig, OneSetOfRotaryParametersIsNotForGemma3sLocalLayers) {
+  Json config = config_of("gemma3");
+  config.erase("rope_scaling");
+  config.erase("rope_local_base_freq");
+  config["rope_parameters"] = {{"rope_type", "linear"}, {"factor", 4.0}, {"rope_theta", 500.0}};
+  const Graph graph = build_graph(config);
+  EXPECT_EQ(graph.rotary[0].theta, 500.0);
+  EXPECT_EQ(graph.rotary[1].theta, 10000.0);
+  EXPECT_FLOAT_EQ(graph.rotary[1].frequencies[0], 1.0f);
+}
+
+TEST(FamilyConfig, QuantizedCheckpointsAreRefusedByMethod) {
+  const Json fp8 = {{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}};
+  EXPECT_THAT(error_of_config(with(config_of("qwen3"), "quantization_config", fp8)),
+              AllOf(HasSubstr("quantization_config"), HasSubstr("\"fp8\"")));
+  EXPECT_THAT(error_of_config(with(config_of("qwen3"), "compression_config", 7)),
+              HasSubstr("compression_config"));
+  EXPECT_NO_THROW((void)build_graph(with(config_of("qwen3"), "quantization_config", nullptr)));
+}
+
+TEST(FamilyConfig, WhatNoFamilyComputesIsRefused) {
+  EXPECT_THAT(error_of_config(with(config_of("falcon_40b"), "parallel_attn", false)),
+              HasSubstr("parallel_attn"));
+  EXPECT_THAT(error_of_config(with(config_of("falcon_7b"), "alibi", true)), HasSubstr("alibi"));
+  EXPECT_THAT(error_of_config(with(config_of("stablelm"), "qk_layernorm", true)),
+              HasSubstr("qk_layernorm"));
+  EXPECT_THAT(error_of_config(with(config_of("gpt2"), "scale_attn_by_inverse_layer_idx", true)),
+              HasSubstr("scale_attn_by_inverse_layer_idx"));
+  EXPECT_THAT(error_of_config(with(config_of("gemma2"), "attn_logit_softcapping", 1e-30)),
+              HasSubstr("attn_logit_softcapping"));
+  EXPECT_THAT(error_of_config(with(config_of("mistral"), "layer_types", {"full_attention"})),
+              HasSubstr("layer_types"));
+}
+
+TEST(FamilyConfig, ExpertsThatDoNotAddUpAreRefused) {
+  EXPECT_THAT(error_of_config(with(config_of("mixtral"), "num_experts_per_tok", 5)),
+              HasSubstr("5 of 4 experts"));
+  EXPECT_THAT(error_of_config(with(config_of("mixtral"), "num_local_experts", 0)),
+              HasSubstr("num_local_experts"));
+  Json many = with(config_of("qwen3_moe"), "num_local_experts", 4096);
+  many["num_hidden_layers"] = 64;
+  EXPECT_THAT(error_of_config(many), HasSubstr("4096 experts in each of 64 layers"));
+}
+
+}  // namespace
+}  // namespace initrt::testing
