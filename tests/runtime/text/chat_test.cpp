@@ -134,6 +134,15 @@ TEST(ChatTemplate, HasItsOwnStandingSystemMessage) {
               ::testing::StartsWith("<|im_start|>system\nMine.<|im_end|>\n<|im_start|>user"));
 }
 
+// A quote inside a constant begins none; and a template full of them is read in one pass.
+TEST(ChatTemplate, TakesNoStandingSystemMessageFromTheMiddleOfAConstant) {
+  std::string source = R"({% set x = ')";
+  for (int i = 0; i < 30'000; ++i) source += R"(\'<|im_start|>system\n)";
+  source += R"(No.<|im_end|>\n' %})";
+  EXPECT_THAT(hello(source + std::string(kChatMl)),
+              ::testing::Not(HasSubstr("<|im_start|>system")));
+}
+
 TEST(ChatTemplate, ThatIsNotKnownIsQuotedInTheError) {
   EXPECT_THAT(recognise_error("{{ bos_token }}{% for m in messages %}\n### {{ m.role }}"),
               AllOf(HasSubstr(R"("{{ bos_token }}{% for m in messages %}\n### {{ m.role }}")"),
