@@ -140,6 +140,7 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
   std::optional<Clock::time_point> first_token;
   std::vector<std::optional<Sequence>> slots(batch);
   std::vector<Completion> finished;
+  const std::uint32_t restart_length = engine.restart_length();
   while (true) {
     if (!prompts.empty()) {
       auto slot = slots.begin();
@@ -170,7 +171,7 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
         finished.push_back(std::move(completion));
         slot.reset();
       } else {
-        slot->restart_at(engine.restart_length());
+        slot->restart_at(restart_length);
       }
     }
     statistics.tokens += chosen.logit_slots.size();

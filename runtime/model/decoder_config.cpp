@@ -98,6 +98,12 @@ void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_
   spec.epsilon = static_cast<float>(config.positive_or(epsilon_key, 1e-5));
 }
 
+void read_experts(const ConfigReader& config, DecoderSpec& spec, std::string_view count_key) {
+  constexpr std::uint64_t kMost = 4096;
+  spec.experts.count = static_cast<std::uint32_t>(config.whole(count_key, 1, kMost));
+  spec.experts.chosen = static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, kMost));
+}
+
 void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,
                   const std::function<bool(std::uint32_t)>& slides) {
   constexpr const char* kKey = "sliding_window";

@@ -40,6 +40,9 @@ struct SizeKeys {
 /// Layer norms with biases, and their epsilon: 1e-5 where the config has none.
 void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_view epsilon_key);
 
+/// How many experts there are, and how many a token chooses (`num_experts_per_tok`).
+void read_experts(const ConfigReader& config, DecoderSpec& spec, std::string_view count_key);
+
 /// Sets the windows of layers: those that `layer_types` calls "sliding_attention" or, in a config
 /// without, those for which `slides` is true see `sliding_window` positions. None where that is
 /// null.

@@ -3,9 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <filesystem>
-
+#include "tests/golden/family_checkpoint.h"
 #include "tests/golden/family_lit.h"
 #include "tests/golden/family_logits.h"
 #include "tests/support/temporary_directory.h"
@@ -15,15 +13,6 @@ namespace initrt::testing {
 namespace {
 
 const std::string kFamilies = INITRT_SOURCE_DIR "/tests/golden/lit_families/";
-
-std::vector<std::string> cases() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(kFamilies)) {
-    if (entry.is_directory()) names.push_back(entry.path().filename());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 class LitFamilies : public ::testing::TestWithParam<std::string> {
  protected:
@@ -48,7 +37,7 @@ TEST_P(LitFamilies, UnitsDoNotDependOnTheRanks) {
   EXPECT_TRUE(units_of(model_, three) == units_of(model_, Setting{}));
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, LitFamilies, ::testing::ValuesIn(cases()),
+INSTANTIATE_TEST_SUITE_P(Golden, LitFamilies, ::testing::ValuesIn(family_cases(kFamilies)),
                          [](const auto& of) { return of.param; });
 
 }  // namespace

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -22,14 +21,6 @@ namespace initrt::testing {
 namespace {
 
 const std::string kFamilies = INITRT_SOURCE_DIR "/tests/golden/families/";
-std::vector<std::string> cases() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(kFamilies)) {
-    if (entry.is_directory()) names.push_back(entry.path().filename());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 class Families : public ::testing::TestWithParam<std::string> {
  protected:
@@ -114,7 +105,7 @@ TEST_P(Families, ConvertedCheckpointHasTheNamesShapesAndValuesOfTheOriginal) {
   EXPECT_EQ(units_of(model_, two), units_of(again, three));
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Families, ::testing::ValuesIn(cases()),
+INSTANTIATE_TEST_SUITE_P(Golden, Families, ::testing::ValuesIn(family_cases(kFamilies)),
                          [](const auto& of) { return of.param; });
 
 // The experts that each rank gathers in a sweep to which the first `bringing` bring a token each.

@@ -1,5 +1,7 @@
 #include "tests/golden/family_checkpoint.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -32,6 +34,15 @@ std::vector<float> uniform_values(std::string_view name, std::uint64_t count) {
     values[i] = static_cast<float>(splitmix64(hash + i) >> 40) / 8388608.0f - 1.0f;
   }
   return values;
+}
+
+std::vector<std::string> family_cases(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.is_directory()) names.push_back(entry.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 std::map<std::string, FamilyTensor> family_tensors(const std::string& path) {

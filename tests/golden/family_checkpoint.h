@@ -14,6 +14,9 @@ namespace initrt::testing {
 /// splitmix64(FNV-1a-64(name) + i).
 [[nodiscard]] std::vector<float> uniform_values(std::string_view name, std::uint64_t count);
 
+/// The cases in a folder, each a folder of its own, sorted.
+[[nodiscard]] std::vector<std::string> family_cases(const std::string& folder);
+
 struct FamilyTensor {
   std::vector<std::uint64_t> shape;
   std::vector<float> values;  ///< row-major

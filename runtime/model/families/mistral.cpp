@@ -32,8 +32,7 @@ Graph build_mixtral(const nlohmann::json& json) {
   rotary.theta = 1e6;
   DecoderSpec spec = read_llama_like(config, "mixtral", {}, rotary, 1e-5);
   read_windows(config, spec, 0, every_layer);
-  spec.experts.count = static_cast<std::uint32_t>(config.whole("num_local_experts", 1, 4096));
-  spec.experts.chosen = static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, 4096));
+  read_experts(config, spec, "num_local_experts");
   spec.experts.intermediate = spec.intermediate;
   for (LayerSpec& layer : spec.layers) layer.experts = true;
   spec.hf_names.table = {{}, "model.layers.", kMixtralModules};

@@ -52,9 +52,7 @@ Graph build_qwen3_moe(const nlohmann::json& json) {
   DecoderSpec spec = read_qwen3(config, "qwen3_moe");
   read_qwen_windows(config, spec, 0);
   // Published configs have the first key, those that transformers 5 writes the second.
-  const char* const count = config.has("num_experts") ? "num_experts" : "num_local_experts";
-  spec.experts.count = static_cast<std::uint32_t>(config.whole(count, 1, 4096));
-  spec.experts.chosen = static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, 4096));
+  read_experts(config, spec, config.has("num_experts") ? "num_experts" : "num_local_experts");
   spec.experts.intermediate = config.whole("moe_intermediate_size", 1, 1u << 20);
   spec.experts.normalize = config.flag_or("norm_topk_prob", false);
   const std::uint64_t step = config.whole_or("decoder_sparse_step", 1, 1, 4096);
