@@ -97,9 +97,9 @@ void linear(benchmark::State& state) {
   const auto threads = static_cast<unsigned>(state.range(4));
   const auto device = make_cpu_device(set, threads);
   const Aligned in(rows * columns), out(rows * columns);
-  const std::size_t scratch_bytes = device->scratch_bytes(dtype, rows, columns);
+  const std::size_t scratch_bytes = device->needs(dtype, rows, columns).scratch_bytes;
   const Aligned scratch(scratch_bytes / sizeof(float));
-  device->set_scratch({reinterpret_cast<std::byte*>(scratch.data()), scratch_bytes});
+  device->set_scratch({reinterpret_cast<std::byte*>(scratch.data()), scratch_bytes}, {});
   const std::uint64_t bytes = bytes_of(dtype, columns * columns);
   const std::uint64_t matrices = arena_bytes / bytes;
   std::uint64_t next = 0;
@@ -128,7 +128,8 @@ void attention(benchmark::State& state) {
   std::vector<RowInfo> infos;
   for (std::uint32_t r = 0; r < rows; ++r) infos.push_back({0, context - rows + r});
   const Aligned q(std::size_t{rows} * 32 * 128), out(std::size_t{rows} * 32 * 128);
-  for (auto _ : state) device->attention(q.data(), infos, shape, cache, out.data());
+  device->set_rows(infos, {});
+  for (auto _ : state) device->attention(q.data(), shape, cache, out.data());
   state.SetLabel(device->name());
   using benchmark::Counter;
   state.counters["GB/s"] =

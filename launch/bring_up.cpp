@@ -5,7 +5,7 @@
 #include "launch/node_memory.h"
 #include "launch/output_file.h"
 #include "launch/transport.h"
-#include "runtime/device/host_buffer.h"
+#include "runtime/device/host_memory.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -50,9 +50,14 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       pause_if_asked(pause_, world_.rank(), stage, unit);
     };
   };
-  instance_ = std::make_unique<Instance>(model.view(), placement_,
-                                         InstanceOptions{transport_, shape_, staging_, cpu_.spin,
-                                                         hook(Stage::Load), hook(Stage::Generate)},
+  InstanceOptions instance;
+  instance.transport = transport_;
+  instance.shape = shape_;
+  instance.staging = staging_;
+  instance.spin = cpu_.spin;
+  instance.on_load = hook(Stage::Load);
+  instance.on_execute = hook(Stage::Generate);
+  instance_ = std::make_unique<Instance>(model.view(), placement_, std::move(instance),
                                          world.comm(), *device_, ledger_);
   compare_with_plan();
   instance_->start_loading();

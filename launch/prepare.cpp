@@ -247,9 +247,10 @@ RunShape score_shape(const Job& job, const Graph& graph, std::size_t tokens) {
 Placement place_memory(const OpenModel& model, std::uint32_t world, Transport transport,
                        const Device& device, RunShape& shape) {
   shape.gather = gather_kind(transport);
-  shape.device_scratch =
-      device.scratch_bytes(model.layout.dtype, shape.sweep_rows, widest_linear_input(model.graph));
-  return plan_memory(model.graph, model.layout, world, kHostGranularity, shape);
+  shape.through_host = goes_through_host(transport, device.own_memory());
+  shape.device =
+      device.needs(model.layout.dtype, shape.sweep_rows, widest_linear_input(model.graph));
+  return plan_memory(model.graph, model.layout, world, shape);
 }
 
 }  // namespace initrt

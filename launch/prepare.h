@@ -64,8 +64,9 @@ struct OpenText {
 /// How tokens are chosen. @throws Error where a value is out of range
 [[nodiscard]] SamplerOptions sampler_options(const Job& job);
 
-/// What a generating run needs of every rank; the same on all. `gather` and device_scratch are
-/// left to the caller. @throws Error where prompts and new tokens do not fit the context
+/// What a generating run needs of every rank; the same on all. What the transport and
+/// the device decide is left to place_memory(). @throws Error where prompts and new tokens do not
+/// fit the context
 [[nodiscard]] RunShape generate_shape(const Job& job, const Graph& graph,
                                       const std::vector<Prompt>& prompts, std::uint32_t world);
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "runtime/load/convert.h"
+#include "runtime/convert/convert.h"
 #include "runtime/model/family.h"
 #include "sharding/error.h"
 

@@ -27,7 +27,8 @@ void place_slots(const Graph& graph, std::uint32_t prefetch, Placement& placemen
 
 std::string_view name(MemoryCategory category) {
   constexpr std::array<std::string_view, kMemoryCategories> kNames = {
-      "shard", "resident", "slots", "staging", "kv_cache", "activations", "logits", "scratch"};
+      "shard",       "resident", "slots",   "staging",    "kv_cache",
+      "activations", "logits",   "scratch", "conversion", "pinned"};
   return kNames.at(static_cast<std::size_t>(category));
 }
 
@@ -35,6 +36,30 @@ std::uint64_t MemoryPlan::total() const {
   std::uint64_t sum = 0;
   for (const std::uint64_t part : bytes) sum = checked_sum("this job", {sum, part});
   return sum;
+}
+
+std::uint64_t MemoryPlan::host_total() const {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < kMemoryCategories; ++i) {
+    if (is_host_memory(static_cast<MemoryCategory>(i)))
+      sum = checked_sum("this job", {sum, bytes[i]});
+  }
+  return sum;
+}
+
+std::uint64_t RunShape::padded(std::uint64_t rows) const {
+  const std::uint64_t tile = device.row_tile;
+  return checked_product("the rows of a sweep", {rows / tile + (rows % tile != 0 ? 1 : 0), tile});
+}
+
+HostSlots host_slots(const Graph& graph, const Cut& cut, std::uint32_t slots) {
+  HostSlots host{std::max(slots, 1u), 0, 0};
+  for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
+    if (!is_gathered(graph.units[unit])) continue;
+    host.chunk_bytes = std::max(host.chunk_bytes, cut.units[unit].chunk_bytes);
+    host.whole_bytes = std::max(host.whole_bytes, cut.gathered_bytes(unit));
+  }
+  return host;
 }
 
 std::uint64_t widest_linear_input(const Graph& graph) {
@@ -76,28 +101,42 @@ std::uint64_t row_buffer_bytes(const Graph& graph, const Layout& layout, const R
 }
 
 Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t world,
-                      Granularity granularity, const RunShape& shape) {
+                      const RunShape& shape) {
   Placement placement;
   MemoryPlan& memory = placement.memory;
   memory[MemoryCategory::Staging] = shape.staging_bytes;
+  const std::uint64_t sweep_rows = shape.padded(shape.sweep_rows);
   memory[MemoryCategory::KvCache] =
       kv_cache_bytes(graph, layout.dtype, shape.sequences, shape.context);
   for (const Activation& activation : graph.activations) {
     const std::uint64_t bytes =
-        checked_product(activation.name, {shape.sweep_rows, activation.columns, sizeof(float)});
+        checked_product(activation.name, {sweep_rows, activation.columns, sizeof(float)});
     memory[MemoryCategory::Activations] =
         checked_sum("activation memory", {memory[MemoryCategory::Activations], bytes});
   }
-  memory[MemoryCategory::Logits] =
+  memory[MemoryCategory::Logits] = checked_product(
+      "the logits buffer", {shape.padded(shape.logit_rows), graph.vocabulary, sizeof(float)});
+  const std::uint64_t results =
       checked_product("the logits buffer", {shape.logit_rows, graph.vocabulary, sizeof(float)});
-  memory[MemoryCategory::Scratch] =
-      checked_sum("scratch memory", {rotary_table_bytes(graph, shape.sweep_rows),
-                                     row_buffer_bytes(graph, layout, shape), shape.device_scratch});
+  if (shape.device.own_memory) {
+    memory[MemoryCategory::Conversion] = shape.staging_bytes;
+    memory[MemoryCategory::Pinned] =
+        checked_sum("pinned memory", {shape.device.pinned_bytes, results});
+  }
+  memory[MemoryCategory::Scratch] = checked_sum(
+      "scratch memory", {rotary_table_bytes(graph, shape.sweep_rows),
+                         row_buffer_bytes(graph, layout, shape), shape.device.scratch_bytes});
+  const std::uint64_t pinned = memory[MemoryCategory::Pinned];
   const auto cut_with = [&](const std::vector<bool>& resident) {
-    placement.cut = make_cut(layout, world, granularity, resident);
+    placement.cut = make_cut(layout, world, shape.device.granularity, resident);
     memory[MemoryCategory::Shard] = placement.cut.chunks_bytes;
     memory[MemoryCategory::Resident] = placement.cut.resident_bytes;
     if (shape.gather == GatherKind::Collective) place_slots(graph, shape.prefetch, placement);
+    if (shape.through_host) {
+      memory[MemoryCategory::Pinned] = checked_sum(
+          "pinned memory", {pinned, host_slots(graph, placement.cut, placement.slots).bytes(),
+                            2 * row_buffer_bytes(graph, layout, shape) / 3});
+    }
     return memory.total();
   };
   std::vector<bool> resident(graph.units.size(), false);

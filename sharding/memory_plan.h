@@ -20,11 +20,18 @@ enum class MemoryCategory : std::uint8_t {
   KvCache,
   Activations,
   Logits,
-  Scratch,  ///< rotary tables, device scratch, rows on their way between ranks
+  Scratch,     ///< rotary tables, device scratch, rows on their way between ranks
+  Conversion,  ///< what was read, in a device's own memory, before it is converted
+  Pinned,      ///< host memory that a device copies to and from: results, units on their way
 };
-inline constexpr std::size_t kMemoryCategories = 8;
+inline constexpr std::size_t kMemoryCategories = 10;
 
 [[nodiscard]] std::string_view name(MemoryCategory category);
+
+/// Whether it is memory of the host also where devices have their own.
+[[nodiscard]] constexpr bool is_host_memory(MemoryCategory category) {
+  return category == MemoryCategory::Staging || category == MemoryCategory::Pinned;
+}
 
 /// Bytes by category.
 struct MemoryPlan {
@@ -37,6 +44,8 @@ struct MemoryPlan {
     return bytes[static_cast<std::size_t>(category)];
   }
   [[nodiscard]] std::uint64_t total() const;
+  /// What is host memory where devices have their own.
+  [[nodiscard]] std::uint64_t host_total() const;
 };
 
 /// How a rank gets at whole units.
@@ -45,17 +54,32 @@ enum class GatherKind : std::uint8_t {
   Collective,  ///< all-gathered into slots
 };
 
+/// What planning has to know of a kind of device; told without having one.
+struct DeviceNeeds {
+  Granularity granularity = kHostGranularity;
+  /// Its memory is not the host's: results come back through host memory, and what is read is
+  /// converted from staging blocks of its own.
+  bool own_memory = false;
+  std::uint64_t row_tile = 1;       ///< matrix products run on multiples of this many rows
+  std::uint64_t pinned_bytes = 0;   ///< for what goes to the device in small pieces
+  std::uint64_t scratch_bytes = 0;  ///< what its ops need for the rows and columns in question
+};
+
 /// What a run needs beside the model.
 struct RunShape {
   GatherKind gather = GatherKind::InPlace;
+  bool through_host = false;   ///< what is gathered goes through host memory to a device's own
   std::uint32_t prefetch = 1;  ///< units gathered ahead; prefetch + 1 slots
   std::uint64_t staging_bytes = 0;
-  std::uint64_t sequences = 1;       ///< most sequences a rank holds at once
-  std::uint64_t context = 1;         ///< positions per sequence
-  std::uint64_t sweep_rows = 1;      ///< most token rows a rank brings to a sweep
-  std::uint64_t logit_rows = 1;      ///< most rows per sweep that want logits
-  std::uint64_t device_scratch = 0;  ///< Device::scratch_bytes() at its largest op
-  std::uint64_t budget = 0;          ///< bytes a rank may use; 0: nothing resident beyond the slots
+  std::uint64_t sequences = 1;   ///< most sequences a rank holds at once
+  std::uint64_t context = 1;     ///< positions per sequence
+  std::uint64_t sweep_rows = 1;  ///< most token rows a rank brings to a sweep
+  std::uint64_t logit_rows = 1;  ///< most rows per sweep that want logits
+  DeviceNeeds device = {};
+  std::uint64_t budget = 0;  ///< bytes a rank may use; 0: nothing resident beyond the slots
+
+  /// Rows that buffers of `rows` rows have room for.
+  [[nodiscard]] std::uint64_t padded(std::uint64_t rows) const;
 };
 
 struct Placement {
@@ -72,7 +96,7 @@ struct Placement {
 /// @throws Error where the budget is below what the run needs at the least, saying both, and where
 ///         a size overflows.
 [[nodiscard]] Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t world,
-                                    Granularity granularity, const RunShape& shape);
+                                    const RunShape& shape);
 
 /// Bytes of the KV cache: 2 x layers x sequences x KV heads x context x head size elements.
 [[nodiscard]] std::uint64_t kv_cache_bytes(const Graph& graph, DType dtype, std::uint64_t sequences,
@@ -86,6 +110,16 @@ struct Placement {
 /// some of them, where they are packed and received on the way.
 [[nodiscard]] std::uint64_t row_buffer_bytes(const Graph& graph, const Layout& layout,
                                              const RunShape& shape);
+
+/// Bytes of host memory that units go through, `slots` at once: for each this rank's chunk and the
+/// whole unit, of the largest one.
+struct HostSlots {
+  std::uint32_t slots = 0;
+  std::uint64_t chunk_bytes = 0, whole_bytes = 0;  ///< of one
+
+  [[nodiscard]] std::uint64_t bytes() const { return slots * (chunk_bytes + whole_bytes); }
+};
+[[nodiscard]] HostSlots host_slots(const Graph& graph, const Cut& cut, std::uint32_t slots);
 
 /// Bytes of one row of the embedding table in `layout`.
 [[nodiscard]] std::uint64_t embedding_row_bytes(const Graph& graph, const Layout& layout);

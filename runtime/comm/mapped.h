@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "runtime/comm/communicator.h"
-#include "runtime/device/host_buffer.h"
+#include "runtime/device/host_memory.h"
 #include "sharding/layout.h"
 
 namespace initrt {

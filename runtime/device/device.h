@@ -8,11 +8,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "runtime/device/buffer.h"
 #include "sharding/dtype.h"
 #include "sharding/functions.h"
+#include "sharding/memory_plan.h"
+#include "sharding/read_plan.h"
 
 namespace initrt {
 
@@ -64,8 +70,51 @@ struct Choice {
   bool operator==(const Choice&) const = default;
 };
 
-/// Activations are float32, row-major, dense: [rows, columns]. Pointers are to this device's
-/// memory. Calls run in order; results are visible to the host after synchronize().
+/// Bytes that are copied from one place of a device's memory to another.
+struct CopyPiece {
+  const std::byte* from = nullptr;
+  std::byte* to = nullptr;
+  std::uint64_t bytes = 0;
+};
+
+/// A point in the order of what a device was asked to do. Each device has its own.
+class Fence {
+ public:
+  virtual ~Fence() = default;
+  /// Whether the device has come to it. From any thread.
+  [[nodiscard]] virtual bool passed() const = 0;
+};
+using FenceHandle = std::shared_ptr<const Fence>;
+
+/// A copy to the host under way.
+class Download {
+ public:
+  virtual ~Download() = default;
+  /// From any thread. @throws Error where the device has failed
+  [[nodiscard]] virtual bool done() = 0;
+};
+
+/// Takes what is read from files into a device's memory; each thread that reads has its own.
+class Uploader {
+ public:
+  virtual ~Uploader() = default;
+
+  /// Host memory to read into: one block of the staging ring.
+  [[nodiscard]] virtual std::span<std::byte> block() const = 0;
+
+  /// Converts the pieces of one read to where they belong. When this returns they are there, for
+  /// ops that are asked for later, and the block may be read into again.
+  /// @param bytes the read's bytes, a part of block()
+  /// @param to this device's memory, where the pieces' destinations count from
+  /// @returns bytes written
+  virtual std::uint64_t store(const UnitReads& plan, const Read& read,
+                              std::span<const std::byte> bytes, std::byte* to, DType dtype) = 0;
+};
+
+/// Activations are float32, row-major, dense: [rows, columns], with room for rows up to the next
+/// multiple of needs().row_tile. Pointers are to this device's memory, as allocate() gives it. What
+/// is asked for runs in order, and perhaps later: results are visible to the host after
+/// synchronize(). One thread asks; uploaders and downloads may be used beside it.
 class Device {
  public:
   virtual ~Device() = default;
@@ -73,13 +122,70 @@ class Device {
   /// E.g. "cpu avx512_bf16, 2 threads".
   [[nodiscard]] virtual std::string name() const = 0;
 
-  /// Scratch bytes that linear() needs for `rows` rows of `columns` input columns with weights of
-  /// `dtype`. Part of the MemoryPlan.
-  [[nodiscard]] virtual std::uint64_t scratch_bytes(DType dtype, std::uint64_t rows,
-                                                    std::uint64_t columns) const = 0;
+  /// @param rows, columns the most rows and the widest input of any matrix product
+  /// @param dtype of its weights
+  [[nodiscard]] virtual DeviceNeeds needs(DType dtype, std::uint64_t rows,
+                                          std::uint64_t columns) const = 0;
 
-  /// Scratch used by linear(); the caller keeps it alive. At least what scratch_bytes() said.
-  virtual void set_scratch(std::span<std::byte> scratch) = 0;
+  /// Whether its memory is its own, and not the host's.
+  [[nodiscard]] virtual bool own_memory() const { return false; }
+
+  /// Memory of this device, zeroed, whose parts are of several categories.
+  /// @throws Error naming the category and size where the memory cannot be had
+  [[nodiscard]] virtual Buffer allocate(Ledger& ledger, std::span<const BufferPart> parts) = 0;
+
+  /// Host memory that this device copies from and to by itself (pinned, where that is a thing).
+  [[nodiscard]] virtual Buffer allocate_host(Ledger& ledger, MemoryCategory category,
+                                             std::uint64_t bytes) = 0;
+
+  /// Copies ordinary host memory to the device; it may change as soon as this returns.
+  virtual void write(std::span<const std::byte> from, std::byte* to) = 0;
+
+  /// Copies memory from allocate_host() to the device: it is read later.
+  virtual void upload(std::span<const std::byte> from, std::byte* to) = 0;
+
+  /// Copies to memory from allocate_host().
+  virtual void read(const std::byte* from, std::span<std::byte> to) = 0;
+
+  /// The same beside everything that is asked for, and from any thread, of memory that no op
+  /// writes.
+  [[nodiscard]] virtual std::shared_ptr<Download> start_download(const std::byte* from,
+                                                                 std::span<std::byte> to) = 0;
+
+  /// Copies within the device, pieces in any order. None overlaps another's destination.
+  virtual void copy(std::span<const CopyPiece> pieces) = 0;
+
+  /// After everything asked for so far.
+  [[nodiscard]] virtual FenceHandle fence() = 0;
+
+  /// Makes what is asked for from here on run after `fence`, without waiting for it; null: nothing
+  /// to run after.
+  virtual void after(const FenceHandle& fence) = 0;
+
+  /// Waits until everything asked for so far is done, calling `meanwhile` again and again where
+  /// that takes time: it may throw. @throws Error where the device has failed
+  virtual void synchronize(const std::function<void()>& meanwhile) = 0;
+
+  /// Runs `ops`, which asks for the same ops with the same arguments, but for the contents of
+  /// memory, whenever it is called with this key. A device may remember what was asked for, and
+  /// then does it again without calling `ops`.
+  virtual void repeat(std::uint64_t key, const std::function<void()>& ops) {
+    static_cast<void>(key);
+    ops();
+  }
+
+  /// The staging ring and what is needed to convert what goes through it: one for each block.
+  [[nodiscard]] virtual std::vector<std::unique_ptr<Uploader>> make_uploaders(
+      Ledger& ledger, const StagingRing& ring) = 0;
+
+  /// Memory that ops use; the caller keeps it alive, until all that was asked for is done.
+  /// @param scratch of this device, needs().scratch_bytes for the largest of them
+  /// @param pinned of allocate_host(), needs().pinned_bytes
+  virtual void set_scratch(std::span<std::byte> scratch, std::span<std::byte> pinned) = 0;
+
+  /// What the rows of the ops that follow are, for those that go by sequence and position, and
+  /// which of them keep_rows() keeps, ascending. Both may change as soon as this returns.
+  virtual void set_rows(std::span<const RowInfo> rows, std::span<const std::uint32_t> kept) = 0;
 
   /// out[i] = float32(in[i]) for `elements` elements of `dtype` (embedding rows).
   virtual void to_float(const std::byte* in, DType dtype, float* out, std::uint64_t elements) = 0;
@@ -100,15 +206,16 @@ class Device {
   virtual void rotary(float* x, std::uint64_t rows, std::uint32_t heads, std::uint32_t head_size,
                       std::uint32_t dimensions, const float* table) = 0;
 
-  /// Writes each row's k and v [kv_heads, head_size] to its place in the cache.
-  virtual void store_kv(const float* k, const float* v, std::span<const RowInfo> rows,
-                        const AttentionShape& shape, const KvView& cache) = 0;
+  /// Writes the k and v [kv_heads, head_size] of each of set_rows()'s rows to its place in the
+  /// cache.
+  virtual void store_kv(const float* k, const float* v, const AttentionShape& shape,
+                        const KvView& cache) = 0;
 
-  /// Causal attention of each row over positions [0, row.position] of its own sequence, or the last
-  /// `window` of them. All rows' keys and values are already stored. q, out: [rows, heads *
-  /// head_size].
-  virtual void attention(const float* q, std::span<const RowInfo> rows, const AttentionShape& shape,
-                         const KvView& cache, float* out) = 0;
+  /// Causal attention of each of set_rows()'s rows over positions [0, row.position] of its own
+  /// sequence, or the last `window` of them. All rows' keys and values are already stored. q, out:
+  /// [rows, heads * head_size].
+  virtual void attention(const float* q, const AttentionShape& shape, const KvView& cache,
+                         float* out) = 0;
 
   /// out = function(gate) * up, or function(gate) where `up` is null.
   virtual void gate(GateFunction function, const float* gate, const float* up, float* out,
@@ -124,9 +231,9 @@ class Device {
   virtual void softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,
                        std::uint64_t stride) = 0;
 
-  /// into[r] += table[row r's position]; table [context, columns] in `dtype`.
-  virtual void add_positions(const std::byte* table, DType dtype, std::span<const RowInfo> rows,
-                             float* into, std::uint64_t columns) = 0;
+  /// into[r] += table[position of row r of set_rows()]; table [context, columns] in `dtype`.
+  virtual void add_positions(const std::byte* table, DType dtype, float* into,
+                             std::uint64_t columns) = 0;
 
   /// The `chosen` experts with the largest softmax(scores[r]) for each row, largest first, of equal
   /// ones the first; `normalize` divides their weights by their sum. scores [rows, experts].
@@ -134,16 +241,22 @@ class Device {
   virtual void route(const float* scores, std::uint64_t rows, std::uint32_t experts,
                      std::uint32_t chosen, bool normalize, std::span<Choice> out) = 0;
 
-  /// out[i] = in[rows[i]]. `rows` ascend, so that `in` and `out` may be the same.
+  /// Row i of x becomes its row kept[i], for those of set_rows().
+  virtual void keep_rows(float* x, std::uint64_t columns) = 0;
+
+  /// out[i] = in[rows[i]].
   virtual void take_rows(const float* in, std::span<const std::uint32_t> rows,
                          std::uint64_t columns, float* out) = 0;
 
   /// into[rows[i]] += weights[i] * x[i]; no row twice.
   virtual void add_rows(const float* x, std::span<const std::uint32_t> rows,
                         std::span<const float> weights, std::uint64_t columns, float* into) = 0;
-
-  /// Waits until everything asked for so far is done.
-  virtual void synchronize() = 0;
 };
+
+[[nodiscard]] inline Buffer allocate(Device& device, Ledger& ledger, MemoryCategory category,
+                                     std::uint64_t bytes) {
+  const BufferPart part{category, bytes};
+  return device.allocate(ledger, std::span(&part, 1));
+}
 
 }  // namespace initrt

@@ -39,9 +39,11 @@ Engine::Engine(const Graph& graph, const Layout& layout, const RunShape& shape, 
       on_unit_(std::move(on_unit)),
       order_(graph.execution_order()),
       blocks_only_(only_blocks(graph, order_)),
+      has_experts_(std::ranges::any_of(
+          graph.units, [](const Unit& unit) { return unit.kind == UnitKind::Expert; })),
       runner_(graph, layout, shape, device, ledger),
-      rows_(ledger, MemoryCategory::Scratch,
-            shape.sweep_rows * embedding_row_bytes(graph, layout)) {}
+      rows_(allocate(device, ledger, MemoryCategory::Scratch,
+                     shape.sweep_rows * embedding_row_bytes(graph, layout))) {}
 
 void Engine::check(const SweepInput& input) const {
   if (input.tokens.size() != input.rows.size() || input.rows.size() > shape_.sweep_rows ||
@@ -124,26 +126,40 @@ SweepOutput Engine::sweep(const SweepInput& input) {
   if (most_rows == 0) return output;
 
   const std::vector<std::uint32_t>& order = any_logits ? order_ : blocks_only_;
+  // What experts are run is the rows' choice; all else goes by how many rows there are.
+  const bool same_ops = gather_.settled() && !has_experts_;
   gather_.begin_sweep();
   gather_.append(stretch(order, 0));
   gather_.fetch_rows(input.tokens, most_rows, rows_.span());
-  runner_.begin(input.rows, rows_.data());
+  runner_.begin(input.rows, input.logit_rows);
+  if (same_ops) {
+    if (on_unit_) on_unit_(order.front());  // if nothing is run anew, no other is told of
+    const std::uint64_t key = std::uint64_t{mine.rows} << 32 | mine.logit_rows;
+    device_.repeat(any_logits ? key : ~key, [&] { run_units(order); });
+  } else {
+    run_units(order);
+  }
+  device_.synchronize([this] { gather_.check(); });
+  output.any = true;
+  output.logits = {runner_.logits(), input.logit_rows.size() * graph_.vocabulary};
+  return output;
+}
+
+void Engine::run_units(std::span<const std::uint32_t> order) {
+  runner_.embed(rows_.data());
   bool in_head = false;
   for (std::size_t i = 0; i < order.size(); ++i) {
     const std::uint32_t unit = order[i];
     if (on_unit_) on_unit_(unit);
     if (graph_.units[unit].kind == UnitKind::Head && !in_head) {
-      runner_.keep_rows(input.logit_rows);
+      runner_.keep_logit_rows();
       in_head = true;
     }
     runner_.run(unit, gather_.acquire(unit));
     gather_.release(unit);
     if (experts_after(graph_.units[unit]) > 0) run_experts(unit, order, i + 1);
   }
-  device_.synchronize();
-  output.any = true;
-  output.logits = {runner_.logits(), input.logit_rows.size() * graph_.vocabulary};
-  return output;
+  runner_.fetch_logits();
 }
 
 }  // namespace initrt

@@ -9,7 +9,6 @@
 
 #include "runtime/comm/communicator.h"
 #include "runtime/device/device.h"
-#include "runtime/device/host_buffer.h"
 #include "runtime/exec/gather.h"
 #include "runtime/exec/unit_runner.h"
 #include "sharding/memory_plan.h"
@@ -67,6 +66,7 @@ class Engine {
                                                        std::size_t from) const;
   // Units of the experts that some rank's rows chose.
   [[nodiscard]] std::vector<std::uint32_t> chosen_experts(std::uint32_t router);
+  void run_units(std::span<const std::uint32_t> order);
   void run_experts(std::uint32_t router, std::span<const std::uint32_t> order, std::size_t next);
 
   const Graph& graph_;
@@ -78,9 +78,10 @@ class Engine {
   const UnitHook on_unit_;
   const std::vector<std::uint32_t> order_;        // units a sweep runs: blocks, then head
   const std::vector<std::uint32_t> blocks_only_;  // when no rank wants logits
+  const bool has_experts_;
 
   UnitRunner runner_;
-  HostBuffer rows_;  // of the embedding table, as they arrive
+  Buffer rows_;  // of the embedding table, as they arrive
   ExpertBytes experts_;
 };
 

@@ -1,7 +1,6 @@
 #include "runtime/exec/gather.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "sharding/error.h"
 #include "sharding/memory_plan.h"
@@ -26,43 +25,60 @@ TableRow EmbeddingTable::find(TokenId token) const {
   return {tile.start.unit, tile.start.offset + (row - tile.row_begin) * row_bytes_};
 }
 
+void InPlaceGather::wait_for(std::uint32_t units) {
+  if (units <= arrived_) return;
+  wait_for_(units);
+  arrived_ = units;
+}
+
 const std::byte* InPlaceGather::acquire(std::uint32_t unit) {
-  wait_for_(unit + 1);
+  wait_for(unit + 1);
   return units_[unit];
 }
 
 void InPlaceGather::fetch_rows(std::span<const TokenId> tokens, std::uint32_t,
                                std::span<std::byte> out) {
-  wait_for_(table_.units_needed());
+  wait_for(table_.units_needed());
+  std::vector<CopyPiece> pieces;
   std::byte* to = out.data();
   for (const TokenId token : tokens) {
     const TableRow row = table_.find(token);
-    std::memcpy(to, units_[row.unit] + row.offset, table_.row_bytes());
+    pieces.push_back({units_[row.unit] + row.offset, to, table_.row_bytes()});
     to += table_.row_bytes();
   }
+  device_.copy(pieces);
 }
 
 CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut,
-                                   Communicator& comm, Arrivals& arrivals,
-                                   std::span<std::byte> shard, std::uint32_t slots,
-                                   std::uint64_t slots_bytes, Ledger& ledger,
+                                   Communicator& comm, Exchange& exchange, Device& device,
+                                   Arrivals& arrivals, std::span<std::byte> shard,
+                                   std::uint32_t slots, std::uint64_t slots_bytes, Ledger& ledger,
                                    std::span<std::byte> row_buffers)
     : table_(graph, layout),
       cut_(cut),
       comm_(comm),
+      exchange_(exchange),
+      device_(device),
       arrivals_(arrivals),
       shard_(shard),
       slots_(std::max(slots, 1u)),
       slot_bytes_(slots_bytes / slots_),
-      slot_memory_(ledger, MemoryCategory::Slots, slots_bytes),
+      slot_memory_(allocate(device, ledger, MemoryCategory::Slots, slots_bytes)),
       row_buffers_(row_buffers),
-      gathered_once_(graph.units.size(), false) {}
+      slot_free_(slots_),
+      gathered_once_(graph.units.size(), false) {
+  for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
+    if (graph.units[unit].kind == UnitKind::Embedding) continue;
+    ++gathered_;
+    if (!cut.units[unit].resident) ++on_demand_;
+  }
+}
 
 CollectiveGather::~CollectiveGather() {
   for (const Posted& posted : posted_) {
-    if (!posted.transfer) continue;
+    if (!posted.gathering) continue;
     try {
-      comm_.wait(posted.transfer);
+      exchange_.finish(posted.gathering);
     } catch (...) {  // NOLINT(bugprone-empty-catch): the failure has been seen; this only waits
     }
   }
@@ -93,9 +109,10 @@ void CollectiveGather::post(std::size_t position) {
   if (!gathered_once_[unit]) {
     const std::span<const std::byte> chunk =
         shard_.subspan(cut_.chunk_offset(unit, comm_.rank()), placed.chunk_bytes);
-    posted.transfer =
-        comm_.start_all_gather([this, unit] { return arrivals_.has(unit); }, chunk,
-                               {posted.whole, static_cast<std::size_t>(cut_.gathered_bytes(unit))});
+    posted.gathering = exchange_.start_all_gather(
+        [this, unit] { return arrivals_.has(unit); },
+        placed.resident ? nullptr : slot_free_[position % slots_], chunk,
+        {posted.whole, static_cast<std::size_t>(cut_.gathered_bytes(unit))});
     gathered_once_[unit] = placed.resident;
   }
   posted_.push_back(std::move(posted));
@@ -105,17 +122,28 @@ const std::byte* CollectiveGather::acquire(std::uint32_t unit) {
   if (position_ >= sequence_.size() || sequence_[position_] != unit) {
     fail("unit {} is acquired out of order", unit);
   }
-  // The slot of unit position_ + slots_ - 1 was that of position_ - 1, which has been released.
+  // The slot of unit position_ + slots_ - 1 was that of position_ - 1, which has been released:
+  // the gather into it begins once the device has come to that point.
   while (posted_.size() < std::min(sequence_.size(), position_ + slots_)) post(posted_.size());
   Posted& posted = posted_[position_];
-  if (posted.transfer) {
-    comm_.wait(posted.transfer);
-    posted.transfer = nullptr;
+  if (posted.gathering) {
+    exchange_.finish(posted.gathering);
+    posted.gathering = nullptr;
   }
   return posted.whole;
 }
 
-void CollectiveGather::release(std::uint32_t) { ++position_; }
+void CollectiveGather::release(std::uint32_t unit) {
+  if (!cut_.units[unit].resident) slot_free_[position_ % slots_] = device_.fence();
+  ++position_;
+}
+
+// What has been posted is whole once it has been acquired, and the sweep so far acquired it all.
+bool CollectiveGather::settled() const {
+  const auto whole = std::count(gathered_once_.begin(), gathered_once_.end(), true);
+  return on_demand_ == 0 && position_ == posted_.size() &&
+         static_cast<std::size_t>(whole) == gathered_;
+}
 
 // Calls visit(index of the token, bytes into its row, bytes into the owner's chunk, chunk's unit,
 // length) for every part of the tokens' rows that `owner` holds; returns the sum of the lengths.
@@ -141,27 +169,32 @@ std::size_t CollectiveGather::part_bytes(std::span<const TokenId> tokens,
   return for_each_part(tokens, owner, [](auto...) {});
 }
 
-std::size_t CollectiveGather::pack(std::span<const TokenId> tokens,
-                                   std::span<std::byte> packed) const {
+std::size_t CollectiveGather::pack(std::span<const TokenId> tokens, std::span<std::byte> packed) {
+  std::vector<CopyPiece> pieces;
   std::byte* to = packed.data();
-  return for_each_part(tokens, comm_.rank(),
-                       [&](std::size_t, std::uint64_t, std::uint64_t in_chunk, std::uint32_t unit,
-                           std::uint64_t bytes) {
-                         const std::uint64_t chunk = cut_.chunk_offset(unit, comm_.rank());
-                         std::memcpy(to, shard_.data() + chunk + in_chunk, bytes);
-                         to += bytes;
-                       });
+  const std::size_t bytes_packed =
+      for_each_part(tokens, comm_.rank(),
+                    [&](std::size_t, std::uint64_t, std::uint64_t in_chunk, std::uint32_t unit,
+                        std::uint64_t bytes) {
+                      const std::uint64_t chunk = cut_.chunk_offset(unit, comm_.rank());
+                      pieces.push_back({shard_.data() + chunk + in_chunk, to, bytes});
+                      to += bytes;
+                    });
+  device_.copy(pieces);
+  return bytes_packed;
 }
 
 void CollectiveGather::unpack(std::span<const TokenId> tokens, std::uint32_t owner,
-                              std::span<const std::byte> packed, std::span<std::byte> out) const {
+                              std::span<const std::byte> packed, std::span<std::byte> out) {
+  std::vector<CopyPiece> pieces;
   const std::byte* from = packed.data();
   for_each_part(
       tokens, owner,
       [&](std::size_t i, std::uint64_t in_row, std::uint64_t, std::uint32_t, std::uint64_t bytes) {
-        std::memcpy(out.data() + i * table_.row_bytes() + in_row, from, bytes);
+        pieces.push_back({from, out.data() + i * table_.row_bytes() + in_row, bytes});
         from += bytes;
       });
+  device_.copy(pieces);
 }
 
 void CollectiveGather::fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
@@ -188,7 +221,7 @@ void CollectiveGather::fetch_rows(std::span<const TokenId> tokens, std::uint32_t
       continue;
     }
     const std::span<std::byte> received = incoming.first(part_bytes(tokens, from));
-    comm_.send_receive(outgoing.first(sent), to, received, from);
+    exchange_.send_receive(outgoing.first(sent), to, received, from);
     unpack(tokens, from, received, out);
   }
 }

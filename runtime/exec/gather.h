@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "runtime/comm/communicator.h"
-#include "runtime/device/host_buffer.h"
+#include "runtime/comm/exchange.h"
+#include "runtime/device/device.h"
 #include "runtime/load/arrivals.h"
 #include "runtime/text/tokenizer.h"
 #include "sharding/layout.h"
@@ -30,12 +31,19 @@ class Gather {
   /// them, the same on all ranks.
   virtual void agree(std::span<std::byte> wanted) = 0;
 
-  /// The whole unit, once all its chunks have arrived; valid until release(). Units are acquired in
-  /// the order in which they were appended, one at a time.
+  /// The whole unit in the device's memory, for ops asked for until release(). Returns once all
+  /// its chunks have arrived, though the device may still have to wait for it. Units are acquired
+  /// in the order in which they were appended, one at a time.
   virtual const std::byte* acquire(std::uint32_t unit) = 0;
   virtual void release(std::uint32_t unit) = 0;
 
-  /// Copies the embedding rows of `tokens` to `out`, dense, in the layout's dtype.
+  /// Whether every unit is whole, and will be in the same place whenever it is acquired.
+  [[nodiscard]] virtual bool settled() const = 0;
+
+  /// @throws Error if what the device waits for will never come.
+  virtual void check() = 0;
+
+  /// Copies the embedding rows of `tokens` to `out`, of the device, dense, in the layout's dtype.
   /// @param most_rows the most tokens that any rank asks for in this call
   virtual void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
                           std::span<std::byte> out) = 0;
@@ -69,37 +77,49 @@ class EmbeddingTable {
 /// Whole units are addressable as they are: one rank's own memory, or mapped memory.
 class InPlaceGather final : public Gather {
  public:
+  /// @param device outlives the gather
   /// @param units address of each whole unit
   /// @param wait_for blocks until the first n units have arrived on all ranks
-  InPlaceGather(const Graph& graph, const Layout& layout, std::vector<const std::byte*> units,
-                std::function<void(std::uint32_t)> wait_for)
-      : table_(graph, layout), units_(std::move(units)), wait_for_(std::move(wait_for)) {}
+  InPlaceGather(const Graph& graph, const Layout& layout, Device& device,
+                std::vector<const std::byte*> units, std::function<void(std::uint32_t)> wait_for)
+      : table_(graph, layout),
+        device_(device),
+        units_(std::move(units)),
+        wait_for_(std::move(wait_for)) {}
 
   void begin_sweep() override {}
   void append(std::span<const std::uint32_t>) override {}
   void agree(std::span<std::byte>) override {}
   const std::byte* acquire(std::uint32_t unit) override;
   void release(std::uint32_t) override {}
+  bool settled() const override { return arrived_ == units_.size(); }
+  void check() override {}
   void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
                   std::span<std::byte> out) override;
 
  private:
+  void wait_for(std::uint32_t units);
+
   const EmbeddingTable table_;
+  Device& device_;
   const std::vector<const std::byte*> units_;
   const std::function<void(std::uint32_t)> wait_for_;
+  std::uint32_t arrived_ = 0;  // that have been waited for
 };
 
 /// Units are all-gathered from the ranks' chunks into slots, `prefetch` ahead of use; resident
 /// units are gathered once, in place. A gather is posted once this rank's chunk has arrived.
 class CollectiveGather final : public Gather {
  public:
+  /// @param exchange what units and rows go through; `comm` carries what is agreed
   /// @param shard this rank's shard memory, as cut
   /// @param slots units under way or in use at once, each in slots_bytes / slots; none: all
   /// resident
   /// @param row_buffers for rows on their way: room for two times the rows of a sweep
   CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut, Communicator& comm,
-                   Arrivals& arrivals, std::span<std::byte> shard, std::uint32_t slots,
-                   std::uint64_t slots_bytes, Ledger& ledger, std::span<std::byte> row_buffers);
+                   Exchange& exchange, Device& device, Arrivals& arrivals,
+                   std::span<std::byte> shard, std::uint32_t slots, std::uint64_t slots_bytes,
+                   Ledger& ledger, std::span<std::byte> row_buffers);
   CollectiveGather(const CollectiveGather&) = delete;
   CollectiveGather& operator=(const CollectiveGather&) = delete;
   /// Transfers under way hold on to this memory: the world must be at rest or have failed.
@@ -110,13 +130,15 @@ class CollectiveGather final : public Gather {
   void agree(std::span<std::byte> wanted) override;
   const std::byte* acquire(std::uint32_t unit) override;
   void release(std::uint32_t unit) override;
+  bool settled() const override;
+  void check() override { exchange_.check(); }
   void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
                   std::span<std::byte> out) override;
 
  private:
   struct Posted {
     std::byte* whole = nullptr;
-    TransferHandle transfer;  // empty once waited for, and for a resident unit gathered before
+    GatheringHandle gathering;  // empty once finished, and for a resident unit gathered before
   };
 
   void post(std::size_t position);
@@ -124,26 +146,31 @@ class CollectiveGather final : public Gather {
   std::size_t for_each_part(std::span<const TokenId> tokens, std::uint32_t owner,
                             Visit visit) const;
   // The parts of some rank's rows that this rank holds, one after the other.
-  std::size_t pack(std::span<const TokenId> tokens, std::span<std::byte> packed) const;
+  std::size_t pack(std::span<const TokenId> tokens, std::span<std::byte> packed);
   // The other way: this rank's own rows' parts that `owner` holds, out of `packed`.
   void unpack(std::span<const TokenId> tokens, std::uint32_t owner,
-              std::span<const std::byte> packed, std::span<std::byte> out) const;
+              std::span<const std::byte> packed, std::span<std::byte> out);
   std::size_t part_bytes(std::span<const TokenId> tokens, std::uint32_t owner) const;
 
   const EmbeddingTable table_;
   const Cut& cut_;
   Communicator& comm_;
+  Exchange& exchange_;
+  Device& device_;
   Arrivals& arrivals_;
   const std::span<std::byte> shard_;
   const std::uint32_t slots_;
   const std::uint64_t slot_bytes_;
-  HostBuffer slot_memory_;
+  Buffer slot_memory_;
   const std::span<std::byte> row_buffers_;
 
   std::vector<std::uint32_t> sequence_;
-  std::vector<Posted> posted_;       // a prefix of sequence_
-  std::size_t position_ = 0;         // of the next unit to acquire
-  std::vector<bool> gathered_once_;  // resident units that are whole
+  std::vector<Posted> posted_;          // a prefix of sequence_
+  std::size_t position_ = 0;            // of the next unit to acquire
+  std::vector<FenceHandle> slot_free_;  // the device has done with what was in the slot
+  std::vector<bool> gathered_once_;     // resident units that are whole, or will be
+  std::uint32_t gathered_ = 0;          // units that are gathered at all
+  std::uint32_t on_demand_ = 0;         // and those that are not resident
 };
 
 }  // namespace initrt

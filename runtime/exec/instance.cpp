@@ -1,7 +1,10 @@
 #include "runtime/exec/instance.h"
 
 #include <algorithm>
+#include <array>
 
+#include "runtime/comm/host_exchange.h"
+#include "runtime/comm/staged_exchange.h"
 #include "runtime/storage/file_reader.h"
 #include "sharding/error.h"
 
@@ -20,12 +23,16 @@ std::vector<std::unique_ptr<RangeReader>> open_readers(const Catalog& catalog,
   return readers;
 }
 
-void check_world(Transport transport, const Cut& cut, std::uint32_t world) {
+void check_world(Transport transport, const Cut& cut, std::uint32_t world, bool own_memory) {
   if (cut.world != world) {
     fail("a placement for {} ranks does not suit a world of {} ranks", cut.world, world);
   }
   if (transport == Transport::Self && world != 1) {
     fail("transport self is for one rank, but there are {} ranks", world);
+  }
+  if (own_memory ? transport == Transport::Mapped : transport == Transport::Nccl) {
+    fail("transport {} is for {}", name(transport),
+         own_memory ? "devices whose memory is the host's" : "GPUs");
   }
 }
 
@@ -39,12 +46,19 @@ std::string_view name(Transport transport) {
       return "mapped";
     case Transport::Mpi:
       return "mpi";
+    case Transport::Nccl:
+      return "nccl";
   }
   return "";
 }
 
 GatherKind gather_kind(Transport transport) {
-  return transport == Transport::Mpi ? GatherKind::Collective : GatherKind::InPlace;
+  return transport == Transport::Mpi || transport == Transport::Nccl ? GatherKind::Collective
+                                                                     : GatherKind::InPlace;
+}
+
+bool goes_through_host(Transport transport, bool own_memory) {
+  return own_memory && transport == Transport::Mpi;
 }
 
 Instance::Instance(const Model& model, const Placement& placement, InstanceOptions options,
@@ -53,18 +67,21 @@ Instance::Instance(const Model& model, const Placement& placement, InstanceOptio
       placement_(placement),
       options_(std::move(options)),
       base_(base),
+      device_(device),
       arrivals_([this](std::uint32_t units) {
         if (mapped_) mapped_->publish(units);
       }) {
   const Cut& cut = placement_.cut;
-  check_world(options_.transport, cut, base_.size());
+  check_world(options_.transport, cut, base_.size(), device.own_memory());
   if (options_.transport == Transport::Mapped) {
     mapped_.emplace(base_, cut, ledger);
     mapped_comm_.emplace(base_, *mapped_, options_.spin);
   } else {
-    own_memory_ = HostBuffer(ledger, {{MemoryCategory::Shard, cut.chunks_bytes},
-                                      {MemoryCategory::Resident, cut.resident_bytes}});
+    own_memory_ = device.allocate(
+        ledger, std::array<BufferPart, 2>{{{MemoryCategory::Shard, cut.chunks_bytes},
+                                           {MemoryCategory::Resident, cut.resident_bytes}}});
   }
+  exchange_ = make_exchange(ledger);
   gather_ = make_gather(ledger);
   loader_ = make_loader(ledger);
   engine_ = std::make_unique<Engine>(model_.graph, model_.layout, options_.shape, device, comm(),
@@ -75,16 +92,25 @@ std::span<std::byte> Instance::shard() const {
   return mapped_ ? mapped_->shard() : own_memory_.span();
 }
 
+std::unique_ptr<Exchange> Instance::make_exchange(Ledger& ledger) {
+  if (gather_kind(options_.transport) != GatherKind::Collective) return nullptr;
+  if (options_.transport == Transport::Nccl) return options_.make_nccl_exchange(base_);
+  if (!device_.own_memory()) return std::make_unique<HostExchange>(base_);
+  return std::make_unique<StagedExchange>(
+      base_, device_, host_slots(model_.graph, placement_.cut, placement_.slots),
+      options_.shape.sweep_rows * embedding_row_bytes(model_.graph, model_.layout), ledger);
+}
+
 std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
   const Cut& cut = placement_.cut;
-  if (options_.transport == Transport::Mpi) {
+  if (exchange_) {
     const std::uint64_t rows =
         options_.shape.sweep_rows * embedding_row_bytes(model_.graph, model_.layout);
-    row_buffers_ = HostBuffer(ledger, MemoryCategory::Scratch,
-                              row_buffer_bytes(model_.graph, model_.layout, options_.shape) - rows);
+    row_buffers_ = allocate(device_, ledger, MemoryCategory::Scratch,
+                            row_buffer_bytes(model_.graph, model_.layout, options_.shape) - rows);
     return std::make_unique<CollectiveGather>(
-        model_.graph, model_.layout, cut, base_, arrivals_, shard(), placement_.slots,
-        placement_.memory[MemoryCategory::Slots], ledger, row_buffers_.span());
+        model_.graph, model_.layout, cut, base_, *exchange_, device_, arrivals_, shard(),
+        placement_.slots, placement_.memory[MemoryCategory::Slots], ledger, row_buffers_.span());
   }
   std::vector<const std::byte*> units;
   for (std::uint32_t unit = 0; unit < model_.graph.units.size(); ++unit) {
@@ -98,7 +124,7 @@ std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
       mapped_->wait_published(count, [this] { arrivals_.check(); });
     };
   }
-  return std::make_unique<InPlaceGather>(model_.graph, model_.layout, std::move(units),
+  return std::make_unique<InPlaceGather>(model_.graph, model_.layout, device_, std::move(units),
                                          std::move(wait_for));
 }
 
@@ -106,7 +132,7 @@ std::unique_ptr<Loader> Instance::make_loader(Ledger& ledger) {
   const LoadSource source{model_.graph, model_.layout, placement_.cut, model_.bindings,
                           model_.catalog};
   const ReadTotals totals = count_reads(source, base_.rank(), max_read_bytes(options_.staging));
-  return std::make_unique<Loader>(source, base_.rank(), options_.staging, ledger, shard(),
+  return std::make_unique<Loader>(source, base_.rank(), options_.staging, device_, ledger, shard(),
                                   open_readers(model_.catalog, totals.files, reads_), totals.bytes,
                                   arrivals_, options_.on_load);
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "runtime/comm/exchange.h"
 #include "runtime/comm/mapped.h"
 #include "runtime/exec/engine.h"
 #include "runtime/load/loader.h"
@@ -26,7 +27,8 @@ struct Model {
 enum class Transport : std::uint8_t {
   Self,    ///< one rank: its shard is the model
   Mapped,  ///< one node: ranks map each other's chunks
-  Mpi,     ///< all-gathers over the base communicator
+  Mpi,     ///< all-gathers over the base communicator, from and to host memory
+  Nccl,    ///< all-gathers between GPUs
 };
 
 [[nodiscard]] std::string_view name(Transport transport);
@@ -34,11 +36,16 @@ enum class Transport : std::uint8_t {
 /// How units are reached with a transport, for the memory plan.
 [[nodiscard]] GatherKind gather_kind(Transport transport);
 
+/// Whether with it units go through host memory to a device that has its own.
+[[nodiscard]] bool goes_through_host(Transport transport, bool own_memory);
+
 struct InstanceOptions {
   Transport transport = Transport::Self;
   RunShape shape;  ///< what the placement was planned with
   StagingRing staging;
-  bool spin = true;             ///< whether ranks have cores of their own to wait on
+  bool spin = true;  ///< whether ranks have cores of their own to wait on
+  /// Makes the exchange between GPUs, for Transport::Nccl. Collective.
+  std::function<std::unique_ptr<Exchange>(Communicator& base)> make_nccl_exchange;
   Loader::UnitHook on_load;     ///< may be empty
   Engine::UnitHook on_execute;  ///< may be empty
 };
@@ -62,10 +69,11 @@ class Instance {
   [[nodiscard]] Communicator& comm() { return mapped_comm_ ? *mapped_comm_ : base_; }
   [[nodiscard]] const Loader& loader() const { return *loader_; }
   [[nodiscard]] const ReadStatistics& reads() const { return reads_; }
-  /// This rank's shard memory.
+  /// This rank's shard memory, of the device.
   [[nodiscard]] std::span<std::byte> shard() const;
 
  private:
+  [[nodiscard]] std::unique_ptr<Exchange> make_exchange(Ledger& ledger);
   [[nodiscard]] std::unique_ptr<Gather> make_gather(Ledger& ledger);
   [[nodiscard]] std::unique_ptr<Loader> make_loader(Ledger& ledger);
 
@@ -73,14 +81,16 @@ class Instance {
   const Placement& placement_;
   const InstanceOptions options_;
   Communicator& base_;
+  Device& device_;
 
   // In the order of dependency: what is below uses what is above, and goes first.
-  HostBuffer own_memory_;  // the shard, but for mapped memory
+  Buffer own_memory_;  // the shard, but for mapped memory
   std::optional<MappedMemory> mapped_;
   std::optional<MappedCommunicator> mapped_comm_;
-  HostBuffer row_buffers_;
+  Buffer row_buffers_;
   ReadStatistics reads_;
   Arrivals arrivals_;
+  std::unique_ptr<Exchange> exchange_;  // where units are gathered
   std::unique_ptr<Gather> gather_;
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<Engine> engine_;

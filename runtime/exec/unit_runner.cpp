@@ -5,6 +5,11 @@
 #include "sharding/overload.h"
 
 namespace initrt {
+namespace {
+
+constexpr std::size_t kRotaryBytes = 64 << 10;  // of the rotary tables, written at once
+
+}  // namespace
 
 UnitRunner::UnitRunner(const Graph& graph, const Layout& layout, const RunShape& shape,
                        Device& device, Ledger& ledger)
@@ -12,16 +17,25 @@ UnitRunner::UnitRunner(const Graph& graph, const Layout& layout, const RunShape&
       layout_(layout),
       shape_(shape),
       device_(device),
-      kv_cache_(ledger, MemoryCategory::KvCache,
-                kv_cache_bytes(graph, layout.dtype, shape.sequences, shape.context)),
-      logits_(ledger, MemoryCategory::Logits, shape.logit_rows * graph.vocabulary * sizeof(float)),
-      rotary_(ledger, MemoryCategory::Scratch, rotary_table_bytes(graph, shape.sweep_rows)),
-      device_scratch_(ledger, MemoryCategory::Scratch, shape.device_scratch) {
+      kv_cache_(allocate(device, ledger, MemoryCategory::KvCache,
+                         kv_cache_bytes(graph, layout.dtype, shape.sequences, shape.context))),
+      logits_(allocate(device, ledger, MemoryCategory::Logits,
+                       shape.padded(shape.logit_rows) * graph.vocabulary * sizeof(float))),
+      rotary_(allocate(device, ledger, MemoryCategory::Scratch,
+                       rotary_table_bytes(graph, shape.sweep_rows))),
+      device_scratch_(
+          allocate(device, ledger, MemoryCategory::Scratch, shape.device.scratch_bytes)),
+      pinned_(device.allocate_host(ledger, MemoryCategory::Pinned, shape.device.pinned_bytes)) {
   for (const Activation& buffer : graph.activations) {
-    activations_.emplace_back(ledger, MemoryCategory::Activations,
-                              shape.sweep_rows * buffer.columns * sizeof(float));
+    activations_.push_back(
+        allocate(device, ledger, MemoryCategory::Activations,
+                 shape.padded(shape.sweep_rows) * buffer.columns * sizeof(float)));
   }
-  device_.set_scratch(device_scratch_.span());
+  if (shape.device.own_memory) {
+    results_ = device.allocate_host(ledger, MemoryCategory::Pinned,
+                                    shape.logit_rows * graph.vocabulary * sizeof(float));
+  }
+  device_.set_scratch(device_scratch_.span(), pinned_.span());
 }
 
 KvView UnitRunner::kv_of_layer(std::uint32_t layer) const {
@@ -36,25 +50,50 @@ const float* UnitRunner::rotary_table(std::uint32_t rotary) const {
   return rotary_.floats() + shape_.sweep_rows * before;
 }
 
-void UnitRunner::begin(std::span<const RowInfo> rows, const std::byte* embedded) {
-  rows_ = rows;
-  running_ = rows.size();
-  device_.to_float(embedded, layout_.dtype, activation(graph_.hidden),
-                   rows.size() * columns(graph_.hidden));
+// Some rows at a time, so that the host's copy stays small.
+void UnitRunner::fill_rotary(const RotarySpec& rotary, std::span<const RowInfo> rows,
+                             float* table) {
+  const std::size_t columns = rotary.dimensions;
+  const std::size_t most = std::max<std::size_t>(kRotaryBytes / sizeof(float) / columns, 1);
+  while (!rows.empty()) {
+    const std::span<const RowInfo> some = rows.first(std::min(most, rows.size()));
+    rotary_rows_.resize(some.size() * columns);
+    for (std::size_t r = 0; r < some.size(); ++r) {
+      fill_rotary_row(rotary, some[r].position, std::max(some[r].length, some[r].position + 1),
+                      std::span(rotary_rows_).subspan(r * columns, columns));
+    }
+    device_.write(std::as_bytes(std::span(rotary_rows_)), reinterpret_cast<std::byte*>(table));
+    table += some.size() * columns;
+    rows = rows.subspan(some.size());
+  }
+}
+
+void UnitRunner::begin(std::span<const RowInfo> rows, std::span<const std::uint32_t> logit_rows) {
+  rows_ = running_ = rows.size();
+  logit_rows_ = logit_rows.size();
+  device_.set_rows(rows, logit_rows);
   float* table = rotary_.floats();
   for (const RotarySpec& rotary : graph_.rotary) {
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-      fill_rotary_row(rotary, rows[r].position, std::max(rows[r].length, rows[r].position + 1),
-                      {table + r * rotary.dimensions, rotary.dimensions});
-    }
+    fill_rotary(rotary, rows, table);
     table += shape_.sweep_rows * rotary.dimensions;
   }
 }
 
-void UnitRunner::keep_rows(std::span<const std::uint32_t> rows) {
-  float* const hidden = activation(graph_.hidden);
-  device_.take_rows(hidden, rows, columns(graph_.hidden), hidden);
-  running_ = rows.size();
+void UnitRunner::embed(const std::byte* embedded) {
+  running_ = rows_;
+  device_.to_float(embedded, layout_.dtype, activation(graph_.hidden),
+                   rows_ * columns(graph_.hidden));
+}
+
+void UnitRunner::keep_logit_rows() {
+  device_.keep_rows(activation(graph_.hidden), columns(graph_.hidden));
+  running_ = logit_rows_;
+}
+
+void UnitRunner::fetch_logits() {
+  const std::uint64_t bytes = logit_rows_ * graph_.vocabulary * sizeof(float);
+  if (results_.bytes() == 0 || bytes == 0) return;
+  device_.read(logits_.data(), results_.span().first(bytes));
 }
 
 void UnitRunner::route(const RouteOp& op) {
@@ -110,8 +149,8 @@ struct UnitRunner::Run {
     const AttentionShape shape{op.heads, op.kv_heads, op.head_size,
                                op.scale, op.softcap,  op.window};
     const KvView cache = runner.kv_of_layer(op.layer);
-    runner.device_.store_kv(at(op.k), at(op.v), runner.rows_, shape, cache);
-    runner.device_.attention(at(op.q), runner.rows_, shape, cache, at(op.out));
+    runner.device_.store_kv(at(op.k), at(op.v), shape, cache);
+    runner.device_.attention(at(op.q), shape, cache, at(op.out));
   }
   void operator()(const GateOp& op) const {
     runner.device_.gate(op.function, at(op.gate), op.up ? at(*op.up) : nullptr, at(op.out),
@@ -124,8 +163,7 @@ struct UnitRunner::Run {
     runner.device_.scale(at(op.x), op.factor, rows * columns(op.x));
   }
   void operator()(const PositionOp& op) const {
-    runner.device_.add_positions(weight(op.table), dtype(), runner.rows_, at(op.into),
-                                 columns(op.into));
+    runner.device_.add_positions(weight(op.table), dtype(), at(op.into), columns(op.into));
   }
   void operator()(const RouteOp& op) const { runner.route(op); }
   void operator()(const TakeRowsOp& op) const {

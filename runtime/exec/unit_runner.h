@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "runtime/device/device.h"
-#include "runtime/device/host_buffer.h"
 #include "sharding/memory_plan.h"
 
 namespace initrt {
@@ -23,9 +22,11 @@ class UnitRunner {
   UnitRunner(const Graph& graph, const Layout& layout, const RunShape& shape, Device& device,
              Ledger& ledger);
 
-  /// Starts a sweep: hidden = rows of the embedding table, in the layout's dtype.
-  /// @param rows outlive the sweep
-  void begin(std::span<const RowInfo> rows, const std::byte* embedded);
+  /// Starts a sweep. @param logit_rows which of the rows the head will run on, ascending
+  void begin(std::span<const RowInfo> rows, std::span<const std::uint32_t> logit_rows);
+
+  /// hidden = the rows' rows of the embedding table, in the layout's dtype.
+  void embed(const std::byte* embedded);
 
   /// Runs a block or a tile of the head. @param weights the whole unit
   void run(std::uint32_t unit, const std::byte* weights);
@@ -35,16 +36,22 @@ class UnitRunner {
   /// By expert, after a block that routes.
   [[nodiscard]] const std::vector<ExpertRows>& routed() const { return routed_; }
 
-  /// What follows runs on these rows alone: they move to the front, in order.
-  void keep_rows(std::span<const std::uint32_t> rows);
+  /// What follows runs on the rows that want logits alone: they move to the front, in order.
+  void keep_logit_rows();
 
-  /// [rows kept, vocabulary], once the device has been synchronised.
-  [[nodiscard]] float* logits() const { return logits_.floats(); }
+  /// Has the device bring the logits to the host.
+  void fetch_logits();
+
+  /// [rows that want logits, vocabulary], once they have been fetched and the device synchronised.
+  [[nodiscard]] float* logits() const {
+    return results_.bytes() > 0 ? results_.floats() : logits_.floats();
+  }
 
  private:
   struct Run;  // one unit's ops on their way through
 
   void route(const RouteOp& op);
+  void fill_rotary(const RotarySpec& rotary, std::span<const RowInfo> rows, float* table);
   [[nodiscard]] KvView kv_of_layer(std::uint32_t layer) const;
   [[nodiscard]] const float* rotary_table(std::uint32_t rotary) const;
   [[nodiscard]] float* activation(ActivationId id) const { return activations_[id].floats(); }
@@ -57,14 +64,16 @@ class UnitRunner {
   const RunShape shape_;
   Device& device_;
 
-  std::vector<HostBuffer> activations_;
-  HostBuffer kv_cache_;
-  HostBuffer logits_;
-  HostBuffer rotary_;  // a table for each of Graph::rotary, one row for each of a sweep's
-  HostBuffer device_scratch_;
+  std::vector<Buffer> activations_;
+  Buffer kv_cache_;
+  Buffer logits_;
+  Buffer results_;  // logits on the host, where the device's memory is not
+  Buffer rotary_;   // a table for each of Graph::rotary, one row for each of a sweep's
+  Buffer device_scratch_, pinned_;
 
-  std::span<const RowInfo> rows_;  // of the sweep
-  std::uint64_t running_ = 0;      // rows that blocks, or after keep_rows() the head, run on
+  std::uint64_t rows_ = 0, logit_rows_ = 0;  // of the sweep
+  std::uint64_t running_ = 0;  // rows that blocks, or after keep_logit_rows() the head, run on
+  std::vector<float> rotary_rows_;
   std::vector<Choice> choices_;
   std::vector<ExpertRows> routed_;
 };

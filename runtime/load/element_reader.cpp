@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "runtime/load/convert.h"
+#include "runtime/convert/convert.h"
 #include "sharding/read_plan.h"
 
 namespace initrt {
@@ -22,7 +22,8 @@ bool has_columns_together(const RowRun& run, const TensorEntry& entry) {
 }  // namespace
 
 ElementReader::ElementReader(const Catalog& catalog)
-    : catalog_(catalog), block_(ledger_, MemoryCategory::Staging, kBlockBytes) {
+    : catalog_(catalog),
+      block_(allocate_host_memory(ledger_, MemoryCategory::Staging, kBlockBytes)) {
   for (const CheckpointFile& file : catalog.files) {
     files_.push_back(std::make_unique<FileReader>(file.path, file.bytes, statistics_));
   }

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "runtime/device/host_buffer.h"
+#include "runtime/device/host_memory.h"
 #include "runtime/storage/file_reader.h"
 #include "sharding/checkpoint/names/names.h"
 
@@ -32,7 +32,7 @@ class ElementReader {
  private:
   const Catalog& catalog_;
   Ledger ledger_;
-  HostBuffer block_;
+  Buffer block_;
   ReadStatistics statistics_;
   std::vector<std::unique_ptr<FileReader>> files_;
 };

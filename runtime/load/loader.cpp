@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "runtime/load/convert.h"
+#include "runtime/convert/convert.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -26,14 +26,14 @@ ReadTotals count_reads(const LoadSource& source, std::uint32_t rank,
 }
 
 Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring,
-               Ledger& ledger, std::span<std::byte> shard,
+               Device& device, Ledger& ledger, std::span<std::byte> shard,
                std::vector<std::unique_ptr<RangeReader>> files, std::uint64_t total_bytes,
                Arrivals& arrivals, UnitHook on_unit)
     : source_(source),
       rank_(rank),
-      ring_(ring),
       max_read_bytes_(initrt::max_read_bytes(ring)),
-      staging_(ledger, MemoryCategory::Staging, ring.bytes()),
+      release_early_(!device.own_memory()),
+      uploaders_(device.make_uploaders(ledger, ring)),
       shard_(shard),
       files_(std::move(files)),
       arrivals_(arrivals),
@@ -72,24 +72,23 @@ void Loader::start() {
     const std::lock_guard lock(mutex_);
     plan_unit(0);
   }
-  working_ = ring_.blocks;
-  for (std::uint32_t i = 0; i < ring_.blocks; ++i) {
-    workers_.emplace_back(
-        [this, block = staging_.span().subspan(i * ring_.block_bytes, ring_.block_bytes)] {
-          try {
-            work(block);
-          } catch (...) {
-            stop_ = true;
-            arrivals_.fail(std::current_exception());
-          }
-          if (--working_ == 0) staging_ = HostBuffer();
-        });
+  for (std::unique_ptr<Uploader>& uploader : uploaders_) {
+    workers_.emplace_back([this, &uploader] {
+      try {
+        work(*uploader);
+      } catch (...) {
+        stop_ = true;
+        arrivals_.fail(std::current_exception());
+      }
+      if (release_early_) uploader.reset();
+    });
   }
 }
 
 LoadStatistics Loader::finish() {
   for (std::thread& worker : workers_) worker.join();
   workers_.clear();
+  uploaders_.clear();
   arrivals_.check();
   LoadStatistics statistics;
   statistics.seconds = static_cast<double>(finished_ns_.load()) * 1e-9;
@@ -124,22 +123,23 @@ std::optional<Loader::Task> Loader::next() {
   return Task{current_, current_unit_, next_read_++};
 }
 
-void Loader::work(std::span<std::byte> block) {
+void Loader::work(Uploader& uploader) {
   while (!stop_) {
     const std::optional<Task> task = next();
     if (!task) return;
     if (on_unit_) on_unit_(task->unit);
-    execute(*task, block);
+    execute(*task, uploader);
     const std::lock_guard lock(mutex_);
     if (--remaining_[task->unit] == 0) note_arrivals();
   }
 }
 
-void Loader::execute(const Task& task, std::span<std::byte> block) {
+void Loader::execute(const Task& task, Uploader& uploader) {
   const Read& read = task.unit_reads->reads[task.read];
-  const std::span<const std::byte> bytes = files_[read.file]->read(read.offset, read.bytes, block);
+  const std::span<const std::byte> bytes =
+      files_[read.file]->read(read.offset, read.bytes, uploader.block());
   written_bytes_ +=
-      convert_read(*task.unit_reads, read, bytes, shard_.data(), source_.layout.dtype);
+      uploader.store(*task.unit_reads, read, bytes, shard_.data(), source_.layout.dtype);
   done_bytes_ += read.bytes;
 }
 

@@ -1,5 +1,6 @@
 // The streaming pipeline: read plan -> staging ring -> conversion -> shard. Workers each own one
-// block of the ring; reading and converting overlap because they are at different points.
+// block of the ring and the device's uploader for it; reading, copying and converting overlap
+// because they are at different points.
 #pragma once
 
 #include <atomic>
@@ -13,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/device/host_buffer.h"
+#include "runtime/device/device.h"
 #include "runtime/load/arrivals.h"
 #include "runtime/storage/range_reader.h"
 #include "sharding/read_plan.h"
@@ -41,12 +42,14 @@ class Loader {
   /// unit large; and for tests that hold a rank).
   using UnitHook = std::function<void(std::uint32_t unit)>;
 
+  /// @param device whose memory the shard is; outlives the loader
   /// @param shard this rank's shard memory, zeroed
   /// @param files one reader for each of catalog.files; null for files nothing is read from
   /// @param total_bytes what count_reads() says of this rank, for total_bytes()
-  Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring, Ledger& ledger,
-         std::span<std::byte> shard, std::vector<std::unique_ptr<RangeReader>> files,
-         std::uint64_t total_bytes, Arrivals& arrivals, UnitHook on_unit);
+  Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring, Device& device,
+         Ledger& ledger, std::span<std::byte> shard,
+         std::vector<std::unique_ptr<RangeReader>> files, std::uint64_t total_bytes,
+         Arrivals& arrivals, UnitHook on_unit);
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
   /// Stops early if loading is not done.
@@ -54,7 +57,9 @@ class Loader {
 
   void start();
 
-  /// Waits for the workers, the last of which frees the staging ring. @throws the first failure
+  /// Waits for the workers. The staging ring goes back with the last of them, or here where the
+  /// device has memory of its own: giving back such memory may wait for all that the device does.
+  /// @throws the first failure
   LoadStatistics finish();
 
   /// Payload bytes requested so far and in all, for a progress display.
@@ -70,17 +75,17 @@ class Loader {
     std::uint32_t read = 0;
   };
 
-  void work(std::span<std::byte> block);
+  void work(Uploader& uploader);
   std::optional<Task> next();
   void plan_unit(std::uint32_t unit);
-  void execute(const Task& task, std::span<std::byte> block);
+  void execute(const Task& task, Uploader& uploader);
   void note_arrivals();
 
   const LoadSource source_;
   const std::uint32_t rank_;
-  const StagingRing ring_;
   const std::uint64_t max_read_bytes_;
-  HostBuffer staging_;
+  const bool release_early_;
+  std::vector<std::unique_ptr<Uploader>> uploaders_;  // one for each worker
   const std::span<std::byte> shard_;
   const std::vector<std::unique_ptr<RangeReader>> files_;
   Arrivals& arrivals_;
@@ -98,7 +103,6 @@ class Loader {
   const std::uint64_t total_bytes_;
   std::chrono::steady_clock::time_point started_;
   std::atomic<std::int64_t> finished_ns_{0};
-  std::atomic<std::uint32_t> working_{0};  // workers that still use the staging ring
   std::vector<std::thread> workers_;
 };
 

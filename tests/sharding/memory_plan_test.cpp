@@ -52,15 +52,14 @@ RunShape small_shape(GatherKind gather) {
   shape.context = 10;
   shape.sweep_rows = 7;
   shape.logit_rows = 5;
-  shape.device_scratch = 1000;
+  shape.device.scratch_bytes = 1000;
   return shape;
 }
 
 TEST(MemoryPlan, TotalsAreTheHandComputedOnes) {
   const Graph graph = small_graph();
   const MemoryPlan plan =
-      plan_memory(graph, layout_of(graph), 2, kHostGranularity, small_shape(GatherKind::InPlace))
-          .memory;
+      plan_memory(graph, layout_of(graph), 2, small_shape(GatherKind::InPlace)).memory;
   // In pages of 4 KiB: embedding 100 x 512 bytes = 12.5, half of it 6.25 -> 7; a block 40 x 512
   // bytes = 5, half of it 2.5 -> 3; the head as the embedding.
   EXPECT_EQ(plan[MemoryCategory::Shard], (7 + 3 + 3 + 7) * 4096u);
@@ -80,15 +79,14 @@ TEST(MemoryPlan, CollectiveGathersAddSlotsAndRowsOnTheirWay) {
   const Graph graph = small_graph({40, 60});
   RunShape shape = small_shape(GatherKind::Collective);
   shape.prefetch = 2;
-  const MemoryPlan plan = plan_memory(graph, layout_of(graph), 2, kHostGranularity, shape).memory;
+  const MemoryPlan plan = plan_memory(graph, layout_of(graph), 2, shape).memory;
   // The largest unit that is gathered is the head, 2 chunks of 7 pages; the embedding never is.
   EXPECT_EQ(plan[MemoryCategory::Slots], 3u * 2 * 7 * 4096);
   EXPECT_EQ(plan[MemoryCategory::Scratch], 7u * 64 * 4 + 3 * 7 * 512 + 1000);
 
   Graph small_head = graph;
   small_head.units.pop_back();
-  EXPECT_EQ(plan_memory(small_head, layout_of(small_head), 2, kHostGranularity, shape)
-                .memory[MemoryCategory::Slots],
+  EXPECT_EQ(plan_memory(small_head, layout_of(small_head), 2, shape).memory[MemoryCategory::Slots],
             2u * 2 * 4 * 4096)  // the block of 60 rows: 7.5 pages, 3.75 -> 4 a rank
       << "two units are gathered: a third slot would have nothing to hold";
 }
@@ -98,9 +96,9 @@ TEST(MemoryPlan, ThereAreNoMoreSlotsThanUnitsGatheredOnDemand) {
   const Layout layout = layout_of(graph);
   RunShape shape = small_shape(GatherKind::Collective);
   shape.prefetch = 64;
-  EXPECT_EQ(plan_memory(graph, layout, 2, kHostGranularity, shape).slots, 3u);
+  EXPECT_EQ(plan_memory(graph, layout, 2, shape).slots, 3u);
   shape.budget = 1u << 30;
-  const Placement resident = plan_memory(graph, layout, 2, kHostGranularity, shape);
+  const Placement resident = plan_memory(graph, layout, 2, shape);
   EXPECT_EQ(resident.slots, 0u) << "everything is resident";
   EXPECT_EQ(resident.memory[MemoryCategory::Slots], 0u);
 }
@@ -110,13 +108,12 @@ TEST(MemoryPlan, ABudgetTooSmallIsAnErrorWithBothNumbers) {
   const Layout layout = layout_of(graph);
   for (const GatherKind gather : {GatherKind::InPlace, GatherKind::Collective}) {
     RunShape shape = small_shape(gather);
-    const std::uint64_t least =
-        plan_memory(graph, layout, 2, kHostGranularity, shape).memory.total();
+    const std::uint64_t least = plan_memory(graph, layout, 2, shape).memory.total();
     shape.budget = least;
-    EXPECT_EQ(plan_memory(graph, layout, 2, kHostGranularity, shape).memory.total(), least);
+    EXPECT_EQ(plan_memory(graph, layout, 2, shape).memory.total(), least);
     shape.budget = least - 1;
     EXPECT_EQ(
-        error_of([&] { (void)plan_memory(graph, layout, 2, kHostGranularity, shape); }),
+        error_of([&] { (void)plan_memory(graph, layout, 2, shape); }),
         fmt::format("memory.budget is {} bytes, but this job needs at least {} on each of 2 ranks",
                     least - 1, least));
   }
@@ -137,12 +134,11 @@ TEST(MemoryPlan, LargerBudgetsKeepMoreUnitsResidentAndNoneIsExceeded) {
     const Layout layout = layout_of(graph);
     const auto world = static_cast<std::uint32_t>(2 + rng() % 7);
     RunShape shape = small_shape(GatherKind::Collective);
-    const std::uint64_t least =
-        plan_memory(graph, layout, world, kHostGranularity, shape).memory.total();
+    const std::uint64_t least = plan_memory(graph, layout, world, shape).memory.total();
     const std::uint64_t step = 1 + layout.bytes() / 60;
     std::vector<bool> before(graph.units.size(), false);
     for (shape.budget = least; shape.budget < least + 2 * layout.bytes(); shape.budget += step) {
-      const Placement placement = plan_memory(graph, layout, world, kHostGranularity, shape);
+      const Placement placement = plan_memory(graph, layout, world, shape);
       ASSERT_LE(placement.memory.total(), shape.budget);
       EXPECT_EQ(placement.memory[MemoryCategory::Shard], placement.cut.chunks_bytes);
       EXPECT_EQ(placement.memory[MemoryCategory::Resident], placement.cut.resident_bytes);
@@ -157,7 +153,7 @@ TEST(MemoryPlan, AnAmpleBudgetKeepsAllButTheEmbedding) {
   const Graph graph = small_graph();
   RunShape shape = small_shape(GatherKind::Collective);
   shape.budget = 1ull << 40;
-  const Placement placement = plan_memory(graph, layout_of(graph), 3, kHostGranularity, shape);
+  const Placement placement = plan_memory(graph, layout_of(graph), 3, shape);
   EXPECT_EQ(residents(placement), (std::vector<bool>{false, true, true, true}));
 }
 
@@ -165,7 +161,7 @@ TEST(MemoryPlan, UnitsInPlaceAreNeverCopied) {
   const Graph graph = small_graph();
   RunShape shape = small_shape(GatherKind::InPlace);
   shape.budget = 1ull << 40;
-  const Placement placement = plan_memory(graph, layout_of(graph), 3, kHostGranularity, shape);
+  const Placement placement = plan_memory(graph, layout_of(graph), 3, shape);
   EXPECT_EQ(residents(placement), std::vector<bool>(4, false));
   EXPECT_EQ(placement.memory[MemoryCategory::Resident], 0u);
 }
@@ -176,7 +172,7 @@ TEST(MemoryPlan, HugeShapesAreErrorsNotSmallNumbers) {
   const auto error_with = [&](const auto& change) {
     RunShape shape = small_shape(GatherKind::Collective);
     change(shape);
-    return error_of([&] { (void)plan_memory(graph, layout, 2, kHostGranularity, shape); });
+    return error_of([&] { (void)plan_memory(graph, layout, 2, shape); });
   };
   constexpr std::uint64_t kHuge = 1ull << 62;
   EXPECT_EQ(error_with([](RunShape& shape) { shape.logit_rows = kHuge; }),
@@ -187,7 +183,7 @@ TEST(MemoryPlan, HugeShapesAreErrorsNotSmallNumbers) {
             "the KV cache takes 2^64 bytes or more");
   EXPECT_EQ(error_with([](RunShape& shape) { shape.context = kHuge; }),
             "the KV cache takes 2^64 bytes or more");
-  EXPECT_EQ(error_with([](RunShape& shape) { shape.device_scratch = ~0ull; }),
+  EXPECT_EQ(error_with([](RunShape& shape) { shape.device.scratch_bytes = ~0ull; }),
             "scratch memory takes 2^64 bytes or more");
   EXPECT_EQ(error_with([](RunShape& shape) { shape.staging_bytes = ~0ull; }),
             "this job takes 2^64 bytes or more");
@@ -200,7 +196,7 @@ TEST(MemoryPlan, ProductsThatWrapToZeroAreErrors) {
   graph.vocabulary = 1ull << 32;
   RunShape shape = small_shape(GatherKind::InPlace);
   shape.logit_rows = 1ull << 32;
-  EXPECT_EQ(error_of([&] { (void)plan_memory(graph, layout, 1, kHostGranularity, shape); }),
+  EXPECT_EQ(error_of([&] { (void)plan_memory(graph, layout, 1, shape); }),
             "the logits buffer takes 2^64 bytes or more");
   EXPECT_NE(error_of([&] { (void)kv_cache_bytes(graph, DType::F32, 1ull << 29, 1ull << 27); }), "");
 }

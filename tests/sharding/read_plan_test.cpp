@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/load/convert.h"
+#include "runtime/convert/convert.h"
 #include "tests/sharding/dense_entry.h"
 #include "tests/sharding/random_model.h"
 #include "tests/sharding/stored_elements.h"

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/load/convert.h"
+#include "runtime/convert/convert.h"
 #include "sharding/read_plan.h"
 #include "tests/sharding/dense_entry.h"
 #include "tests/sharding/stored_elements.h"

@@ -21,8 +21,10 @@ RunShape shape_of(const OpenModel& model, const Setting& setting) {
   shape.context = setting.context;
   shape.sweep_rows = setting.sweep_rows;
   shape.logit_rows = setting.logit_rows;
-  shape.device_scratch = make_device(setting)->scratch_bytes(model.layout.dtype, setting.sweep_rows,
-                                                             widest_linear_input(model.graph));
+  const auto device = make_device(setting);
+  shape.through_host = goes_through_host(setting.transport, device->own_memory());
+  shape.device =
+      device->needs(model.layout.dtype, setting.sweep_rows, widest_linear_input(model.graph));
   shape.budget = setting.budget;
   return shape;
 }
@@ -45,8 +47,7 @@ std::ostream& operator<<(std::ostream& out, const Setting& setting) {
 }
 
 Placement place(const OpenModel& model, const Setting& setting) {
-  return plan_memory(model.graph, model.layout, setting.world, kHostGranularity,
-                     shape_of(model, setting));
+  return plan_memory(model.graph, model.layout, setting.world, shape_of(model, setting));
 }
 
 RankModel::RankModel(const OpenModel& model, const Setting& setting, Communicator& base,

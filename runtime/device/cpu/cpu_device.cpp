@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <array>
 
+#include "runtime/device/cpu/host_uploader.h"
 #include "runtime/device/cpu/instruction_set.h"
 #include "runtime/device/cpu/kernels.h"
 #include "runtime/device/cpu/route.h"
 #include "runtime/device/cpu/thread_pool.h"
+#include "runtime/device/host_memory.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -60,6 +62,10 @@ bool cores_for(unsigned threads) {
   return static_cast<unsigned>(CPU_COUNT(&allowed)) >= threads;
 }
 
+struct Downloaded final : Download {
+  bool done() override { return true; }
+};
+
 class CpuDevice final : public Device {
  public:
   CpuDevice(InstructionSet set, unsigned threads, bool spin)
@@ -70,14 +76,56 @@ class CpuDevice final : public Device {
                        pool_.threads() == 1 ? "" : "s");
   }
 
-  std::uint64_t scratch_bytes(DType dtype, std::uint64_t rows,
-                              std::uint64_t columns) const override {
+  DeviceNeeds needs(DType dtype, std::uint64_t rows, std::uint64_t columns) const override {
+    DeviceNeeds needs;
     const Storage storage = storage_of(dtype, "linear");
-    if (storage == Storage::F32) return 0;
-    return rows * scratch_stride(kernels_.input_bytes[index_of(storage)], columns);
+    if (storage != Storage::F32) {
+      needs.scratch_bytes = rows * scratch_stride(kernels_.input_bytes[index_of(storage)], columns);
+    }
+    return needs;
   }
 
-  void set_scratch(std::span<std::byte> scratch) override { scratch_ = scratch; }
+  Buffer allocate(Ledger& ledger, std::span<const BufferPart> parts) override {
+    return allocate_host_memory(ledger, parts);
+  }
+
+  Buffer allocate_host(Ledger& ledger, MemoryCategory category, std::uint64_t bytes) override {
+    return allocate_host_memory(ledger, category, bytes);
+  }
+
+  void write(std::span<const std::byte> from, std::byte* to) override {
+    std::ranges::copy(from, to);
+  }
+
+  void read(const std::byte* from, std::span<std::byte> to) override {
+    std::copy_n(from, to.size(), to.data());
+  }
+
+  void upload(std::span<const std::byte> from, std::byte* to) override { write(from, to); }
+
+  std::shared_ptr<Download> start_download(const std::byte* from,
+                                           std::span<std::byte> to) override {
+    read(from, to);
+    return std::make_shared<Downloaded>();
+  }
+
+  void copy(std::span<const CopyPiece> pieces) override {
+    for (const CopyPiece& piece : pieces) std::copy_n(piece.from, piece.bytes, piece.to);
+  }
+
+  std::vector<std::unique_ptr<Uploader>> make_uploaders(Ledger& ledger,
+                                                        const StagingRing& ring) override {
+    return make_host_uploaders(ledger, ring);
+  }
+
+  void set_rows(std::span<const RowInfo> rows, std::span<const std::uint32_t> kept) override {
+    rows_.assign(rows.begin(), rows.end());
+    kept_.assign(kept.begin(), kept.end());
+  }
+
+  void set_scratch(std::span<std::byte> scratch, std::span<std::byte>) override {
+    scratch_ = scratch;
+  }
 
   void to_float(const std::byte* in, DType dtype, float* out, std::uint64_t elements) override {
     const Storage storage = storage_of(dtype, "to_float");
@@ -172,8 +220,9 @@ class CpuDevice final : public Device {
     });
   }
 
-  void store_kv(const float* k, const float* v, std::span<const RowInfo> rows,
-                const AttentionShape& shape, const KvView& cache) override {
+  void store_kv(const float* k, const float* v, const AttentionShape& shape,
+                const KvView& cache) override {
+    const std::span<const RowInfo> rows = rows_;
     const Storage storage = storage_of(cache.dtype, "store_kv");
     check_positions(rows, cache, "store_kv");
     const auto kernel = kernels_.from_float[index_of(storage)];
@@ -191,8 +240,9 @@ class CpuDevice final : public Device {
     });
   }
 
-  void attention(const float* q, std::span<const RowInfo> rows, const AttentionShape& shape,
-                 const KvView& cache, float* out) override {
+  void attention(const float* q, const AttentionShape& shape, const KvView& cache,
+                 float* out) override {
+    const std::span<const RowInfo> rows = rows_;
     const Storage storage = storage_of(cache.dtype, "attention");
     if (shape.kv_heads == 0 || shape.heads % shape.kv_heads != 0) {
       fail("cpu attention: {} heads over {} KV heads, expected a multiple", shape.heads,
@@ -266,8 +316,9 @@ class CpuDevice final : public Device {
     });
   }
 
-  void add_positions(const std::byte* table, DType dtype, std::span<const RowInfo> rows,
-                     float* into, std::uint64_t columns) override {
+  void add_positions(const std::byte* table, DType dtype, float* into,
+                     std::uint64_t columns) override {
+    const std::span<const RowInfo> rows = rows_;
     const Storage storage = storage_of(dtype, "add_positions");
     const auto kernel = kernels_.accumulate[index_of(storage)];
     pieces(rows.size(), rows_per_piece(columns), [&](std::uint64_t begin, std::uint64_t end) {
@@ -292,6 +343,8 @@ class CpuDevice final : public Device {
     });
   }
 
+  void keep_rows(float* x, std::uint64_t columns) override { take_rows(x, kept_, columns, x); }
+
   void take_rows(const float* in, std::span<const std::uint32_t> rows, std::uint64_t columns,
                  float* out) override {
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -310,7 +363,10 @@ class CpuDevice final : public Device {
     });
   }
 
-  void synchronize() override {}  // every op returns when it is done
+  // Every op returns when it is done.
+  FenceHandle fence() override { return nullptr; }
+  void after(const FenceHandle&) override {}
+  void synchronize(const std::function<void()>&) override {}
 
  private:
   /// body(begin, end) over [0, total) in pieces of `piece`, or of more where they would be many.
@@ -386,6 +442,8 @@ class CpuDevice final : public Device {
   const Kernels& kernels_;
   ThreadPool pool_;
   std::span<std::byte> scratch_;
+  std::vector<RowInfo> rows_;
+  std::vector<std::uint32_t> kept_;
 };
 
 }  // namespace

@@ -58,8 +58,9 @@ class CpuAttention : public CpuTest {
       append(some.v, rows.v, kv_columns);
     }
     std::vector<float> result(some.q.size());
-    device.store_kv(some.k.data(), some.v.data(), some.infos, shape, cache.view);
-    device.attention(some.q.data(), some.infos, shape, cache.view, result.data());
+    device.set_rows(some.infos, {});
+    device.store_kv(some.k.data(), some.v.data(), shape, cache.view);
+    device.attention(some.q.data(), shape, cache.view, result.data());
     for (std::size_t i = begin; i < end; ++i) {
       std::copy_n(result.data() + (i - begin) * q_columns, q_columns,
                   out.data() + order[i] * q_columns);
@@ -209,25 +210,27 @@ TEST_P(CpuAttention, WrongArgumentsAreErrors) {
   const AttentionShape shape{2, 1, 4, 1.0f};
   Cache cache(DType::F32, 1, shape, 8);
   const std::vector<RowInfo> outside = {{0, 8}};
+  cpu->set_rows(outside, {});
   EXPECT_THAT(
-      [&] { cpu->attention(x.data(), outside, shape, cache.view, x.data()); },
+      [&] { cpu->attention(x.data(), shape, cache.view, x.data()); },
       testing::ThrowsMessage<Error>(
           "cpu attention: position 8 of sequence 0 is outside of a KV cache of 8 positions"));
-  EXPECT_THAT([&] { cpu->store_kv(x.data(), x.data(), outside, shape, cache.view); },
+  EXPECT_THAT([&] { cpu->store_kv(x.data(), x.data(), shape, cache.view); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("cpu store_kv: position 8")));
   const std::vector<RowInfo> rows(1);
+  cpu->set_rows(rows, {});
   EXPECT_THAT(
       [&] {
-        cpu->attention(x.data(), rows, {3, 2, 4, 1.0f}, cache.view, x.data());
+        cpu->attention(x.data(), {3, 2, 4, 1.0f}, cache.view, x.data());
       },
       testing::ThrowsMessage<Error>(testing::HasSubstr("3 heads over 2 KV heads")));
   EXPECT_THAT(
       [&] {
-        cpu->attention(x.data(), rows, {1, 1, 513, 1.0f}, cache.view, x.data());
+        cpu->attention(x.data(), {1, 1, 513, 1.0f}, cache.view, x.data());
       },
       testing::ThrowsMessage<Error>(testing::HasSubstr("heads of 513 elements")));
   cache.view.dtype = DType::I8;
-  EXPECT_THAT([&] { cpu->store_kv(x.data(), x.data(), rows, shape, cache.view); },
+  EXPECT_THAT([&] { cpu->store_kv(x.data(), x.data(), shape, cache.view); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("cpu store_kv: dtype I8")));
 }
 

@@ -12,8 +12,8 @@ class CpuLinear : public CpuTest {
   /// [rows, out_columns] from a device with its own scratch.
   std::vector<float> linear(Device& device, const std::vector<float>& in, const std::byte* weight,
                             DType dtype, std::size_t rows, std::size_t k, std::size_t outputs) {
-    std::vector<std::byte> scratch(device.scratch_bytes(dtype, rows, k));
-    device.set_scratch(scratch);
+    std::vector<std::byte> scratch(device.needs(dtype, rows, k).scratch_bytes);
+    device.set_scratch(scratch, {});
     std::vector<float> out(rows * outputs, -1.0f);
     device.linear(in.data(), {weight, nullptr, dtype, k, outputs}, out.data(), rows, outputs);
     return out;
@@ -156,8 +156,8 @@ TEST_P(CpuLinear, ABiasIsAddedToTheSum) {
     const auto cpu = device(2);
     const auto sums = linear(*cpu, in, weight.data(), dtype, rows, k, outputs);
     std::vector<float> out(sums.size());
-    std::vector<std::byte> scratch(cpu->scratch_bytes(dtype, rows, k));
-    cpu->set_scratch(scratch);
+    std::vector<std::byte> scratch(cpu->needs(dtype, rows, k).scratch_bytes);
+    cpu->set_scratch(scratch, {});
     cpu->linear(in.data(), {weight.data(), bias.data(), dtype, k, outputs}, out.data(), rows,
                 outputs);
     for (std::size_t i = 0; i < out.size(); ++i) {
@@ -208,13 +208,13 @@ TEST_P(CpuLinear, WrongArgumentsAreErrors) {
       },
       testing::ThrowsMessage<Error>(
           "cpu linear: dtype Q4_1 is not supported, expected F32, BF16 or F16"));
-  EXPECT_THAT([&] { (void)cpu->scratch_bytes(DType::I8, 1, 8); }, testing::Throws<Error>());
+  EXPECT_THAT([&] { (void)cpu->needs(DType::I8, 1, 8); }, testing::Throws<Error>());
   EXPECT_THAT(
       [&] {
         cpu->linear(in.data(), {weight.data(), nullptr, DType::F32, 8, 2}, out.data(), 1, 1);
       },
       testing::ThrowsMessage<Error>(testing::HasSubstr("cannot hold 2 columns")));
-  cpu->set_scratch({});
+  cpu->set_scratch({}, {});
   EXPECT_THAT(
       [&] {
         cpu->linear(in.data(), {weight.data(), nullptr, DType::BF16, 8, 1}, out.data(), 1, 1);

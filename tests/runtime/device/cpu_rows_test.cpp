@@ -20,7 +20,9 @@ TEST_P(CpuRows, PositionsAreAddedFromTheTable) {
     for (int i = 0; i < 20; ++i) rows.push_back({0, static_cast<std::uint32_t>(below(positions))});
     const auto before = random(rows.size() * columns);
     auto into = before;
-    device(2)->add_positions(table.data(), dtype, rows, into.data(), columns);
+    const auto cpu = device(2);
+    cpu->set_rows(rows, {});
+    cpu->add_positions(table.data(), dtype, into.data(), columns);
     for (std::size_t i = 0; i < into.size(); ++i) {
       const std::size_t at = rows[i / columns].position * columns + i % columns;
       ASSERT_EQ(into[i], before[i] + values[at]);
@@ -28,13 +30,15 @@ TEST_P(CpuRows, PositionsAreAddedFromTheTable) {
   }
 }
 
-TEST_P(CpuRows, TakenRowsMoveToTheFrontAlsoInPlace) {
+TEST_P(CpuRows, TakenAndKeptRowsMoveToTheFront) {
   const std::size_t columns = 21;
   const auto in = random(9 * columns);
   const std::vector<std::uint32_t> rows = {0, 3, 4, 8};
   std::vector<float> out(rows.size() * columns), placed = in;
   device(2)->take_rows(in.data(), rows, columns, out.data());
-  device(2)->take_rows(placed.data(), rows, columns, placed.data());
+  const auto cpu = device(2);
+  cpu->set_rows({}, rows);
+  cpu->keep_rows(placed.data(), columns);
   for (std::size_t i = 0; i < out.size(); ++i) {
     ASSERT_EQ(out[i], in[rows[i / columns] * columns + i % columns]);
     ASSERT_EQ(placed[i], out[i]);

@@ -11,6 +11,8 @@
 #include <numeric>
 #include <thread>
 
+#include "runtime/comm/host_exchange.h"
+#include "runtime/device/cpu/cpu_device.h"
 #include "sharding/error.h"
 #include "tests/runtime/comm/thread_ranks.h"
 #include "tests/support/rank_model.h"
@@ -62,8 +64,10 @@ void expect_rows_whole(const OpenModel& model, std::uint32_t world, std::uint64_
     Ledger ledger;
     std::vector<std::byte> buffers(2 * expected.size());
     const Placement& placement = rank.placement();
-    CollectiveGather gather(model.graph, model.layout, placement.cut, comm, arrivals,
-                            rank.instance().shard(), placement.slots,
+    HostExchange exchange(comm);
+    const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
+    CollectiveGather gather(model.graph, model.layout, placement.cut, comm, exchange, *device,
+                            arrivals, rank.instance().shard(), placement.slots,
                             placement.memory[MemoryCategory::Slots], ledger, buffers);
     const bool none = comm.rank() == world - 1;
     const auto mine = none ? std::span<const TokenId>() : std::span<const TokenId>(tokens);
@@ -96,8 +100,11 @@ TEST(CollectiveGather, RefusesUnitsOutOfOrder) {
     Arrivals arrivals;
     Ledger ledger;
     std::vector<std::byte> shard(placement.cut.memory_bytes()), buffers;
-    CollectiveGather gather(model.graph, model.layout, placement.cut, comm, arrivals, shard, 1,
-                            placement.memory[MemoryCategory::Slots], ledger, buffers);
+    HostExchange exchange(comm);
+    const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
+    CollectiveGather gather(model.graph, model.layout, placement.cut, comm, exchange, *device,
+                            arrivals, shard, 1, placement.memory[MemoryCategory::Slots], ledger,
+                            buffers);
     gather.begin_sweep();
     gather.append(model.graph.execution_order());
     EXPECT_THROW((void)gather.acquire(2), Error);

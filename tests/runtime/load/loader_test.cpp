@@ -9,6 +9,7 @@
 #include <numeric>
 #include <set>
 
+#include "runtime/device/cpu/cpu_device.h"
 #include "tests/sharding/errors.h"
 #include "tests/support/rank_model.h"
 #include "tests/support/small_checkpoint.h"
@@ -65,7 +66,8 @@ class LoaderTest : public ::testing::Test {
   StagingRing ring_{3, 16 << 10};
   ReadLog log_;
   Ledger ledger_;
-  HostBuffer shard_;
+  const std::unique_ptr<Device> device_ = make_cpu_device(best_instruction_set(), 1, false);
+  Buffer shard_;
   std::vector<std::uint32_t> told_;  // by the loading threads, one at a time
   std::unique_ptr<Arrivals> arrivals_;
 
@@ -80,7 +82,7 @@ class LoaderTest : public ::testing::Test {
   }
 
   std::unique_ptr<Loader> make_loader(std::uint32_t rank = 0, Loader::UnitHook on_unit = {}) {
-    shard_ = HostBuffer(ledger_, MemoryCategory::Shard, cut_.memory_bytes());
+    shard_ = allocate(*device_, ledger_, MemoryCategory::Shard, cut_.memory_bytes());
     told_.clear();
     arrivals_ = std::make_unique<Arrivals>([this](std::uint32_t n) { told_.push_back(n); });
     std::vector<std::unique_ptr<RangeReader>> readers;
@@ -90,7 +92,7 @@ class LoaderTest : public ::testing::Test {
                             ? std::make_unique<LoggedReader>(model_.catalog.files[file].path, log_)
                             : nullptr);
     }
-    return std::make_unique<Loader>(source(), rank, ring_, ledger_, shard_.span(),
+    return std::make_unique<Loader>(source(), rank, ring_, *device_, ledger_, shard_.span(),
                                     std::move(readers), planned.bytes, *arrivals_,
                                     std::move(on_unit));
   }
@@ -318,8 +320,8 @@ TEST_F(LoaderTest, RefusesElementsThatCannotBeConverted) {
   Arrivals arrivals;
   const LoadSource source{integers.graph, integers.layout, cut_, integers.bindings,
                           integers.catalog};
-  const std::string error =
-      error_of([&] { const Loader loader(source, 0, ring_, ledger_, {}, {}, 0, arrivals, {}); });
+  const std::string error = error_of(
+      [&] { const Loader loader(source, 0, ring_, *device_, ledger_, {}, {}, 0, arrivals, {}); });
   EXPECT_THAT(error, HasSubstr("model.norm.weight is I32"));
   EXPECT_THAT(error, HasSubstr("BF16"));
 }

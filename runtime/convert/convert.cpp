@@ -1,10 +1,10 @@
 // Conversion kernels: one per (from, to) pair and instruction set, chosen once per call.
-#include "runtime/load/convert.h"
+#include "runtime/convert/convert.h"
 
 #include <algorithm>
 #include <array>
 
-#include "runtime/load/decode.h"
+#include "runtime/convert/decode.h"
 #include "sharding/error.h"
 
 namespace initrt {

@@ -7,8 +7,8 @@
 #include <random>
 #include <vector>
 
-#include "runtime/load/convert.h"
-#include "tests/runtime/load/reference_convert.h"
+#include "runtime/convert/convert.h"
+#include "tests/runtime/convert/reference_convert.h"
 
 namespace initrt {
 namespace {

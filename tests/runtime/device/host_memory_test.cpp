@@ -1,13 +1,15 @@
 // Host memory for tensor payload: zeroed, aligned, in the ledger for as long as it is held.
-#include "runtime/device/host_buffer.h"
+#include "runtime/device/host_memory.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <limits>
+#include <vector>
 
 #include "sharding/error.h"
 
@@ -16,7 +18,7 @@ namespace {
 
 constexpr std::uint64_t kHugePage = 2u << 20;
 
-std::uintptr_t address(const HostBuffer& buffer) {
+std::uintptr_t address(const Buffer& buffer) {
   return reinterpret_cast<std::uintptr_t>(buffer.data());
 }
 
@@ -26,15 +28,15 @@ bool is_mapped(const std::byte* data) {
   return msync(page, 4096, MS_ASYNC) == 0;
 }
 
-class HostBufferOf : public testing::TestWithParam<std::uint64_t> {};
-INSTANTIATE_TEST_SUITE_P(Bytes, HostBufferOf,
+class HostMemoryOf : public testing::TestWithParam<std::uint64_t> {};
+INSTANTIATE_TEST_SUITE_P(Bytes, HostMemoryOf,
                          testing::Values(1, 4095, 4096, 100001, kHugePage - 1, kHugePage,
                                          kHugePage + 1, 3 * kHugePage + 12345));
 
-TEST_P(HostBufferOf, IsZeroedAlignedAndWritableToItsLastByte) {
+TEST_P(HostMemoryOf, IsZeroedAlignedAndWritableToItsLastByte) {
   Ledger ledger;
   for (int again = 0; again < 3; ++again) {
-    HostBuffer buffer(ledger, MemoryCategory::KvCache, GetParam());
+    Buffer buffer = allocate_host_memory(ledger, MemoryCategory::KvCache, GetParam());
     EXPECT_EQ(buffer.bytes(), GetParam());
     EXPECT_EQ(buffer.span().size(), GetParam());
     EXPECT_EQ(address(buffer) % (GetParam() >= kHugePage ? kHugePage : 4096), 0u);
@@ -46,19 +48,20 @@ TEST_P(HostBufferOf, IsZeroedAlignedAndWritableToItsLastByte) {
   EXPECT_EQ(ledger.held().total(), 0u);
 }
 
-TEST(HostBuffer, OfNoBytesHoldsNothing) {
+TEST(HostMemory, OfNoBytesHoldsNothing) {
   Ledger ledger;
-  const HostBuffer buffer(ledger, MemoryCategory::Shard, 0);
+  const Buffer buffer = allocate_host_memory(ledger, MemoryCategory::Shard, 0);
   EXPECT_EQ(buffer.bytes(), 0u);
   EXPECT_TRUE(buffer.span().empty());
   EXPECT_EQ(ledger.peak(), 0u);
 }
 
-TEST(HostBuffer, PartsAreEnteredUnderTheirOwnCategories) {
+TEST(HostMemory, PartsAreEnteredUnderTheirOwnCategories) {
   Ledger ledger;
   {
-    const HostBuffer buffer(ledger,
-                            {{MemoryCategory::Shard, 4096}, {MemoryCategory::Resident, 8192}});
+    const Buffer buffer =
+        allocate_host_memory(ledger, std::array<BufferPart, 2>{{{MemoryCategory::Shard, 4096},
+                                                                {MemoryCategory::Resident, 8192}}});
     EXPECT_EQ(buffer.bytes(), 12288u);
     EXPECT_EQ(ledger.held()[MemoryCategory::Shard], 4096u);
     EXPECT_EQ(ledger.held()[MemoryCategory::Resident], 8192u);
@@ -66,12 +69,12 @@ TEST(HostBuffer, PartsAreEnteredUnderTheirOwnCategories) {
   EXPECT_EQ(ledger.held().total(), 0u);
 }
 
-TEST(HostBuffer, TakesItsPagesAlongWhenItMoves) {
+TEST(HostMemory, TakesItsPagesAlongWhenItMoves) {
   Ledger ledger;
-  HostBuffer from(ledger, MemoryCategory::Slots, 10000);
+  Buffer from = allocate_host_memory(ledger, MemoryCategory::Slots, 10000);
   from.data()[9999] = std::byte{42};
   const std::byte* data = from.data();
-  HostBuffer to(std::move(from));
+  Buffer to(std::move(from));
   EXPECT_EQ(to.data(), data);
   EXPECT_EQ(to.data()[9999], std::byte{42});
   EXPECT_EQ(from.data(), nullptr);  // NOLINT(bugprone-use-after-move): that is what is tested
@@ -79,10 +82,10 @@ TEST(HostBuffer, TakesItsPagesAlongWhenItMoves) {
   EXPECT_EQ(ledger.held().total(), 10000u);
 }
 
-TEST(HostBuffer, ReleasesItsPagesWhenAnotherIsAssigned) {
+TEST(HostMemory, ReleasesItsPagesWhenAnotherIsAssigned) {
   Ledger ledger;
-  HostBuffer one(ledger, MemoryCategory::Slots, 1u << 20);
-  HostBuffer two(ledger, MemoryCategory::Scratch, 4096);
+  Buffer one = allocate_host_memory(ledger, MemoryCategory::Slots, 1u << 20);
+  Buffer two = allocate_host_memory(ledger, MemoryCategory::Scratch, 4096);
   const std::byte* old = one.data();
   const std::byte* data = two.data();
   ASSERT_TRUE(is_mapped(old));
@@ -91,16 +94,16 @@ TEST(HostBuffer, ReleasesItsPagesWhenAnotherIsAssigned) {
   EXPECT_EQ(one.data(), data);
   EXPECT_EQ(ledger.held()[MemoryCategory::Slots], 0u);
   EXPECT_EQ(ledger.held().total(), 4096u);
-  one = HostBuffer();
+  one = Buffer();
   EXPECT_FALSE(is_mapped(data));
   EXPECT_EQ(ledger.held().total(), 0u);
 }
 
-TEST(HostBuffer, MoreThanCanBeHadIsAnErrorThatSaysWhatItWasFor) {
+TEST(HostMemory, MoreThanCanBeHadIsAnErrorThatSaysWhatItWasFor) {
   Ledger ledger;
-  const auto message = [&](std::initializer_list<HostBuffer::Part> parts) -> std::string {
+  const auto message = [&](const std::vector<BufferPart>& parts) -> std::string {
     try {
-      const HostBuffer buffer(ledger, parts);
+      const Buffer buffer = allocate_host_memory(ledger, parts);
     } catch (const Error& error) {
       return error.what();
     }
@@ -119,7 +122,7 @@ TEST(HostBuffer, MoreThanCanBeHadIsAnErrorThatSaysWhatItWasFor) {
 TEST(ProportionalSetBytes, GrowsWithTheMemoryThatIsTouched) {
   constexpr std::uint64_t kBytes = 32u << 20;
   Ledger ledger;
-  HostBuffer buffer(ledger, MemoryCategory::Shard, kBytes);
+  Buffer buffer = allocate_host_memory(ledger, MemoryCategory::Shard, kBytes);
   const std::uint64_t before = proportional_set_bytes();
   ASSERT_GT(before, 0u);
   std::ranges::fill(buffer.span(), std::byte{1});
@@ -129,12 +132,12 @@ TEST(ProportionalSetBytes, GrowsWithTheMemoryThatIsTouched) {
 TEST(HugePageBytes, AreThoseOfTheRangeAlone) {
   constexpr std::uint64_t kBytes = 16u << 20;
   Ledger ledger;
-  HostBuffer untouched(ledger, MemoryCategory::Shard, kBytes);
-  HostBuffer small(ledger, MemoryCategory::Shard, 8192);
+  Buffer untouched = allocate_host_memory(ledger, MemoryCategory::Shard, kBytes);
+  Buffer small = allocate_host_memory(ledger, MemoryCategory::Shard, 8192);
   EXPECT_EQ(huge_page_bytes(untouched.data(), 0), 0u);
   std::ranges::fill(small.span(), std::byte{1});
   EXPECT_LE(huge_page_bytes(small.data(), small.bytes()), small.bytes());
-  HostBuffer large(ledger, MemoryCategory::Shard, kBytes);
+  Buffer large = allocate_host_memory(ledger, MemoryCategory::Shard, kBytes);
   std::ranges::fill(large.span(), std::byte{1});
   EXPECT_LE(huge_page_bytes(large.data(), kBytes), kBytes);
   // A kernel may give none; what it gives is whole huge pages.

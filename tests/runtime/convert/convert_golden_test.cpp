@@ -4,8 +4,8 @@
 #include <cstring>
 #include <vector>
 
-#include "runtime/load/convert.h"
-#include "runtime/load/decode.h"
+#include "runtime/convert/convert.h"
+#include "runtime/convert/decode.h"
 #include "runtime/storage/local_files.h"
 #include "sharding/checkpoint/catalog.h"
 

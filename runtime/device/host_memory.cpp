@@ -1,4 +1,4 @@
-#include "runtime/device/host_buffer.h"
+#include "runtime/device/host_memory.h"
 
 #include <sys/mman.h>
 
@@ -32,16 +32,20 @@ Mapping::~Mapping() {
   if (address_ != nullptr) munmap(address_, bytes_);
 }
 
-HostBuffer::HostBuffer(Ledger& ledger, MemoryCategory category, std::uint64_t bytes)
-    : HostBuffer(ledger, {{category, bytes}}) {}
+Buffer allocate_host_memory(Ledger& ledger, MemoryCategory category, std::uint64_t bytes) {
+  const BufferPart part{category, bytes};
+  return allocate_host_memory(ledger, std::span(&part, 1));
+}
 
-HostBuffer::HostBuffer(Ledger& ledger, std::initializer_list<Part> parts) {
+Buffer allocate_host_memory(Ledger& ledger, std::span<const BufferPart> parts) {
+  std::uint64_t bytes = 0;
   bool overflow = false;
-  for (const Part& part : parts) overflow |= __builtin_add_overflow(bytes_, part.bytes, &bytes_);
-  if (bytes_ == 0 && !overflow) return;
-  const bool huge = bytes_ >= kHugePage;
+  for (const BufferPart& part : parts)
+    overflow |= __builtin_add_overflow(bytes, part.bytes, &bytes);
+  if (bytes == 0 && !overflow) return {};
+  const bool huge = bytes >= kHugePage;
   std::uint64_t mapped = 0;
-  overflow |= __builtin_add_overflow(bytes_, huge ? kHugePage : 0, &mapped);
+  overflow |= __builtin_add_overflow(bytes, huge ? kHugePage : 0, &mapped);
   // Not MAP_NORESERVE: the kernel then refuses at once what exceeds the machine's whole memory.
   void* address = MAP_FAILED;
   errno = ENOMEM;
@@ -50,36 +54,15 @@ HostBuffer::HostBuffer(Ledger& ledger, std::initializer_list<Part> parts) {
   }
   if (address == MAP_FAILED) {
     const int reason = errno;
-    std::string wanted;
-    for (const Part& part : parts) {
-      wanted += fmt::format("{}{} bytes for {}", wanted.empty() ? "" : " and ", part.bytes,
-                            name(part.category));
-    }
-    fail("cannot allocate {}: {}", wanted, std::strerror(reason));
+    fail("cannot allocate {}: {}", describe(parts), std::strerror(reason));
   }
-  mapping_ = Mapping(address, mapped);
-  data_ = mapping_.data();
+  auto* data = static_cast<std::byte*>(address);
   if (huge) {
-    const auto start = reinterpret_cast<std::uintptr_t>(data_);
-    data_ += (kHugePage - start % kHugePage) % kHugePage;
-    madvise(data_, bytes_, MADV_HUGEPAGE);  // refused where the kernel has none: 4 KiB pages then
+    const auto start = reinterpret_cast<std::uintptr_t>(data);
+    data += (kHugePage - start % kHugePage) % kHugePage;
+    madvise(data, bytes, MADV_HUGEPAGE);  // refused where the kernel has none: 4 KiB pages then
   }
-  for (const Part& part : parts) entries_.emplace_back(ledger, part.category, part.bytes);
-}
-
-HostBuffer::HostBuffer(HostBuffer&& other) noexcept
-    : mapping_(std::move(other.mapping_)),
-      data_(std::exchange(other.data_, nullptr)),
-      bytes_(std::exchange(other.bytes_, 0)),
-      entries_(std::exchange(other.entries_, {})) {}
-
-HostBuffer& HostBuffer::operator=(HostBuffer&& other) noexcept {
-  HostBuffer old(std::move(other));  // released here, not when `other` goes
-  std::swap(mapping_, old.mapping_);
-  std::swap(data_, old.data_);
-  std::swap(bytes_, old.bytes_);
-  std::swap(entries_, old.entries_);
-  return *this;
+  return {ledger, parts, data, [address, mapped](std::byte*) { munmap(address, mapped); }};
 }
 
 std::uint64_t proportional_set_bytes() {

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstring>
 
-#include "runtime/load/convert.h"
+#include "runtime/convert/convert.h"
 
 namespace initrt {
 namespace {

@@ -1,5 +1,5 @@
 // Plain dtypes, bit by bit against conversions by value.
-#include "runtime/load/convert.h"
+#include "runtime/convert/convert.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "tests/runtime/load/reference_convert.h"
+#include "tests/runtime/convert/reference_convert.h"
 #include "tests/sharding/errors.h"
 
 namespace initrt {

@@ -4,12 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <span>
-#include <string>
-#include <vector>
 
-#include "runtime/device/ledger.h"
+#include "runtime/device/buffer.h"
 
 namespace initrt {
 
@@ -34,34 +31,10 @@ class Mapping {
 
 /// Anonymous private memory, aligned to 2 MiB where it is that large, with MADV_HUGEPAGE asked for
 /// (best effort: measured, first touch of 4 KiB pages is 3 to 4 times slower).
-class HostBuffer {
- public:
-  HostBuffer() = default;
-  /// @throws Error naming the category and size where the memory cannot be had.
-  HostBuffer(Ledger& ledger, MemoryCategory category, std::uint64_t bytes);
-  /// One range of memory whose parts are of several categories: the sum of the parts' bytes.
-  struct Part {
-    MemoryCategory category;
-    std::uint64_t bytes;
-  };
-  HostBuffer(Ledger& ledger, std::initializer_list<Part> parts);
-  HostBuffer(HostBuffer&& other) noexcept;
-  HostBuffer& operator=(HostBuffer&& other) noexcept;
-  HostBuffer(const HostBuffer&) = delete;
-  HostBuffer& operator=(const HostBuffer&) = delete;
-  ~HostBuffer() = default;
-
-  [[nodiscard]] std::byte* data() const { return data_; }
-  [[nodiscard]] std::span<std::byte> span() const { return {data_, bytes_}; }
-  [[nodiscard]] float* floats() const { return reinterpret_cast<float*>(data_); }
-  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
-
- private:
-  Mapping mapping_;
-  std::byte* data_ = nullptr;
-  std::uint64_t bytes_ = 0;
-  std::vector<LedgerEntry> entries_;
-};
+/// @throws Error naming the categories and sizes where the memory cannot be had
+[[nodiscard]] Buffer allocate_host_memory(Ledger& ledger, std::span<const BufferPart> parts);
+[[nodiscard]] Buffer allocate_host_memory(Ledger& ledger, MemoryCategory category,
+                                          std::uint64_t bytes);
 
 /// Memory this process uses, with shared pages counted in proportion (PSS), in bytes; 0 if the
 /// kernel does not tell.

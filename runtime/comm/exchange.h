@@ -1,0 +1,51 @@
+// How units and embedding rows, which lie in devices' memory, go between ranks. The communicator
+// carries everything else, which lies on the host.
+//
+// An exchange keeps to the order of its device: what is sent is what ops asked for before have
+// made, and ops asked for afterwards see what was received. Every rank makes the same calls in the
+// same order. Every wait ends, as those of a communicator do.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "runtime/device/device.h"
+
+namespace initrt {
+
+/// An all-gather under way.
+class Gathering {
+ public:
+  virtual ~Gathering() = default;
+};
+using GatheringHandle = std::shared_ptr<Gathering>;
+
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+
+  /// whole = every rank's chunk, in rank order; in the background, in call order. Begins once
+  /// ready() is true, which may be called from another thread and may throw, and the device has
+  /// come to `free`. `chunk` may be its own place in `whole`. Both stay valid until finish() is
+  /// called.
+  virtual GatheringHandle start_all_gather(std::function<bool()> ready, FenceHandle free,
+                                           std::span<const std::byte> chunk,
+                                           std::span<std::byte> whole) = 0;
+
+  /// Ops asked for from here on see all of `whole`. Waits as long as that takes some rank's host.
+  /// @throws whatever made it fail, or what the first rank to fail failed with
+  virtual void finish(const GatheringHandle& gathering) = 0;
+
+  /// Sends `out` to rank `to` and receives `in` from rank `from`, which must send that many bytes.
+  virtual void send_receive(std::span<const std::byte> out, std::uint32_t to,
+                            std::span<std::byte> in, std::uint32_t from) = 0;
+
+  /// @throws Error if some rank has failed or nothing more can be received. For who waits for the
+  ///         device.
+  virtual void check() = 0;
+};
+
+}  // namespace initrt

@@ -1,0 +1,28 @@
+// The exchange of devices whose memory is the host's: what a communicator does as it is.
+#pragma once
+
+#include "runtime/comm/communicator.h"
+#include "runtime/comm/exchange.h"
+
+namespace initrt {
+
+class HostExchange final : public Exchange {
+ public:
+  /// @param comm outlives the exchange
+  explicit HostExchange(Communicator& comm) : comm_(comm) {}
+
+  GatheringHandle start_all_gather(std::function<bool()> ready, FenceHandle free,
+                                   std::span<const std::byte> chunk,
+                                   std::span<std::byte> whole) override;
+  void finish(const GatheringHandle& gathering) override;
+  void send_receive(std::span<const std::byte> out, std::uint32_t to, std::span<std::byte> in,
+                    std::uint32_t from) override {
+    comm_.send_receive(out, to, in, from);
+  }
+  void check() override { comm_.check(); }
+
+ private:
+  Communicator& comm_;
+};
+
+}  // namespace initrt

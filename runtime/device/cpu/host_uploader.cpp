@@ -1,0 +1,40 @@
+#include "runtime/device/cpu/host_uploader.h"
+
+#include "runtime/convert/convert.h"
+#include "runtime/device/host_memory.h"
+
+namespace initrt {
+namespace {
+
+class HostUploader final : public Uploader {
+ public:
+  HostUploader(std::shared_ptr<const Buffer> ring, std::span<std::byte> block)
+      : ring_(std::move(ring)), block_(block) {}
+
+  std::span<std::byte> block() const override { return block_; }
+
+  std::uint64_t store(const UnitReads& plan, const Read& read, std::span<const std::byte> bytes,
+                      std::byte* to, DType dtype) override {
+    return convert_read(plan, read, bytes, to, dtype);
+  }
+
+ private:
+  const std::shared_ptr<const Buffer> ring_;
+  const std::span<std::byte> block_;
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<Uploader>> make_host_uploaders(Ledger& ledger,
+                                                           const StagingRing& ring) {
+  const auto memory = std::make_shared<const Buffer>(
+      allocate_host_memory(ledger, MemoryCategory::Staging, ring.bytes()));
+  std::vector<std::unique_ptr<Uploader>> uploaders;
+  for (std::uint32_t i = 0; i < ring.blocks; ++i) {
+    uploaders.push_back(std::make_unique<HostUploader>(
+        memory, memory->span().subspan(i * ring.block_bytes, ring.block_bytes)));
+  }
+  return uploaders;
+}
+
+}  // namespace initrt
