@@ -12,7 +12,7 @@ packages=(
   nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev
   libxxhash-dev libyaml-dev
   openmpi-bin libopenmpi-dev
-  libgtest-dev libgmock-dev
+  libgtest-dev libgmock-dev libboost-context-dev
   python3 python3-pip
 )
 

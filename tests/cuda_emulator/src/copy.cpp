@@ -1,0 +1,99 @@
+// Copies and fills. A copy's kind must be true of both of its ends; pageable memory is read when
+// the copy is asked for and written before the call returns, as CUDA allows; pinned memory is read
+// and written when the copy's turn comes.
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "capture.h"
+#include "memory.h"
+#include "stream.h"
+
+using namespace cuda_emulator;
+
+namespace {
+
+bool kind_is_true(cudaMemcpyKind kind, bool from_device, bool to_device) {
+  switch (kind) {
+    case cudaMemcpyHostToHost:
+      return !from_device && !to_device;
+    case cudaMemcpyHostToDevice:
+      return !from_device && to_device;
+    case cudaMemcpyDeviceToHost:
+      return from_device && !to_device;
+    case cudaMemcpyDeviceToDevice:
+      return from_device && to_device;
+    case cudaMemcpyDefault:
+      return true;
+  }
+  return false;
+}
+
+cudaError_t copy(CUstream_st& stream, void* to, const void* from, std::size_t bytes,
+                 cudaMemcpyKind kind, bool wait) {
+  if (bytes == 0) return cudaSuccess;
+  const auto source = kind_of(from, bytes);
+  const auto destination = kind_of(to, bytes);
+  if (from == nullptr || to == nullptr || !source || !destination) return cudaErrorInvalidValue;
+  const bool from_device = *source == MemoryKind::Device;
+  const bool to_device = *destination == MemoryKind::Device;
+  if (!kind_is_true(kind, from_device, to_device)) return cudaErrorInvalidValue;
+  const bool pageable =
+      *source == MemoryKind::Pageable || *destination == MemoryKind::Pageable;
+  if (pageable || wait) {
+    if (const cudaError_t refused = refuse_in_capture(stream); refused != cudaSuccess)
+      return refused;
+  }
+
+  // What is copied is counted when it is asked for.
+  const int direction = from_device ? (to_device ? 3 : 2) : (to_device ? 1 : 0);
+  count(Runtime::get().counters.bytes[direction], bytes);
+  std::shared_ptr<const std::vector<std::byte>> staged;
+  if (*source == MemoryKind::Pageable) {
+    const auto* first = static_cast<const std::byte*>(from);
+    staged = std::make_shared<const std::vector<std::byte>>(first, first + bytes);
+  }
+  const cudaError_t submitted = stream.submit({[=](CUstream_st&) {
+    std::memcpy(to, staged != nullptr ? staged->data() : from, bytes);
+  }});
+  if (submitted != cudaSuccess) return submitted;
+  if (!wait && *destination != MemoryKind::Pageable) return cudaSuccess;
+  count(Runtime::get().counters.host_synchronizations);
+  stream.synchronize();
+  return stream.device.failure;
+}
+
+cudaError_t fill(CUstream_st& stream, void* memory, int value, std::size_t bytes) {
+  if (bytes == 0) return cudaSuccess;
+  const auto kind = kind_of(memory, bytes);
+  if (!kind || *kind == MemoryKind::Pageable) return cudaErrorInvalidValue;
+  return stream.submit({[=](CUstream_st&) { std::memset(memory, value, bytes); }});
+}
+
+}  // namespace
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  return stream_api(__func__, stream, [&](CUstream_st& on) {
+    return copy(on, to, from, bytes, kind, false);
+  });
+}
+
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  return stream_api(__func__, nullptr, [&](CUstream_st& on) {
+    if (const cudaError_t refused = refuse_in_capture(); refused != cudaSuccess) return refused;
+    return copy(on, to, from, bytes, kind, true);
+  });
+}
+
+cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t stream) {
+  return stream_api(__func__, stream,
+                    [&](CUstream_st& on) { return fill(on, memory, value, bytes); });
+}
+
+cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
+  return stream_api(__func__, nullptr, [&](CUstream_st& on) {
+    if (const cudaError_t refused = refuse_in_capture(); refused != cudaSuccess) return refused;
+    return fill(on, memory, value, bytes);
+  });
+}
