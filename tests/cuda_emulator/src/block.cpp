@@ -19,11 +19,6 @@ namespace {
 
 class BlockRunner {
  public:
-  ~BlockRunner() {
-    stopping_ = true;
-    for (const auto& worker : workers_) worker->fiber.resume(main_);
-  }
-
   void run(const KernelShape& shape, const std::function<void()>& body, Random& random);
   int meet_block(BlockOp op, int predicate, const Place& place);
   std::uint64_t meet_warp(const WarpRequest& request);
@@ -58,7 +53,6 @@ class BlockRunner {
   ThreadState* current_ = nullptr;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Worker*> idle_;
-  bool stopping_ = false;
 };
 
 BlockRunner& runner() {
@@ -129,7 +123,7 @@ void BlockRunner::run_block(Random& random) {
 }
 
 void BlockRunner::work(Worker& worker) {
-  while (!stopping_) {
+  for (;;) {
     while (started_ < threads_.size()) {
       ThreadState& thread = threads_[order_[(first_ + started_++) % threads_.size()]];
       thread.fiber = &worker.fiber;

@@ -1,8 +1,10 @@
 // Switching between fibers, told to AddressSanitizer and ThreadSanitizer.
 #include "fiber.h"
 
-#include <boost/context/protected_fixedsize_stack.hpp>
+#include <cstdlib>
 #include <utility>
+
+#include "poison.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
@@ -36,13 +38,18 @@ void* make_tsan_fiber() {
 #endif
 }
 
+void destroy_tsan_fiber([[maybe_unused]] void* fiber) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_destroy_fiber(fiber);
+#endif
+}
+
 void switch_tsan([[maybe_unused]] void* fiber) {
 #if defined(__SANITIZE_THREAD__)
   __tsan_switch_to_fiber(fiber, 0);
 #endif
 }
 
-/// @param save null: the stack that is left will not run again
 void leave([[maybe_unused]] void** save, [[maybe_unused]] const void* bottom,
            [[maybe_unused]] std::size_t bytes) {
 #if defined(__SANITIZE_ADDRESS__)
@@ -57,65 +64,47 @@ void arrive([[maybe_unused]] void* saved, [[maybe_unused]] const void** left_bot
 #endif
 }
 
-/// Notes where the stack of a fiber lies.
-class Stack {
- public:
-  Stack(const void** bottom, std::size_t* bytes)
-      : stacks_(kStackBytes), bottom_(bottom), bytes_(bytes) {}
-  boost::context::stack_context allocate() {
-    boost::context::stack_context stack = stacks_.allocate();
-    *bottom_ = static_cast<const char*>(stack.sp) - stack.size;
-    *bytes_ = stack.size;
-    return stack;
-  }
-  void deallocate(boost::context::stack_context& stack) { stacks_.deallocate(stack); }
-
- private:
-  boost::context::protected_fixedsize_stack stacks_;
-  const void** bottom_;
-  std::size_t* bytes_;
-};
+boost::context::protected_fixedsize_stack stacks() {
+  return boost::context::protected_fixedsize_stack(kStackBytes);
+}
 
 }  // namespace
 
 Context::Context() : tsan_(current_tsan_fiber()) {}
-Context::~Context() = default;
 
 Fiber::Fiber(std::function<void(Fiber&)> body)
-    : Context(make_tsan_fiber()), body_(std::move(body)) {
-  self_ = boost::context::fiber(
-      std::allocator_arg, Stack(&bottom_, &bytes_),
-      [this](boost::context::fiber&& caller) { return enter(std::move(caller)); });
+    : Context(make_tsan_fiber()), body_(std::move(body)), stack_(stacks().allocate()) {
+  bottom_ = static_cast<const char*>(stack_.sp) - stack_.size;
+  bytes_ = stack_.size;
+  self_ = boost::context::detail::make_fcontext(stack_.sp, stack_.size, &Fiber::enter);
 }
 
 Fiber::~Fiber() {
-#if defined(__SANITIZE_THREAD__)
-  __tsan_destroy_fiber(tsan_);
-#endif
+  allow(bottom_, bytes_);
+  stacks().deallocate(stack_);
+  destroy_tsan_fiber(tsan_);
 }
 
-boost::context::fiber Fiber::enter(boost::context::fiber&& caller) {
-  arrive(nullptr, &from_->bottom_, &from_->bytes_);
-  caller_ = std::move(caller);
-  body_(*this);
-  ended_ = true;
-  leave(nullptr, from_->bottom_, from_->bytes_);
-  switch_tsan(from_->tsan_);
-  return std::move(caller_);
+void Fiber::enter(boost::context::detail::transfer_t caller) {
+  auto& self = *static_cast<Fiber*>(caller.data);
+  self.caller_ = caller.fctx;
+  arrive(nullptr, &self.from_->bottom_, &self.from_->bytes_);
+  self.body_(self);
+  std::abort();  // it returned
 }
 
 void Fiber::resume(Context& from) {
   from_ = &from;
   leave(&from.fake_stack_, bottom_, bytes_);
   switch_tsan(tsan_);
-  self_ = std::move(self_).resume();
+  self_ = boost::context::detail::jump_fcontext(self_, this).fctx;
   arrive(from.fake_stack_, nullptr, nullptr);
 }
 
 void Fiber::suspend() {
   leave(&fake_stack_, from_->bottom_, from_->bytes_);
   switch_tsan(from_->tsan_);
-  caller_ = std::move(caller_).resume();
+  caller_ = boost::context::detail::jump_fcontext(caller_, nullptr).fctx;
   arrive(fake_stack_, &from_->bottom_, &from_->bytes_);
 }
 
