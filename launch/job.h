@@ -38,6 +38,10 @@ struct Job {
   std::uint64_t timeout = 300;  ///< seconds without progress of any rank
 
   struct {
+    bool share_gpu = false;  ///< several ranks may compute on one GPU
+  } placement;
+
+  struct {
     std::string strategy = "full_shard";
     std::uint64_t prefetch = 1;  ///< units gathered ahead of use
     std::string communicator = "auto";

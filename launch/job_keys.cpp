@@ -101,11 +101,14 @@ std::span<const JobKey> job_keys() {
        JobKey::Text{[](Job& job) -> std::string& { return job.precision; },
                     {"32-true", "bf16-true", "16-true"}}},
       {"device", "Where a rank computes",
-       JobKey::Text{[](Job& job) -> std::string& { return job.device; }, {"auto", "cpu"}}},
+       JobKey::Text{[](Job& job) -> std::string& { return job.device; }, {"auto", "cpu", "cuda"}}},
       {"threads", "Compute threads of each rank; 0: its share of the cores it may use",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.threads; }, 0, 4096}},
       {"timeout", "Seconds without progress of any rank after which the job ends",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.timeout; }, 1, 86400}},
+
+      {"placement.share_gpu", "Several ranks may compute on one GPU; without it that is an error",
+       JobKey::Flag{[](Job& job) -> bool& { return job.placement.share_gpu; }}},
 
       {"sharding.strategy", "full_shard: every rank owns one chunk of every unit",
        JobKey::Text{[](Job& job) -> std::string& { return job.sharding.strategy; },
@@ -113,10 +116,10 @@ std::span<const JobKey> job_keys() {
       {"sharding.prefetch", "Units gathered ahead of the one in use",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.sharding.prefetch; }, 0, 64}},
       {"sharding.communicator",
-       "mapped: ranks of one node share memory; mpi: any nodes; self: one rank; auto: the first "
-       "that fits of self, mapped, mpi",
+       "mapped: ranks of one node share memory; mpi: any nodes; nccl: a GPU each; self: one rank; "
+       "auto: the first that fits of self, nccl, mapped, mpi",
        JobKey::Text{[](Job& job) -> std::string& { return job.sharding.communicator; },
-                    {"auto", "self", "mapped", "mpi"}}},
+                    {"auto", "self", "mapped", "mpi", "nccl"}}},
 
       {"load.staging",
        "Most bytes of each rank's ring of blocks that reads go through; more than 64MiB is not "

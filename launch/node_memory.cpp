@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <vector>
 
+#include "launch/control_group.h"
 #include "launch/progress.h"
 #include "sharding/error.h"
 
@@ -15,26 +14,14 @@ namespace {
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
-std::string content(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
 // memory.max of the version 2 control group that this process is in, and of those around it.
 std::uint64_t control_group_limit() {
-  std::istringstream groups(content("/proc/self/cgroup"));
-  std::string path;
-  for (std::string line; std::getline(groups, line);) {
-    if (line.starts_with("0::/")) path = line.substr(3);
-  }
   std::uint64_t limit = kNoLimit;
-  while (!path.empty()) {
+  for (const std::string& group : control_group_directories("")) {
     unsigned long long bytes = 0;  // the file holds "max" where there is no limit
-    const std::string text = content("/sys/fs/cgroup" + path + "/memory.max");
+    const std::string text = control_file(group + "/memory.max");
     if (std::sscanf(text.c_str(), "%llu", &bytes) == 1)
       limit = std::min<std::uint64_t>(limit, bytes);
-    path.resize(path.size() > 1 ? std::max<std::size_t>(path.rfind('/'), 1) : 0);
   }
   return limit;
 }
@@ -56,7 +43,7 @@ NodeMemory parse_node_memory(const std::string& meminfo, std::uint64_t limit) {
 }
 
 NodeMemory node_memory() {
-  return parse_node_memory(content("/proc/meminfo"), control_group_limit());
+  return parse_node_memory(control_file("/proc/meminfo"), control_group_limit());
 }
 
 std::string memory_warning(std::uint64_t planned, std::uint32_t ranks, const NodeMemory& memory) {

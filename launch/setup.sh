@@ -10,7 +10,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 packages=(
   g++ cmake ninja-build pkg-config
   nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev
-  libxxhash-dev libyaml-dev
+  libxxhash-dev libyaml-dev libhwloc-dev
   openmpi-bin libopenmpi-dev
   libgtest-dev libgmock-dev libboost-context-dev
   python3 python3-pip
@@ -24,7 +24,7 @@ fuzz_packages=(clang-14 libclang-rt-14-dev)
 # shellcheck disable=SC2034
 runtime_packages=(
   openmpi-bin libopenmpi3
-  libfmt9 libpcre2-8-0 libutf8proc2 libsentencepiece0 libxxhash0 libyaml-0-2
+  libfmt9 libpcre2-8-0 libutf8proc2 libsentencepiece0 libxxhash0 libyaml-0-2 libhwloc15
 )
 
 model=SmolLM2-135M-Instruct.Q4_1.gguf

@@ -53,6 +53,16 @@ TEST(Job, ReadsEveryKeyOfTheReadyJob) {
   EXPECT_EQ(job.generate.seed, 1234u);
 }
 
+TEST(Job, NamesDevicesAndHowGpusAreShared) {
+  const Job job = read(
+      R"({"model": "m", "device": "cuda", "placement": {"share_gpu": true},
+          "sharding": {"communicator": "nccl"}})");
+  EXPECT_EQ(job.device, "cuda");
+  EXPECT_TRUE(job.placement.share_gpu);
+  EXPECT_EQ(job.sharding.communicator, "nccl");
+  EXPECT_FALSE(read(R"({"model": "m"})").placement.share_gpu);
+}
+
 TEST(Job, RelativePathsInTheFileAreRelativeToItAndThoseOfSettingsAreNot) {
   const Job job =
       read(R"({"model": "m", "tokenizer": "/abs/t", "generate": {"prompts": "p.jsonl"}})");
