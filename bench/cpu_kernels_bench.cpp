@@ -99,7 +99,7 @@ void linear(benchmark::State& state) {
   const Aligned in(rows * columns), out(rows * columns);
   const std::size_t scratch_bytes = device->needs(dtype, rows, columns).scratch_bytes;
   const Aligned scratch(scratch_bytes / sizeof(float));
-  device->set_scratch({reinterpret_cast<std::byte*>(scratch.data()), scratch_bytes}, {});
+  device->set_scratch({reinterpret_cast<std::byte*>(scratch.data()), scratch_bytes}, {}, rows);
   const std::uint64_t bytes = bytes_of(dtype, columns * columns);
   const std::uint64_t matrices = arena_bytes / bytes;
   std::uint64_t next = 0;

@@ -5,10 +5,20 @@
 #include "launch/node_memory.h"
 #include "launch/output_file.h"
 #include "launch/transport.h"
+#include "runtime/comm/nccl/nccl.h"
+#include "runtime/device/cuda/gpus.h"
 #include "runtime/device/host_memory.h"
 #include "sharding/error.h"
 
 namespace initrt {
+namespace {
+
+std::unique_ptr<Device> make_device(const DeviceChoice& choice, const CpuPlacement& cpu) {
+  if (choice.kind == DeviceKind::Cuda) return cuda::make_device(choice.gpu);
+  return make_cpu_device(cpu.instruction_set, cpu.threads, cpu.spin);
+}
+
+}  // namespace
 
 void warn(const std::string& text) {
   const std::string line = "initrt: warning: " + one_line(text) + "\n";
@@ -26,24 +36,26 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       job_(job),
       model_(model),
       pause_(test_pause()),
+      choice_(choose_device(job, world.comm())),
       cpu_(place_on_cpu(job, world.comm())),
-      transport_(choose_transport(job, world.size(), world.one_node(), model.graph.units.size())),
-      device_(make_cpu_device(cpu_.instruction_set, cpu_.threads, cpu_.spin)),
+      transport_(choose_transport(job,
+                                  {world.size(), world.one_node(), choice_.kind, choice_.shared},
+                                  model.graph.units.size())),
+      device_(make_device(choice_, cpu_)),
       staging_(make_staging_ring(job.load.staging)),
       shape_(shape) {
   if (world.rank() == 0 && !options.report.empty()) report_file_.emplace(options.report);
-  placement_ = place_memory(model, world.size(), transport_, *device_, shape_);
-  const std::string short_of_memory =
-      check_node_memory(world.comm(), node_id(), placement_.memory.total());
-  if (!short_of_memory.empty()) warn(short_of_memory);
+  placement_ = place_memory(
+      model, world.size(), transport_,
+      [this](DType dtype, std::uint64_t rows, std::uint64_t columns) {
+        return device_->needs(dtype, rows, columns);
+      },
+      shape_);
+  check_memory();
   if (pause_ && pause_->rank >= world.size()) {
     fail("INITRT_TEST_PAUSE names rank {} of {}", pause_->rank, world.size());
   }
-  if (!cpu_.warning.empty()) warn(cpu_.warning);
-  if (world.rank() == 0) note_choice(model.catalog);
-  if (world.rank() == 0 && !model.bindings.unexpected.empty()) {
-    warn(describe_unexpected(model.bindings, options.verbose));
-  }
+  show_warnings(options);
   const auto hook = [this](Stage stage) {
     return [this, stage](std::uint32_t unit) {
       world_.comm().note_progress(stage, unit);
@@ -55,6 +67,9 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
   instance.shape = shape_;
   instance.staging = staging_;
   instance.spin = cpu_.spin;
+  instance.make_nccl_exchange = [this](Communicator& base) {
+    return nccl::make_exchange(*device_, base);
+  };
   instance.on_load = hook(Stage::Load);
   instance.on_execute = hook(Stage::Generate);
   instance_ = std::make_unique<Instance>(model.view(), placement_, std::move(instance),
@@ -65,6 +80,34 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
     const Loader& loader = instance_->loader();
     progress_ = std::make_unique<Progress>(progress_style(options.progress), loader.total_bytes(),
                                            [&loader] { return loader.done_bytes(); });
+  }
+}
+
+void BringUp::check_memory() const {
+  const MemoryPlan& memory = placement_.memory;
+  const bool own = device_->own_memory();
+  const std::string short_of_memory =
+      check_node_memory(world_.comm(), node_id(), own ? memory.host_total() : memory.total());
+  if (!short_of_memory.empty()) warn(short_of_memory);
+  if (!own) return;
+  const std::uint64_t planned = memory.total() - memory.host_total();
+  const cuda::GpuMemory gpu = cuda::memory_of(*device_);
+  if (planned > gpu.total) {
+    fail(
+        "rank {} plans {} of its GPU's memory, but {} has {}: more ranks, a smaller precision, "
+        "context, batch or memory.budget would need less",
+        world_.rank(), human_bytes(static_cast<double>(planned)), device_->name(),
+        human_bytes(static_cast<double>(gpu.total)));
+  }
+}
+
+void BringUp::show_warnings(const RunOptions& options) const {
+  if (!choice_.warning.empty()) warn(fmt::format("rank {}: {}", world_.rank(), choice_.warning));
+  if (choice_.kind == DeviceKind::Cpu && !cpu_.warning.empty()) warn(cpu_.warning);
+  if (world_.rank() != 0) return;
+  note_choice(model_.catalog);
+  if (!model_.bindings.unexpected.empty()) {
+    warn(describe_unexpected(model_.bindings, options.verbose));
   }
 }
 
@@ -96,7 +139,15 @@ RankReport BringUp::finish() {
   report.process_bytes = proportional_set_bytes();
   const std::span<const std::byte> shard = instance_->shard();
   report.shard_bytes = shard.size();
-  report.huge_page_bytes = huge_page_bytes(shard.data(), shard.size());
+  if (device_->own_memory()) {
+    const MemoryPlan held = ledger_.held();
+    const cuda::GpuMemory gpu = cuda::memory_of(*device_);
+    report.gpu_bytes = held.total() - held.host_total();
+    report.gpu_bytes_at_start = gpu.at_start;
+    report.gpu_bytes_in_use = gpu.now;
+  } else {
+    report.huge_page_bytes = huge_page_bytes(shard.data(), shard.size());
+  }
   const ExpertBytes experts = instance_->engine().experts();
   report.expert_bytes = experts.used_bytes;
   report.all_expert_bytes = experts.all_bytes;

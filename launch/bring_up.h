@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "launch/device_choice.h"
 #include "launch/output_file.h"
 #include "launch/placement.h"
 #include "launch/prepare.h"
@@ -48,6 +49,8 @@ class BringUp {
   void give_report(const RankReport& mine);
 
  private:
+  void check_memory() const;
+  void show_warnings(const RunOptions& options) const;
   void compare_with_plan() const;
 
   World& world_;
@@ -55,6 +58,7 @@ class BringUp {
   const OpenModel& model_;
   std::optional<OutputFile> report_file_;  // on rank 0: opened before hours of work, not after
   const std::optional<TestPause> pause_;
+  const DeviceChoice choice_;  // binds this thread: before any other is started
   const CpuPlacement cpu_;
   const Transport transport_;
   const std::unique_ptr<Device> device_;

@@ -9,6 +9,7 @@
 #include <functional>
 #include <string_view>
 
+#include "launch/control_group.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -22,19 +23,6 @@ struct Announcement {
   std::uint32_t unused;
   std::array<std::uint64_t, kMaskWords> cores;
 };
-
-std::array<std::uint64_t, kMaskWords> allowed_cores() {
-  std::array<std::uint64_t, kMaskWords> mask{};
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) {
-    mask[0] = 1;
-    return mask;
-  }
-  for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(core, &set)) mask[core / 64] |= 1ull << core % 64;
-  }
-  return mask;
-}
 
 unsigned count(const std::vector<std::uint64_t>& mask) {
   unsigned bits = 0;
@@ -65,6 +53,19 @@ void keep_first_warning(Communicator& comm, std::string& warning) {
 
 }  // namespace
 
+std::vector<std::uint64_t> allowed_cores() {
+  std::vector<std::uint64_t> mask(kMaskWords);
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) {
+    mask[0] = 1;
+    return mask;
+  }
+  for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) mask[core / 64] |= 1ull << core % 64;
+  }
+  return mask;
+}
+
 std::uint64_t node_id() {
   std::array<char, 256> host{};
   gethostname(host.data(), host.size() - 1);
@@ -84,15 +85,15 @@ unsigned share_of_cores(const std::vector<RankSite>& sites, std::size_t rank) {
 }
 
 CpuPlacement place_on_cpu(const Job& job, Communicator& comm) {
-  const Announcement mine{node_id(), static_cast<std::uint32_t>(best_instruction_set()), 0,
-                          allowed_cores()};
+  const std::vector<std::uint64_t> own = allowed_cores();
+  Announcement mine{node_id(), static_cast<std::uint32_t>(best_instruction_set()), 0, {}};
+  std::ranges::copy(own, mine.cores.begin());
   std::vector<Announcement> all(comm.size());
   comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
 
   std::vector<RankSite> sites;
   std::uint32_t set = mine.instruction_set;
   unsigned on_node = 0, on_cores = 0;
-  const std::vector<std::uint64_t> own(mine.cores.begin(), mine.cores.end());
   for (const Announcement& rank : all) {
     sites.push_back({rank.node, {rank.cores.begin(), rank.cores.end()}});
     set = std::min(set, rank.instruction_set);
@@ -102,7 +103,10 @@ CpuPlacement place_on_cpu(const Job& job, Communicator& comm) {
   }
   CpuPlacement placement;
   placement.instruction_set = static_cast<InstructionSet>(set);
-  const unsigned share = share_of_cores(sites, comm.rank());
+  // A container's quota is of time on all its cores: of the node's ranks, each has its part.
+  const unsigned quota = cpu_quota();
+  const unsigned share =
+      std::min(share_of_cores(sites, comm.rank()), std::max(quota / std::max(on_node, 1u), 1u));
   placement.threads = job.threads == 0 ? share : static_cast<unsigned>(job.threads);
   const unsigned cores = count(own);
   const auto online = static_cast<unsigned>(sysconf(_SC_NPROCESSORS_ONLN));

@@ -18,6 +18,9 @@ struct CpuPlacement {
   std::string warning;  ///< what a person should know about the ranks' cores: on one rank of them
 };
 
+/// Bit mask of the cores that this process may use.
+[[nodiscard]] std::vector<std::uint64_t> allowed_cores();
+
 /// The same number on every rank of a node.
 [[nodiscard]] std::uint64_t node_id();
 

@@ -5,6 +5,7 @@
 #include "launch/commands.h"
 #include "launch/standard_output.h"
 #include "launch/transport.h"
+#include "runtime/device/cuda/needs.h"
 #include "runtime/load/loader.h"
 #include "sharding/error.h"
 
@@ -14,6 +15,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::uint32_t kMostRows = 32;  // ranks listed one by one
+
+// What a run on the best of this machine's instruction sets would need, or on any GPU.
+NeedsOfDevice needs_of(DeviceKind kind) {
+  if (kind == DeviceKind::Cuda) return cuda::needs;
+  return [](DType dtype, std::uint64_t rows, std::uint64_t columns) {
+    return make_cpu_device(best_instruction_set(), 1, false)->needs(dtype, rows, columns);
+  };
+}
 
 struct RankReads {
   std::uint64_t bytes = 0, reads = 0, files = 0;
@@ -58,6 +67,7 @@ Json plan_json(const Job& job, const OpenModel& model, Transport transport,
           {"precision", job.precision},
           {"world", ranks.size()},
           {"one_node", one_node},
+          {"device", shape.device.own_memory ? "cuda" : "cpu"},
           {"communicator", name(transport)},
           {"units", model.graph.units.size()},
           {"units_resident", resident},
@@ -126,12 +136,12 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
   note_choice(model.catalog);
   OpenText text = open_text(files, job, model);
   apply_chat_template(files, model, job, text, texts);
-  const Transport transport =
-      choose_transport(job, plan.world, plan.one_node, model.graph.units.size());
+  const DeviceKind device = planned_device(job);
+  const Transport transport = choose_transport(
+      job, {plan.world, plan.one_node, device, job.placement.share_gpu}, model.graph.units.size());
   RunShape shape = generate_shape(
       job, model.graph, tokenize(*text.tokenizer, texts, model.graph.vocabulary), plan.world);
-  const auto device = make_cpu_device(best_instruction_set(), 1, false);
-  const Placement placement = place_memory(model, plan.world, transport, *device, shape);
+  const Placement placement = place_memory(model, plan.world, transport, needs_of(device), shape);
   const Json json = plan_json(
       job, model, transport, placement, shape,
       reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)), plan.one_node);

@@ -245,11 +245,10 @@ RunShape score_shape(const Job& job, const Graph& graph, std::size_t tokens) {
 }
 
 Placement place_memory(const OpenModel& model, std::uint32_t world, Transport transport,
-                       const Device& device, RunShape& shape) {
+                       const NeedsOfDevice& needs, RunShape& shape) {
   shape.gather = gather_kind(transport);
-  shape.through_host = goes_through_host(transport, device.own_memory());
-  shape.device =
-      device.needs(model.layout.dtype, shape.sweep_rows, widest_linear_input(model.graph));
+  shape.device = needs(model.layout.dtype, shape.sweep_rows, widest_linear_input(model.graph));
+  shape.through_host = goes_through_host(transport, shape.device.own_memory);
   return plan_memory(model.graph, model.layout, world, shape);
 }
 

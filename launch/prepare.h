@@ -73,10 +73,15 @@ struct OpenText {
 /// The same for scoring `tokens` tokens on one rank.
 [[nodiscard]] RunShape score_shape(const Job& job, const Graph& graph, std::size_t tokens);
 
+/// Device::needs(), of a device that need not be there.
+using NeedsOfDevice =
+    std::function<DeviceNeeds(DType dtype, std::uint64_t rows, std::uint64_t columns)>;
+
 /// Fills in what the transport and the device decide of a shape, and plans memory for it: what
 /// `plan` prints and what a run allocates.
 [[nodiscard]] Placement place_memory(const OpenModel& model, std::uint32_t world,
-                                     Transport transport, const Device& device, RunShape& shape);
+                                     Transport transport, const NeedsOfDevice& needs,
+                                     RunShape& shape);
 
 /// Runs `prepare(Files&)` on every rank, the files being read by rank 0 alone: the others work on a
 /// record of what it read. Collective.

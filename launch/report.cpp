@@ -109,6 +109,18 @@ nlohmann::ordered_json report_json(const Job& job, const RunFacts& facts,
                          {"bytes_of_all", sum(ranks, &RankReport::all_expert_bytes)},
                          {"chosen_to_all", ratio(static_cast<double>(chosen), all_experts)}};
   }
+  if (sum(ranks, &RankReport::gpu_bytes) > 0) {
+    std::vector<RankReport> others = ranks;  // what is neither ours nor was there before
+    for (RankReport& rank : others) {
+      const std::uint64_t known = rank.gpu_bytes + rank.gpu_bytes_at_start;
+      rank.gpu_bytes = rank.gpu_bytes_in_use > known ? rank.gpu_bytes_in_use - known : 0;
+    }
+    report["memory"]["gpu"] = {
+        {"ledger", min_max(ranks, &RankReport::gpu_bytes)},
+        {"context_and_others", min_max(ranks, &RankReport::gpu_bytes_at_start)},
+        {"libraries", min_max(others, &RankReport::gpu_bytes)},
+        {"in_use", min_max(ranks, &RankReport::gpu_bytes_in_use)}};
+  }
   return report;
 }
 
@@ -141,12 +153,20 @@ std::string report_text(const nlohmann::ordered_json& report) {
                         human_bytes(experts["bytes_of_all"].get<double>()),
                         experts["chosen_to_all"].get<double>());
   }
+  text += fmt::format("memory    planned {} per rank, peak {}; process {}",
+                      span_of_bytes(memory["planned"]), span_of_bytes(memory["peak"]),
+                      span_of_bytes(memory["process"]));
+  if (!memory.contains("gpu")) {
+    text += fmt::format("; {} of {} shard on huge pages\n",
+                        human_bytes(memory["shard_on_huge_pages"]["min"].get<double>()),
+                        human_bytes(memory["shard"]["min"].get<double>()));
+    return text;
+  }
+  const Json& gpu = memory["gpu"];
   text += fmt::format(
-      "memory    planned {} per rank, peak {}; process {}; {} of {} shard on huge pages\n",
-      span_of_bytes(memory["planned"]), span_of_bytes(memory["peak"]),
-      span_of_bytes(memory["process"]),
-      human_bytes(memory["shard_on_huge_pages"]["min"].get<double>()),
-      human_bytes(memory["shard"]["min"].get<double>()));
+      "\nGPU       {} of the plan, {} of libraries, {} of the context and others; {} in use\n",
+      span_of_bytes(gpu["ledger"]), span_of_bytes(gpu["libraries"]),
+      span_of_bytes(gpu["context_and_others"]), span_of_bytes(gpu["in_use"]));
   return text;
 }
 

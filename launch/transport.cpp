@@ -1,5 +1,6 @@
 #include "launch/transport.h"
 
+#include "runtime/comm/nccl/nccl.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -15,20 +16,31 @@ bool can_map(std::uint32_t world, std::uint64_t units) {
 
 }  // namespace
 
-Transport choose_transport(const Job& job, std::uint32_t world, bool one_node,
-                           std::uint64_t units) {
+Transport choose_transport(const Job& job, const Ranks& ranks, std::uint64_t units) {
   const std::string& wanted = job.sharding.communicator;
-  if (world == 1) return Transport::Self;  // nobody to share with
-  if (wanted == "self") {
-    fail("sharding.communicator is self, which is for one rank, but there are {}", world);
+  const bool gpus = ranks.device == DeviceKind::Cuda;
+  if (wanted == "nccl") {
+    if (!gpus) fail("sharding.communicator is nccl, which is for GPUs, but the ranks use CPUs");
+    return Transport::Nccl;  // also of one rank, for whoever wants to see it
   }
-  if (wanted == "mapped" && !one_node) {
+  if (ranks.world == 1) return Transport::Self;  // nobody to share with
+  if (wanted == "self") {
+    fail("sharding.communicator is self, which is for one rank, but there are {}", ranks.world);
+  }
+  if (wanted == "mapped" && gpus) {
+    fail(
+        "sharding.communicator is mapped, which is for host memory, but the ranks use GPUs: use "
+        "nccl, mpi or auto");
+  }
+  if (wanted == "mapped" && !ranks.one_node) {
     fail(
         "sharding.communicator is mapped, which is for the ranks of one node, but these are on "
         "several: use mpi or auto");
   }
   if (wanted == "mapped") return Transport::Mapped;
-  return wanted != "mpi" && one_node && can_map(world, units) ? Transport::Mapped : Transport::Mpi;
+  if (wanted == "mpi") return Transport::Mpi;
+  if (gpus) return nccl::is_built() && !ranks.share_gpus ? Transport::Nccl : Transport::Mpi;
+  return ranks.one_node && can_map(ranks.world, units) ? Transport::Mapped : Transport::Mpi;
 }
 
 }  // namespace initrt

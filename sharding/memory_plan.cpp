@@ -120,8 +120,8 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
       checked_product("the logits buffer", {shape.logit_rows, graph.vocabulary, sizeof(float)});
   if (shape.device.own_memory) {
     memory[MemoryCategory::Conversion] = shape.staging_bytes;
-    memory[MemoryCategory::Pinned] =
-        checked_sum("pinned memory", {shape.device.pinned_bytes, results});
+    memory[MemoryCategory::Pinned] = checked_sum(
+        "pinned memory", {shape.device.pinned_bytes, shape.device.upload_bytes, results});
   }
   memory[MemoryCategory::Scratch] = checked_sum(
       "scratch memory", {rotary_table_bytes(graph, shape.sweep_rows),
@@ -137,14 +137,14 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
           "pinned memory", {pinned, host_slots(graph, placement.cut, placement.slots).bytes(),
                             2 * row_buffer_bytes(graph, layout, shape) / 3});
     }
-    return memory.total();
+    return memory.total() - (shape.device.own_memory ? memory.host_total() : 0);
   };
   std::vector<bool> resident(graph.units.size(), false);
-  cut_with(resident);
+  const std::uint64_t least = cut_with(resident);
   if (shape.budget == 0) return placement;
-  if (memory.total() > shape.budget) {
+  if (least > shape.budget) {
     fail("memory.budget is {} bytes, but this job needs at least {} on each of {} ranks",
-         shape.budget, memory.total(), world);
+         shape.budget, least, world);
   }
   if (shape.gather == GatherKind::InPlace) return placement;  // whole units cost nothing as it is
   for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {

@@ -61,7 +61,8 @@ struct DeviceNeeds {
   /// converted from staging blocks of its own.
   bool own_memory = false;
   std::uint64_t row_tile = 1;       ///< matrix products run on multiples of this many rows
-  std::uint64_t pinned_bytes = 0;   ///< for what goes to the device in small pieces
+  std::uint64_t pinned_bytes = 0;   ///< host memory for what goes to the device in small pieces
+  std::uint64_t upload_bytes = 0;   ///< host memory that describes what is uploaded
   std::uint64_t scratch_bytes = 0;  ///< what its ops need for the rows and columns in question
 };
 
@@ -76,7 +77,9 @@ struct RunShape {
   std::uint64_t sweep_rows = 1;  ///< most token rows a rank brings to a sweep
   std::uint64_t logit_rows = 1;  ///< most rows per sweep that want logits
   DeviceNeeds device = {};
-  std::uint64_t budget = 0;  ///< bytes a rank may use; 0: nothing resident beyond the slots
+  /// Bytes a rank may use, of the device's memory where that is its own; 0: nothing resident beyond
+  /// the slots.
+  std::uint64_t budget = 0;
 
   /// Rows that buffers of `rows` rows have room for.
   [[nodiscard]] std::uint64_t padded(std::uint64_t rows) const;

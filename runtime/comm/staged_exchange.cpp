@@ -67,7 +67,7 @@ void StagedExchange::send_receive(std::span<const std::byte> out, std::uint32_t 
   const std::span<std::byte> outgoing = rows_.span().first(half).first(out.size());
   const std::span<std::byte> incoming = rows_.span().subspan(half).first(in.size());
   device_.read(out.data(), outgoing);
-  device_.synchronize([this] { comm_.check(); });  // the last upload from `incoming`, too
+  device_.synchronize();  // the last upload from `incoming`, too
   comm_.send_receive(outgoing, to, incoming, from);
   device_.upload(incoming, in.data());
 }

@@ -162,9 +162,12 @@ class Device {
   /// to run after.
   virtual void after(const FenceHandle& fence) = 0;
 
-  /// Waits until everything asked for so far is done, calling `meanwhile` again and again where
-  /// that takes time: it may throw. @throws Error where the device has failed
-  virtual void synchronize(const std::function<void()>& meanwhile) = 0;
+  /// Waits until everything asked for so far is done. @throws Error where the device has failed
+  virtual void synchronize() = 0;
+
+  /// `watch` is called again and again while the host waits for the device, and may throw: what the
+  /// device is waiting for may never come. Empty: nobody watches.
+  virtual void set_watch(std::function<void()> watch) = 0;
 
   /// Runs `ops`, which asks for the same ops with the same arguments, but for the contents of
   /// memory, whenever it is called with this key. A device may remember what was asked for, and
@@ -181,7 +184,9 @@ class Device {
   /// Memory that ops use; the caller keeps it alive, until all that was asked for is done.
   /// @param scratch of this device, needs().scratch_bytes for the largest of them
   /// @param pinned of allocate_host(), needs().pinned_bytes
-  virtual void set_scratch(std::span<std::byte> scratch, std::span<std::byte> pinned) = 0;
+  /// @param rows the most of any op, as needs() was told
+  virtual void set_scratch(std::span<std::byte> scratch, std::span<std::byte> pinned,
+                           std::uint64_t rows) = 0;
 
   /// What the rows of the ops that follow are, for those that go by sequence and position, and
   /// which of them keep_rows() keeps, ascending. Both may change as soon as this returns.

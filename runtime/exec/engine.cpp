@@ -43,7 +43,11 @@ Engine::Engine(const Graph& graph, const Layout& layout, const RunShape& shape, 
           graph.units, [](const Unit& unit) { return unit.kind == UnitKind::Expert; })),
       runner_(graph, layout, shape, device, ledger),
       rows_(allocate(device, ledger, MemoryCategory::Scratch,
-                     shape.sweep_rows * embedding_row_bytes(graph, layout))) {}
+                     shape.sweep_rows * embedding_row_bytes(graph, layout))) {
+  device_.set_watch([this] { gather_.check(); });
+}
+
+Engine::~Engine() { device_.set_watch({}); }
 
 void Engine::check(const SweepInput& input) const {
   if (input.tokens.size() != input.rows.size() || input.rows.size() > shape_.sweep_rows ||
@@ -109,6 +113,30 @@ void Engine::run_experts(std::uint32_t router, std::span<const std::uint32_t> or
   }
 }
 
+void Engine::warm_up() {
+  const RowInfo row{0, 0, 1};
+  const std::uint32_t first = 0;
+  const ExpertRows all{{0}, {1.0f}};
+  runner_.begin(std::span(&row, 1), std::span(&first, 1));
+  runner_.embed(rows_.data());
+  runner_.keep_logit_rows();
+  for (std::uint32_t unit = 0; unit < graph_.units.size(); ++unit) {
+    switch (graph_.units[unit].kind) {
+      case UnitKind::Embedding:
+        break;
+      case UnitKind::Expert:
+        runner_.run_expert(unit, gather_.place_of(unit), all);
+        break;
+      case UnitKind::Block:
+      case UnitKind::Head:
+        runner_.run(unit, gather_.place_of(unit));
+        break;
+    }
+  }
+  runner_.fetch_logits();
+  device_.synchronize();
+}
+
 SweepOutput Engine::sweep(const SweepInput& input) {
   check(input);
   const SweepHeader mine{static_cast<std::uint32_t>(input.rows.size()),
@@ -139,7 +167,7 @@ SweepOutput Engine::sweep(const SweepInput& input) {
   } else {
     run_units(order);
   }
-  device_.synchronize([this] { gather_.check(); });
+  device_.synchronize();
   output.any = true;
   output.logits = {runner_.logits(), input.logit_rows.size() * graph_.vocabulary};
   return output;

@@ -45,6 +45,14 @@ class Engine {
   Engine(const Graph& graph, const Layout& layout, const RunShape& shape, Device& device,
          Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit);
 
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine();
+
+  /// Runs every unit once on whatever lies in memory, so that what ops make and load on first use
+  /// is there before any collective: a GPU that waits for another rank may not be able to load.
+  void warm_up();
+
   /// One sweep; collective. A sequence restarts by bringing position 0 again.
   /// @throws Error for more rows than planned and for a token, position, sequence or logit row out
   ///         of range, before anything is sent; and whatever ends the world

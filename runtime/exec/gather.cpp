@@ -65,6 +65,8 @@ CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, con
       slot_bytes_(slots_bytes / slots_),
       slot_memory_(allocate(device, ledger, MemoryCategory::Slots, slots_bytes)),
       row_buffers_(row_buffers),
+      prepared_shard_(exchange.prepare(shard)),
+      prepared_slots_(exchange.prepare(slot_memory_.span())),
       slot_free_(slots_),
       gathered_once_(graph.units.size(), false) {
   for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
@@ -100,12 +102,17 @@ void CollectiveGather::agree(std::span<std::byte> wanted) {
   for (std::size_t i = 0; i < all.size(); ++i) wanted[i % wanted.size()] |= all[i];
 }
 
+std::byte* CollectiveGather::place(std::uint32_t unit, std::size_t position) const {
+  const UnitCut& placed = cut_.units[unit];
+  return placed.resident ? shard_.data() + placed.offset
+                         : slot_memory_.data() + position % slots_ * slot_bytes_;
+}
+
 void CollectiveGather::post(std::size_t position) {
   const std::uint32_t unit = sequence_[position];
   const UnitCut& placed = cut_.units[unit];
   Posted posted;
-  posted.whole = placed.resident ? shard_.data() + placed.offset
-                                 : slot_memory_.data() + position % slots_ * slot_bytes_;
+  posted.whole = place(unit, position);
   if (!gathered_once_[unit]) {
     const std::span<const std::byte> chunk =
         shard_.subspan(cut_.chunk_offset(unit, comm_.rank()), placed.chunk_bytes);

@@ -37,6 +37,9 @@ class Gather {
   virtual const std::byte* acquire(std::uint32_t unit) = 0;
   virtual void release(std::uint32_t unit) = 0;
 
+  /// Memory as large as the unit, where it may be one day: for ops whose results nobody wants.
+  [[nodiscard]] virtual const std::byte* place_of(std::uint32_t unit) const = 0;
+
   /// Whether every unit is whole, and will be in the same place whenever it is acquired.
   [[nodiscard]] virtual bool settled() const = 0;
 
@@ -92,6 +95,7 @@ class InPlaceGather final : public Gather {
   void agree(std::span<std::byte>) override {}
   const std::byte* acquire(std::uint32_t unit) override;
   void release(std::uint32_t) override {}
+  const std::byte* place_of(std::uint32_t unit) const override { return units_[unit]; }
   bool settled() const override { return arrived_ == units_.size(); }
   void check() override {}
   void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
@@ -130,6 +134,7 @@ class CollectiveGather final : public Gather {
   void agree(std::span<std::byte> wanted) override;
   const std::byte* acquire(std::uint32_t unit) override;
   void release(std::uint32_t unit) override;
+  const std::byte* place_of(std::uint32_t unit) const override { return place(unit, 0); }
   bool settled() const override;
   void check() override { exchange_.check(); }
   void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
@@ -141,6 +146,7 @@ class CollectiveGather final : public Gather {
     GatheringHandle gathering;  // empty once finished, and for a resident unit gathered before
   };
 
+  [[nodiscard]] std::byte* place(std::uint32_t unit, std::size_t position) const;
   void post(std::size_t position);
   template <class Visit>
   std::size_t for_each_part(std::span<const TokenId> tokens, std::uint32_t owner,
@@ -165,8 +171,9 @@ class CollectiveGather final : public Gather {
   const std::span<std::byte> row_buffers_;
 
   std::vector<std::uint32_t> sequence_;
-  std::vector<Posted> posted_;          // a prefix of sequence_
-  std::size_t position_ = 0;            // of the next unit to acquire
+  std::vector<Posted> posted_;                                   // a prefix of sequence_
+  std::size_t position_ = 0;                                     // of the next unit to acquire
+  const std::shared_ptr<void> prepared_shard_, prepared_slots_;  // go before the memory does
   std::vector<FenceHandle> slot_free_;  // the device has done with what was in the slot
   std::vector<bool> gathered_once_;     // resident units that are whole, or will be
   std::uint32_t gathered_ = 0;          // units that are gathered at all

@@ -86,6 +86,7 @@ Instance::Instance(const Model& model, const Placement& placement, InstanceOptio
   loader_ = make_loader(ledger);
   engine_ = std::make_unique<Engine>(model_.graph, model_.layout, options_.shape, device, comm(),
                                      *gather_, ledger, options_.on_execute);
+  if (device.own_memory()) engine_->warm_up();
 }
 
 std::span<std::byte> Instance::shard() const {

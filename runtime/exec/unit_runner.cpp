@@ -35,7 +35,7 @@ UnitRunner::UnitRunner(const Graph& graph, const Layout& layout, const RunShape&
     results_ = device.allocate_host(ledger, MemoryCategory::Pinned,
                                     shape.logit_rows * graph.vocabulary * sizeof(float));
   }
-  device_.set_scratch(device_scratch_.span(), pinned_.span());
+  device_.set_scratch(device_scratch_.span(), pinned_.span(), shape.sweep_rows);
 }
 
 KvView UnitRunner::kv_of_layer(std::uint32_t layer) const {

@@ -39,19 +39,19 @@ TEST(Placement, TheJobsThreadsAreTakenAndTooManyAreWarnedOf) {
 
 TEST(Transport, IsTheOneThatFits) {
   Job job;
-  EXPECT_EQ(choose_transport(job, 1, true, 100), Transport::Self);
-  EXPECT_EQ(choose_transport(job, 4, true, 100), Transport::Mapped);
-  EXPECT_EQ(choose_transport(job, 4, false, 100), Transport::Mpi);
-  EXPECT_EQ(choose_transport(job, 4, true, 12'000), Transport::Mapped);
-  EXPECT_EQ(choose_transport(job, 4, true, 12'001), Transport::Mpi) << "too many mappings";
+  EXPECT_EQ(choose_transport(job, {1, true}, 100), Transport::Self);
+  EXPECT_EQ(choose_transport(job, {4, true}, 100), Transport::Mapped);
+  EXPECT_EQ(choose_transport(job, {4, false}, 100), Transport::Mpi);
+  EXPECT_EQ(choose_transport(job, {4, true}, 12'000), Transport::Mapped);
+  EXPECT_EQ(choose_transport(job, {4, true}, 12'001), Transport::Mpi) << "too many mappings";
   job.sharding.communicator = "mpi";
-  EXPECT_EQ(choose_transport(job, 4, true, 100), Transport::Mpi);
+  EXPECT_EQ(choose_transport(job, {4, true}, 100), Transport::Mpi);
   job.sharding.communicator = "mapped";
-  EXPECT_EQ(choose_transport(job, 4, true, 100), Transport::Mapped);
-  EXPECT_THROW((void)choose_transport(job, 4, false, 100), Error);
+  EXPECT_EQ(choose_transport(job, {4, true}, 100), Transport::Mapped);
+  EXPECT_THROW((void)choose_transport(job, {4, false}, 100), Error);
   job.sharding.communicator = "self";
-  EXPECT_EQ(choose_transport(job, 1, true, 100), Transport::Self);
-  EXPECT_THROW((void)choose_transport(job, 2, true, 100), Error);
+  EXPECT_EQ(choose_transport(job, {1, true}, 100), Transport::Self);
+  EXPECT_THROW((void)choose_transport(job, {2, true}, 100), Error);
 }
 
 }  // namespace

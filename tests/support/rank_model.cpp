@@ -1,35 +1,54 @@
 #include "tests/support/rank_model.h"
 
+#include <cstdlib>
 #include <ostream>
+#include <string_view>
+#include <thread>
 
+#include "runtime/comm/nccl/nccl.h"
 #include "runtime/device/cpu/cpu_device.h"
+#include "runtime/device/cuda/gpus.h"
+#include "runtime/device/cuda/needs.h"
 #include "tests/runtime/comm/thread_ranks.h"
 
 namespace initrt::testing {
 namespace {
 
-std::unique_ptr<Device> make_device(const Setting& setting) {
-  return make_cpu_device(best_instruction_set(), setting.threads, /*spin=*/false);
+std::unique_ptr<Device> make_device(const Setting& setting, std::uint32_t rank) {
+  if (!on_gpus()) return make_cpu_device(best_instruction_set(), setting.threads, /*spin=*/false);
+  return cuda::make_device(static_cast<unsigned>(rank % cuda::visible_gpus().size()));
+}
+
+Transport transport_of(const Setting& setting) {
+  if (!on_gpus() || setting.transport != Transport::Mapped) return setting.transport;
+  const bool one_each = cuda::visible_gpus().size() >= setting.world;
+  return nccl::is_built() && one_each ? Transport::Nccl : Transport::Mpi;
 }
 
 RunShape shape_of(const OpenModel& model, const Setting& setting) {
   RunShape shape;
-  shape.gather = gather_kind(setting.transport);
+  shape.gather = gather_kind(transport_of(setting));
   shape.prefetch = setting.prefetch;
   shape.staging_bytes = make_staging_ring(setting.staging).bytes();
   shape.sequences = setting.sequences;
   shape.context = setting.context;
   shape.sweep_rows = setting.sweep_rows;
   shape.logit_rows = setting.logit_rows;
-  const auto device = make_device(setting);
-  shape.through_host = goes_through_host(setting.transport, device->own_memory());
+  const std::uint64_t columns = widest_linear_input(model.graph);
   shape.device =
-      device->needs(model.layout.dtype, setting.sweep_rows, widest_linear_input(model.graph));
+      on_gpus() ? cuda::needs(model.layout.dtype, setting.sweep_rows, columns)
+                : make_device(setting, 0)->needs(model.layout.dtype, setting.sweep_rows, columns);
+  shape.through_host = goes_through_host(transport_of(setting), shape.device.own_memory);
   shape.budget = setting.budget;
   return shape;
 }
 
 }  // namespace
+
+bool on_gpus() {
+  const char* device = std::getenv("INITRT_TEST_DEVICE");
+  return device != nullptr && std::string_view(device) == "cuda";
+}
 
 OpenModel open_checkpoint_as(const std::string& path, const std::string& precision) {
   LocalFiles files;
@@ -52,9 +71,12 @@ Placement place(const OpenModel& model, const Setting& setting) {
 
 RankModel::RankModel(const OpenModel& model, const Setting& setting, Communicator& base,
                      Loader::UnitHook on_load, Engine::UnitHook on_execute)
-    : device_(make_device(setting)), placement_(place(model, setting)) {
+    : device_(make_device(setting, base.rank())), placement_(place(model, setting)) {
   InstanceOptions options;
-  options.transport = setting.transport;
+  options.transport = transport_of(setting);
+  options.make_nccl_exchange = [this](Communicator& comm) {
+    return nccl::make_exchange(*device_, comm);
+  };
   options.shape = shape_of(model, setting);
   options.staging = make_staging_ring(setting.staging);
   options.spin = false;
@@ -62,6 +84,14 @@ RankModel::RankModel(const OpenModel& model, const Setting& setting, Communicato
   options.on_execute = std::move(on_execute);
   instance_ = std::make_unique<Instance>(model.view(), placement_, std::move(options), base,
                                          *device_, ledger_);
+}
+
+std::vector<std::byte> RankModel::read_shard(std::uint64_t offset, std::uint64_t bytes) {
+  Ledger ledger;
+  const Buffer copy = device_->allocate_host(ledger, MemoryCategory::Pinned, bytes);
+  const auto download = device_->start_download(instance_->shard().data() + offset, copy.span());
+  while (!download->done()) std::this_thread::yield();
+  return {copy.span().begin(), copy.span().end()};
 }
 
 std::vector<float> score_all(Engine& engine, std::span<const TokenId> tokens, std::uint32_t chunk) {

@@ -17,7 +17,12 @@ namespace initrt::testing {
 /// Opens a checkpoint as a job does.
 [[nodiscard]] OpenModel open_checkpoint_as(const std::string& path, const std::string& precision);
 
-/// How a test's world runs a model; the same on all ranks.
+/// Whether tests run on GPUs: $INITRT_TEST_DEVICE is "cuda". With the CUDA emulator there are as
+/// many as ranks; else they share what there is, and tests are skipped where that is none.
+[[nodiscard]] bool on_gpus();
+
+/// How a test's world runs a model; the same on all ranks. On GPUs `Mapped` stands for NCCL, or for
+/// the only exchange that there is where ranks share a GPU.
 struct Setting {
   std::uint32_t world = 1;
   Transport transport = Transport::Self;
@@ -51,6 +56,9 @@ class RankModel {
     instance_->start_loading();
     return instance_->finish_loading();
   }
+
+  /// Bytes of this rank's shard, wherever it lies.
+  [[nodiscard]] std::vector<std::byte> read_shard(std::uint64_t offset, std::uint64_t bytes);
 
   /// Lets go of the instance; the ledger stays.
   void leave() { instance_.reset(); }

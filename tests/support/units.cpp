@@ -20,8 +20,9 @@ Units units_of(const OpenModel& model, const Setting& setting) {
     rank.load();
     for (std::uint32_t unit = 0; unit < units.size(); ++unit) {
       const std::uint64_t bytes = cut.units[unit].chunk_bytes;
-      std::memcpy(units[unit].data() + comm.rank() * bytes,
-                  rank.instance().shard().data() + cut.chunk_offset(unit, comm.rank()), bytes);
+      const std::vector<std::byte> chunk =
+          rank.read_shard(cut.chunk_offset(unit, comm.rank()), bytes);
+      std::memcpy(units[unit].data() + comm.rank() * bytes, chunk.data(), bytes);
     }
   });
   EXPECT_THAT(failures, ::testing::Each(::testing::IsEmpty())) << setting;

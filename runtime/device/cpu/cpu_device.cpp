@@ -123,7 +123,7 @@ class CpuDevice final : public Device {
     kept_.assign(kept.begin(), kept.end());
   }
 
-  void set_scratch(std::span<std::byte> scratch, std::span<std::byte>) override {
+  void set_scratch(std::span<std::byte> scratch, std::span<std::byte>, std::uint64_t) override {
     scratch_ = scratch;
   }
 
@@ -366,7 +366,8 @@ class CpuDevice final : public Device {
   // Every op returns when it is done.
   FenceHandle fence() override { return nullptr; }
   void after(const FenceHandle&) override {}
-  void synchronize(const std::function<void()>&) override {}
+  void synchronize() override {}
+  void set_watch(std::function<void()>) override {}
 
  private:
   /// body(begin, end) over [0, total) in pieces of `piece`, or of more where they would be many.

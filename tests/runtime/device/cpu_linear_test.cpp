@@ -13,7 +13,7 @@ class CpuLinear : public CpuTest {
   std::vector<float> linear(Device& device, const std::vector<float>& in, const std::byte* weight,
                             DType dtype, std::size_t rows, std::size_t k, std::size_t outputs) {
     std::vector<std::byte> scratch(device.needs(dtype, rows, k).scratch_bytes);
-    device.set_scratch(scratch, {});
+    device.set_scratch(scratch, {}, rows);
     std::vector<float> out(rows * outputs, -1.0f);
     device.linear(in.data(), {weight, nullptr, dtype, k, outputs}, out.data(), rows, outputs);
     return out;
@@ -157,7 +157,7 @@ TEST_P(CpuLinear, ABiasIsAddedToTheSum) {
     const auto sums = linear(*cpu, in, weight.data(), dtype, rows, k, outputs);
     std::vector<float> out(sums.size());
     std::vector<std::byte> scratch(cpu->needs(dtype, rows, k).scratch_bytes);
-    cpu->set_scratch(scratch, {});
+    cpu->set_scratch(scratch, {}, rows);
     cpu->linear(in.data(), {weight.data(), bias.data(), dtype, k, outputs}, out.data(), rows,
                 outputs);
     for (std::size_t i = 0; i < out.size(); ++i) {
@@ -214,7 +214,7 @@ TEST_P(CpuLinear, WrongArgumentsAreErrors) {
         cpu->linear(in.data(), {weight.data(), nullptr, DType::F32, 8, 2}, out.data(), 1, 1);
       },
       testing::ThrowsMessage<Error>(testing::HasSubstr("cannot hold 2 columns")));
-  cpu->set_scratch({}, {});
+  cpu->set_scratch({}, {}, 1);
   EXPECT_THAT(
       [&] {
         cpu->linear(in.data(), {weight.data(), nullptr, DType::BF16, 8, 1}, out.data(), 1, 1);

@@ -38,10 +38,9 @@ std::vector<std::byte> rows_of_one_rank(const OpenModel& model, std::span<const 
     rank.instance().finish_loading();
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       const TableRow row = table.find(tokens[i]);
-      std::memcpy(
-          rows.data() + i * table.row_bytes(),
-          rank.instance().shard().data() + rank.placement().cut.units[row.unit].offset + row.offset,
-          table.row_bytes());
+      const std::vector<std::byte> bytes = rank.read_shard(
+          rank.placement().cut.units[row.unit].offset + row.offset, table.row_bytes());
+      std::memcpy(rows.data() + i * table.row_bytes(), bytes.data(), bytes.size());
     }
   });
   EXPECT_THAT(failures, Each(IsEmpty()));

@@ -1,0 +1,193 @@
+#include "runtime/comm/nccl/nccl_exchange.h"
+
+#include <cstring>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "runtime/comm/nccl/nccl.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPause = 20us;  // between looks at what is under way
+
+}  // namespace
+
+struct NcclExchange::Pending final : Gathering {
+  std::function<bool()> ready;  ///< empty once posted
+  FenceHandle free;
+  std::span<const std::byte> chunk;
+  std::span<std::byte> whole;
+  FenceHandle gathered;  ///< once posted
+};
+
+NcclExchange::NcclExchange(cuda::CudaDevice& device, Communicator& base)
+    : device_(device), base_(base), stream_(cuda::make_stream()) {
+  std::vector<std::byte> bytes(sizeof(ncclUniqueId));
+  ncclUniqueId id{};
+  if (base.rank() == 0) {
+    if (const ncclResult_t result = ncclGetUniqueId(&id); result != ncclSuccess) {
+      fail("nccl: making an id: {}", ncclGetErrorString(result));
+    }
+    std::memcpy(bytes.data(), &id, sizeof id);
+  }
+  base.broadcast(bytes, 0);
+  std::memcpy(&id, bytes.data(), sizeof id);
+  connect(id);
+}
+
+// Without blocking, so that a rank that never comes is told by the base communicator's watch. The
+// first collective is made here: it loads kernels and connects, which must not happen while the GPU
+// waits for another rank.
+void NcclExchange::connect(const ncclUniqueId& id) {
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  settle(ncclCommInitRankConfig(&comm_, static_cast<int>(base_.size()), id,
+                                static_cast<int>(base_.rank()), &config),
+         "connecting the ranks");
+  Ledger unplanned;  // given back at once
+  const std::size_t ranks = base_.size();
+  const BufferPart part{MemoryCategory::Scratch, (ranks + 1) * 16};
+  const Buffer scratch = cuda::allocate_device_memory(unplanned, std::span(&part, 1));
+  settle(ncclAllGather(scratch.data() + ranks * 16, scratch.data(), 16, ncclUint8, comm_,
+                       stream_.get()),
+         "a first collective");
+  const cuda::CudaFence done(stream_.get());
+  while (!done.passed()) {
+    check();
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+NcclExchange::~NcclExchange() { abort(); }
+
+// What is under way may never end, if another rank is gone; at rest there is nothing to lose.
+void NcclExchange::abort() {
+  if (comm_ != nullptr) static_cast<void>(ncclCommAbort(std::exchange(comm_, nullptr)));
+}
+
+ncclComm_t NcclExchange::connected() const {
+  if (comm_ == nullptr) fail("nccl: the ranks are not connected any more");
+  return comm_;
+}
+
+void NcclExchange::check_base() {
+  try {
+    base_.check();
+  } catch (...) {
+    abort();
+    throw;
+  }
+}
+
+void NcclExchange::settle(ncclResult_t result, const char* what) {
+  while (result == ncclInProgress) {
+    const ncclResult_t asked = ncclCommGetAsyncError(comm_, &result);
+    if (asked != ncclSuccess) result = asked;
+    if (result != ncclInProgress) break;
+    check_base();
+    std::this_thread::sleep_for(kPause);
+  }
+  if (result == ncclSuccess) return;
+  const char* detail = ncclGetLastError(comm_);
+  std::string message = fmt::format("nccl: {}: {}", what, ncclGetErrorString(result));
+  if (detail != nullptr && *detail != 0) message += fmt::format(": {}", detail);
+  abort();
+  fail("{}", message);
+}
+
+void NcclExchange::check() {
+  check_base();
+  ncclResult_t state = ncclSuccess;
+  const ncclResult_t asked = ncclCommGetAsyncError(connected(), &state);
+  if (asked != ncclSuccess) state = asked;
+  if (state != ncclInProgress) settle(state, "a collective");
+}
+
+// Where the library cannot register memory, or not this, it copies through buffers of its own.
+std::shared_ptr<void> NcclExchange::prepare(std::span<std::byte> memory) {
+  void* registration = nullptr;
+  if (memory.empty() || ncclCommRegister(connected(), memory.data(), memory.size(),
+                                         &registration) != ncclSuccess) {
+    return nullptr;
+  }
+  return {registration, [this](void* handle) {
+            if (comm_ != nullptr) static_cast<void>(ncclCommDeregister(comm_, handle));
+          }};
+}
+
+GatheringHandle NcclExchange::start_all_gather(std::function<bool()> ready, FenceHandle free,
+                                               std::span<const std::byte> chunk,
+                                               std::span<std::byte> whole) {
+  auto pending = std::make_shared<Pending>();
+  pending->ready = ready ? std::move(ready) : [] { return true; };
+  pending->free = std::move(free);
+  pending->chunk = chunk;
+  pending->whole = whole;
+  pending_.push_back(pending);
+  post_ready();
+  return pending;
+}
+
+void NcclExchange::post_ready() {
+  while (!pending_.empty() && pending_.front()->ready()) {
+    post(*pending_.front());
+    pending_.pop_front();
+  }
+}
+
+void NcclExchange::post(Pending& pending) {
+  static_cast<void>(connected());
+  cuda::run_after(stream_.get(), pending.free);
+  settle(ncclAllGather(pending.chunk.data(), pending.whole.data(), pending.chunk.size(), ncclUint8,
+                       comm_, stream_.get()),
+         "gathering a unit");
+  pending.gathered = std::make_shared<cuda::CudaFence>(stream_.get());
+  pending.ready = nullptr;
+}
+
+void NcclExchange::finish(const GatheringHandle& gathering) {
+  const auto& pending = static_cast<const Pending&>(*gathering);
+  for (post_ready(); !pending.gathered; post_ready()) {
+    check();
+    std::this_thread::sleep_for(kPause);
+  }
+  device_.after(pending.gathered);
+}
+
+// In order with the gatherings: those before it are posted first, on every rank.
+void NcclExchange::send_receive(std::span<const std::byte> out, std::uint32_t to,
+                                std::span<std::byte> in, std::uint32_t from) {
+  for (post_ready(); !pending_.empty(); post_ready()) {
+    check();
+    std::this_thread::sleep_for(kPause);
+  }
+  static_cast<void>(connected());
+  cuda::run_after(stream_.get(), device_.fence());
+  settle(ncclGroupStart(), "beginning to send rows");
+  if (!out.empty()) {
+    settle(ncclSend(out.data(), out.size(), ncclUint8, static_cast<int>(to), comm_, stream_.get()),
+           "sending rows");
+  }
+  if (!in.empty()) {
+    settle(ncclRecv(in.data(), in.size(), ncclUint8, static_cast<int>(from), comm_, stream_.get()),
+           "receiving rows");
+  }
+  settle(ncclGroupEnd(), "sending rows");
+  device_.after(std::make_shared<cuda::CudaFence>(stream_.get()));
+}
+
+namespace nccl {
+
+bool is_built() { return true; }
+
+std::unique_ptr<Exchange> make_exchange(Device& device, Communicator& base) {
+  return std::make_unique<NcclExchange>(dynamic_cast<cuda::CudaDevice&>(device), base);
+}
+
+}  // namespace nccl
+}  // namespace initrt

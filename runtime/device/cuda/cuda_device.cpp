@@ -1,0 +1,130 @@
+// What the device is and how memory moves; cuda_ops.cpp has the ops.
+#include "runtime/device/cuda/cuda_device.h"
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "runtime/device/cuda/kernels.h"
+#include "runtime/device/cuda/uploader.h"
+#include "sharding/error.h"
+
+namespace initrt::cuda {
+namespace {
+
+class CudaDownload final : public Download {
+ public:
+  CudaDownload(int gpu, cudaStream_t stream) : gpu_(gpu), copied_(stream) {}
+  bool done() override {
+    check(cudaSetDevice(gpu_), "choosing the GPU");
+    return copied_.passed();
+  }
+
+ private:
+  const int gpu_;
+  const CudaFence copied_;
+};
+
+std::uint64_t memory_in_use() {
+  std::size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "asking for the GPU's memory");
+  return total - free;
+}
+
+}  // namespace
+
+CudaDevice::CudaDevice(unsigned gpu) : gpu_(static_cast<int>(gpu)) {
+  use();
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, gpu_), "asking what the GPU is");
+  name_ = fmt::format("cuda {}", static_cast<const char*>(properties.name));
+  check(cudaFree(nullptr), "starting the GPU");  // a context, before what it takes is asked for
+  used_at_start_ = memory_in_use();
+  stream_ = make_stream();
+  downloads_ = make_stream();
+  done_ = make_event();
+}
+
+void CudaDevice::use() const { check(cudaSetDevice(gpu_), "choosing the GPU"); }
+
+GpuMemory CudaDevice::memory() const {
+  std::size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "asking for the GPU's memory");
+  return {total, used_at_start_, total - free};
+}
+
+Buffer CudaDevice::allocate(Ledger& ledger, std::span<const BufferPart> parts) {
+  return allocate_device_memory(ledger, parts);
+}
+
+Buffer CudaDevice::allocate_host(Ledger& ledger, MemoryCategory category, std::uint64_t bytes) {
+  const BufferPart part{category, bytes};
+  return allocate_pinned_memory(ledger, std::span(&part, 1));
+}
+
+void CudaDevice::write(std::span<const std::byte> from, std::byte* to) {
+  while (!from.empty()) {
+    const std::span<const std::byte> some = from.first(std::min(from.size(), ring_.most()));
+    upload(std::as_bytes(std::span(pinned(some), some.size())), to);
+    from = from.subspan(some.size());
+    to += some.size();
+  }
+}
+
+void CudaDevice::upload(std::span<const std::byte> from, std::byte* to) {
+  if (from.empty()) return;
+  check(cudaMemcpyAsync(to, from.data(), from.size(), cudaMemcpyHostToDevice, stream()),
+        "copying to the GPU");
+}
+
+void CudaDevice::read(const std::byte* from, std::span<std::byte> to) {
+  if (to.empty()) return;
+  check(cudaMemcpyAsync(to.data(), from, to.size(), cudaMemcpyDeviceToHost, stream()),
+        "copying from the GPU");
+}
+
+std::shared_ptr<Download> CudaDevice::start_download(const std::byte* from,
+                                                     std::span<std::byte> to) {
+  use();
+  check(cudaMemcpyAsync(to.data(), from, to.size(), cudaMemcpyDeviceToHost, downloads_.get()),
+        "copying from the GPU");
+  return std::make_shared<CudaDownload>(gpu_, downloads_.get());
+}
+
+void CudaDevice::copy(std::span<const CopyPiece> pieces) {
+  const std::size_t most = ring_.most() / sizeof(CopyPiece);
+  while (!pieces.empty()) {
+    const std::span<const CopyPiece> some = pieces.first(std::min(pieces.size(), most));
+    std::uint64_t longest = 0;
+    for (const CopyPiece& piece : some) longest = std::max(longest, piece.bytes);
+    cuda::copy(stream(), pinned(some), some.size(), longest);
+    pieces = pieces.subspan(some.size());
+  }
+}
+
+void CudaDevice::synchronize() {
+  check(cudaEventRecord(done_.get(), stream()), "recording an event");
+  while (true) {
+    // Many looks at the event for one at the world, which takes a lock.
+    for (int look = 0; look < 64; ++look) {
+      const cudaError_t status = cudaEventQuery(done_.get());
+      if (status == cudaSuccess) return;
+      if (status != cudaErrorNotReady) check(status, "running on the GPU");
+    }
+    if (watch_) watch_();
+    std::this_thread::yield();
+  }
+}
+
+std::vector<std::unique_ptr<Uploader>> CudaDevice::make_uploaders(Ledger& ledger,
+                                                                  const StagingRing& ring) {
+  return make_cuda_uploaders(gpu_, ledger, ring);
+}
+
+std::unique_ptr<Device> make_device(unsigned gpu) { return std::make_unique<CudaDevice>(gpu); }
+
+GpuMemory memory_of(const Device& device) {
+  return dynamic_cast<const CudaDevice&>(device).memory();
+}
+
+}  // namespace initrt::cuda

@@ -1,0 +1,110 @@
+// The Device of the CUDA backend: one GPU, one stream for all that is asked for.
+#pragma once
+
+#include <cstring>
+
+#include "runtime/device/cuda/gpus.h"
+#include "runtime/device/cuda/handles.h"
+#include "runtime/device/cuda/linear.h"
+#include "runtime/device/cuda/needs.h"
+#include "runtime/device/cuda/pinned_ring.h"
+#include "runtime/device/cuda/recorded_ops.h"
+
+namespace initrt::cuda {
+
+class CudaDevice final : public Device {
+ public:
+  explicit CudaDevice(unsigned gpu);
+
+  [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
+  /// Makes the GPU the calling thread's.
+  void use() const;
+  [[nodiscard]] GpuMemory memory() const;
+
+  std::string name() const override { return name_; }
+  DeviceNeeds needs(DType dtype, std::uint64_t rows, std::uint64_t columns) const override {
+    return cuda::needs(dtype, rows, columns);
+  }
+  bool own_memory() const override { return true; }
+
+  Buffer allocate(Ledger& ledger, std::span<const BufferPart> parts) override;
+  Buffer allocate_host(Ledger& ledger, MemoryCategory category, std::uint64_t bytes) override;
+  void write(std::span<const std::byte> from, std::byte* to) override;
+  void upload(std::span<const std::byte> from, std::byte* to) override;
+  void read(const std::byte* from, std::span<std::byte> to) override;
+  std::shared_ptr<Download> start_download(const std::byte* from, std::span<std::byte> to) override;
+  void copy(std::span<const CopyPiece> pieces) override;
+  FenceHandle fence() override { return std::make_shared<CudaFence>(stream()); }
+  void after(const FenceHandle& fence) override { run_after(stream(), fence); }
+  void synchronize() override;
+  void set_watch(std::function<void()> watch) override { watch_ = std::move(watch); }
+  void repeat(std::uint64_t key, const std::function<void()>& ops) override {
+    recorded_.run(key, stream(), ops);
+  }
+  std::vector<std::unique_ptr<Uploader>> make_uploaders(Ledger& ledger,
+                                                        const StagingRing& ring) override;
+  void set_scratch(std::span<std::byte> scratch, std::span<std::byte> pinned,
+                   std::uint64_t rows) override;
+  void set_rows(std::span<const RowInfo> rows, std::span<const std::uint32_t> kept) override;
+
+  void to_float(const std::byte* in, DType dtype, float* out, std::uint64_t elements) override;
+  void norm(NormKind kind, const float* in, const NormWeights& weights, float epsilon, float* out,
+            std::uint64_t rows, std::uint64_t columns) override;
+  void linear(const float* in, const LinearWeights& weights, float* out, std::uint64_t rows,
+              std::uint64_t out_stride) override;
+  void rotary(float* x, std::uint64_t rows, std::uint32_t heads, std::uint32_t head_size,
+              std::uint32_t dimensions, const float* table) override;
+  void store_kv(const float* k, const float* v, const AttentionShape& shape,
+                const KvView& cache) override;
+  void attention(const float* q, const AttentionShape& shape, const KvView& cache,
+                 float* out) override;
+  void gate(GateFunction function, const float* gate, const float* up, float* out,
+            std::uint64_t elements) override;
+  void add(const float* x, float* into, std::uint64_t elements) override;
+  void scale(float* x, float factor, std::uint64_t elements) override;
+  void softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,
+               std::uint64_t stride) override;
+  void add_positions(const std::byte* table, DType dtype, float* into,
+                     std::uint64_t columns) override;
+  void route(const float* scores, std::uint64_t rows, std::uint32_t experts, std::uint32_t chosen,
+             bool normalize, std::span<Choice> out) override;
+  void keep_rows(float* x, std::uint64_t columns) override;
+  void take_rows(const float* in, std::span<const std::uint32_t> rows, std::uint64_t columns,
+                 float* out) override;
+  void add_rows(const float* x, std::span<const std::uint32_t> rows, std::span<const float> weights,
+                std::uint64_t columns, float* into) override;
+
+ private:
+  /// A copy of `values` in pinned memory, which kernels read where it is.
+  template <class T>
+  const T* pinned(std::span<const T> values) {
+    const std::span<std::byte> memory = ring_.take(values.size_bytes());
+    std::memcpy(memory.data(), values.data(), values.size_bytes());
+    return reinterpret_cast<const T*>(memory.data());
+  }
+  template <class T>
+  [[nodiscard]] T* scratch(std::uint64_t offset) const {
+    return reinterpret_cast<T*>(scratch_.data() + offset);
+  }
+  [[nodiscard]] const RowInfo* rows() const { return scratch<RowInfo>(division_.rows); }
+  void check_rows(std::uint64_t rows, const char* op) const;
+  void check_cache(const KvView& cache, const char* op) const;
+
+  const int gpu_;
+  std::string name_;
+  std::function<void()> watch_;
+  std::uint64_t used_at_start_ = 0;
+  Stream stream_;
+  Stream downloads_;
+  Event done_;
+  Linear linear_;
+  RecordedOps recorded_;
+  PinnedRing ring_;
+  std::span<std::byte> scratch_;
+  Scratch division_;
+  std::uint64_t most_rows_ = 0;
+  // Of set_rows(), in scratch_: how many rows and kept ones, and how long a context they need.
+  std::uint64_t rows_ = 0, kept_ = 0, context_ = 0;
+};
+
+}  // namespace initrt::cuda

@@ -1,0 +1,164 @@
+// The ops of the CUDA device: arguments are checked here, and kernels do the work.
+#include <algorithm>
+
+#include "runtime/device/cuda/cuda_device.h"
+#include "runtime/device/cuda/kernels.h"
+#include "sharding/error.h"
+
+namespace initrt::cuda {
+
+void CudaDevice::set_scratch(std::span<std::byte> scratch, std::span<std::byte> pinned,
+                             std::uint64_t rows) {
+  division_ = divide_scratch(rows);
+  if (scratch.size() < division_.inputs || pinned.size() < kWriteBytes) {
+    fail("cuda: {} bytes of scratch and {} pinned for {} rows, expected {} and {}", scratch.size(),
+         pinned.size(), rows, division_.inputs, kWriteBytes);
+  }
+  scratch_ = scratch;
+  most_rows_ = rows;
+  ring_ = PinnedRing(pinned, stream());
+}
+
+void CudaDevice::check_rows(std::uint64_t rows, const char* op) const {
+  if (rows > most_rows_) {
+    fail("cuda {}: {} rows, expected at most {}", op, rows, most_rows_);
+  }
+}
+
+// The kernels read positions from the GPU's memory and trust them.
+void CudaDevice::check_cache(const KvView& cache, const char* op) const {
+  if (context_ > cache.context) {
+    fail("cuda {}: position {} is outside of a KV cache of {} positions", op, context_ - 1,
+         cache.context);
+  }
+}
+
+void CudaDevice::set_rows(std::span<const RowInfo> rows, std::span<const std::uint32_t> kept) {
+  check_rows(std::max(rows.size(), kept.size()), "rows");
+  rows_ = rows.size();
+  kept_ = kept.size();
+  context_ = 0;
+  for (const RowInfo& row : rows) context_ = std::max<std::uint64_t>(context_, row.position + 1ull);
+  write(std::as_bytes(rows), scratch<std::byte>(division_.rows));
+  write(std::as_bytes(kept), scratch<std::byte>(division_.kept));
+}
+
+void CudaDevice::to_float(const std::byte* in, DType dtype, float* out, std::uint64_t elements) {
+  cuda::to_float(stream(), in, dtype, out, elements);
+}
+
+void CudaDevice::norm(NormKind kind, const float* in, const NormWeights& weights, float epsilon,
+                      float* out, std::uint64_t rows, std::uint64_t columns) {
+  cuda::norm(stream(), kind, in, weights, epsilon, out, rows, columns);
+}
+
+void CudaDevice::linear(const float* in, const LinearWeights& weights, float* out,
+                        std::uint64_t rows, std::uint64_t out_stride) {
+  if (rows == 0) return;
+  check_rows(rows, "linear");
+  if (out_stride < weights.out_columns) {
+    fail("cuda linear: output rows {} elements apart cannot hold {} columns", out_stride,
+         weights.out_columns);
+  }
+  const void* inputs = in;
+  if (weights.dtype != DType::F32) {
+    const std::uint64_t elements = rows * weights.in_columns;
+    const std::uint64_t room = scratch_.size() - division_.inputs;
+    if (bytes_of(weights.dtype, elements) > room) {
+      fail("cuda linear: {} rows of {} columns do not fit {} bytes of scratch", rows,
+           weights.in_columns, room);
+    }
+    round_to(stream(), in, weights.dtype, scratch<std::byte>(division_.inputs), elements);
+    inputs = scratch<std::byte>(division_.inputs);
+  }
+  // Rows up to a whole tile are computed from whatever lies there, and used by nobody.
+  linear_.run(stream(), inputs, weights, out, (rows + kRowTile - 1) / kRowTile, out_stride,
+              {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
+  if (weights.bias == nullptr) return;
+  add_bias(stream(), weights.bias, weights.dtype, out, rows, weights.out_columns, out_stride);
+}
+
+void CudaDevice::rotary(float* x, std::uint64_t rows, std::uint32_t heads, std::uint32_t head_size,
+                        std::uint32_t dimensions, const float* table) {
+  if (dimensions > head_size || dimensions % 2 != 0) {
+    fail("cuda rotary: {} dimensions of heads of {}, expected an even number up to the head size",
+         dimensions, head_size);
+  }
+  cuda::rotary(stream(), x, rows, heads, head_size, dimensions, table);
+}
+
+void CudaDevice::store_kv(const float* k, const float* v, const AttentionShape& shape,
+                          const KvView& cache) {
+  check_cache(cache, "store_kv");
+  cuda::store_kv(stream(), k, v, rows(), rows_, shape, cache);
+}
+
+void CudaDevice::attention(const float* q, const AttentionShape& shape, const KvView& cache,
+                           float* out) {
+  check_cache(cache, "attention");
+  if (shape.kv_heads == 0 || shape.heads % shape.kv_heads != 0) {
+    fail("cuda attention: {} heads over {} KV heads, expected a multiple", shape.heads,
+         shape.kv_heads);
+  }
+  cuda::attention(stream(), q, rows(), rows_, shape, cache, out);
+}
+
+void CudaDevice::gate(GateFunction function, const float* gate, const float* up, float* out,
+                      std::uint64_t elements) {
+  cuda::gate(stream(), function, gate, up, out, elements);
+}
+
+void CudaDevice::add(const float* x, float* into, std::uint64_t elements) {
+  cuda::add(stream(), x, into, elements);
+}
+
+void CudaDevice::scale(float* x, float factor, std::uint64_t elements) {
+  cuda::scale(stream(), x, factor, elements);
+}
+
+void CudaDevice::softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,
+                         std::uint64_t stride) {
+  cuda::softcap(stream(), x, cap, rows, columns, stride);
+}
+
+void CudaDevice::add_positions(const std::byte* table, DType dtype, float* into,
+                               std::uint64_t columns) {
+  cuda::add_positions(stream(), table, dtype, rows(), rows_, into, columns);
+}
+
+void CudaDevice::route(const float* scores, std::uint64_t rows, std::uint32_t experts,
+                       std::uint32_t chosen, bool normalize, std::span<Choice> out) {
+  check_rows(rows, "route");
+  if (chosen > std::min<std::uint64_t>(experts, kMostChosen) || out.size() < rows * chosen) {
+    fail("cuda route: {} of {} experts for {} rows into room for {}", chosen, experts, rows,
+         out.size());
+  }
+  auto* const choices = scratch<Choice>(division_.choices);
+  cuda::route(stream(), scores, rows, experts, chosen, normalize, choices);
+  // In parts that fit the ring; the host goes on only once it has them.
+  const std::uint64_t most = ring_.most() / sizeof(Choice);
+  for (std::uint64_t begin = 0; begin < rows * chosen; begin += most) {
+    const std::uint64_t some = std::min(most, rows * chosen - begin);
+    const std::span<std::byte> arrived = ring_.take(some * sizeof(Choice));
+    read(reinterpret_cast<const std::byte*>(choices + begin), arrived);
+    synchronize();
+    std::memcpy(out.data() + begin, arrived.data(), arrived.size());
+  }
+}
+
+void CudaDevice::keep_rows(float* x, std::uint64_t columns) {
+  cuda::take_rows(stream(), x, scratch<std::uint32_t>(division_.kept), kept_, columns, x);
+}
+
+void CudaDevice::take_rows(const float* in, std::span<const std::uint32_t> rows,
+                           std::uint64_t columns, float* out) {
+  cuda::take_rows(stream(), in, pinned(rows), rows.size(), columns, out);
+}
+
+void CudaDevice::add_rows(const float* x, std::span<const std::uint32_t> rows,
+                          std::span<const float> weights, std::uint64_t columns, float* into) {
+  const std::uint32_t* const indices = pinned(rows);
+  cuda::add_rows(stream(), x, indices, pinned(weights), rows.size(), columns, into);
+}
+
+}  // namespace initrt::cuda

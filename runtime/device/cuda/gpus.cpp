@@ -1,0 +1,49 @@
+#include "runtime/device/cuda/gpus.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "runtime/device/cuda/cuda_device.h"
+#include "sharding/error.h"
+
+namespace initrt::cuda {
+
+bool is_built() { return true; }
+
+std::vector<Gpu> visible_gpus() {
+  // All kernels are loaded with the program: loading one later may wait for the whole GPU, on which
+  // a collective may be waiting for another rank. What a person has set stands.
+  setenv("CUDA_MODULE_LOADING", "EAGER", /*overwrite=*/0);
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver) {
+    int driver = 0;
+    // A driver of version 0 is none at all.
+    if (status == cudaErrorNoDevice || cudaDriverGetVersion(&driver) != cudaSuccess ||
+        driver == 0) {
+      return {};
+    }
+    fail(
+        "cuda: this machine's NVIDIA driver is for CUDA {}.{}, and this program for {}.{}: "
+        "update the driver",
+        driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+  }
+  check(status, "counting GPUs");
+  std::vector<Gpu> gpus;
+  for (int i = 0; i < count; ++i) {
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, i), "asking what a GPU is");
+    Gpu gpu;
+    std::memcpy(gpu.uuid.data(), &properties.uuid, gpu.uuid.size());
+    gpu.name = static_cast<const char*>(properties.name);
+    gpu.memory_bytes = properties.totalGlobalMem;
+    std::array<char, 32> bus_id{};
+    check(cudaDeviceGetPCIBusId(bus_id.data(), static_cast<int>(bus_id.size()), i),
+          "asking where a GPU is");
+    gpu.bus_id = bus_id.data();
+    gpus.push_back(std::move(gpu));
+  }
+  return gpus;
+}
+
+}  // namespace initrt::cuda

@@ -1,0 +1,43 @@
+// The GPUs that this process may use, and the device on one of them. The one header of the backend
+// that the rest of the program includes: it is there also where the program is built without CUDA.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/device/device.h"
+
+namespace initrt::cuda {
+
+struct Gpu {
+  std::array<std::uint8_t, 16> uuid{};
+  std::string name;    ///< e.g. "NVIDIA H100 80GB HBM3"
+  std::string bus_id;  ///< PCI, e.g. "0000:17:00.0"
+  std::uint64_t memory_bytes = 0;
+};
+
+/// Whether this program was built with the backend at all.
+[[nodiscard]] bool is_built();
+
+/// What CUDA_VISIBLE_DEVICES leaves, in CUDA's order; none where there is no driver either.
+/// @throws Error where the driver is too old, or fails
+[[nodiscard]] std::vector<Gpu> visible_gpus();
+
+/// What the driver says of a device's memory, in bytes.
+struct GpuMemory {
+  std::uint64_t total = 0;
+  std::uint64_t at_start = 0;  ///< in use once this process had a context: its own, and others'
+  std::uint64_t now = 0;       ///< in use now
+};
+
+/// The device on the GPU of that index. It becomes the calling thread's.
+/// @throws Error where it cannot be used
+[[nodiscard]] std::unique_ptr<Device> make_device(unsigned gpu);
+
+/// @param device of make_device()
+[[nodiscard]] GpuMemory memory_of(const Device& device);
+
+}  // namespace initrt::cuda

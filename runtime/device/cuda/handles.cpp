@@ -1,0 +1,78 @@
+#include "runtime/device/cuda/handles.h"
+
+#include <string>
+
+#include "sharding/error.h"
+
+namespace initrt::cuda {
+namespace {
+
+[[noreturn]] void fail_to_allocate(std::span<const BufferPart> parts, const char* where,
+                                   cudaError_t status) {
+  std::string available;
+  std::size_t free = 0, total = 0;
+  cudaGetLastError();  // an allocation that failed leaves nothing else behind
+  if (cudaMemGetInfo(&free, &total) == cudaSuccess && std::string_view(where) == "GPU") {
+    available = fmt::format("; {} of its {} bytes are free", free, total);
+  }
+  fail("cannot allocate {} of {} memory: {}{}", describe(parts), where, cudaGetErrorString(status),
+       available);
+}
+
+}  // namespace
+
+Stream make_stream() {
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
+  return Stream(stream);
+}
+
+Event make_event(bool blocking) {
+  cudaEvent_t event = nullptr;
+  const unsigned flags = cudaEventDisableTiming | (blocking ? cudaEventBlockingSync : 0u);
+  check(cudaEventCreateWithFlags(&event, flags), "making an event");
+  return Event(event);
+}
+
+CudaFence::CudaFence(cudaStream_t stream) : event_(make_event()) {
+  check(cudaEventRecord(event_.get(), stream), "recording an event");
+}
+
+bool CudaFence::passed() const {
+  const cudaError_t status = cudaEventQuery(event_.get());
+  if (status == cudaErrorNotReady) return false;
+  check(status, "asking for an event");
+  return true;
+}
+
+void run_after(cudaStream_t stream, const FenceHandle& fence) {
+  if (!fence) return;
+  const cudaEvent_t event = static_cast<const CudaFence&>(*fence).event();
+  check(cudaStreamWaitEvent(stream, event, 0), "waiting for an event");
+}
+
+Buffer allocate_device_memory(Ledger& ledger, std::span<const BufferPart> parts) {
+  const std::uint64_t bytes = bytes_of(parts);
+  if (bytes == 0) return {};
+  void* memory = nullptr;
+  if (const cudaError_t status = cudaMalloc(&memory, bytes); status != cudaSuccess) {
+    fail_to_allocate(parts, "GPU", status);
+  }
+  Buffer buffer(ledger, parts, static_cast<std::byte*>(memory),
+                [](std::byte* data) { static_cast<void>(cudaFree(data)); });
+  check(cudaMemset(memory, 0, bytes), "clearing memory");
+  check(cudaDeviceSynchronize(), "clearing memory");
+  return buffer;
+}
+
+Buffer allocate_pinned_memory(Ledger& ledger, std::span<const BufferPart> parts) {
+  const std::uint64_t bytes = bytes_of(parts);
+  if (bytes == 0) return {};
+  void* memory = nullptr;
+  const cudaError_t status = cudaHostAlloc(&memory, bytes, cudaHostAllocDefault);
+  if (status != cudaSuccess) fail_to_allocate(parts, "pinned", status);
+  return {ledger, parts, static_cast<std::byte*>(memory),
+          [](std::byte* data) { static_cast<void>(cudaFreeHost(data)); }};
+}
+
+}  // namespace initrt::cuda

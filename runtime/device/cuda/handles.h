@@ -1,0 +1,53 @@
+// Owners of CUDA's handles: streams, events, and memory of a device or pinned on the host.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <memory>
+#include <type_traits>
+
+#include "runtime/device/cuda/check.h"
+#include "runtime/device/device.h"
+
+namespace initrt::cuda {
+
+/// Frees a handle; what goes wrong while doing so has been seen by an earlier call.
+template <auto Free>
+struct Freed {
+  template <class Handle>
+  void operator()(Handle handle) const {
+    static_cast<void>(Free(handle));
+  }
+};
+
+using Stream = std::unique_ptr<std::remove_pointer_t<cudaStream_t>, Freed<cudaStreamDestroy>>;
+using Event = std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, Freed<cudaEventDestroy>>;
+
+/// A stream that does not wait for the legacy default stream.
+[[nodiscard]] Stream make_stream();
+
+/// An event without timing. @param blocking whether threads that wait for it sleep
+[[nodiscard]] Event make_event(bool blocking = false);
+
+/// A point in a stream's order.
+class CudaFence final : public Fence {
+ public:
+  /// Everything put on `stream` so far.
+  explicit CudaFence(cudaStream_t stream);
+  [[nodiscard]] bool passed() const override;
+  [[nodiscard]] cudaEvent_t event() const { return event_.get(); }
+
+ private:
+  Event event_;
+};
+
+/// What is put on `stream` from here on runs after `fence`; null: nothing to run after.
+void run_after(cudaStream_t stream, const FenceHandle& fence);
+
+/// Zeroed memory of the current device. @throws Error naming the categories and sizes
+[[nodiscard]] Buffer allocate_device_memory(Ledger& ledger, std::span<const BufferPart> parts);
+
+/// Host memory that the current device reads and writes.
+[[nodiscard]] Buffer allocate_pinned_memory(Ledger& ledger, std::span<const BufferPart> parts);
+
+}  // namespace initrt::cuda

@@ -1,0 +1,94 @@
+// The kernels of the CUDA backend: what Device's ops are made of, apart from matrix products. Each
+// function puts one kernel or a few on `stream` and returns; pointers are to device memory, shapes
+// and meaning are those of device.h. Nothing here allocates or waits.
+//
+// An output element depends only on its own row's inputs, in one order of accumulation: no atomics,
+// no split that goes by the number of rows. Compiled with -fmad=false: a multiply-add is fused only
+// where fmaf() is written.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/device/device.h"
+
+namespace initrt::cuda {
+
+void to_float(cudaStream_t stream, const std::byte* in, DType dtype, float* out,
+              std::uint64_t elements);
+
+/// out[i] = in[i] rounded to `dtype` (F16 or BF16): inputs of matrix products.
+void round_to(cudaStream_t stream, const float* in, DType dtype, std::byte* out,
+              std::uint64_t elements);
+
+void norm(cudaStream_t stream, NormKind kind, const float* in, const NormWeights& weights,
+          float epsilon, float* out, std::uint64_t rows, std::uint64_t columns);
+
+/// into[r, c] += bias[c], rows `stride` elements apart.
+void add_bias(cudaStream_t stream, const std::byte* bias, DType dtype, float* into,
+              std::uint64_t rows, std::uint64_t columns, std::uint64_t stride);
+
+void rotary(cudaStream_t stream, float* x, std::uint64_t rows, std::uint32_t heads,
+            std::uint32_t head_size, std::uint32_t dimensions, const float* table);
+
+/// @param rows `count` of them, in device memory
+void store_kv(cudaStream_t stream, const float* k, const float* v, const RowInfo* rows,
+              std::uint64_t count, const AttentionShape& shape, const KvView& cache);
+
+/// Positions are read from `rows` by the kernel alone, so that a recorded launch serves any.
+void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::uint64_t count,
+               const AttentionShape& shape, const KvView& cache, float* out);
+
+void gate(cudaStream_t stream, GateFunction function, const float* gate, const float* up,
+          float* out, std::uint64_t elements);
+
+void add(cudaStream_t stream, const float* x, float* into, std::uint64_t elements);
+
+void scale(cudaStream_t stream, float* x, float factor, std::uint64_t elements);
+
+void softcap(cudaStream_t stream, float* x, float cap, std::uint64_t rows, std::uint64_t columns,
+             std::uint64_t stride);
+
+void add_positions(cudaStream_t stream, const std::byte* table, DType dtype, const RowInfo* rows,
+                   std::uint64_t count, float* into, std::uint64_t columns);
+
+/// @param out [rows, chosen], in device memory
+void route(cudaStream_t stream, const float* scores, std::uint64_t rows, std::uint32_t experts,
+           std::uint32_t chosen, bool normalize, Choice* out);
+
+/// @param rows `count` of them, ascending, in device memory; `in` and `out` may be the same
+void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows, std::uint64_t count,
+               std::uint64_t columns, float* out);
+
+/// @param rows, weights `count` of them, in device memory
+void add_rows(cudaStream_t stream, const float* x, const std::uint32_t* rows, const float* weights,
+              std::uint64_t count, std::uint64_t columns, float* into);
+
+/// @param pieces `count` of them, in device memory; any alignment and length
+/// @param longest the most bytes of any of them
+void copy(cudaStream_t stream, const CopyPiece* pieces, std::uint64_t count, std::uint64_t longest);
+
+/// Elements of a file that are converted to elements of a unit; as Piece in sharding/read_plan.h,
+/// with places in device memory.
+struct ConvertPiece {
+  const std::byte* from = nullptr;  ///< at a block boundary; of any alignment
+  std::byte* to = nullptr;          ///< of the first element
+  std::uint64_t elements = 0;
+  std::uint64_t source_step = 1;       ///< elements; other than 1 for plain dtypes only
+  std::uint64_t destination_step = 1;  ///< elements
+  std::uint32_t skip = 0;              ///< elements of the first block before the piece
+  float add = 0.0f;                    ///< to each element before it is narrowed
+};
+
+/// Whether convert() has a kernel for the pair; equal ones with steps of 1 are copies.
+[[nodiscard]] bool can_convert(DType from, DType to);
+
+/// The bits are those of initrt::convert(), to F32, F16 or BF16.
+/// @param pieces `count` of them, in device memory
+/// @param longest the most elements of any of them
+void convert(cudaStream_t stream, DType from, DType to, const ConvertPiece* pieces,
+             std::uint64_t count, std::uint64_t longest);
+
+}  // namespace initrt::cuda

@@ -1,0 +1,176 @@
+#include "runtime/device/cuda/linear.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "runtime/device/cuda/needs.h"
+#include "sharding/error.h"
+
+namespace initrt::cuda {
+namespace {
+
+void check(cublasStatus_t status, const char* what) {
+  if (status != CUBLAS_STATUS_SUCCESS) {
+    fail("cuda: cublasLt: {}: {}", what, cublasLtGetStatusString(status));
+  }
+}
+
+cudaDataType_t data_type(DType dtype) {
+  switch (dtype) {
+    case DType::F32:
+      return CUDA_R_32F;
+    case DType::BF16:
+      return CUDA_R_16BF;
+    case DType::F16:
+      return CUDA_R_16F;
+    default:
+      fail("cuda linear: dtype {} is not supported, expected F32, BF16 or F16", name(dtype));
+  }
+}
+
+/// Of an address, as far as it matters.
+std::uint32_t alignment_of(const void* address) {
+  const auto bits = reinterpret_cast<std::uintptr_t>(address) | 256u;
+  return 1u << std::countr_zero(bits);
+}
+
+template <class Value>
+void set(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t attribute, Value value) {
+  check(cublasLtMatmulDescSetAttribute(operation, attribute, &value, sizeof value),
+        "describing a product");
+}
+
+template <class Value>
+void set(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t attribute, Value value) {
+  check(cublasLtMatrixLayoutSetAttribute(layout, attribute, &value, sizeof value),
+        "describing a matrix");
+}
+
+template <class Value>
+void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t attribute,
+         Value value) {
+  check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value),
+        "stating a preference");
+}
+
+cublasLtMatrixLayout_t make_layout(cudaDataType_t type, std::uint64_t rows, std::uint64_t columns,
+                                   std::uint64_t stride) {
+  cublasLtMatrixLayout_t layout = nullptr;
+  check(cublasLtMatrixLayoutCreate(&layout, type, rows, columns, static_cast<std::int64_t>(stride)),
+        "describing a matrix");
+  return layout;
+}
+
+/// Whether each sum is made by one block of threads, from its first term to its last.
+bool sums_are_whole(const cublasLtMatmulAlgo_t& algorithm) {
+  std::int32_t splits = 0;
+  std::uint32_t reduction = 0;
+  std::size_t written = 0;
+  check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &splits,
+                                             sizeof splits, &written),
+        "asking for an algorithm's splits");
+  check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
+                                             &reduction, sizeof reduction, &written),
+        "asking for an algorithm's reduction");
+  return splits <= 1 && reduction == CUBLASLT_REDUCTION_SCHEME_NONE;
+}
+
+bool takes_batches(const cublasLtMatmulAlgo_t& algorithm) {
+  std::int32_t batches = 0;
+  std::size_t written = 0;
+  check(cublasLtMatmulAlgoCapGetAttribute(&algorithm, CUBLASLT_ALGO_CAP_STRIDED_BATCH_SUPPORT,
+                                          &batches, sizeof batches, &written),
+        "asking what an algorithm can do");
+  return batches != 0;
+}
+
+}  // namespace
+
+Linear::Linear() {
+  cublasLtHandle_t handle = nullptr;
+  check(cublasLtCreate(&handle), "starting");
+  handle_.reset(handle);
+}
+
+// cuBLAS's matrices are column-major: the row-major [out, in] weights are an [in, out] matrix,
+// which is transposed; inputs are [in, rows], and outputs [out, rows].
+Linear::Plan Linear::make_plan(const Shape& shape) const {
+  const cudaDataType_t type = data_type(shape.dtype);
+  Plan plan;
+  cublasLtMatmulDesc_t operation = nullptr;
+  check(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+        "describing a product");
+  plan.operation.reset(operation);
+  set(operation, CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
+  plan.weight.reset(make_layout(type, shape.in_columns, shape.out_columns, shape.in_columns));
+  plan.in.reset(make_layout(type, shape.in_columns, kRowTile, shape.in_columns));
+  plan.out.reset(make_layout(CUDA_R_32F, shape.out_columns, kRowTile, shape.out_stride));
+  choose_algorithm(shape, plan);
+  return plan;
+}
+
+void Linear::choose_algorithm(const Shape& shape, Plan& plan) const {
+  cublasLtMatmulPreference_t made = nullptr;
+  check(cublasLtMatmulPreferenceCreate(&made), "stating a preference");
+  const Owner<cublasLtMatmulPreferenceDestroy, cublasLtMatmulPreference_t> preference(made);
+  set(made, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceBytes);
+  set(made, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+      std::uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE});
+  set(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, shape.weight_alignment);
+  set(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, shape.out_alignment);
+  set(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, shape.out_alignment);
+
+  std::array<cublasLtMatmulHeuristicResult_t, 16> found{};
+  int count = 0;
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+      handle_.get(), plan.operation.get(), plan.weight.get(), plan.in.get(), plan.out.get(),
+      plan.out.get(), made, static_cast<int>(found.size()), found.data(), &count);
+  if (status != CUBLAS_STATUS_NOT_SUPPORTED) check(status, "looking for an algorithm");
+  const auto end = found.begin() + count;
+  const auto chosen = std::find_if(found.begin(), end, [](const auto& result) {
+    return result.state == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= kWorkspaceBytes &&
+           sums_are_whole(result.algo);
+  });
+  if (chosen == end) {
+    fail("cuda: cublasLt has no algorithm that keeps sums whole for a {} matrix [{}, {}]",
+         name(shape.dtype), shape.out_columns, shape.in_columns);
+  }
+  plan.algorithm = chosen->algo;
+  constexpr std::uint64_t kMostBatches = 1u << 15;
+  plan.tiles_at_once = takes_batches(plan.algorithm) ? kMostBatches : 1;
+}
+
+void Linear::run(cudaStream_t stream, const void* in, const LinearWeights& weights, float* out,
+                 std::uint64_t tiles, std::uint64_t out_stride, std::span<std::byte> workspace) {
+  const Shape shape{weights.dtype, weights.in_columns,           weights.out_columns,
+                    out_stride,    alignment_of(weights.weight), alignment_of(out)};
+  auto found = plans_.find(shape);
+  if (found == plans_.end()) found = plans_.emplace(shape, make_plan(shape)).first;
+  const Plan& plan = found->second;
+
+  const std::uint64_t in_step = kRowTile * weights.in_columns;
+  const std::uint64_t out_step = kRowTile * out_stride;
+  const auto* from = static_cast<const std::byte*>(in);
+  while (tiles > 0) {
+    const std::uint64_t some = std::min(tiles, plan.tiles_at_once);
+    // The same weights for every block: a step of 0.
+    for (const auto& [layout, step] : {std::pair{plan.weight.get(), std::uint64_t{0}},
+                                       {plan.in.get(), in_step},
+                                       {plan.out.get(), out_step}}) {
+      set(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<std::int32_t>(some));
+      set(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, static_cast<std::int64_t>(step));
+    }
+    const float one = 1.0f, zero = 0.0f;
+    check(
+        cublasLtMatmul(handle_.get(), plan.operation.get(), &one, weights.weight, plan.weight.get(),
+                       from, plan.in.get(), &zero, out, plan.out.get(), out, plan.out.get(),
+                       &plan.algorithm, workspace.data(), workspace.size(), stream),
+        "a product");
+    from += some * in_step * info(weights.dtype).block_bytes;
+    out += some * out_step;
+    tiles -= some;
+  }
+}
+
+}  // namespace initrt::cuda

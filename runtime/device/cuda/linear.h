@@ -1,0 +1,57 @@
+// Matrix products by cuBLASLt, whose results do not depend on how many rows there are: every
+// product is of blocks of kRowTile rows, by the one algorithm that was chosen for such a block,
+// without splitting sums.
+#pragma once
+
+#include <cublasLt.h>
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <type_traits>
+
+#include "runtime/device/cuda/handles.h"
+
+namespace initrt::cuda {
+
+class Linear {
+ public:
+  Linear();
+
+  /// out[r, o] = sum_k in[r, k] * weight[o, k] for `tiles` blocks of kRowTile rows.
+  /// @param in [tiles * kRowTile, in_columns] in the weights' dtype
+  /// @param out rows `out_stride` elements apart
+  /// @param workspace kWorkspaceBytes, used by nothing else on `stream` at the time
+  /// @throws Error where cuBLASLt has no algorithm for the shape, naming it
+  void run(cudaStream_t stream, const void* in, const LinearWeights& weights, float* out,
+           std::uint64_t tiles, std::uint64_t out_stride, std::span<std::byte> workspace);
+
+ private:
+  template <auto Destroy, class Handle>
+  using Owner = std::unique_ptr<std::remove_pointer_t<Handle>, Freed<Destroy>>;
+
+  /// What an algorithm is chosen by: nothing that goes by rows or ranks.
+  struct Shape {
+    DType dtype;
+    std::uint64_t in_columns, out_columns, out_stride;
+    std::uint32_t weight_alignment, out_alignment;  ///< bytes
+    auto operator<=>(const Shape&) const = default;
+  };
+
+  struct Plan {
+    Owner<cublasLtMatmulDescDestroy, cublasLtMatmulDesc_t> operation;
+    Owner<cublasLtMatrixLayoutDestroy, cublasLtMatrixLayout_t> weight, in, out;
+    cublasLtMatmulAlgo_t algorithm{};
+    std::uint64_t tiles_at_once = 1;  ///< more than one where the algorithm takes batches
+  };
+
+  [[nodiscard]] Plan make_plan(const Shape& shape) const;
+  void choose_algorithm(const Shape& shape, Plan& plan) const;
+
+  Owner<cublasLtDestroy, cublasLtHandle_t> handle_;
+  std::map<Shape, Plan> plans_;
+};
+
+}  // namespace initrt::cuda

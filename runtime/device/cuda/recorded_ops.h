@@ -1,0 +1,30 @@
+// Ops that are asked for again and again with the same arguments, recorded as CUDA graphs: one
+// launch for a whole sweep instead of hundreds.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "runtime/device/cuda/handles.h"
+
+namespace initrt::cuda {
+
+class RecordedOps {
+ public:
+  /// As Device::repeat(), of ops that are put on `stream`. The first time with a key they run as
+  /// they are, so that what is made on first use is made; the second time they are recorded.
+  void run(std::uint64_t key, cudaStream_t stream, const std::function<void()>& ops);
+
+ private:
+  using Graph = std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, Freed<cudaGraphDestroy>>;
+  using Executable =
+      std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, Freed<cudaGraphExecDestroy>>;
+
+  [[nodiscard]] static Executable record(cudaStream_t stream, const std::function<void()>& ops);
+
+  std::map<std::uint64_t, Executable> recorded_;  // null: seen once
+};
+
+}  // namespace initrt::cuda

@@ -1,0 +1,16 @@
+// What a loader's threads read into, for a GPU: a pinned block each, which is copied as it was read
+// and converted by the GPU, so that no more crosses the bus than was in the file.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "runtime/device/device.h"
+
+namespace initrt::cuda {
+
+/// One for each block of the ring. @param gpu the current device of the calling thread
+[[nodiscard]] std::vector<std::unique_ptr<Uploader>> make_cuda_uploaders(int gpu, Ledger& ledger,
+                                                                         const StagingRing& ring);
+
+}  // namespace initrt::cuda
