@@ -14,7 +14,6 @@ namespace cuda_emulator {
 struct Node {
   Operation operation;
   std::vector<std::size_t> after;  ///< earlier nodes
-  bool is_kernel = false;
 };
 
 class Capture : public std::enable_shared_from_this<Capture> {

@@ -45,15 +45,14 @@ cudaError_t copy(CUstream_st& stream, void* to, const void* from, std::size_t by
       return refused;
   }
 
-  // What is copied is counted when it is asked for.
   const int direction = from_device ? (to_device ? 3 : 2) : (to_device ? 1 : 0);
-  count(Runtime::get().counters.bytes[direction], bytes);
   std::shared_ptr<const std::vector<std::byte>> staged;
   if (*source == MemoryKind::Pageable) {
     const auto* first = static_cast<const std::byte*>(from);
     staged = std::make_shared<const std::vector<std::byte>>(first, first + bytes);
   }
   const cudaError_t submitted = stream.submit({[=](CUstream_st&) {
+    count(Runtime::get().counters.bytes[direction], bytes);
     std::memcpy(to, staged != nullptr ? staged->data() : from, bytes);
   }});
   if (submitted != cudaSuccess) return submitted;
