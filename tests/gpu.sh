@@ -12,7 +12,7 @@ set -uo pipefail
 # shellcheck source=launch/setup.sh
 . "$(dirname "$0")/../launch/setup.sh"
 
-sanitized_tests=(cuda_device_gpu_test cuda_exec_gpu_test)
+sanitized_tests=(exec_test_gpu)
 sanitizer_tools=(memcheck racecheck)
 benchmarks=(cuda_bench)
 

@@ -1,0 +1,205 @@
+// The CUDA device's ops beside what the GPU can do, measured in the same run: copies within the GPU
+// and to it are the limits of what reads weights, and of loading.
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/device/cuda/gpus.h"
+#include "runtime/device/cuda/needs.h"
+#include "sharding/read_plan.h"
+
+namespace initrt {
+namespace {
+
+/// More than any cache, so that weights come from memory as in a decode step of a large model.
+constexpr std::uint64_t kArenaBytes = 4ull << 30;
+constexpr std::uint64_t kMostRows = 2048, kMostColumns = 16384;
+/// Ops between two looks at whether they are done: looking costs as much as a small one.
+constexpr int kOps = 20;
+
+/// One GPU with weights, activations and scratch, made once.
+class Gpu {
+ public:
+  static Gpu& get() {
+    static Gpu gpu;
+    return gpu;
+  }
+
+  Device& device() { return *device_; }
+  [[nodiscard]] std::byte* arena() const { return arena_.data(); }
+  [[nodiscard]] float* in() const { return in_.floats(); }
+  [[nodiscard]] float* out() const { return out_.floats(); }
+  [[nodiscard]] const Buffer& host() const { return host_; }
+
+ private:
+  Gpu() {
+    const DeviceNeeds needs = cuda::needs(DType::BF16, kMostRows, kMostColumns);
+    const auto make = [&](std::uint64_t bytes) {
+      return allocate(*device_, ledger_, MemoryCategory::Scratch, bytes);
+    };
+    arena_ = make(kArenaBytes);
+    in_ = make(kMostRows * kMostColumns * sizeof(float));
+    out_ = make(kMostRows * kMostColumns * sizeof(float));
+    scratch_ = make(needs.scratch_bytes);
+    pinned_ = device_->allocate_host(ledger_, MemoryCategory::Pinned, needs.pinned_bytes);
+    host_ = device_->allocate_host(ledger_, MemoryCategory::Pinned, 256u << 20);
+    device_->set_scratch(scratch_.span(), pinned_.span(), kMostRows);
+  }
+
+  Ledger ledger_;
+  const std::unique_ptr<Device> device_ = cuda::make_device(0);
+  Buffer arena_, in_, out_, scratch_, pinned_, host_;
+};
+
+/// Runs `op(i)` kOps times an iteration; counters go by one op.
+template <class Op>
+void measure(benchmark::State& state, double bytes, double flops, const Op& op) {
+  Device& device = Gpu::get().device();
+  std::uint64_t next = 0;
+  op(next++);
+  device.synchronize();
+  for (auto _ : state) {
+    for (int i = 0; i < kOps; ++i) op(next++);
+    device.synchronize();
+  }
+  using benchmark::Counter;
+  state.SetLabel(device.name());
+  state.counters["us"] = Counter(kOps / 1e6, Counter::kIsIterationInvariantRate | Counter::kInvert);
+  state.counters["GB/s"] = Counter(kOps * bytes / 1e9, Counter::kIsIterationInvariantRate);
+  if (flops > 0) {
+    state.counters["TFLOP/s"] = Counter(kOps * flops / 1e12, Counter::kIsIterationInvariantRate);
+  }
+}
+
+/// Bytes read and written.
+void copy_within(benchmark::State& state) {
+  Gpu& gpu = Gpu::get();
+  const CopyPiece piece{gpu.arena(), gpu.arena() + kArenaBytes / 2, kArenaBytes / 2};
+  measure(state, static_cast<double>(kArenaBytes), 0,
+          [&](std::uint64_t) { gpu.device().copy(std::span(&piece, 1)); });
+}
+
+void copy_from_host(benchmark::State& state) {
+  Gpu& gpu = Gpu::get();
+  measure(state, static_cast<double>(gpu.host().bytes()), 0,
+          [&](std::uint64_t) { gpu.device().upload(gpu.host().span(), gpu.arena()); });
+}
+
+/// Arguments: dtype, rows, columns in and out. Bytes are those of the weights.
+void linear(benchmark::State& state) {
+  Gpu& gpu = Gpu::get();
+  const auto dtype = static_cast<DType>(state.range(0));
+  const auto rows = static_cast<std::uint64_t>(state.range(1));
+  const auto columns = static_cast<std::uint64_t>(state.range(2));
+  const std::uint64_t bytes = bytes_of(dtype, columns * columns);
+  measure(state, static_cast<double>(bytes), static_cast<double>(2 * rows * columns * columns),
+          [&](std::uint64_t i) {
+            const std::byte* weights = gpu.arena() + i % (kArenaBytes / bytes) * bytes;
+            gpu.device().linear(gpu.in(), {weights, nullptr, dtype, columns, columns}, gpu.out(),
+                                rows, columns);
+          });
+}
+
+/// Arguments: rows of one sequence, context. Heads as in an 8B model: 32 over 8 KV heads of 128.
+/// Bytes are those of keys and values, each once.
+void attention(benchmark::State& state) {
+  Gpu& gpu = Gpu::get();
+  const auto rows = static_cast<std::uint32_t>(state.range(0));
+  const auto context = static_cast<std::uint32_t>(state.range(1));
+  const AttentionShape shape{32, 8, 128, 0.088f};
+  const std::uint64_t half = bytes_of(DType::BF16, std::uint64_t{8} * context * 128);
+  std::vector<RowInfo> infos;
+  for (std::uint32_t r = 0; r < rows; ++r) infos.push_back({0, context - rows + r, context});
+  gpu.device().set_rows(infos, {});
+  measure(state, static_cast<double>(2 * half), 4.0 * rows * 32 * 128 * (context - rows / 2.0),
+          [&](std::uint64_t i) {
+            std::byte* const k = gpu.arena() + i % (kArenaBytes / (2 * half)) * 2 * half;
+            gpu.device().attention(gpu.in(), shape, {k, k + half, DType::BF16, context}, gpu.out());
+          });
+}
+
+/// Arguments: rows, columns. Bytes read and written.
+void norm(benchmark::State& state) {
+  Gpu& gpu = Gpu::get();
+  const auto rows = static_cast<std::uint64_t>(state.range(0));
+  const auto columns = static_cast<std::uint64_t>(state.range(1));
+  measure(state, static_cast<double>(2 * rows * columns * sizeof(float)), 0, [&](std::uint64_t) {
+    gpu.device().norm(NormKind::Rms, gpu.in(), {gpu.arena(), nullptr, DType::BF16}, 1e-5f,
+                      gpu.out(), rows, columns);
+  });
+}
+
+/// Arguments: rows, columns. Bytes read and written.
+void silu_gate(benchmark::State& state) {
+  Gpu& gpu = Gpu::get();
+  const auto elements = static_cast<std::uint64_t>(state.range(0) * state.range(1));
+  measure(state, static_cast<double>(3 * elements * sizeof(float)), 0, [&](std::uint64_t) {
+    gpu.device().gate(GateFunction::Silu, gpu.in(), gpu.out(), gpu.out(), elements);
+  });
+}
+
+/// Arguments: dtype of the file. What a loader's thread does with a block of 4 MiB: bytes of the
+/// file, to BF16.
+void store(benchmark::State& state) {
+  Gpu& gpu = Gpu::get();
+  Ledger ledger;
+  const StagingRing ring{1, 4u << 20};
+  const auto uploaders = gpu.device().make_uploaders(ledger, ring);
+  const DTypeInfo& from = info(static_cast<DType>(state.range(0)));
+  const std::uint64_t blocks = (ring.block_bytes - 2 * 4096) / from.block_bytes;
+  const std::uint64_t bytes = blocks * from.block_bytes;
+  UnitReads plan;
+  plan.pieces.push_back(
+      {.offset = 0, .bytes = bytes, .from = from.dtype, .elements = blocks * from.block_elements});
+  plan.reads.push_back({0, 0, bytes, 0, 1});
+  measure(state, static_cast<double>(bytes), 0, [&](std::uint64_t) {
+    uploaders[0]->store(plan, plan.reads[0], uploaders[0]->block().first(bytes), gpu.arena(),
+                        DType::BF16);
+  });
+}
+
+void register_all() {
+  benchmark::RegisterBenchmark("limit/copy_within", copy_within)->UseRealTime();
+  benchmark::RegisterBenchmark("limit/copy_from_host", copy_from_host)->UseRealTime();
+  for (const DType dtype : {DType::BF16, DType::F32}) {
+    for (const int rows : {1, 8, 64, 256, 2048}) {
+      for (const int columns : {2048, 4096, 8192, 16384}) {
+        benchmark::RegisterBenchmark("linear", linear)
+            ->Args({static_cast<std::int64_t>(dtype), rows, columns})
+            ->UseRealTime();
+      }
+    }
+  }
+  for (const int context : {512, 4096, 32768}) {
+    for (const int rows : {1, 8, 256}) {
+      benchmark::RegisterBenchmark("attention", attention)->Args({rows, context})->UseRealTime();
+    }
+  }
+  for (const int rows : {1, 256, 2048}) {
+    benchmark::RegisterBenchmark("norm", norm)->Args({rows, 4096})->UseRealTime();
+    benchmark::RegisterBenchmark("silu_gate", silu_gate)->Args({rows, 14336})->UseRealTime();
+  }
+  for (const DType dtype : {DType::BF16, DType::F32, DType::F8_E4M3, DType::Q4_0, DType::Q4_K,
+                            DType::Q6_K, DType::Q8_0}) {
+    benchmark::RegisterBenchmark("store", store)
+        ->Args({static_cast<std::int64_t>(dtype)})
+        ->UseRealTime();
+  }
+}
+
+}  // namespace
+}  // namespace initrt
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  if (initrt::cuda::visible_gpus().empty()) {
+    std::fputs("cuda_bench: this machine has no GPU\n", stderr);
+    return 1;
+  }
+  initrt::register_all();
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}
