@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -88,6 +89,34 @@ TEST_F(EmulatedStream, EventsOrderStreams) {
   EXPECT_EQ(cudaEventSynchronize(event), cudaSuccess);
   EXPECT_EQ(value.read()[0], 200);
 }
+
+#if defined(__SANITIZE_THREAD__)
+using EmulatedStreamDeathTest = EmulatedStream;
+
+// The streams' work is so far apart that only their order, and not its time, is at fault.
+void write_from_two_streams(bool ordered) {
+  cudaStream_t streams[2] = {};
+  cudaEvent_t event = nullptr;
+  const DeviceArray<int> value(std::vector<int>{0});
+  cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
+  for (cudaStream_t& stream : streams) cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  run(streams[0], add_one, value.get());
+  cudaEventRecord(event, streams[0]);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  if (ordered) cudaStreamWaitEvent(streams[1], event);
+  run(streams[1], add_one, value.get());
+  cudaDeviceSynchronize();
+  for (cudaStream_t stream : streams) cudaStreamDestroy(stream);
+  cudaEventDestroy(event);
+  std::exit(0);
+}
+
+TEST_F(EmulatedStreamDeathTest, ThreadSanitizerSeesThatAWaitIsMissing) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(write_from_two_streams(true), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(write_from_two_streams(false), testing::ExitedWithCode(66), "data race");
+}
+#endif
 
 TEST_F(EmulatedStream, AnEventIsTheLastRecord) {
   EXPECT_EQ(cudaEventQuery(event), cudaSuccess);  // of nothing

@@ -160,6 +160,14 @@ void fail_kernel(cudaError_t error, int kernels_before) {
   Runtime::get().fail_kernel(error, kernels_before);
 }
 
+void hang_collective(int collectives_before) {
+  fail_call("a hanging collective", 0, collectives_before);
+}
+
+void fail_collective(int error, int collectives_before) {
+  fail_call("a collective", error, collectives_before);
+}
+
 void set_devices(const std::vector<DeviceDescription>& devices) {
   Runtime& runtime = Runtime::get();
   runtime.forget_failures();

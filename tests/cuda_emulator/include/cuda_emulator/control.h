@@ -55,6 +55,13 @@ void fail_call(std::string_view function, int error, int calls_before = 0);
 /// with `error`, which every later call returns until cudaDeviceReset().
 void fail_kernel(cudaError_t error, int kernels_before = 0);
 
+/// The next operation of a communicator to run in this process, after `collectives_before` more,
+/// never ends but by ncclCommAbort().
+void hang_collective(int collectives_before = 0);
+
+/// It moves nothing, and its communicator then has this asynchronous error (an ncclResult_t).
+void fail_collective(int error, int collectives_before = 0);
+
 struct Counters {
   std::uint64_t kernels = 0;   ///< launched, or run by a graph
   std::uint64_t graphs = 0;    ///< launched
