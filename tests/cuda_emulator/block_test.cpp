@@ -7,6 +7,7 @@
 
 #include "device_array.h"
 #include "runtime/device/cuda/launch.h"
+#include "saxpy.h"
 #include "sharding/error.h"
 
 namespace cuda_emulator {
@@ -73,7 +74,8 @@ TEST_F(EmulatedBlock, AMissingBarrierShowsInThePermutedOrder) {
   launch(without_barrier, 16, 64, 0, nullptr, seen.get());
   const std::vector<int> values = seen.read();
   int wrong = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) wrong += values[i] != static_cast<int>(i / 64) + 1;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    wrong += values[i] != static_cast<int>(i / 64) + 1;
   EXPECT_GT(wrong, 0);
 }
 
@@ -168,6 +170,12 @@ TEST_F(EmulatedBlock, DynamicSharedMemoryIsTheBlocks) {
   EXPECT_EQ(out.read()[0], 128.0f);
 }
 
+TEST_F(EmulatedBlock, CudaSourcesAreCompiledUnchanged) {
+  DeviceArray<float> x(std::vector<float>(1001, 3.0f)), y(std::vector<float>(1001, 1.0f));
+  saxpy(nullptr, 2.0f, x.get(), y.get(), 1001);
+  EXPECT_EQ(y.read(), std::vector<float>(1001, 7.0f));
+}
+
 TEST_F(EmulatedBlock, LargeSharedMemoryMustBeAskedFor) {
   DeviceArray<float> in(std::vector<float>(2, 0.5f)), out(1);
   EXPECT_THROW(launch(sum_in_dynamic_shared, 1, 2, 100 << 10, nullptr, in.get(), out.get()),
@@ -177,8 +185,8 @@ TEST_F(EmulatedBlock, LargeSharedMemoryMustBeAskedFor) {
             cudaSuccess);
   launch(sum_in_dynamic_shared, 1, 2, 100 << 10, nullptr, in.get(), out.get());
   EXPECT_EQ(out.read()[0], 1.0f);
-  EXPECT_EQ(cudaFuncSetAttribute(sum_in_dynamic_shared,
-                                 cudaFuncAttributeMaxDynamicSharedMemorySize, 228 << 10),
+  EXPECT_EQ(cudaFuncSetAttribute(sum_in_dynamic_shared, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 228 << 10),
             cudaErrorInvalidValue);
 }
 

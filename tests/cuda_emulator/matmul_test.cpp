@@ -197,10 +197,10 @@ TEST_F(EmulatedMatmul, AlgorithmsWantTheirAlignment) {
   auto* odd = layout(CUDA_R_32F, 16, 8, 17);
   const auto found = choices(a, b, d);
   std::uint32_t alignment = 0;
-  ASSERT_EQ(cublasLtMatmulAlgoCapGetAttribute(&found[0].algo,
-                                              CUBLASLT_ALGO_CAP_MIN_ALIGNMENT_A_BYTES, &alignment,
-                                              sizeof alignment, nullptr),
-            CUBLAS_STATUS_SUCCESS);
+  ASSERT_EQ(
+      cublasLtMatmulAlgoCapGetAttribute(&found[0].algo, CUBLASLT_ALGO_CAP_MIN_ALIGNMENT_A_BYTES,
+                                        &alignment, sizeof alignment, nullptr),
+      CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(alignment, 16u);
   const DeviceArray<float> A(200), B(32), D(64);
   EXPECT_EQ(multiply(A.get() + 1, a, B.get(), b, D.get(), d, &found[0].algo),
@@ -225,8 +225,7 @@ TEST_F(EmulatedMatmul, WhatDoesNotFitIsRefused) {
   EXPECT_EQ(multiply(A.get() + 4, a, B.get(), b, D.get(), d, nullptr),
             CUBLAS_STATUS_INVALID_VALUE);  // runs past its end
   std::vector<float> host(64);
-  EXPECT_EQ(multiply(A.get(), a, B.get(), b, host.data(), d, nullptr),
-            CUBLAS_STATUS_INVALID_VALUE);
+  EXPECT_EQ(multiply(A.get(), a, B.get(), b, host.data(), d, nullptr), CUBLAS_STATUS_INVALID_VALUE);
   fail_call("cublasLtMatmul", CUBLAS_STATUS_EXECUTION_FAILED);
   EXPECT_EQ(multiply(A.get(), a, B.get(), b, D.get(), d, nullptr), CUBLAS_STATUS_EXECUTION_FAILED);
   EXPECT_EQ(multiply(A.get(), a, B.get(), b, D.get(), d, nullptr), CUBLAS_STATUS_SUCCESS);

@@ -149,8 +149,7 @@ TEST_F(EmulatedNccl, CommunicatorsThatDoNotBlockAreReadyLater) {
   const DeviceArray<int> twin(std::vector<int>{3, 4});
   EXPECT_EQ(ncclAllGather(memory.get(), memory.get(), 1, ncclInt32, first, nullptr),
             ncclInProgress);
-  EXPECT_EQ(ncclAllGather(twin.get() + 1, twin.get(), 1, ncclInt32, second, other),
-            ncclInProgress);
+  EXPECT_EQ(ncclAllGather(twin.get() + 1, twin.get(), 1, ncclInt32, second, other), ncclInProgress);
   EXPECT_EQ(settled(first), ncclSuccess);
   EXPECT_EQ(settled(second), ncclSuccess);
   ASSERT_EQ(cudaStreamSynchronize(other), cudaSuccess);

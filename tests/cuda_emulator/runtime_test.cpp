@@ -14,7 +14,8 @@ class EmulatedRuntime : public testing::Test {
  protected:
   void SetUp() override { reset(); }
   void TearDown() override {
-    for (const char* name : {"CUDA_EMULATOR_DEVICES", "CUDA_EMULATOR_MEMORY", "CUDA_VISIBLE_DEVICES"})
+    for (const char* name :
+         {"CUDA_EMULATOR_DEVICES", "CUDA_EMULATOR_MEMORY", "CUDA_VISIBLE_DEVICES"})
       unsetenv(name);
     reset();
   }

@@ -1,7 +1,8 @@
 // The part of NCCL that the communicator uses, on the CPU. Ranks are threads of one process, or
-// processes of one machine; they meet in shared memory named by the unique id, and data goes through
-// it in pieces. What a stream is asked for runs when its turn comes, and holds the stream up until
-// the peers are there. Ranks that do not ask for the same are aborted, with a line that says why.
+// processes of one machine; they meet in shared memory named by the unique id, and data goes
+// through it in pieces. What a stream is asked for runs when its turn comes, and holds the stream
+// up until the peers are there. Ranks that do not ask for the same are aborted, with a line that
+// says why.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -72,13 +73,13 @@ struct ncclConfig_t {
   int nvlinkCentricSched;
 };
 
-#define NCCL_CONFIG_INITIALIZER                                                              \
-  {                                                                                          \
-    sizeof(ncclConfig_t), 0xcafebeef, NCCL_VERSION_CODE, NCCL_CONFIG_UNDEF_INT,              \
-        NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT, nullptr,        \
-        NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT, nullptr, NCCL_CONFIG_UNDEF_INT,        \
-        NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT,                 \
-        NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT                                         \
+#define NCCL_CONFIG_INITIALIZER                                                       \
+  {                                                                                   \
+    sizeof(ncclConfig_t), 0xcafebeef, NCCL_VERSION_CODE, NCCL_CONFIG_UNDEF_INT,       \
+        NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT, nullptr, \
+        NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT, nullptr, NCCL_CONFIG_UNDEF_INT, \
+        NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT,          \
+        NCCL_CONFIG_UNDEF_INT, NCCL_CONFIG_UNDEF_INT                                  \
   }
 
 ncclResult_t ncclGetVersion(int* version);

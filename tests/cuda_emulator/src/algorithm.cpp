@@ -60,10 +60,10 @@ cublasStatus_t check(const cublasLtMatmulDescOpaque_t& descriptor, const Layouts
   if (a.rows() != d.rows || b.columns() != d.columns || a.columns() != b.rows() ||
       c.rows != d.rows || c.columns != d.columns)
     return CUBLAS_STATUS_INVALID_VALUE;
-  const bool known_type = a.layout.type == CUDA_R_32F || a.layout.type == CUDA_R_16F ||
-                          a.layout.type == CUDA_R_16BF;
-  const bool known_compute = descriptor.compute == CUBLAS_COMPUTE_32F ||
-                             descriptor.compute == CUBLAS_COMPUTE_32F_PEDANTIC;
+  const bool known_type =
+      a.layout.type == CUDA_R_32F || a.layout.type == CUDA_R_16F || a.layout.type == CUDA_R_16BF;
+  const bool known_compute =
+      descriptor.compute == CUBLAS_COMPUTE_32F || descriptor.compute == CUBLAS_COMPUTE_32F_PEDANTIC;
   if (!known_type || !known_compute || descriptor.scale != CUDA_R_32F ||
       b.layout.type != a.layout.type || c.type != CUDA_R_32F || d.type != CUDA_R_32F ||
       c.leading_dimension != d.leading_dimension || c.order != d.order ||
@@ -84,8 +84,7 @@ cublasStatus_t suits(const Algorithm& algorithm, const Layouts& layouts,
                      const cublasLtMatmulDescOpaque_t& descriptor) {
   for (const Layout* one : layouts.all())
     if (!lines_aligned(*one, algorithm.alignment)) return CUBLAS_STATUS_NOT_SUPPORTED;
-  const std::uint64_t inner =
-      descriptor.a == CUBLAS_OP_N ? layouts.a->columns : layouts.a->rows;
+  const std::uint64_t inner = descriptor.a == CUBLAS_OP_N ? layouts.a->columns : layouts.a->rows;
   if (algorithm.split_k > 1 && inner < kShortestSplit) return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -123,11 +122,13 @@ bool on_device(const void* memory, std::size_t bytes) {
 
 using namespace cuda_emulator;
 
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
-    cublasLtHandle_t handle, cublasLtMatmulDesc_t descriptor, cublasLtMatrixLayout_t a,
-    cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-    cublasLtMatmulPreference_t preference, int requested,
-    cublasLtMatmulHeuristicResult_t results[], int* returned) {
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle,
+                                              cublasLtMatmulDesc_t descriptor,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                              cublasLtMatmulPreference_t preference, int requested,
+                                              cublasLtMatmulHeuristicResult_t results[],
+                                              int* returned) {
   if (const auto failure = Runtime::get().failure_of(__func__))
     return static_cast<cublasStatus_t>(*failure);
   *returned = 0;
@@ -234,18 +235,16 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
       (workspace_bytes < algorithm->workspace_bytes || !on_device(workspace, workspace_bytes)))
     return CUBLAS_STATUS_INVALID_VALUE;
 
-  Product product{{A, *a, descriptor->a != CUBLAS_OP_N}, {B, *b, descriptor->b != CUBLAS_OP_N},
-                  C, D, *d};
+  Product product{
+      {A, *a, descriptor->a != CUBLAS_OP_N}, {B, *b, descriptor->b != CUBLAS_OP_N}, C, D, *d};
   std::memcpy(&product.alpha, alpha, sizeof product.alpha);
   std::memcpy(&product.beta, beta, sizeof product.beta);
   product.split_k = static_cast<unsigned>(algorithm->split_k);
   if (!on_device(A, extent_bytes(*a)) || !on_device(B, extent_bytes(*b)) ||
-      !on_device(D, extent_bytes(*d)) ||
-      (product.beta != 0.0f && !on_device(C, extent_bytes(*c))))
+      !on_device(D, extent_bytes(*d)) || (product.beta != 0.0f && !on_device(C, extent_bytes(*c))))
     return CUBLAS_STATUS_INVALID_VALUE;
   for (const void* memory : {A, B, C, static_cast<const void*>(D)})
     if (!aligned(memory, algorithm->alignment)) return CUBLAS_STATUS_INVALID_VALUE;
-  const cudaError_t submitted =
-      on->submit({[product](CUstream_st&) { compute(product); }});
+  const cudaError_t submitted = on->submit({[product](CUstream_st&) { compute(product); }});
   return submitted == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

@@ -26,8 +26,7 @@ class BlockRunner {
 
  private:
   struct Worker {
-    explicit Worker(BlockRunner& runner)
-        : fiber([this, &runner](Fiber&) { runner.work(*this); }) {}
+    explicit Worker(BlockRunner& runner) : fiber([this, &runner](Fiber&) { runner.work(*this); }) {}
     Fiber fiber;
   };
 

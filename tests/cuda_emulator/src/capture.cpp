@@ -107,7 +107,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mo
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
   return stream_api(__func__, stream, [&](CUstream_st& on) {
-    *status = on.capture == nullptr  ? cudaStreamCaptureStatusNone
+    *status = on.capture == nullptr ? cudaStreamCaptureStatusNone
               : on.capture->valid() ? cudaStreamCaptureStatusActive
                                     : cudaStreamCaptureStatusInvalidated;
     return cudaSuccess;

@@ -38,8 +38,7 @@ cudaError_t copy(CUstream_st& stream, void* to, const void* from, std::size_t by
   const bool from_device = *source == MemoryKind::Device;
   const bool to_device = *destination == MemoryKind::Device;
   if (!kind_is_true(kind, from_device, to_device)) return cudaErrorInvalidValue;
-  const bool pageable =
-      *source == MemoryKind::Pageable || *destination == MemoryKind::Pageable;
+  const bool pageable = *source == MemoryKind::Pageable || *destination == MemoryKind::Pageable;
   if (pageable || wait) {
     if (const cudaError_t refused = refuse_in_capture(stream); refused != cudaSuccess)
       return refused;
@@ -73,9 +72,8 @@ cudaError_t fill(CUstream_st& stream, void* memory, int value, std::size_t bytes
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
-  return stream_api(__func__, stream, [&](CUstream_st& on) {
-    return copy(on, to, from, bytes, kind, false);
-  });
+  return stream_api(__func__, stream,
+                    [&](CUstream_st& on) { return copy(on, to, from, bytes, kind, false); });
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {

@@ -3,6 +3,7 @@
 
 #include "capture.h"
 #include "hidden.h"
+#include "memory.h"
 
 using namespace cuda_emulator;
 
@@ -56,6 +57,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     if (event == nullptr) return cudaErrorInvalidResourceHandle;
     if (event->capture != nullptr) return event->capture->invalidate(cudaErrorCapturedEvent);
     if (event->point != nullptr && !event->point->reached()) return cudaErrorNotReady;
+    close_unused();
     return state_of_device();
   });
 }
@@ -66,6 +68,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     if (event->capture != nullptr) return event->capture->invalidate(cudaErrorCapturedEvent);
     count(Runtime::get().counters.host_synchronizations);
     if (event->point != nullptr) event->point->wait();
+    close_unused();
     return state_of_device();
   });
 }

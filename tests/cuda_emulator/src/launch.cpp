@@ -8,7 +8,7 @@
 namespace cuda_emulator {
 namespace {
 
-constexpr std::size_t kSharedBytes = 48 << 10;          // without asking
+constexpr std::size_t kSharedBytes = 48 << 10;         // without asking
 constexpr std::size_t kSharedBytesAtMost = 227 << 10;  // compute capability 9.0
 constexpr unsigned kThreadsAtMost = 1024;
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <iterator>
 #include <map>
+#include <utility>
 
 #include "hidden.h"
 #include "poison.h"
@@ -39,6 +40,7 @@ class Allocations {
   std::mutex mutex;
   std::map<const std::byte*, Allocation> all;
   std::int64_t users = 0;
+  bool open = false;
   bool protect = true;
 
   /// The allocation that `memory` is in, or all.end().
@@ -50,9 +52,14 @@ class Allocations {
     return at < next->first + next->second.bytes ? next : all.end();
   }
 
-  void set_access(const Allocation& one, bool open) {
+  void set_access(const Allocation& one) {
     if (one.kind == MemoryKind::Device && protect)
       mprotect(one.pages, one.page_bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+  }
+
+  void set_open(bool now) {
+    if (std::exchange(open, now) == now) return;
+    for (const auto& [first, one] : all) set_access(one);
   }
 
   void unmap(const Allocation& one) {
@@ -74,7 +81,8 @@ std::optional<MemoryKind> kind_of(const void* memory, std::size_t bytes) {
   const HiddenLock lock(allocations.mutex);
   const auto found = allocations.find(memory);
   if (found == allocations.all.end()) return MemoryKind::Pageable;
-  const auto before = static_cast<std::size_t>(static_cast<const std::byte*>(memory) - found->first);
+  const auto before =
+      static_cast<std::size_t>(static_cast<const std::byte*>(memory) - found->first);
   if (bytes > found->second.bytes - before) return std::nullopt;
   return found->second.kind;
 }
@@ -100,6 +108,8 @@ cudaError_t allocate(Device& device, void** memory, std::size_t bytes) {
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (pages == MAP_FAILED) return cudaErrorMemoryAllocation;
   one.pages = static_cast<std::byte*>(pages);
+  // Closing and opening 64 MiB took 2.4 ms with small pages, at each wait of the host.
+  madvise(pages, one.page_bytes, MADV_HUGEPAGE);
   std::memset(pages, kPoison, one.page_bytes);
   mprotect(one.pages + one.page_bytes, kPage, PROT_NONE);
   std::byte* const first = one.pages + one.page_bytes - whole;
@@ -110,7 +120,7 @@ cudaError_t allocate(Device& device, void** memory, std::size_t bytes) {
   Allocations& allocations = Allocations::get();
   const HiddenLock lock(allocations.mutex);
   allocations.all.emplace(first, one);
-  allocations.set_access(one, allocations.users > 0);
+  allocations.set_access(one);
   *memory = first;
   return cudaSuccess;
 }
@@ -151,15 +161,20 @@ bool remove_host(const void* memory, bool registered) {
 void begin_use() {
   Allocations& allocations = Allocations::get();
   const HiddenLock lock(allocations.mutex);
-  if (allocations.users++ > 0) return;
-  for (const auto& [first, one] : allocations.all) allocations.set_access(one, true);
+  ++allocations.users;
+  allocations.set_open(true);
 }
 
 void end_use() {
   Allocations& allocations = Allocations::get();
   const HiddenLock lock(allocations.mutex);
-  if (--allocations.users > 0) return;
-  for (const auto& [first, one] : allocations.all) allocations.set_access(one, false);
+  --allocations.users;
+}
+
+void close_unused() {
+  Allocations& allocations = Allocations::get();
+  const HiddenLock lock(allocations.mutex);
+  if (allocations.users == 0) allocations.set_open(false);
 }
 
 void free_all(const Device* device) {

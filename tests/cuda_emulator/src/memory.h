@@ -29,9 +29,11 @@ void add_host(void* memory, std::size_t bytes, bool registered);
 /// Forgets host memory that begins at `memory`; false where there is none of that sort.
 [[nodiscard]] bool remove_host(const void* memory, bool registered);
 
-/// Device memory can be touched from begin_use() to as many end_use(): while a stream has work.
+/// Device memory can be touched from begin_use() on: while a stream has work, and, because opening
+/// and closing takes time, until the host waits for one and there have been as many end_use().
 void begin_use();
 void end_use();
+void close_unused();
 
 /// All of a device's memory, or all there is, host memory included; its users are gone.
 void free_all(const Device* device);

@@ -106,9 +106,8 @@ Device* Runtime::current_device() { return device(current_number); }
 std::optional<int> Runtime::failure_of(std::string_view function) {
   if (failures_armed_.load(std::memory_order_relaxed) == 0) return std::nullopt;
   const std::scoped_lock lock(failures_mutex_);
-  const auto failure = std::find_if(failures_.begin(), failures_.end(), [&](const Failure& one) {
-    return one.function == function;
-  });
+  const auto failure = std::find_if(failures_.begin(), failures_.end(),
+                                    [&](const Failure& one) { return one.function == function; });
   if (failure == failures_.end() || failure->calls_before-- > 0) return std::nullopt;
   const int error = failure->error;
   failures_.erase(failure);
@@ -205,8 +204,7 @@ using cuda_emulator::Runtime;
 
 cudaError_t cudaGetLastError() {
   const cudaError_t failed = cuda_emulator::state_of_device();
-  const cudaError_t error =
-      std::exchange(cuda_emulator::last_error, cudaSuccess);
+  const cudaError_t error = std::exchange(cuda_emulator::last_error, cudaSuccess);
   return failed != cudaSuccess && failed != cudaErrorNoDevice ? failed : error;
 }
 

@@ -127,6 +127,7 @@ void CUstream_st::synchronize() {
     const std::uint64_t all = submitted_;
     changed_.wait(lock.get(), [&] { return done_ >= all; });
   }
+  close_unused();
   acquire(&order_out_);
 }
 
@@ -135,6 +136,7 @@ bool CUstream_st::idle() {
     const HiddenLock lock(mutex_);
     if (done_ != submitted_) return false;
   }
+  close_unused();
   acquire(&order_out_);
   return true;
 }

@@ -72,7 +72,7 @@ struct CUstream_st {
   [[nodiscard]] bool idle();
 
   cuda_emulator::Device& device;
-  cuda_emulator::Random random;                      ///< the stream's own thread's
+  cuda_emulator::Random random;                     ///< the stream's own thread's
   std::shared_ptr<cuda_emulator::Capture> capture;  ///< the host thread's
   std::vector<std::size_t> captured_last;           ///< nodes that the next one comes after
 

@@ -11,8 +11,8 @@
 namespace cuda_emulator {
 namespace {
 
-constexpr const char* kWarpOps[] = {"__syncwarp",  "__ballot_sync",   "__any_sync",
-                                    "__all_sync",  "__shfl_sync",     "__shfl_xor_sync",
+constexpr const char* kWarpOps[] = {"__syncwarp",       "__ballot_sync", "__any_sync",
+                                    "__all_sync",       "__shfl_sync",   "__shfl_xor_sync",
                                     "__shfl_down_sync", "__shfl_up_sync"};
 constexpr const char* kBlockOps[] = {"__syncthreads", "__syncthreads_or", "__syncthreads_and",
                                      "__syncthreads_count"};

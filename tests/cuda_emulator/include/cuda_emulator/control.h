@@ -4,9 +4,10 @@
 // What a test that passes here shows: that the backend's logic is right; that what it asks for is
 // ordered by streams and events, as far as the delays of this seed and ThreadSanitizer can tell;
 // that barriers are met by all threads and suffice in the order that this seed ran them; that
-// accesses are within bounds, and that the host leaves device memory alone; that errors are heard.
-// What it does not show: speed, the memory model of a GPU, races between threads of a block, the
-// rounding of CUDA's transcendental functions, or which algorithms the real libraries choose.
+// accesses are within bounds, and that the host leaves device memory alone once it has waited; that
+// errors are heard. What it does not show: speed, the memory model of a GPU, races between threads
+// of a block, the rounding of CUDA's transcendental functions, or which algorithms the real
+// libraries choose.
 //
 // Where it is stricter than CUDA: the null stream does not wait for others, nor they for it.
 //
@@ -63,11 +64,11 @@ void hang_collective(int collectives_before = 0);
 void fail_collective(int error, int collectives_before = 0);
 
 struct Counters {
-  std::uint64_t kernels = 0;   ///< launched, or run by a graph
-  std::uint64_t graphs = 0;    ///< launched
+  std::uint64_t kernels = 0;  ///< launched, or run by a graph
+  std::uint64_t graphs = 0;   ///< launched
   std::uint64_t bytes_to_device = 0, bytes_to_host = 0, bytes_within_device = 0;
-  std::uint64_t host_synchronizations = 0;  ///< waits of the host: calls, not time
-  std::int64_t streams = 0, events = 0, graph_handles = 0;      ///< alive
+  std::uint64_t host_synchronizations = 0;                  ///< waits of the host: calls, not time
+  std::int64_t streams = 0, events = 0, graph_handles = 0;  ///< alive
   std::int64_t device_allocations = 0, host_allocations = 0;  ///< alive
   std::int64_t device_bytes = 0, host_bytes = 0;              ///< alive
 };

@@ -60,12 +60,12 @@ T shuffle(WarpOp op, unsigned mask, T value, int operand, int width, const Place
 inline void __syncthreads(const cuda_emulator::Place& place = cuda_emulator::Place::current()) {
   cuda_emulator::meet_block(cuda_emulator::BlockOp::Barrier, 0, place);
 }
-inline int __syncthreads_or(
-    int predicate, const cuda_emulator::Place& place = cuda_emulator::Place::current()) {
+inline int __syncthreads_or(int predicate,
+                            const cuda_emulator::Place& place = cuda_emulator::Place::current()) {
   return cuda_emulator::meet_block(cuda_emulator::BlockOp::Or, predicate, place);
 }
-inline int __syncthreads_and(
-    int predicate, const cuda_emulator::Place& place = cuda_emulator::Place::current()) {
+inline int __syncthreads_and(int predicate,
+                             const cuda_emulator::Place& place = cuda_emulator::Place::current()) {
   return cuda_emulator::meet_block(cuda_emulator::BlockOp::And, predicate, place);
 }
 inline int __syncthreads_count(
@@ -77,21 +77,20 @@ inline void __syncwarp(unsigned mask = 0xffffffffu,
                        const cuda_emulator::Place& place = cuda_emulator::Place::current()) {
   cuda_emulator::meet_warp(cuda_emulator::WarpOp::Barrier, mask, 0, 0, 32, place);
 }
-inline unsigned __ballot_sync(
-    unsigned mask, int predicate,
-    const cuda_emulator::Place& place = cuda_emulator::Place::current()) {
-  return static_cast<unsigned>(cuda_emulator::meet_warp(cuda_emulator::WarpOp::Ballot, mask,
-                                                        predicate != 0, 0, 32, place));
+inline unsigned __ballot_sync(unsigned mask, int predicate,
+                              const cuda_emulator::Place& place = cuda_emulator::Place::current()) {
+  return static_cast<unsigned>(
+      cuda_emulator::meet_warp(cuda_emulator::WarpOp::Ballot, mask, predicate != 0, 0, 32, place));
 }
 inline int __any_sync(unsigned mask, int predicate,
                       const cuda_emulator::Place& place = cuda_emulator::Place::current()) {
-  return cuda_emulator::meet_warp(cuda_emulator::WarpOp::Any, mask, predicate != 0, 0, 32,
-                                  place) != 0;
+  return cuda_emulator::meet_warp(cuda_emulator::WarpOp::Any, mask, predicate != 0, 0, 32, place) !=
+         0;
 }
 inline int __all_sync(unsigned mask, int predicate,
                       const cuda_emulator::Place& place = cuda_emulator::Place::current()) {
-  return cuda_emulator::meet_warp(cuda_emulator::WarpOp::All, mask, predicate == 0, 0, 32,
-                                  place) == 0;
+  return cuda_emulator::meet_warp(cuda_emulator::WarpOp::All, mask, predicate == 0, 0, 32, place) ==
+         0;
 }
 template <class T>
 T __shfl_sync(unsigned mask, T value, int lane, int width = 32,
