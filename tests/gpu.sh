@@ -27,8 +27,8 @@ elif ! gpus=$(nvidia-smi -L 2>&1) || [[ $gpus != *"GPU "* ]]; then
   missing+=("nvidia-smi shows no GPU: ${gpus:-it prints nothing}")
 fi
 nvcc=$(PATH="$PATH:${CUDA_HOME:-/usr/local/cuda}/bin:/usr/local/cuda/bin" command -v nvcc) ||
-  missing+=("There is no nvcc in PATH, \$CUDA_HOME/bin or /usr/local/cuda/bin: install CUDA 13.0 (from \
-NVIDIA's repository for Debian 12: apt-get install ${cuda_packages[*]})")
+  missing+=("There is no nvcc in PATH, \$CUDA_HOME/bin or /usr/local/cuda/bin: install CUDA 13.0 \
+(NVIDIA's packages cuda-nvcc-13-0 cuda-cudart-dev-13-0 libcublas-dev-13-0 libnccl-dev)")
 if [[ ${#missing[@]} != 0 ]]; then
   printf 'error: %s\n' "${missing[@]}" >&2
   exit 1
