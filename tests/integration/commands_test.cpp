@@ -175,6 +175,19 @@ TEST_F(Plan, IsWhatARunThenAllocatesAndReads) {
   }
 }
 
+TEST_F(Plan, IsMadeForGpusWhereThereAreNone) {
+  const Finished finished = run(alone(
+      {"plan", "--json", "--world", "2", "--set", "model=" + smollm2(), "--set",
+       "generate.prompt=Hello", "--set", "device=cuda", "--set", "sharding.communicator=nccl"}));
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  const auto plan = nlohmann::json::parse(finished.out);
+  EXPECT_EQ(plan.at("device"), "cuda");
+  EXPECT_EQ(plan.at("communicator"), "nccl");
+  const auto& memory = plan.at("ranks").at(0).at("memory");
+  EXPECT_EQ(memory.at("conversion"), memory.at("staging"));
+  EXPECT_GT(memory.at("pinned").get<std::uint64_t>(), 0u);
+}
+
 TEST_F(Plan, IsATableForAPerson) {
   const Finished finished = run(alone(
       {"plan", "--set", "model=" + smollm2(), "--set", "generate.prompt=Hello", "--world", "2"}));
