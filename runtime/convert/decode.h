@@ -14,7 +14,11 @@
 #include "sharding/dtype.h"
 
 // Inlined without fail: a kernel's instruction set is that of the function they end up in.
+#ifdef __CUDACC__
+#define INITRT_INLINE __host__ __device__ __forceinline__
+#else
 #define INITRT_INLINE [[gnu::always_inline]] inline
+#endif
 
 namespace initrt::decode {
 

@@ -1,0 +1,63 @@
+// Copies of many pieces of any length and alignment, by words as wide as both ends allow.
+#include <algorithm>
+
+#include "runtime/device/cuda/grid.cuh"
+#include "runtime/device/cuda/kernels.h"
+
+namespace initrt::cuda {
+namespace {
+
+/// Bytes of one piece that a block copies: four words of 16 bytes for each thread.
+constexpr std::uint64_t kSpan = kThreads * 64;
+
+/// Bytes [begin, end) of a piece, which is aligned for Word at both ends alike: single bytes up to
+/// the first whole word and behind the last, at most 15 of each, words between.
+template <class Word>
+__device__ void copy_span(const CopyPiece& piece, std::uint64_t begin, std::uint64_t end) {
+  constexpr std::uint64_t kBytes = sizeof(Word);
+  const std::uint64_t misaligned = reinterpret_cast<std::uintptr_t>(piece.to + begin) % kBytes;
+  const std::uint64_t head = begin + (kBytes - misaligned) % kBytes;
+  const std::uint64_t first = head < end ? head : end;
+  const std::uint64_t words = (end - first) / kBytes;
+  const auto* const from = reinterpret_cast<const Word*>(piece.from + first);
+  auto* const to = reinterpret_cast<Word*>(piece.to + first);
+  for (std::uint64_t i = threadIdx.x; i < words; i += kThreads) to[i] = from[i];
+  if constexpr (kBytes > 1) {
+    const std::uint64_t left = begin + threadIdx.x, right = first + words * kBytes + threadIdx.x;
+    if (left < first) piece.to[left] = piece.from[left];
+    if (right < end) piece.to[right] = piece.from[right];
+  }
+}
+
+__global__ void __launch_bounds__(kThreads)
+    copy_pieces(const CopyPiece* pieces, std::uint64_t count) {
+  const std::uint64_t begin = std::uint64_t{blockIdx.x} * kSpan;
+  for (std::uint64_t i = blockIdx.y; i < count; i += gridDim.y) {
+    const CopyPiece piece = pieces[i];
+    if (begin >= piece.bytes) continue;
+    const std::uint64_t end = begin + kSpan < piece.bytes ? begin + kSpan : piece.bytes;
+    const std::uint64_t apart =
+        reinterpret_cast<std::uintptr_t>(piece.from) ^ reinterpret_cast<std::uintptr_t>(piece.to);
+    if (apart % 16 == 0) {
+      copy_span<uint4>(piece, begin, end);
+    } else if (apart % 4 == 0) {
+      copy_span<std::uint32_t>(piece, begin, end);
+    } else if (apart % 2 == 0) {
+      copy_span<std::uint16_t>(piece, begin, end);
+    } else {
+      copy_span<std::byte>(piece, begin, end);
+    }
+  }
+}
+
+}  // namespace
+
+void copy(cudaStream_t stream, const CopyPiece* pieces, std::uint64_t count,
+          std::uint64_t longest) {
+  if (count == 0 || longest == 0) return;
+  const dim3 grid(static_cast<unsigned>((longest + kSpan - 1) / kSpan),
+                  static_cast<unsigned>(std::min(kRowsAtMost, count)));
+  launch(copy_pieces, grid, kThreads, 0, stream, pieces, count);
+}
+
+}  // namespace initrt::cuda

@@ -1,0 +1,142 @@
+// Ops that take each element by itself, wherever it is.
+#include "runtime/device/cuda/elements.cuh"
+#include "runtime/device/cuda/functions.cuh"
+#include "runtime/device/cuda/grid.cuh"
+#include "runtime/device/cuda/kernels.h"
+
+namespace initrt::cuda {
+namespace {
+
+/// Neighbours that conversions to and from 16 bits do at once: 16 bytes of those.
+constexpr int kConverted = 8;
+
+template <DType Type>
+struct ToFloat {
+  const typename Element<Type>::Stored* in;
+  float* out;
+
+  template <int kCount>
+  __device__ void at(std::uint64_t i) const {
+    store(out + i, load<Type, kCount>(in + i));
+  }
+};
+
+template <DType Type>
+struct RoundTo {
+  const float* in;
+  typename Element<Type>::Stored* out;
+
+  template <int kCount>
+  __device__ void at(std::uint64_t i) const {
+    store<Type>(out + i, load<kCount>(in + i));
+  }
+};
+
+template <class Function>
+struct Gate {
+  const float* gate;
+  const float* up;  // may be null
+  float* out;
+
+  template <int kCount>
+  __device__ void at(std::uint64_t i) const {
+    auto y = load<kCount>(gate + i);
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) y.of[k] = Function::of(y.of[k]);
+    if (up != nullptr) {
+      const auto x = load<kCount>(up + i);
+#pragma unroll
+      for (int k = 0; k < kCount; ++k) y.of[k] *= x.of[k];
+    }
+    store(out + i, y);
+  }
+};
+
+struct Add {
+  const float* x;
+  float* into;
+
+  template <int kCount>
+  __device__ void at(std::uint64_t i) const {
+    auto sum = load<kCount>(into + i);
+    const auto term = load<kCount>(x + i);
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) sum.of[k] += term.of[k];
+    store(into + i, sum);
+  }
+};
+
+struct Scale {
+  float* x;
+  float factor;
+
+  template <int kCount>
+  __device__ void at(std::uint64_t i) const {
+    auto y = load<kCount>(x + i);
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) y.of[k] *= factor;
+    store(x + i, y);
+  }
+};
+
+struct Softcap {
+  float* x;
+  std::uint64_t stride;
+  float cap;
+
+  template <int kCount>
+  __device__ void at(std::uint64_t row, std::uint64_t column) const {
+    float* const place = x + row * stride + column;
+    auto y = load<kCount>(place);
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) y.of[k] = capped(y.of[k], cap);
+    store(place, y);
+  }
+};
+
+}  // namespace
+
+void to_float(cudaStream_t stream, const std::byte* in, DType dtype, float* out,
+              std::uint64_t elements) {
+  with_dtype(dtype, [&]<DType Type>() {
+    launch_each<kConverted>(stream, ToFloat<Type>{stored<Type>(in), out}, elements,
+                            aligned_16(in, out));
+  });
+}
+
+void round_to(cudaStream_t stream, const float* in, DType dtype, std::byte* out,
+              std::uint64_t elements) {
+  with_dtype(dtype, [&]<DType Type>() {
+    launch_each<kConverted>(stream, RoundTo<Type>{in, stored<Type>(out)}, elements,
+                            aligned_16(in, out));
+  });
+}
+
+void gate(cudaStream_t stream, GateFunction function, const float* gate, const float* up,
+          float* out, std::uint64_t elements) {
+  const bool aligned = aligned_16(gate, up, out);
+  switch (function) {
+    case GateFunction::Silu:
+      return launch_each(stream, Gate<Silu>{gate, up, out}, elements, aligned);
+    case GateFunction::Gelu:
+      return launch_each(stream, Gate<Gelu>{gate, up, out}, elements, aligned);
+    case GateFunction::GeluTanh:
+      return launch_each(stream, Gate<GeluTanh>{gate, up, out}, elements, aligned);
+  }
+}
+
+void add(cudaStream_t stream, const float* x, float* into, std::uint64_t elements) {
+  launch_each(stream, Add{x, into}, elements, aligned_16(x, into));
+}
+
+void scale(cudaStream_t stream, float* x, float factor, std::uint64_t elements) {
+  launch_each(stream, Scale{x, factor}, elements, aligned_16(x));
+}
+
+void softcap(cudaStream_t stream, float* x, float cap, std::uint64_t rows, std::uint64_t columns,
+             std::uint64_t stride) {
+  launch_each_of_rows(stream, Softcap{x, stride, cap}, rows, columns,
+                      aligned_16(x) && stride % kVector == 0);
+}
+
+}  // namespace initrt::cuda
