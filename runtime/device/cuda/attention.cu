@@ -1,0 +1,295 @@
+// Attention with an online softmax. A block takes neighbouring rows and the query heads of one KV
+// head; of each run of rows of one sequence, all warps take tiles of positions in turn (tile t is
+// warp t mod 16's, counted from position 0) and what they have summed is joined in the order of
+// warps. So a query's bits go by its own position alone; rows that share a block share what is read.
+#include <algorithm>
+
+#include "runtime/device/cuda/attention_tile.cuh"
+#include "runtime/device/cuda/kernels.h"
+#include "runtime/device/cuda/launch.h"
+
+namespace initrt::cuda {
+namespace {
+
+constexpr unsigned kWarps = 16;
+constexpr unsigned kThreads = kWarps * kWarp;
+
+/// Queries that a warp has room for in its registers, by elements of a head that a lane sums.
+constexpr int queries_of(int wide) { return wide <= 4 ? 8 : 32 / wide; }
+
+struct AttentionArguments {
+  const float* q;
+  const RowInfo* rows;
+  std::uint32_t count;
+  const std::byte* k;
+  const std::byte* v;
+  float* out;
+  AttentionShape shape;
+  std::uint32_t context;
+  std::uint32_t group;          // query heads of a KV head
+  std::uint32_t heads_of_block, blocks_of_group, rows_of_block;
+};
+
+/// Rows [begin, end), of one sequence, and query heads [head, head + heads) of one KV head: the
+/// queries of heads are those of row begin, then of begin + 1 and so on.
+struct Run {
+  std::uint32_t sequence, begin, end, head, heads;
+
+  __device__ std::uint32_t queries() const { return (end - begin) * heads; }
+  /// Which of all rows' heads a query is.
+  __device__ std::uint64_t place(std::uint32_t query, std::uint32_t heads_of_row) const {
+    return std::uint64_t{begin + query / heads} * heads_of_row + head + query % heads;
+  }
+};
+
+/// What the queries of a run see, the least and the most.
+struct Bounds {
+  std::uint32_t least_first, most_first, least_last, most_last;
+};
+
+template <int kWide>
+struct BlockMemory {
+  static constexpr int kQueries = queries_of(kWide);
+  /// Queries whose elements all threads hold between them.
+  static constexpr int kJoined = kThreads / (kWarp * kWide);
+
+  union {
+    WarpMemory of_warps[kWarps];
+    float values[kWarps][kJoined][kWarp * kWide];
+  };
+  alignas(16) float q[kQueries * kWarp * kWide];  // times the scale
+  Run run;
+  std::uint32_t first[kQueries], last[kQueries];  // positions that each sees
+  Bounds bounds;
+  float maxima[kWarps][kQueries], sums[kWarps][kQueries], factors[kWarps][kQueries];
+};
+
+/// The run of rows from `begin` on that are of one sequence, at most up to `end`.
+template <int kWide>
+__device__ void find_run(const AttentionArguments& a, std::uint32_t begin, std::uint32_t end,
+                         BlockMemory<kWide>& memory) {
+  __syncthreads();  // the run before this one is done
+  if (threadIdx.x == 0) {
+    const std::uint32_t sequence = a.rows[begin].sequence;
+    const std::uint32_t first_head = blockIdx.y % a.blocks_of_group * a.heads_of_block;
+    Run run{sequence, begin, begin + 1, blockIdx.y / a.blocks_of_group * a.group + first_head,
+            min(a.heads_of_block, a.group - first_head)};
+    while (run.end < end && a.rows[run.end].sequence == sequence) ++run.end;
+    memory.run = run;
+  }
+  __syncthreads();
+}
+
+/// The queries of a run to shared memory; those that are missing are 0 and see what the first sees.
+template <int kQueries, int kWide>
+__device__ void load_queries(const AttentionArguments& a, BlockMemory<kWide>& memory) {
+  constexpr std::uint32_t kLine = kWarp * kWide;
+  const Run& run = memory.run;
+  const std::uint32_t queries = run.queries(), size = a.shape.head_size;
+  for (std::uint32_t i = threadIdx.x; i < kQueries * kLine; i += kThreads) {
+    const std::uint32_t query = i / kLine, d = i % kLine;
+    float x = 0;
+    if (query < queries && d < size) {
+      x = a.q[run.place(query, a.shape.heads) * size + d] * a.shape.scale;
+    }
+    memory.q[i] = x;
+  }
+  if (threadIdx.x < kQueries) {
+    const std::uint32_t query = threadIdx.x < queries ? threadIdx.x : 0;
+    const std::uint32_t last = a.rows[run.begin + query / run.heads].position;
+    const bool all = a.shape.window == 0 || last < a.shape.window;
+    memory.first[threadIdx.x] = all ? 0 : last + 1 - a.shape.window;
+    memory.last[threadIdx.x] = last;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    Bounds bounds{memory.first[0], memory.first[0], memory.last[0], memory.last[0]};
+    for (int q = 1; q < kQueries; ++q) {
+      bounds.least_first = min(bounds.least_first, memory.first[q]);
+      bounds.most_first = max(bounds.most_first, memory.first[q]);
+      bounds.least_last = min(bounds.least_last, memory.last[q]);
+      bounds.most_last = max(bounds.most_last, memory.last[q]);
+    }
+    memory.bounds = bounds;
+  }
+  __syncthreads();
+}
+
+/// One tile: positions from `begin` on.
+template <class Lines, int kQueries, int kWide>
+__device__ __forceinline__ void attend_tile(const AttentionArguments& a, const Lines& k,
+                                            const Lines& v, std::uint32_t begin,
+                                            BlockMemory<kWide>& memory,
+                                            AttentionState<kQueries, kWide>& state) {
+  const std::uint32_t lane = threadIdx.x % kWarp;
+  const std::uint32_t end = begin + kTile;
+  const Bounds bounds = memory.bounds;
+  const std::uint32_t keys = min(kTile, bounds.most_last + 1 - begin);
+  const bool whole = bounds.most_first <= begin && bounds.least_last + 1 >= end;
+  WarpMemory& own = memory.of_warps[threadIdx.x / kWarp];
+  float scores[kQueries][2];
+  score_tile<kQueries, kWide>(k, begin, keys, memory.q, own, scores);
+#pragma unroll
+  for (int q = 0; q < kQueries; ++q) {
+    if (a.shape.softcap != 0) {
+      scores[q][0] = capped(scores[q][0], a.shape.softcap);
+      scores[q][1] = capped(scores[q][1], a.shape.softcap);
+    }
+    bool seen[2] = {true, true}, sees = true;
+    if (!whole) {
+      const std::uint32_t first = memory.first[q], last = memory.last[q];
+      seen[0] = first <= begin + lane && begin + lane <= last;
+      seen[1] = first <= begin + lane + kWarp && begin + lane + kWarp <= last;
+      sees = first < end && last >= begin;
+    }
+    softmax_tile(q, scores[q], seen, sees, state);
+    own.weights[q][lane] = scores[q][0];
+    own.weights[q][lane + kWarp] = scores[q][1];
+  }
+  __syncwarp();
+  if (whole) {
+    weigh_tile<false>(v, begin, kTile, own, state);
+  } else {
+    weigh_tile<true>(v, begin, keys, own, state);
+  }
+}
+
+/// Joins what the warps have summed, in their order, and writes it.
+template <int kQueries, int kWide>
+__device__ void write_joined(const AttentionArguments& a, BlockMemory<kWide>& memory,
+                             const AttentionState<kQueries, kWide>& state) {
+  const Run& run = memory.run;
+  constexpr int kJoined = BlockMemory<kWide>::kJoined;
+  constexpr std::uint32_t kLine = kWarp * kWide;
+  const std::uint32_t warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  const std::uint32_t size = a.shape.head_size;
+#pragma unroll
+  for (int q = 0; q < kQueries; ++q) {
+    float sum = state.sums[q];
+#pragma unroll
+    for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(kAllLanes, sum, lanes);
+    if (lane == 0) memory.maxima[warp][q] = state.maxima[q];
+    if (lane == 0) memory.sums[warp][q] = sum;
+  }
+  __syncthreads();
+  if (threadIdx.x < kWarps * kQueries) {
+    const std::uint32_t q = threadIdx.x / kWarps, of = threadIdx.x % kWarps;
+    float maximum = memory.maxima[0][q];
+    for (unsigned w = 1; w < kWarps; ++w) maximum = fmaxf(maximum, memory.maxima[w][q]);
+    memory.factors[of][q] = exp(memory.maxima[of][q] - maximum);
+  }
+#pragma unroll
+  for (int from = 0; from < kQueries; from += kJoined) {
+#pragma unroll
+    for (int i = 0; i < kJoined && from + i < kQueries; ++i) {
+#pragma unroll
+      for (int e = 0; e < kWide; ++e) {
+        memory.values[warp][i][lane * kWide + e] = state.values[from + i][e];
+      }
+    }
+    __syncthreads();
+    const std::uint32_t i = threadIdx.x / kLine, d = threadIdx.x % kLine;
+    const std::uint32_t query = from + i;
+    if (query < run.queries() && d < size) {
+      float value = 0, sum = 0;
+#pragma unroll
+      for (unsigned w = 0; w < kWarps; ++w) {
+        const float factor = memory.factors[w][query];
+        value = fmaf(factor, memory.values[w][i][d], value);
+        sum = fmaf(factor, memory.sums[w][query], sum);
+      }
+      a.out[run.place(query, a.shape.heads) * size + d] = value / sum;
+    }
+    __syncthreads();
+  }
+}
+
+template <class Lines, int kQueries, int kWide>
+__device__ void attend(const AttentionArguments& a, BlockMemory<kWide>& memory) {
+  const std::uint64_t kv_head =
+      std::uint64_t{memory.run.sequence} * a.shape.kv_heads + memory.run.head / a.group;
+  const std::uint64_t first = kv_head * a.context * a.shape.head_size;
+  const Lines k{stored<Lines::Type>(a.k) + first, a.shape.head_size};
+  const Lines v{stored<Lines::Type>(a.v) + first, a.shape.head_size};
+  load_queries<kQueries>(a, memory);
+  AttentionState<kQueries, kWide> state;
+  // The warp's first tile that is not wholly before the window.
+  std::uint32_t tile = memory.bounds.least_first / kTile;
+  tile += (threadIdx.x / kWarp + kWarps - tile % kWarps) % kWarps;
+  for (; tile <= memory.bounds.most_last / kTile; tile += kWarps) {
+    attend_tile(a, k, v, tile * kTile, memory, state);
+  }
+  __syncthreads();  // the warps' memory is free
+  write_joined(a, memory, state);
+}
+
+template <class Lines, int kWide>
+__global__ void __launch_bounds__(kThreads) attend_rows(AttentionArguments a) {
+  constexpr int kQueries = queries_of(kWide);
+  __shared__ BlockMemory<kWide> memory;
+  // The longest rows are mostly the last: they go first.
+  const std::uint32_t block = gridDim.x - 1 - blockIdx.x;
+  const std::uint32_t all = min(a.count, (block + 1) * a.rows_of_block);
+  for (std::uint32_t begin = block * a.rows_of_block; begin < all; begin = memory.run.end) {
+    find_run(a, begin, all, memory);
+    const std::uint32_t queries = memory.run.queries();
+    if (queries == 1) {
+      attend<Lines, 1>(a, memory);
+    } else if (kQueries > 2 && queries <= kQueries / 2) {
+      attend<Lines, kQueries / 2>(a, memory);
+    } else {
+      attend<Lines, kQueries>(a, memory);
+    }
+  }
+}
+
+template <class Lines, int kWide>
+void launch_attention(cudaStream_t stream, AttentionArguments a) {
+  constexpr std::uint32_t kQueries = queries_of(kWide);
+  // Two for each multiprocessor of the largest GPUs: rows share a block only beyond that.
+  constexpr std::uint64_t kEnoughBlocks = 264;
+  a.blocks_of_group = (a.group + kQueries - 1) / kQueries;
+  a.heads_of_block = (a.group + a.blocks_of_group - 1) / a.blocks_of_group;
+  const std::uint64_t blocks = std::uint64_t{a.shape.kv_heads} * a.blocks_of_group;
+  a.rows_of_block = static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(blocks * a.count / kEnoughBlocks, 1, kQueries / a.heads_of_block));
+  const dim3 grid(static_cast<unsigned>((a.count + a.rows_of_block - 1) / a.rows_of_block),
+                  static_cast<unsigned>(blocks));
+  launch(attend_rows<Lines, kWide>, grid, kThreads, 0, stream, a);
+}
+
+}  // namespace
+
+void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::uint64_t count,
+               const AttentionShape& shape, const KvView& cache, float* out) {
+  if (count == 0) return;
+  const AttentionArguments a{.q = q,
+                             .rows = rows,
+                             .count = static_cast<std::uint32_t>(count),
+                             .k = cache.k,
+                             .v = cache.v,
+                             .out = out,
+                             .shape = shape,
+                             .context = cache.context,
+                             .group = shape.heads / shape.kv_heads,
+                             .heads_of_block = 0,
+                             .blocks_of_group = 0,
+                             .rows_of_block = 0};
+  const std::uint32_t size = shape.head_size;
+  if (size > 512) check(cudaErrorInvalidValue, "attention of heads of more than 512 elements");
+  with_dtype(cache.dtype, [&]<DType Type>() {
+    if (!aligned_16(cache.k, cache.v) || size % 8 != 0 || (size > 256 && size % 16 != 0)) {
+      launch_attention<KvLines<Type, false>, 16>(stream, a);  // rare: one kernel for all sizes
+    } else if (size <= 64) {
+      launch_attention<KvLines<Type, true>, 2>(stream, a);
+    } else if (size <= 128) {
+      launch_attention<KvLines<Type, true>, 4>(stream, a);
+    } else if (size <= 256) {
+      launch_attention<KvLines<Type, true>, 8>(stream, a);
+    } else {
+      launch_attention<KvLines<Type, true>, 16>(stream, a);
+    }
+  });
+}
+
+}  // namespace initrt::cuda
