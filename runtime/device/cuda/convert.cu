@@ -9,7 +9,7 @@
 
 #include "runtime/device/cuda/grid.cuh"
 #include "runtime/device/cuda/kernels.h"
-#include "runtime/load/decode.h"
+#include "runtime/convert/decode.h"
 
 namespace initrt::cuda {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "runtime/device/cuda/check.h"
-#include "runtime/load/decode.h"
+#include "runtime/convert/decode.h"
 #include "sharding/dtype.h"
 
 namespace initrt::cuda {
