@@ -15,32 +15,22 @@
 namespace initrt {
 namespace {
 
-/// Uniform in [0, 1), a multiple of 2^-53.
-double uniform(std::uint64_t seed, std::uint64_t stream, std::uint64_t step) {
-  const auto bits = philox4x32(seed, step, stream);
-  const std::uint64_t whole = (static_cast<std::uint64_t>(bits[1]) << 32) | bits[0];
-  return static_cast<double>(whole >> 11) * 0x1p-53;
-}
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// The lowest id with the largest logit.
-TokenId arg_max(std::span<const float> logits) {
-  std::size_t best = 0;
+Sampled arg_max(std::span<const float> logits) {
+  Sampled best{0, -kInfinity};
   for (std::size_t id = 0; id < logits.size(); ++id) {
-    if (std::isnan(logits[id]) || logits[id] == std::numeric_limits<float>::infinity()) {
-      fail("sampling: the logit of token {} is {}, so the model's weights or inputs are not finite",
-           id, logits[id]);
-    }
-    if (logits[id] > logits[best]) best = id;
+    const Sampled own{static_cast<std::uint32_t>(id), logits[id]};
+    if (std::isnan(own.logit) || own.logit == kInfinity) return own;
+    if (own.logit > best.logit) best = own;
   }
-  if (logits.empty() || std::isinf(logits[best])) {
-    fail("sampling: none of the {} logits is finite", logits.size());
-  }
-  return static_cast<TokenId>(best);
+  return best;
 }
 
 // What a filter leaves: the logits above `least`, and of those equal to it the ids up to `last`.
 struct Limit {
-  float least = -std::numeric_limits<float>::infinity();
+  float least = -kInfinity;
   std::size_t last = std::numeric_limits<std::size_t>::max();
 
   [[nodiscard]] bool keeps(float logit, std::size_t id) const {
@@ -163,10 +153,25 @@ std::vector<float> penalize(std::span<float> logits, std::span<const TokenId> se
   return before;
 }
 
+double draw_of(std::uint64_t seed, std::uint64_t stream, std::uint64_t step) {
+  const auto bits = philox4x32(seed, step, stream);
+  const std::uint64_t whole = (static_cast<std::uint64_t>(bits[1]) << 32) | bits[0];
+  return static_cast<double>(whole >> 11) * 0x1p-53;
+}
+
+TokenId token_of(const Sampled& sampled, std::size_t vocabulary) {
+  if (std::isnan(sampled.logit) || sampled.logit == kInfinity) {
+    fail("sampling: the logit of token {} is {}, so the model's weights or inputs are not finite",
+         sampled.id, sampled.logit);
+  }
+  if (std::isinf(sampled.logit)) fail("sampling: none of the {} logits is finite", vocabulary);
+  return static_cast<TokenId>(sampled.id);
+}
+
 TokenId sample(std::span<const float> logits, const SamplerOptions& options, std::uint64_t stream,
                std::uint64_t step) {
   check(options);
-  const TokenId best = arg_max(logits);
+  const TokenId best = token_of(arg_max(logits), logits.size());
   if (options.temperature == 0) return best;
 
   const double largest = logits[static_cast<std::size_t>(best)];
@@ -187,7 +192,7 @@ TokenId sample(std::span<const float> logits, const SamplerOptions& options, std
     const double own = kept.keeps(logits[id], id) ? weight(logits[id]) : 0.0;
     return own >= options.min_p ? own : 0.0;
   };
-  return draw(logits.size(), kept_weight, uniform(options.seed, stream, step), best);
+  return draw(logits.size(), kept_weight, draw_of(options.seed, stream, step), best);
 }
 
 }  // namespace initrt

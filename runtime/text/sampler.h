@@ -1,4 +1,5 @@
-// The choice of the next token from its logits.
+// The choice of the next token from its logits, on the host; devices that do it themselves are
+// given the same options and draws.
 #pragma once
 
 #include <cstdint>
@@ -6,19 +7,9 @@
 #include <vector>
 
 #include "runtime/text/tokenizer.h"
+#include "sharding/sampling.h"
 
 namespace initrt {
-
-/// The filters apply in the order of transformers' LogitsProcessors: repetition_penalty (which
-/// holds for greedy choice too), temperature, top_k, top_p, min_p.
-struct SamplerOptions {
-  float temperature = 0.0f;         ///< 0: greedy, the largest logit (of equal ones the lowest id)
-  int top_k = 0;                    ///< choose among this many of the largest logits; 0: all
-  float top_p = 1.0f;               ///< then among the fewest with this much probability; 1: all
-  float min_p = 0.0f;               ///< then among those this likely beside the likeliest; 0: all
-  float repetition_penalty = 1.0f;  ///< of tokens that have come up, see penalize(); 1: none
-  std::uint64_t seed = 0;
-};
 
 /// @throws Error where a value is out of its range: temperature and top_k >= 0, 0 < top_p <= 1,
 ///         0 <= min_p <= 1, repetition_penalty > 0
@@ -31,11 +22,19 @@ void check(const SamplerOptions& options);
 [[nodiscard]] std::vector<float> penalize(std::span<float> logits, std::span<const TokenId> seen,
                                           float penalty);
 
+/// Where in [0, 1) of all probability, in the order of ids, a token is drawn.
+/// @param stream index of the prompt; draws of different streams are independent
+/// @param step index of the token in the prompt's answer
+[[nodiscard]] double draw_of(std::uint64_t seed, std::uint64_t stream, std::uint64_t step);
+
+/// The token that was chosen. @param vocabulary how many logits there were
+/// @throws Error where none could be, saying why
+[[nodiscard]] TokenId token_of(const Sampled& sampled, std::size_t vocabulary);
+
 /// The next token's id. A function of its arguments alone: no state is kept, so a prompt's text
 /// does not depend on which rank or in which batch it runs.
 /// @param logits one per id, penalized already; -infinity rules an id out
-/// @param stream index of the prompt; draws of different streams are independent
-/// @param step index of the token in the prompt's answer
+/// @param stream, step as draw_of() takes them
 /// @throws Error where options are out of range, or a logit is NaN or +infinity, naming the id
 [[nodiscard]] TokenId sample(std::span<const float> logits, const SamplerOptions& options,
                              std::uint64_t stream, std::uint64_t step);
