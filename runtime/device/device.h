@@ -19,6 +19,7 @@
 #include "sharding/functions.h"
 #include "sharding/memory_plan.h"
 #include "sharding/read_plan.h"
+#include "sharding/sampling.h"
 
 namespace initrt {
 
@@ -256,6 +257,21 @@ class Device {
   /// into[rows[i]] += weights[i] * x[i]; no row twice.
   virtual void add_rows(const float* x, std::span<const std::uint32_t> rows,
                         std::span<const float> weights, std::uint64_t columns, float* into) = 0;
+
+  /// Whether it has sample(): worth it where logits would have to come to the host.
+  [[nodiscard]] virtual bool samples() const { return false; }
+
+  /// Chooses a token from each row of logits, as runtime/text/sampler.h does on the host: the same
+  /// one, but where a rounding of the sums of probabilities decides. A row's token depends on
+  /// nothing of the others. Not for repeat(): draws are other ones each time.
+  /// @param logits [rows, vocabulary]
+  /// @param options within their ranges; neither penalty nor seed are looked at
+  /// @param draws in [0, 1), one for each row: see draw_of()
+  /// @param out [rows], on the host, there when this returns
+  /// @throws Error where the device has none of this
+  virtual void sample(const float* logits, std::uint64_t rows, std::uint64_t vocabulary,
+                      const SamplerOptions& options, std::span<const double> draws,
+                      std::span<Sampled> out);
 };
 
 [[nodiscard]] inline Buffer allocate(Device& device, Ledger& ledger, MemoryCategory category,

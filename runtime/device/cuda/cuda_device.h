@@ -73,6 +73,10 @@ class CudaDevice final : public Device {
                  float* out) override;
   void add_rows(const float* x, std::span<const std::uint32_t> rows, std::span<const float> weights,
                 std::uint64_t columns, float* into) override;
+  bool samples() const override { return true; }
+  void sample(const float* logits, std::uint64_t rows, std::uint64_t vocabulary,
+              const SamplerOptions& options, std::span<const double> draws,
+              std::span<Sampled> out) override;
 
  private:
   /// A copy of `values` in pinned memory, which kernels read where it is.

@@ -1,5 +1,6 @@
 // The ops of the CUDA device: arguments are checked here, and kernels do the work.
 #include <algorithm>
+#include <limits>
 
 #include "runtime/device/cuda/cuda_device.h"
 #include "runtime/device/cuda/kernels.h"
@@ -159,6 +160,28 @@ void CudaDevice::add_rows(const float* x, std::span<const std::uint32_t> rows,
                           std::span<const float> weights, std::uint64_t columns, float* into) {
   const std::uint32_t* const indices = pinned(rows);
   cuda::add_rows(stream(), x, indices, pinned(weights), rows.size(), columns, into);
+}
+
+void CudaDevice::sample(const float* logits, std::uint64_t rows, std::uint64_t vocabulary,
+                        const SamplerOptions& options, std::span<const double> draws,
+                        std::span<Sampled> out) {
+  constexpr std::uint64_t kMostIds = std::numeric_limits<std::int32_t>::max();
+  if (vocabulary == 0 || vocabulary > kMostIds || draws.size() < rows || out.size() < rows) {
+    fail("cuda sample: {} rows of {} logits, {} draws, room for {}", rows, vocabulary, draws.size(),
+         out.size());
+  }
+  // In parts that fit the ring. The kernel reads draws and writes ids where they are, a few bytes
+  // for a row.
+  const std::uint64_t most = ring_.most() / std::max(sizeof(double), sizeof(Sampled));
+  for (std::uint64_t begin = 0; begin < rows; begin += most) {
+    const std::uint64_t some = std::min(most, rows - begin);
+    const double* const some_draws = pinned(draws.subspan(begin, some));
+    const std::span<std::byte> chosen = ring_.take(some * sizeof(Sampled));
+    cuda::sample(stream(), logits + begin * vocabulary, some, vocabulary, options, some_draws,
+                 reinterpret_cast<Sampled*>(chosen.data()));
+    synchronize();
+    std::memcpy(out.data() + begin, chosen.data(), chosen.size());
+  }
 }
 
 }  // namespace initrt::cuda

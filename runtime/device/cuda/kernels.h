@@ -66,6 +66,11 @@ void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows, 
 void add_rows(cudaStream_t stream, const float* x, const std::uint32_t* rows, const float* weights,
               std::uint64_t count, std::uint64_t columns, float* into);
 
+/// @param vocabulary from 1 to 2^31 - 1
+/// @param draws, out [rows], in device or pinned memory
+void sample(cudaStream_t stream, const float* logits, std::uint64_t rows, std::uint64_t vocabulary,
+            const SamplerOptions& options, const double* draws, Sampled* out);
+
 /// @param pieces `count` of them, in device memory; any alignment and length
 /// @param longest the most bytes of any of them
 void copy(cudaStream_t stream, const CopyPiece* pieces, std::uint64_t count, std::uint64_t longest);
