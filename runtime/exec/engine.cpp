@@ -72,6 +72,11 @@ void Engine::check(const SweepInput& input) const {
            input.rows.size());
     }
   }
+  if (input.sampler != nullptr && (!samples() || input.draws.size() != input.logit_rows.size())) {
+    fail("tokens of {} logit rows by {} draws on {}, which {}", input.logit_rows.size(),
+         input.draws.size(), device_.name(),
+         samples() ? "takes one for each" : "does not choose tokens");
+  }
 }
 
 // The units from order[from] on of which it is certain that they come next: up to one that routes.
@@ -134,6 +139,8 @@ void Engine::warm_up() {
     }
   }
   runner_.fetch_logits();
+  const double draw = 0;
+  if (samples()) static_cast<void>(runner_.sample({}, std::span(&draw, 1)));
   device_.synchronize();
 }
 
@@ -167,9 +174,15 @@ SweepOutput Engine::sweep(const SweepInput& input) {
   } else {
     run_units(order);
   }
-  device_.synchronize();
   output.any = true;
-  output.logits = {runner_.logits(), input.logit_rows.size() * graph_.vocabulary};
+  // Apart from what is repeated: draws are other ones in each sweep, and one more launch is little.
+  if (input.sampler != nullptr) {
+    output.sampled = runner_.sample(*input.sampler, input.draws);
+  } else {
+    runner_.fetch_logits();
+    output.logits = {runner_.logits(), input.logit_rows.size() * graph_.vocabulary};
+  }
+  device_.synchronize();
   return output;
 }
 
@@ -187,7 +200,6 @@ void Engine::run_units(std::span<const std::uint32_t> order) {
     gather_.release(unit);
     if (experts_after(graph_.units[unit]) > 0) run_experts(unit, order, i + 1);
   }
-  runner_.fetch_logits();
 }
 
 }  // namespace initrt

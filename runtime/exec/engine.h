@@ -21,12 +21,18 @@ struct SweepInput {
   std::span<const RowInfo> rows;              ///< as tokens
   std::span<const std::uint32_t> logit_rows;  ///< which rows want logits, ascending
   std::uint32_t finished = 0;                 ///< completions this rank has to hand over
+  /// How the device chooses a token of each logit row, so that logits stay where they are; null:
+  /// the logits are wanted. Only where the engine samples(), and each rank for itself.
+  const SamplerOptions* sampler = nullptr;
+  std::span<const double> draws = {};  ///< as logit_rows, where tokens are chosen: see draw_of()
 };
 
 struct SweepOutput {
   bool any = false;           ///< whether any rank brought rows; if not, the sweep ran nothing
   bool any_finished = false;  ///< whether any rank has completions to hand over
   std::span<float> logits;    ///< [logit_rows, vocabulary], the caller's until the next sweep
+  /// Instead of logits, where tokens were to be chosen: [logit_rows], until the next sweep.
+  std::span<const Sampled> sampled;
 };
 
 /// What choosing experts saves: bytes of those that this rank took up, and of all that there are,
@@ -55,10 +61,13 @@ class Engine {
 
   /// One sweep; collective. A sequence restarts by bringing position 0 again.
   /// @throws Error for more rows than planned and for a token, position, sequence or logit row out
-  ///         of range, before anything is sent; and whatever ends the world
+  ///         of range, and where tokens cannot be chosen as asked, before anything is sent; and
+  ///         whatever ends the world
   SweepOutput sweep(const SweepInput& input);
 
   [[nodiscard]] std::uint64_t vocabulary() const { return graph_.vocabulary; }
+  /// Whether the device can choose tokens.
+  [[nodiscard]] bool samples() const { return device_.samples(); }
   /// The length at which a sequence must be run again from its start, since all its keys change; 0:
   /// none.
   [[nodiscard]] std::uint32_t restart_length() const {

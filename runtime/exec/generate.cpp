@@ -96,6 +96,31 @@ std::vector<std::uint32_t> free_slots(Communicator& comm,
   return all;
 }
 
+// Whether nothing is wanted of logits but the token that is chosen, and of no others before.
+bool wants_tokens_alone(const GenerateOptions& options) {
+  return options.logprobs == 0 && options.sampler.repetition_penalty == 1;
+}
+
+// What makes each logit row's draw its own.
+std::vector<double> draws_of(const Rows& rows, const std::vector<std::optional<Sequence>>& slots,
+                             std::uint64_t seed) {
+  std::vector<double> draws;
+  for (const std::uint32_t slot : rows.logit_slots) {
+    const Completion& completion = slots[slot]->completion;
+    draws.push_back(draw_of(seed, completion.index, completion.tokens.size()));
+  }
+  return draws;
+}
+
+// Adds the token to the answer, unless it is an end token.
+void add_token(Sequence& sequence, TokenId chosen, const GenerateOptions& options) {
+  Completion& completion = sequence.completion;
+  sequence.next = chosen;
+  completion.ended = std::find(options.end_tokens.begin(), options.end_tokens.end(), chosen) !=
+                     options.end_tokens.end();
+  if (!completion.ended) completion.tokens.push_back(chosen);
+}
+
 // Chooses the sequence's next token and adds it to the answer, unless it is an end token.
 void choose_token(Sequence& sequence, std::span<float> logits, const GenerateOptions& options) {
   Completion& completion = sequence.completion;
@@ -103,11 +128,8 @@ void choose_token(Sequence& sequence, std::span<float> logits, const GenerateOpt
       penalize(logits, sequence.seen, options.sampler.repetition_penalty);
   const TokenId chosen =
       sample(logits, options.sampler, completion.index, completion.tokens.size());
-  sequence.next = chosen;
-  completion.ended = std::find(options.end_tokens.begin(), options.end_tokens.end(), chosen) !=
-                     options.end_tokens.end();
+  add_token(sequence, chosen, options);
   if (completion.ended) return;
-  completion.tokens.push_back(chosen);
   if (options.logprobs > 0) {
     for (std::size_t i = 0; i < unpenalized.size(); ++i) {
       logits[static_cast<std::size_t>(sequence.seen[i])] = unpenalized[i];
@@ -141,6 +163,8 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
   std::vector<std::optional<Sequence>> slots(batch);
   std::vector<Completion> finished;
   const std::uint32_t restart_length = engine.restart_length();
+  const bool on_device = engine.samples() && wants_tokens_alone(options);
+  check(options.sampler);
   while (true) {
     if (!prompts.empty()) {
       auto slot = slots.begin();
@@ -154,16 +178,27 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
       }
     }
     const Rows chosen = choose_rows(slots, options.prefill_chunk);
-    const SweepOutput output = engine.sweep({chosen.tokens, chosen.rows, chosen.logit_rows,
-                                             static_cast<std::uint32_t>(finished.size())});
+    SweepInput input{chosen.tokens, chosen.rows, chosen.logit_rows,
+                     static_cast<std::uint32_t>(finished.size())};
+    std::vector<double> draws;
+    if (on_device) {
+      draws = draws_of(chosen, slots, options.sampler.seed);
+      input.sampler = &options.sampler;
+      input.draws = draws;
+    }
+    const SweepOutput output = engine.sweep(input);
     if (output.any_finished) on_finish(std::exchange(finished, {}));
     if (!output.any) break;
     ++statistics.sweeps;
     for (std::size_t i = 0; i < chosen.logit_slots.size(); ++i) {
       std::optional<Sequence>& slot = slots[chosen.logit_slots[i]];
       Completion& completion = slot->completion;
-      choose_token(*slot, output.logits.subspan(i * engine.vocabulary(), engine.vocabulary()),
-                   options);
+      if (on_device) {
+        add_token(*slot, token_of(output.sampled[i], engine.vocabulary()), options);
+      } else {
+        choose_token(*slot, output.logits.subspan(i * engine.vocabulary(), engine.vocabulary()),
+                     options);
+      }
       if (on_token && on_token(completion.index, slot->next, completion.ended)) {
         completion.ended = true;
       }

@@ -96,6 +96,15 @@ void UnitRunner::fetch_logits() {
   device_.read(logits_.data(), results_.span().first(bytes));
 }
 
+std::span<const Sampled> UnitRunner::sample(const SamplerOptions& options,
+                                            std::span<const double> draws) {
+  sampled_.resize(logit_rows_);
+  if (logit_rows_ > 0) {
+    device_.sample(logits_.floats(), logit_rows_, graph_.vocabulary, options, draws, sampled_);
+  }
+  return sampled_;
+}
+
 void UnitRunner::route(const RouteOp& op) {
   routed_.resize(op.experts);
   for (ExpertRows& expert : routed_) {

@@ -42,6 +42,11 @@ class UnitRunner {
   /// Has the device bring the logits to the host.
   void fetch_logits();
 
+  /// Has a device that samples() choose a token for each row that wants logits.
+  /// @returns [rows that want logits], valid until the next call
+  [[nodiscard]] std::span<const Sampled> sample(const SamplerOptions& options,
+                                                std::span<const double> draws);
+
   /// [rows that want logits, vocabulary], once they have been fetched and the device synchronised.
   [[nodiscard]] float* logits() const {
     return results_.bytes() > 0 ? results_.floats() : logits_.floats();
@@ -76,6 +81,7 @@ class UnitRunner {
   std::vector<float> rotary_rows_;
   std::vector<Choice> choices_;
   std::vector<ExpertRows> routed_;
+  std::vector<Sampled> sampled_;
 };
 
 }  // namespace initrt

@@ -88,6 +88,21 @@ TEST_P(ChosenTokens, AreTheSameRandomOnesForAPromptOnAnyRank) {
   EXPECT_NE(alone(options), expected);
 }
 
+TEST_P(ChosenTokens, AreTheSameWhereverTheyAreChosen) {
+  // With logprobs logits come to the host, which then chooses; without, a device may.
+  for (const SamplerOptions& sampler :
+       {SamplerOptions{}, SamplerOptions{.temperature = 1, .seed = 3},
+        SamplerOptions{.temperature = 2, .top_k = 50, .top_p = 0.9f, .min_p = 0.01f}}) {
+    GenerateOptions on_host;
+    on_host.sampler = sampler;
+    GenerateOptions anywhere = on_host;
+    on_host.logprobs = 1;
+    const Way way{2, Transport::Mapped, 3, 5};
+    EXPECT_EQ(answers_of(model_, prompts_, way, anywhere),
+              answers_of(model_, prompts_, way, on_host));
+  }
+}
+
 TEST_P(ChosenTokens, OfEqualPromptsWithOtherIndexAreOtherRandomOnes) {
   GenerateOptions options;
   options.sampler = {.temperature = 1.5f, .seed = 1};

@@ -73,6 +73,26 @@ TEST(Sweep, RefusesMoreRowsThanPlanned) {
   EXPECT_THAT(error_of_sweep({{1, 2, 3}, {{0, 0}, {0, 1}}, {}}), HasSubstr("3 tokens, 2 rows"));
 }
 
+TEST(Sweep, RefusesToChooseTokensWithoutADeviceThatDoesOrADrawForEachRow) {
+  const SmallCheckpoint checkpoint;
+  const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "bf16-true");
+  const auto failures = run_world(model, {}, [&](std::uint32_t, RankModel& rank) {
+    const Rows good = good_rows();
+    const SamplerOptions options;
+    const std::vector<double> draws = {0.5};
+    SweepInput input{good.tokens, good.rows, good.logit_rows};
+    input.sampler = &options;
+    input.draws = draws;
+    const bool samples = rank.engine().samples();
+    EXPECT_THAT(error_of([&] { rank.engine().sweep(input); }),
+                AllOf(HasSubstr("tokens of 2 logit rows by 1 draws"),
+                      HasSubstr(samples ? "takes one for each" : "does not choose tokens")));
+    input.sampler = nullptr;
+    EXPECT_EQ(rank.engine().sweep(input).logits.size(), 2 * model.graph.vocabulary);
+  });
+  EXPECT_EQ(failures.front(), "");
+}
+
 TEST(Sweep, RefusesLogitRowsThatAreNotItsOwnOrNotAscending) {
   for (const std::vector<std::uint32_t>& logit_rows :
        {std::vector<std::uint32_t>{3}, {2, 1}, {1, 1}, {0, 1u << 31}}) {
