@@ -3,7 +3,9 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/device/cuda/gpus.h"
@@ -160,6 +162,47 @@ void store(benchmark::State& state) {
   });
 }
 
+/// Choosing tokens of Llama 3's vocabulary, beside bringing the logits to the host. Logits are as
+/// in sampler_bench.
+void sample(benchmark::State& state, const SamplerOptions* options) {
+  constexpr std::uint64_t kVocabulary = 128256;
+  Gpu& gpu = Gpu::get();
+  const auto rows = static_cast<std::uint64_t>(state.range(0));
+  const std::uint64_t bytes = rows * kVocabulary * sizeof(float);
+  std::mt19937 generator(1);
+  std::normal_distribution<float> normal(0, 3);
+  std::vector<float> logits(rows * kVocabulary);
+  for (float& logit : logits) logit = normal(generator);
+  for (std::size_t i = 0; i < logits.size(); i += 640) logits[i] += 10;
+  gpu.device().write(std::as_bytes(std::span(logits)), reinterpret_cast<std::byte*>(gpu.in()));
+  const std::vector<double> draws(rows, 0.5);
+  std::vector<Sampled> sampled(rows);
+  measure(state, static_cast<double>(bytes), 0, [&](std::uint64_t) {
+    if (options != nullptr) {
+      gpu.device().sample(gpu.in(), rows, kVocabulary, *options, draws, sampled);
+    } else {
+      gpu.device().read(reinterpret_cast<const std::byte*>(gpu.in()),
+                        gpu.host().span().first(bytes));
+    }
+  });
+}
+
+void register_sampling() {
+  static const std::pair<const char*, SamplerOptions> kOptions[] = {
+      {"sample/greedy", {}},
+      {"sample/temperature", {.temperature = 0.8f}},
+      {"sample/top_k_50", {.temperature = 0.8f, .top_k = 50}},
+      {"sample/top_p_0_95", {.temperature = 0.8f, .top_p = 0.95f}},
+      {"sample/top_k_200_top_p_0_95", {.temperature = 0.8f, .top_k = 200, .top_p = 0.95f}},
+  };
+  for (const int rows : {1, 8, 64}) {
+    benchmark::RegisterBenchmark("limit/logits_to_host", sample, nullptr)->Arg(rows)->UseRealTime();
+    for (const auto& [name, options] : kOptions) {
+      benchmark::RegisterBenchmark(name, sample, &options)->Arg(rows)->UseRealTime();
+    }
+  }
+}
+
 void register_all() {
   benchmark::RegisterBenchmark("limit/copy_within", copy_within)->UseRealTime();
   benchmark::RegisterBenchmark("limit/copy_from_host", copy_from_host)->UseRealTime();
@@ -187,6 +230,7 @@ void register_all() {
         ->Args({static_cast<std::int64_t>(dtype)})
         ->UseRealTime();
   }
+  register_sampling();
 }
 
 }  // namespace
