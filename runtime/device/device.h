@@ -95,17 +95,35 @@ class Download {
   [[nodiscard]] virtual bool done() = 0;
 };
 
+/// What an uploader has read from a file by itself.
+struct Fetched {
+  std::span<const std::byte> bytes;  ///< in the device's memory; empty where it could not
+  std::uint64_t device_bytes = 0;    ///< read into the device's memory, with alignment
+  std::uint64_t host_bytes = 0;      ///< read once more by the host, to compare
+};
+
 /// Takes what is read from files into a device's memory; each thread that reads has its own.
 class Uploader {
  public:
   virtual ~Uploader() = default;
+
+  /// Whether fetch() may be of use.
+  [[nodiscard]] virtual bool fetches() const { return false; }
+
+  /// Reads a range of a file straight into the device's memory, past the host's. Where that cannot
+  /// be done nothing is lost: the range can still be read into block().
+  /// @param descriptor of the file, open with O_DIRECT; outlives the uploader
+  virtual Fetched fetch(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
+    static_cast<void>(descriptor), static_cast<void>(offset), static_cast<void>(bytes);
+    return {};
+  }
 
   /// Host memory to read into: one block of the staging ring.
   [[nodiscard]] virtual std::span<std::byte> block() const = 0;
 
   /// Converts the pieces of one read to where they belong. When this returns they are there, for
   /// ops that are asked for later, and the block may be read into again.
-  /// @param bytes the read's bytes, a part of block()
+  /// @param bytes the read's bytes, a part of block() or what fetch() has just read
   /// @param to this device's memory, where the pieces' destinations count from
   /// @returns bytes written
   virtual std::uint64_t store(const UnitReads& plan, const Read& read,

@@ -33,9 +33,9 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
       rank_(rank),
       max_read_bytes_(initrt::max_read_bytes(ring)),
       release_early_(!device.own_memory()),
+      files_(std::move(files)),
       uploaders_(device.make_uploaders(ledger, ring)),
       shard_(shard),
-      files_(std::move(files)),
       arrivals_(arrivals),
       on_unit_(std::move(on_unit)),
       total_bytes_(total_bytes) {
@@ -136,11 +136,21 @@ void Loader::work(Uploader& uploader) {
 
 void Loader::execute(const Task& task, Uploader& uploader) {
   const Read& read = task.unit_reads->reads[task.read];
-  const std::span<const std::byte> bytes =
-      files_[read.file]->read(read.offset, read.bytes, uploader.block());
+  const std::span<const std::byte> bytes = bring(*files_[read.file], read, uploader);
   written_bytes_ +=
       uploader.store(*task.unit_reads, read, bytes, shard_.data(), source_.layout.dtype);
   done_bytes_ += read.bytes;
+}
+
+// By the device itself where it can, else into the uploader's block.
+std::span<const std::byte> Loader::bring(RangeReader& file, const Read& read, Uploader& uploader) {
+  const int direct = uploader.fetches() ? file.direct_file(read.offset, read.bytes) : -1;
+  if (direct >= 0) {
+    const Fetched fetched = uploader.fetch(direct, read.offset, read.bytes);
+    file.count_direct(fetched.bytes.size(), fetched.device_bytes, fetched.host_bytes);
+    if (!fetched.bytes.empty()) return fetched.bytes;
+  }
+  return file.read(read.offset, read.bytes, uploader.block());
 }
 
 // Called with mutex_ held, once some unit has no reads left. Units may finish out of order; they

@@ -79,15 +79,16 @@ class Loader {
   std::optional<Task> next();
   void plan_unit(std::uint32_t unit);
   void execute(const Task& task, Uploader& uploader);
+  static std::span<const std::byte> bring(RangeReader& file, const Read& read, Uploader& uploader);
   void note_arrivals();
 
   const LoadSource source_;
   const std::uint32_t rank_;
   const std::uint64_t max_read_bytes_;
   const bool release_early_;
-  std::vector<std::unique_ptr<Uploader>> uploaders_;  // one for each worker
+  const std::vector<std::unique_ptr<RangeReader>> files_;  // before uploaders_, which may know them
+  std::vector<std::unique_ptr<Uploader>> uploaders_;       // one for each worker
   const std::span<std::byte> shard_;
-  const std::vector<std::unique_ptr<RangeReader>> files_;
   Arrivals& arrivals_;
   const UnitHook on_unit_;
 

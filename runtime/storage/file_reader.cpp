@@ -89,6 +89,17 @@ std::span<const std::byte> FileReader::read(std::uint64_t offset, std::uint64_t 
   return block.first(bytes);
 }
 
+int FileReader::direct_file(std::uint64_t offset, std::uint64_t bytes) const {
+  return direct_works_ && !cached(offset, bytes) ? direct_.get() : -1;
+}
+
+void FileReader::count_direct(std::uint64_t requested_bytes, std::uint64_t device_bytes,
+                              std::uint64_t host_bytes) {
+  statistics_.requested_bytes += requested_bytes;
+  statistics_.direct_bytes += device_bytes + host_bytes;
+  statistics_.device_bytes += device_bytes;
+}
+
 /// Reads the range widened to the alignment into `block`. False where the file system turns out not
 /// to do direct reads; nothing has been read then.
 bool FileReader::read_direct(std::uint64_t offset, std::uint64_t bytes,

@@ -25,6 +25,9 @@ class FileReader : public RangeReader {
   [[nodiscard]] std::uint64_t padding_bytes() const override { return 2 * direct_alignment_; }
   std::span<const std::byte> read(std::uint64_t offset, std::uint64_t bytes,
                                   std::span<std::byte> block) override;
+  [[nodiscard]] int direct_file(std::uint64_t offset, std::uint64_t bytes) const override;
+  void count_direct(std::uint64_t requested_bytes, std::uint64_t device_bytes,
+                    std::uint64_t host_bytes) override;
 
  protected:
   /// One pread(2), with errno set where it returns -1. Tests override it to inject faults.

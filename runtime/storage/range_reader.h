@@ -14,6 +14,7 @@ struct ReadStatistics {
   std::atomic<std::uint64_t> requested_bytes{0};  ///< as asked for
   std::atomic<std::uint64_t> direct_bytes{0};     ///< read past the page cache, with alignment
   std::atomic<std::uint64_t> buffered_bytes{0};   ///< read through the page cache
+  std::atomic<std::uint64_t> device_bytes{0};     ///< of direct_bytes: into a device's own memory
 
   /// All that was read.
   [[nodiscard]] std::uint64_t read_bytes() const { return direct_bytes + buffered_bytes; }
@@ -39,6 +40,23 @@ class RangeReader {
   /// @throws Error naming path and byte where the range cannot be read to its end.
   virtual std::span<const std::byte> read(std::uint64_t offset, std::uint64_t bytes,
                                           std::span<std::byte> block) = 0;
+
+  /// The file, open for direct reads, where the range is better read so than by read(); else -1.
+  /// For devices that read by themselves; stays open as long as this.
+  [[nodiscard]] virtual int direct_file(std::uint64_t offset, std::uint64_t bytes) const {
+    static_cast<void>(offset), static_cast<void>(bytes);
+    return -1;
+  }
+
+  /// Counts what was read of direct_file().
+  /// @param requested_bytes of a range that was read to its end, else 0
+  /// @param device_bytes read into a device's memory
+  /// @param host_bytes read into the host's, beside those
+  virtual void count_direct(std::uint64_t requested_bytes, std::uint64_t device_bytes,
+                            std::uint64_t host_bytes) {
+    static_cast<void>(requested_bytes), static_cast<void>(device_bytes);
+    static_cast<void>(host_bytes);
+  }
 };
 
 }  // namespace initrt

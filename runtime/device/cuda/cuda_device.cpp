@@ -33,7 +33,7 @@ std::uint64_t memory_in_use() {
 
 }  // namespace
 
-CudaDevice::CudaDevice(unsigned gpu) : gpu_(static_cast<int>(gpu)) {
+CudaDevice::CudaDevice(unsigned gpu, bool direct) : gpu_(static_cast<int>(gpu)), direct_(direct) {
   use();
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, gpu_), "asking what the GPU is");
@@ -118,10 +118,12 @@ void CudaDevice::synchronize() {
 
 std::vector<std::unique_ptr<Uploader>> CudaDevice::make_uploaders(Ledger& ledger,
                                                                   const StagingRing& ring) {
-  return make_cuda_uploaders(gpu_, ledger, ring);
+  return make_cuda_uploaders(gpu_, ledger, ring, direct_);
 }
 
-std::unique_ptr<Device> make_device(unsigned gpu) { return std::make_unique<CudaDevice>(gpu); }
+std::unique_ptr<Device> make_device(unsigned gpu, bool direct) {
+  return std::make_unique<CudaDevice>(gpu, direct);
+}
 
 GpuMemory memory_of(const Device& device) {
   return dynamic_cast<const CudaDevice&>(device).memory();

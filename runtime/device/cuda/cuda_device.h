@@ -14,7 +14,7 @@ namespace initrt::cuda {
 
 class CudaDevice final : public Device {
  public:
-  explicit CudaDevice(unsigned gpu);
+  CudaDevice(unsigned gpu, bool direct);
 
   [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
   /// Makes the GPU the calling thread's.
@@ -95,6 +95,7 @@ class CudaDevice final : public Device {
   void check_cache(const KvView& cache, const char* op) const;
 
   const int gpu_;
+  const bool direct_;  ///< whether uploaders look for GPUDirect Storage
   std::string name_;
   std::function<void()> watch_;
   std::uint64_t used_at_start_ = 0;

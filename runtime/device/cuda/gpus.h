@@ -34,8 +34,9 @@ struct GpuMemory {
 };
 
 /// The device on the GPU of that index. It becomes the calling thread's.
+/// @param direct whether files go straight into its memory, where the machine has GPUDirect Storage
 /// @throws Error where it cannot be used
-[[nodiscard]] std::unique_ptr<Device> make_device(unsigned gpu);
+[[nodiscard]] std::unique_ptr<Device> make_device(unsigned gpu, bool direct = true);
 
 /// @param device of make_device()
 [[nodiscard]] GpuMemory memory_of(const Device& device);

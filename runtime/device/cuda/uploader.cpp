@@ -1,8 +1,12 @@
 #include "runtime/device/cuda/uploader.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cstring>
 
+#include "runtime/device/cuda/cufile.h"
 #include "runtime/device/cuda/handles.h"
 #include "runtime/device/cuda/kernels.h"
 #include "runtime/device/cuda/needs.h"
@@ -14,10 +18,19 @@ namespace {
 /// What all uploaders of a ring are given parts of.
 struct RingMemory {
   Buffer staging, raw, tables;
+  std::unique_ptr<CuFile> direct;  ///< reads into `raw`; null where the machine cannot
 };
 
 /// The most pieces that are worth a copy each instead of one and a kernel.
 constexpr std::size_t kMostCopies = 8;
+
+/// What direct reads count in: blocks of drives, and pages of memory.
+constexpr std::uint64_t kDirectUnit = 4096;
+
+/// The most bytes of a file that are compared with what an ordinary read gives.
+constexpr std::uint64_t kMostCompared = 64 << 10;
+
+std::uint64_t round_down(std::uint64_t bytes) { return bytes / kDirectUnit * kDirectUnit; }
 
 class CudaUploader final : public Uploader {
  public:
@@ -34,6 +47,30 @@ class CudaUploader final : public Uploader {
 
   std::span<std::byte> block() const override { return block_; }
 
+  bool fetches() const override { return memory_->direct != nullptr; }
+
+  Fetched fetch(int descriptor, std::uint64_t offset, std::uint64_t bytes) override {
+    check(cudaSetDevice(gpu_), "choosing the GPU");
+    CuFile& direct = *memory_->direct;
+    const CuFile::Use use = direct.use_of(descriptor);
+    if (use == CuFile::Use::No) return {};
+    const std::uint64_t begin = round_down(offset);
+    const std::uint64_t end = round_down(offset + bytes + kDirectUnit - 1);
+    Fetched fetched;
+    fetched.device_bytes =
+        direct.read(descriptor, begin, end - begin,
+                    static_cast<std::uint64_t>(raw_.data() - memory_->raw.data()));
+    bool works = fetched.device_bytes >= offset + bytes - begin;
+    if (works && use == CuFile::Use::Test) {
+      works = compare(descriptor, begin, fetched.device_bytes, fetched.host_bytes);
+      direct.settle(descriptor, works);
+    } else if (!works) {
+      direct.settle(descriptor, false);
+    }
+    if (works) fetched.bytes = raw_.subspan(offset - begin, bytes);
+    return fetched;
+  }
+
   std::uint64_t store(const UnitReads& plan, const Read& read, std::span<const std::byte> bytes,
                       std::byte* to, DType dtype) override {
     check(cudaSetDevice(gpu_), "choosing the GPU");
@@ -44,14 +81,15 @@ class CudaUploader final : public Uploader {
       return piece.from == dtype && piece.source_step == 1 && piece.destination_step == 1 &&
              piece.add == 0;
     });
+    const bool fetched = bytes.data() >= raw_.data() && bytes.data() < raw_.data() + raw_.size();
     if (copies && pieces.size() <= kMostCopies) {
       for (const Piece& piece : pieces) {
         copy(bytes.subspan(piece.offset - read.offset, piece.bytes), to + piece.destination);
       }
       wait();
     } else {
-      copy(bytes, raw_.data());
-      convert(pieces, read.offset, to, dtype);
+      if (!fetched) copy(bytes, raw_.data());
+      convert(pieces, fetched ? bytes.data() : raw_.data(), read.offset, to, dtype);
     }
     return bytes_of(dtype, elements);
   }
@@ -64,8 +102,9 @@ class CudaUploader final : public Uploader {
     return buffer.span().subspan(part * bytes, bytes);
   }
 
+  /// From where it is, the host's memory or the GPU's.
   void copy(std::span<const std::byte> from, std::byte* to) {
-    check(cudaMemcpyAsync(to, from.data(), from.size(), cudaMemcpyHostToDevice, stream_.get()),
+    check(cudaMemcpyAsync(to, from.data(), from.size(), cudaMemcpyDefault, stream_.get()),
           "copying what was read");
   }
 
@@ -74,10 +113,25 @@ class CudaUploader final : public Uploader {
     check(cudaEventSynchronize(done_.get()), "storing what was read");
   }
 
-  /// Converts the pieces of what is in raw_, as many at once as the table describes. The GPU reads
-  /// the table where it is: each of its lines once for some thousand elements.
-  void convert(std::span<const Piece> pieces, std::uint64_t read_offset, std::byte* to,
-               DType dtype) {
+  /// Whether raw_ begins with what the host reads from `begin` on, as far as the two fit block_.
+  bool compare(int descriptor, std::uint64_t begin, std::uint64_t read_bytes,
+               std::uint64_t& host_bytes) {
+    const std::uint64_t most = std::min(round_down(block_.size() / 2), kMostCompared);
+    const std::uint64_t bytes = std::min(read_bytes, most);
+    const std::span<std::byte> copied = block_.subspan(most, bytes);
+    const ssize_t got = ::pread(descriptor, block_.data(), most, static_cast<off_t>(begin));
+    host_bytes = got > 0 ? static_cast<std::uint64_t>(got) : 0;
+    if (host_bytes < bytes) return false;
+    copy(raw_.first(bytes), copied.data());
+    wait();
+    return std::memcmp(block_.data(), copied.data(), bytes) == 0;
+  }
+
+  /// Converts the pieces of a read that is in the GPU's memory, as many at once as the table
+  /// describes. The GPU reads the table where it is: each of its lines once for some thousand
+  /// elements.
+  void convert(std::span<const Piece> pieces, const std::byte* read, std::uint64_t read_offset,
+               std::byte* to, DType dtype) {
     const std::size_t most = table_.size() / sizeof(ConvertPiece);
     auto* const table = reinterpret_cast<ConvertPiece*>(table_.data());
     while (!pieces.empty()) {
@@ -86,7 +140,7 @@ class CudaUploader final : public Uploader {
       const DType from = pieces.front().from;
       while (count < std::min(most, pieces.size()) && pieces[count].from == from) {
         const Piece& piece = pieces[count];
-        table[count++] = {.from = raw_.data() + (piece.offset - read_offset),
+        table[count++] = {.from = read + (piece.offset - read_offset),
                           .to = to + piece.destination,
                           .elements = piece.elements,
                           .source_step = piece.source_step,
@@ -113,7 +167,7 @@ class CudaUploader final : public Uploader {
 }  // namespace
 
 std::vector<std::unique_ptr<Uploader>> make_cuda_uploaders(int gpu, Ledger& ledger,
-                                                           const StagingRing& ring) {
+                                                           const StagingRing& ring, bool direct) {
   const auto part = [](MemoryCategory category, std::uint64_t bytes) {
     return std::array<BufferPart, 1>{{{category, bytes}}};
   };
@@ -121,6 +175,7 @@ std::vector<std::unique_ptr<Uploader>> make_cuda_uploaders(int gpu, Ledger& ledg
   memory->staging = allocate_pinned_memory(ledger, part(MemoryCategory::Staging, ring.bytes()));
   memory->raw = allocate_device_memory(ledger, part(MemoryCategory::Conversion, ring.bytes()));
   memory->tables = allocate_pinned_memory(ledger, part(MemoryCategory::Pinned, kUploadTableBytes));
+  if (direct) memory->direct = CuFile::open(memory->raw.span());
   std::vector<std::unique_ptr<Uploader>> uploaders;
   for (std::uint32_t i = 0; i < ring.blocks; ++i) {
     uploaders.push_back(std::make_unique<CudaUploader>(gpu, memory, i, ring.blocks));

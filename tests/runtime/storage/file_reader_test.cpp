@@ -306,5 +306,32 @@ TEST(FileReader, AnEmptyFileHasOneEmptyRange) {
   EXPECT_EQ(reader.bytes(), 0u);
 }
 
+TEST(FileReader, LendsTheFileToDevicesWhereDirectReadsAreBest) {
+  const std::string content = random_bytes(3 * 4096 + 5, 7);
+  const TemporaryFile file(content);
+  FaultyReader direct(file, content.size(), Way::Direct);
+  const FaultyReader buffered(file, content.size(), Way::Buffered);
+  EXPECT_EQ(buffered.direct_file(0, 100), -1);
+  if (!does_direct_reads(file)) GTEST_SKIP() << "this file system does no direct reads";
+  const int descriptor = direct.direct_file(0, 100);
+  ASSERT_GE(descriptor, 0);
+  EXPECT_NE(::fcntl(descriptor, F_GETFL) & O_DIRECT, 0);
+  direct.faults = {{.error = EINVAL}};
+  expect_range(direct, content, 0, 100);
+  EXPECT_EQ(direct.direct_file(0, 100), -1) << "the file system turned out not to do them";
+}
+
+TEST(FileReader, CountsWhatDevicesReadAmongDirectReads) {
+  const std::string content = random_bytes(4096, 8);
+  const TemporaryFile file(content);
+  ReadStatistics statistics;
+  FileReader reader(file.path(), content.size(), statistics);
+  reader.count_direct(100, 4096, 512);
+  EXPECT_EQ(statistics.requested_bytes, 100u);
+  EXPECT_EQ(statistics.device_bytes, 4096u);
+  EXPECT_EQ(statistics.direct_bytes, 4608u);
+  EXPECT_EQ(statistics.read_bytes(), 4608u);
+}
+
 }  // namespace
 }  // namespace initrt
