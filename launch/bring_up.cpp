@@ -13,8 +13,11 @@
 namespace initrt {
 namespace {
 
-std::unique_ptr<Device> make_device(const DeviceChoice& choice, const CpuPlacement& cpu) {
-  if (choice.kind == DeviceKind::Cuda) return cuda::make_device(choice.gpu);
+std::unique_ptr<Device> make_device(const Job& job, const DeviceChoice& choice,
+                                    const CpuPlacement& cpu) {
+  if (choice.kind == DeviceKind::Cuda) {
+    return cuda::make_device(choice.gpu, job.load.gpu_direct != "off");
+  }
   return make_cpu_device(cpu.instruction_set, cpu.threads, cpu.spin);
 }
 
@@ -41,7 +44,7 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       transport_(choose_transport(job,
                                   {world.size(), world.one_node(), choice_.kind, choice_.shared},
                                   model.graph.units.size())),
-      device_(make_device(choice_, cpu_)),
+      device_(make_device(job, choice_, cpu_)),
       staging_(make_staging_ring(job.load.staging)),
       shape_(shape) {
   if (world.rank() == 0 && !options.report.empty()) report_file_.emplace(options.report);
@@ -134,6 +137,7 @@ RankReport BringUp::finish() {
   report.payload_bytes = load.requested_bytes;
   report.read_bytes = instance_->reads().read_bytes();
   report.direct_bytes = instance_->reads().direct_bytes.load();
+  report.device_bytes = instance_->reads().device_bytes.load();
   report.memory_planned = placement_.memory.total();
   report.memory_peak = ledger_.peak();
   report.process_bytes = proportional_set_bytes();

@@ -49,6 +49,7 @@ struct Job {
 
   struct {
     std::uint64_t staging = 64u << 20;  ///< bytes
+    std::string gpu_direct = "auto";
     bool strict = false;
   } load;
 

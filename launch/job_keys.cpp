@@ -126,6 +126,10 @@ std::span<const JobKey> job_keys() {
        "used",
        JobKey::Bytes{[](Job& job) -> std::uint64_t& { return job.load.staging; },
                      kLeastStagingBytes}},
+      {"load.gpu_direct",
+       "auto: where the machine has GPUDirect Storage, files are read straight into GPUs' memory; "
+       "off: through the host's",
+       JobKey::Text{[](Job& job) -> std::string& { return job.load.gpu_direct; }, {"auto", "off"}}},
       {"load.strict", "Tensors of the checkpoint that the model does not use are an error",
        JobKey::Flag{[](Job& job) -> bool& { return job.load.strict; }}},
 

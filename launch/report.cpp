@@ -86,6 +86,7 @@ nlohmann::ordered_json report_json(const Job& job, const RunFacts& facts,
         {"bytes_requested", sum(ranks, &RankReport::payload_bytes)},
         {"bytes_read", sum(ranks, &RankReport::read_bytes)},
         {"bytes_read_direct", sum(ranks, &RankReport::direct_bytes)},
+        {"bytes_read_into_gpus", sum(ranks, &RankReport::device_bytes)},
         {"requested_to_needed", ratio(payload, needed)},
         {"read_to_needed", ratio(read, needed)},
         {"bytes_per_second", ratio(read, load_seconds)}}},
@@ -132,13 +133,15 @@ std::string report_text(const nlohmann::ordered_json& report) {
       fmt::format("{} rank{}, {}, {}, {}\n", report["world"].get<std::uint64_t>(),
                   report["world"] == 1 ? "" : "s", report["communicator"].get<std::string>(),
                   report["precision"].get<std::string>(), report["device"].get<std::string>());
+  const auto direct = load["bytes_read_into_gpus"].get<double>();
   text += fmt::format(
       "load      {:.3f} s (ranks {:.3f} to {:.3f}), {}/s; read {:.4f} of the payload, {:.4f} with "
-      "alignment\n",
+      "alignment{}\n",
       load["seconds"].get<double>(), load["rank_seconds"]["min"].get<double>(),
       load["rank_seconds"]["max"].get<double>(),
       human_bytes(load["bytes_per_second"].get<double>()),
-      load["requested_to_needed"].get<double>(), load["read_to_needed"].get<double>());
+      load["requested_to_needed"].get<double>(), load["read_to_needed"].get<double>(),
+      direct > 0 ? fmt::format("; {} straight into GPUs", human_bytes(direct)) : "");
   if (generate["tokens"].get<std::uint64_t>() > 0) {
     const auto rate = generate["tokens_per_second"].get<double>();
     text += fmt::format("generate  first token after {:.3f} s, {} tokens{}\n",

@@ -18,6 +18,7 @@ struct RankReport {
   std::uint64_t payload_bytes = 0;   ///< tensor payload asked for
   std::uint64_t read_bytes = 0;      ///< read, with what block alignment adds
   std::uint64_t direct_bytes = 0;    ///< of which past the page cache
+  std::uint64_t device_bytes = 0;    ///< of which straight into a GPU's memory
   std::uint64_t memory_planned = 0;  ///< the MemoryPlan's total
   std::uint64_t memory_peak = 0;     ///< the most that the ledger held at once
   std::uint64_t process_bytes = 0;   ///< PSS of the process after loading or generating

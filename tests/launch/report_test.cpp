@@ -45,6 +45,18 @@ TEST(Report, SaysItInAFewLines) {
   EXPECT_NE(text.find("planned 5 kB to 7 kB per rank"), std::string::npos) << text;
 }
 
+TEST(Report, SaysWhatWentStraightIntoGpus) {
+  std::vector<RankReport> ranks = two_ranks();
+  const RunFacts facts{"nccl", "cuda", 1000, {}};
+  EXPECT_EQ(report_text(report_json(Job{}, facts, ranks)).find("GPUs"), std::string::npos);
+  ranks[0].device_bytes = 600;
+  ranks[1].device_bytes = 400;
+  const auto report = report_json(Job{}, facts, ranks);
+  EXPECT_EQ(report["load"]["bytes_read_into_gpus"], 1000);
+  EXPECT_NE(report_text(report).find("1 kB straight into GPUs"), std::string::npos)
+      << report_text(report);
+}
+
 TEST(Report, SaysWhatChoosingExpertsSaved) {
   std::vector<RankReport> ranks = two_ranks();
   const RunFacts facts{"mpi", "cpu", 1000, {}};
