@@ -16,7 +16,7 @@ namespace {
 std::unique_ptr<Device> make_device(const Job& job, const DeviceChoice& choice,
                                     const CpuPlacement& cpu) {
   if (choice.kind == DeviceKind::Cuda) {
-    return cuda::make_device(choice.gpu, job.load.gpu_direct != "off");
+    return cuda::make_device(choice.gpu, {job.load.gpu_direct != "off", job.cuda.tf32});
   }
   return make_cpu_device(cpu.instruction_set, cpu.threads, cpu.spin);
 }

@@ -42,6 +42,10 @@ struct Job {
   } placement;
 
   struct {
+    bool tf32 = false;  ///< products of 32-bit matrices on GPUs may round their inputs to TF32
+  } cuda;
+
+  struct {
     std::string strategy = "full_shard";
     std::uint64_t prefetch = 1;  ///< units gathered ahead of use
     std::string communicator = "auto";

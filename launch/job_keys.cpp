@@ -110,6 +110,10 @@ std::span<const JobKey> job_keys() {
       {"placement.share_gpu", "Several ranks may compute on one GPU; without it that is an error",
        JobKey::Flag{[](Job& job) -> bool& { return job.placement.share_gpu; }}},
 
+      {"cuda.tf32",
+       "Products of 32-bit matrices on GPUs may round their inputs to TF32: faster, not float32",
+       JobKey::Flag{[](Job& job) -> bool& { return job.cuda.tf32; }}},
+
       {"sharding.strategy", "full_shard: every rank owns one chunk of every unit",
        JobKey::Text{[](Job& job) -> std::string& { return job.sharding.strategy; },
                     {"full_shard"}}},

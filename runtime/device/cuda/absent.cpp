@@ -8,7 +8,7 @@ bool is_built() { return false; }
 
 std::vector<Gpu> visible_gpus() { return {}; }
 
-std::unique_ptr<Device> make_device(unsigned, bool) {
+std::unique_ptr<Device> make_device(unsigned, const DeviceOptions&) {
   fail("this initrt was built without CUDA: build it with -DINITRT_CUDA=ON");
 }
 

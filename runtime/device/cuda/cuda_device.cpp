@@ -33,13 +33,15 @@ std::uint64_t memory_in_use() {
 
 }  // namespace
 
-CudaDevice::CudaDevice(unsigned gpu, bool direct) : gpu_(static_cast<int>(gpu)), direct_(direct) {
+CudaDevice::CudaDevice(unsigned gpu, const DeviceOptions& options)
+    : gpu_(static_cast<int>(gpu)), direct_(options.direct) {
   use();
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, gpu_), "asking what the GPU is");
   name_ = fmt::format("cuda {}", static_cast<const char*>(properties.name));
   check(cudaFree(nullptr), "starting the GPU");  // a context, before what it takes is asked for
   used_at_start_ = memory_in_use();
+  linear_.emplace(options.tf32);
   stream_ = make_stream();
   downloads_ = make_stream();
   done_ = make_event();
@@ -121,8 +123,8 @@ std::vector<std::unique_ptr<Uploader>> CudaDevice::make_uploaders(Ledger& ledger
   return make_cuda_uploaders(gpu_, ledger, ring, direct_);
 }
 
-std::unique_ptr<Device> make_device(unsigned gpu, bool direct) {
-  return std::make_unique<CudaDevice>(gpu, direct);
+std::unique_ptr<Device> make_device(unsigned gpu, const DeviceOptions& options) {
+  return std::make_unique<CudaDevice>(gpu, options);
 }
 
 GpuMemory memory_of(const Device& device) {

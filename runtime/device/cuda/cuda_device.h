@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <optional>
 
 #include "runtime/device/cuda/gpus.h"
 #include "runtime/device/cuda/handles.h"
@@ -14,7 +15,7 @@ namespace initrt::cuda {
 
 class CudaDevice final : public Device {
  public:
-  CudaDevice(unsigned gpu, bool direct);
+  CudaDevice(unsigned gpu, const DeviceOptions& options);
 
   [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
   /// Makes the GPU the calling thread's.
@@ -102,7 +103,7 @@ class CudaDevice final : public Device {
   Stream stream_;
   Stream downloads_;
   Event done_;
-  Linear linear_;
+  std::optional<Linear> linear_;  // made once the GPU is this thread's
   RecordedOps recorded_;
   PinnedRing ring_;
   std::span<std::byte> scratch_;

@@ -73,8 +73,8 @@ void CudaDevice::linear(const float* in, const LinearWeights& weights, float* ou
     inputs = scratch<std::byte>(division_.inputs);
   }
   // Rows up to a whole tile are computed from whatever lies there, and used by nobody.
-  linear_.run(stream(), inputs, weights, out, (rows + kRowTile - 1) / kRowTile, out_stride,
-              {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
+  linear_->run(stream(), inputs, weights, out, (rows + kRowTile - 1) / kRowTile, out_stride,
+               {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
   if (weights.bias == nullptr) return;
   add_bias(stream(), weights.bias, weights.dtype, out, rows, weights.out_columns, out_stride);
 }

@@ -33,10 +33,17 @@ struct GpuMemory {
   std::uint64_t now = 0;       ///< in use now
 };
 
+struct DeviceOptions {
+  /// Whether files may be read straight into the GPU's memory, where that is possible.
+  bool direct = true;
+  /// Whether products of 32-bit matrices may round what they multiply to TF32 (10 bits of
+  /// mantissa): many times as fast, and no longer float32.
+  bool tf32 = false;
+};
+
 /// The device on the GPU of that index. It becomes the calling thread's.
-/// @param direct whether files go straight into its memory, where the machine has GPUDirect Storage
 /// @throws Error where it cannot be used
-[[nodiscard]] std::unique_ptr<Device> make_device(unsigned gpu, bool direct = true);
+[[nodiscard]] std::unique_ptr<Device> make_device(unsigned gpu, const DeviceOptions& options = {});
 
 /// @param device of make_device()
 [[nodiscard]] GpuMemory memory_of(const Device& device);

@@ -35,10 +35,13 @@ Event make_event(bool blocking) {
 }
 
 CudaFence::CudaFence(cudaStream_t stream) : event_(make_event()) {
+  check(cudaGetDevice(&gpu_), "asking for the GPU");
   check(cudaEventRecord(event_.get(), stream), "recording an event");
 }
 
 bool CudaFence::passed() const {
+  // Any thread may ask: one that has no GPU yet would otherwise be given the first, and a context.
+  check(cudaSetDevice(gpu_), "choosing the GPU");
   const cudaError_t status = cudaEventQuery(event_.get());
   if (status == cudaErrorNotReady) return false;
   check(status, "asking for an event");

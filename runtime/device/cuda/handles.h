@@ -38,6 +38,7 @@ class CudaFence final : public Fence {
   [[nodiscard]] cudaEvent_t event() const { return event_.get(); }
 
  private:
+  int gpu_ = 0;
   Event event_;
 };
 

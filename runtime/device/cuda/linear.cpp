@@ -76,18 +76,25 @@ bool sums_are_whole(const cublasLtMatmulAlgo_t& algorithm) {
   return splits <= 1 && reduction == CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
-bool takes_batches(const cublasLtMatmulAlgo_t& algorithm) {
-  std::int32_t batches = 0;
-  std::size_t written = 0;
-  check(cublasLtMatmulAlgoCapGetAttribute(&algorithm, CUBLASLT_ALGO_CAP_STRIDED_BATCH_SUPPORT,
-                                          &batches, sizeof batches, &written),
-        "asking what an algorithm can do");
-  return batches != 0;
-}
+/// `count` blocks of rows, and the same weights for each: a step of 0.
+struct Blocks {
+  std::uint64_t count, in_step, out_step;  ///< steps in elements
+
+  void describe(cublasLtMatrixLayout_t weight, cublasLtMatrixLayout_t in,
+                cublasLtMatrixLayout_t out) const {
+    for (const auto& [layout, step] :
+         {std::pair{weight, std::uint64_t{0}}, {in, in_step}, {out, out_step}}) {
+      set(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<std::int32_t>(count));
+      set(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, static_cast<std::int64_t>(step));
+    }
+  }
+};
+
+constexpr std::uint64_t kMostBatches = 1u << 15;
 
 }  // namespace
 
-Linear::Linear() {
+Linear::Linear(bool tf32) : tf32_(tf32) {
   cublasLtHandle_t handle = nullptr;
   check(cublasLtCreate(&handle), "starting");
   handle_.reset(handle);
@@ -99,8 +106,9 @@ Linear::Plan Linear::make_plan(const Shape& shape) const {
   const cudaDataType_t type = data_type(shape.dtype);
   Plan plan;
   cublasLtMatmulDesc_t operation = nullptr;
-  check(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
-        "describing a product");
+  const cublasComputeType_t compute =
+      tf32_ && shape.dtype == DType::F32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  check(cublasLtMatmulDescCreate(&operation, compute, CUDA_R_32F), "describing a product");
   plan.operation.reset(operation);
   set(operation, CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
   plan.weight.reset(make_layout(type, shape.in_columns, shape.out_columns, shape.in_columns));
@@ -137,8 +145,18 @@ void Linear::choose_algorithm(const Shape& shape, Plan& plan) const {
          name(shape.dtype), shape.out_columns, shape.in_columns);
   }
   plan.algorithm = chosen->algo;
-  constexpr std::uint64_t kMostBatches = 1u << 15;
-  plan.tiles_at_once = takes_batches(plan.algorithm) ? kMostBatches : 1;
+  plan.tiles_at_once = takes_batches(shape, plan) ? kMostBatches : 1;
+}
+
+// Whether the algorithm that was chosen for one block takes several at once, as a batch.
+bool Linear::takes_batches(const Shape& shape, const Plan& plan) const {
+  const Blocks two{2, kRowTile * shape.in_columns, kRowTile * shape.out_stride};
+  two.describe(plan.weight.get(), plan.in.get(), plan.out.get());
+  cublasLtMatmulHeuristicResult_t result{};
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoCheck(handle_.get(), plan.operation.get(), plan.weight.get(), plan.in.get(),
+                              plan.out.get(), plan.out.get(), &plan.algorithm, &result);
+  return status == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= kWorkspaceBytes;
 }
 
 void Linear::run(cudaStream_t stream, const void* in, const LinearWeights& weights, float* out,
@@ -149,27 +167,20 @@ void Linear::run(cudaStream_t stream, const void* in, const LinearWeights& weigh
   if (found == plans_.end()) found = plans_.emplace(shape, make_plan(shape)).first;
   const Plan& plan = found->second;
 
-  const std::uint64_t in_step = kRowTile * weights.in_columns;
-  const std::uint64_t out_step = kRowTile * out_stride;
   const auto* from = static_cast<const std::byte*>(in);
   while (tiles > 0) {
-    const std::uint64_t some = std::min(tiles, plan.tiles_at_once);
-    // The same weights for every block: a step of 0.
-    for (const auto& [layout, step] : {std::pair{plan.weight.get(), std::uint64_t{0}},
-                                       {plan.in.get(), in_step},
-                                       {plan.out.get(), out_step}}) {
-      set(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<std::int32_t>(some));
-      set(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, static_cast<std::int64_t>(step));
-    }
+    const Blocks some{std::min(tiles, plan.tiles_at_once), kRowTile * weights.in_columns,
+                      kRowTile * out_stride};
+    some.describe(plan.weight.get(), plan.in.get(), plan.out.get());
     const float one = 1.0f, zero = 0.0f;
     check(
         cublasLtMatmul(handle_.get(), plan.operation.get(), &one, weights.weight, plan.weight.get(),
                        from, plan.in.get(), &zero, out, plan.out.get(), out, plan.out.get(),
                        &plan.algorithm, workspace.data(), workspace.size(), stream),
         "a product");
-    from += some * in_step * info(weights.dtype).block_bytes;
-    out += some * out_step;
-    tiles -= some;
+    from += some.count * some.in_step * info(weights.dtype).block_bytes;
+    out += some.count * some.out_step;
+    tiles -= some.count;
   }
 }
 

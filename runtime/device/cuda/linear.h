@@ -18,7 +18,8 @@ namespace initrt::cuda {
 
 class Linear {
  public:
-  Linear();
+  /// @param tf32 as in DeviceOptions
+  explicit Linear(bool tf32);
 
   /// out[r, o] = sum_k in[r, k] * weight[o, k] for `tiles` blocks of kRowTile rows.
   /// @param in [tiles * kRowTile, in_columns] in the weights' dtype
@@ -49,7 +50,9 @@ class Linear {
 
   [[nodiscard]] Plan make_plan(const Shape& shape) const;
   void choose_algorithm(const Shape& shape, Plan& plan) const;
+  [[nodiscard]] bool takes_batches(const Shape& shape, const Plan& plan) const;
 
+  const bool tf32_;
   Owner<cublasLtDestroy, cublasLtHandle_t> handle_;
   std::map<Shape, Plan> plans_;
 };

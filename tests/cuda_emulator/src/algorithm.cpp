@@ -62,8 +62,10 @@ cublasStatus_t check(const cublasLtMatmulDescOpaque_t& descriptor, const Layouts
     return CUBLAS_STATUS_INVALID_VALUE;
   const bool known_type =
       a.layout.type == CUDA_R_32F || a.layout.type == CUDA_R_16F || a.layout.type == CUDA_R_16BF;
-  const bool known_compute =
-      descriptor.compute == CUBLAS_COMPUTE_32F || descriptor.compute == CUBLAS_COMPUTE_32F_PEDANTIC;
+  // What may be rounded to TF32 need not be.
+  const bool known_compute = descriptor.compute == CUBLAS_COMPUTE_32F ||
+                             descriptor.compute == CUBLAS_COMPUTE_32F_PEDANTIC ||
+                             descriptor.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
   if (!known_type || !known_compute || descriptor.scale != CUDA_R_32F ||
       b.layout.type != a.layout.type || c.type != CUDA_R_32F || d.type != CUDA_R_32F ||
       c.leading_dimension != d.leading_dimension || c.order != d.order ||

@@ -108,7 +108,7 @@ class GpuDirect : public ::testing::Test {
  private:
   std::vector<std::byte> load_rank(const LoadSource& source, std::uint32_t rank, bool direct,
                                    ReadStatistics& statistics, Loaded& loaded) {
-    const std::unique_ptr<Device> device = cuda::make_device(0, direct);
+    const std::unique_ptr<Device> device = cuda::make_device(0, {.direct = direct});
     Ledger ledger;
     const Buffer shard =
         allocate(*device, ledger, MemoryCategory::Shard, source.cut.memory_bytes());
