@@ -71,7 +71,7 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
   instance.staging = staging_;
   instance.spin = cpu_.spin;
   instance.make_nccl_exchange = [this](Communicator& base) {
-    return nccl::make_exchange(*device_, base);
+    return nccl::make_exchange(*device_, base, /*timed=*/false);
   };
   instance.on_load = hook(Stage::Load);
   instance.on_execute = hook(Stage::Generate);

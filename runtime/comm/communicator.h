@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/device/host_clock.h"
+
 namespace initrt {
 
 /// What a rank is doing, for deadline messages and for tests that hold a rank at a place.
@@ -45,9 +47,10 @@ class Communicator {
   virtual TransferHandle start_all_gather(std::function<bool()> ready,
                                           std::span<const std::byte> chunk,
                                           std::span<std::byte> whole) = 0;
-  /// Blocks until the transfer is done. @throws whatever made it fail, or what the first rank to
-  /// fail failed with
-  virtual void wait(const TransferHandle& transfer) = 0;
+  /// Blocks until the transfer is done. @returns when it was under way: from when it was posted
+  /// until it was seen to be done
+  /// @throws whatever made it fail, or what the first rank to fail failed with
+  virtual Interval wait(const TransferHandle& transfer) = 0;
 
   /// @throws Error if some rank has failed.
   virtual void check() = 0;

@@ -20,6 +20,8 @@ namespace initrt {
 class Gathering {
  public:
   virtual ~Gathering() = default;
+  /// When it was under way, on this rank. Once it has been finished and the device synchronized.
+  [[nodiscard]] virtual Interval interval() const = 0;
 };
 using GatheringHandle = std::shared_ptr<Gathering>;
 

@@ -5,7 +5,10 @@ namespace {
 
 struct HostGathering final : Gathering {
   explicit HostGathering(TransferHandle handle) : transfer(std::move(handle)) {}
+  Interval interval() const override { return under_way; }
+
   const TransferHandle transfer;
+  Interval under_way;
 };
 
 }  // namespace
@@ -18,7 +21,8 @@ GatheringHandle HostExchange::start_all_gather(std::function<bool()> ready, Fenc
 }
 
 void HostExchange::finish(const GatheringHandle& gathering) {
-  comm_.wait(static_cast<const HostGathering&>(*gathering).transfer);
+  auto& pending = static_cast<HostGathering&>(*gathering);
+  pending.under_way = comm_.wait(pending.transfer);
 }
 
 }  // namespace initrt

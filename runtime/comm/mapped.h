@@ -76,7 +76,7 @@ class MappedCommunicator final : public Communicator {
                                   std::span<std::byte> whole) override {
     return base_.start_all_gather(std::move(ready), chunk, whole);
   }
-  void wait(const TransferHandle& transfer) override { base_.wait(transfer); }
+  Interval wait(const TransferHandle& transfer) override { return base_.wait(transfer); }
   void check() override { base_.check(); }
   void note_progress(Stage stage, std::uint32_t unit) override { base_.note_progress(stage, unit); }
   void fail_world(const std::string& message) override { base_.fail_world(message); }

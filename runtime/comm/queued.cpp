@@ -92,11 +92,12 @@ void QueuedCommunicator::broadcast(std::vector<std::byte>& data, std::uint32_t r
   wait(queue(std::move(transfer)));
 }
 
-void QueuedCommunicator::wait(const TransferHandle& transfer) {
+Interval QueuedCommunicator::wait(const TransferHandle& transfer) {
   transfer->state.wait(Transfer::State::Pending, std::memory_order_acquire);
   if (transfer->state.load(std::memory_order_acquire) == Transfer::State::Failed) {
     std::rethrow_exception(transfer->failure);
   }
+  return transfer->under_way;
 }
 
 void QueuedCommunicator::check() {
@@ -134,11 +135,13 @@ void QueuedCommunicator::step(std::deque<TransferHandle>& queued,
   while (next_is_ready(queued)) {
     active.push_back(queued.front());
     queued.pop_front();
+    active.back()->under_way.begin = host_time();
     begin(active.back());
   }
   // Each leaves the list at once when it is done: test() may throw for the next.
   for (auto next = active.begin(); next != active.end();) {
     if (test(*next)) {
+      (*next)->under_way.end = host_time();
       finish(**next, Transfer::State::Done);
       next = active.erase(next);
     } else {

@@ -31,6 +31,7 @@ class Transfer {
 
   std::atomic<State> state{State::Pending};
   std::exception_ptr failure;  ///< written before state becomes Failed
+  Interval under_way;          ///< written before state becomes Done
 };
 
 class QueuedCommunicator : public Communicator {
@@ -41,7 +42,7 @@ class QueuedCommunicator : public Communicator {
   void broadcast(std::vector<std::byte>& data, std::uint32_t root) override;
   TransferHandle start_all_gather(std::function<bool()> ready, std::span<const std::byte> chunk,
                                   std::span<std::byte> whole) override;
-  void wait(const TransferHandle& transfer) override;
+  Interval wait(const TransferHandle& transfer) override;
   void check() override;
 
  protected:

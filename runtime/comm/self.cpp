@@ -36,9 +36,11 @@ TransferHandle SelfCommunicator::start_all_gather(std::function<bool()> ready,
   return transfer;
 }
 
-void SelfCommunicator::wait(const TransferHandle& transfer) {
+Interval SelfCommunicator::wait(const TransferHandle& transfer) {
   while (transfer->ready && !transfer->ready()) std::this_thread::sleep_for(kPollInterval);
+  const HostTime begin = host_time();
   copy(transfer->out, transfer->in);
+  return {begin, host_time()};
 }
 
 }  // namespace initrt

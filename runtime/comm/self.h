@@ -15,7 +15,7 @@ class SelfCommunicator final : public Communicator {
   void broadcast(std::vector<std::byte>&, std::uint32_t) override {}
   TransferHandle start_all_gather(std::function<bool()> ready, std::span<const std::byte> chunk,
                                   std::span<std::byte> whole) override;
-  void wait(const TransferHandle& transfer) override;
+  Interval wait(const TransferHandle& transfer) override;
   void check() override {}
   void note_progress(Stage, std::uint32_t) override {}
   void fail_world(const std::string&) override {}

@@ -6,9 +6,13 @@ namespace initrt {
 namespace {
 
 struct StagedGathering final : Gathering {
+  Interval interval() const override { return under_way; }
+
   TransferHandle transfer;
   std::span<std::byte> whole;  // of the device
   std::uint64_t slot = 0;
+  std::shared_ptr<HostTime> download_began = std::make_shared<HostTime>();
+  Interval under_way;  // but for the copy to the device, which waits for its turn
 };
 
 }  // namespace
@@ -42,9 +46,11 @@ GatheringHandle StagedExchange::start_all_gather(std::function<bool()> ready, Fe
   }
   const std::span<std::byte> staged = slot.chunk.first(chunk.size());
   const auto copied = [this, ready = std::move(ready), emptied = slot.emptied, chunk, staged,
+                       began = gathering->download_began,
                        download = std::shared_ptr<Download>()]() mutable {
     if (!download) {
       if ((ready && !ready()) || (emptied && !emptied->passed())) return false;
+      *began = host_time();
       download = device_.start_download(chunk.data(), staged);
     }
     return download->done();
@@ -54,8 +60,9 @@ GatheringHandle StagedExchange::start_all_gather(std::function<bool()> ready, Fe
 }
 
 void StagedExchange::finish(const GatheringHandle& gathering) {
-  const auto& staged = static_cast<const StagedGathering&>(*gathering);
-  comm_.wait(staged.transfer);
+  auto& staged = static_cast<StagedGathering&>(*gathering);
+  staged.under_way.end = comm_.wait(staged.transfer).end;
+  staged.under_way.begin = *staged.download_began;
   Slot& slot = slots_[staged.slot];
   device_.upload(slot.whole.first(staged.whole.size()), staged.whole.data());
   slot.emptied = device_.fence();

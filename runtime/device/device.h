@@ -10,11 +10,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "runtime/device/buffer.h"
+#include "runtime/device/host_clock.h"
 #include "sharding/dtype.h"
 #include "sharding/functions.h"
 #include "sharding/memory_plan.h"
@@ -87,6 +89,15 @@ class Fence {
 };
 using FenceHandle = std::shared_ptr<const Fence>;
 
+/// A point in the order of what a device was asked to do that knows when the device came to it.
+class Stamp {
+ public:
+  virtual ~Stamp() = default;
+  /// Once the device has been synchronized. @throws Error where it has failed
+  [[nodiscard]] virtual HostTime time() const = 0;
+};
+using StampHandle = std::shared_ptr<const Stamp>;
+
 /// A copy to the host under way.
 class Download {
  public:
@@ -100,6 +111,13 @@ struct Fetched {
   std::span<const std::byte> bytes;  ///< in the device's memory; empty where it could not
   std::uint64_t device_bytes = 0;    ///< read into the device's memory, with alignment
   std::uint64_t host_bytes = 0;      ///< read once more by the host, to compare
+};
+
+/// What became of a read, and when.
+struct StoredRead {
+  std::uint64_t bytes = 0;          ///< written where they belong
+  std::optional<Interval> copy;     ///< to the device's memory, where it is its own
+  std::optional<Interval> convert;  ///< unless the pieces were copied as they are
 };
 
 /// Takes what is read from files into a device's memory; each thread that reads has its own.
@@ -125,9 +143,8 @@ class Uploader {
   /// ops that are asked for later, and the block may be read into again.
   /// @param bytes the read's bytes, a part of block() or what fetch() has just read
   /// @param to this device's memory, where the pieces' destinations count from
-  /// @returns bytes written
-  virtual std::uint64_t store(const UnitReads& plan, const Read& read,
-                              std::span<const std::byte> bytes, std::byte* to, DType dtype) = 0;
+  virtual StoredRead store(const UnitReads& plan, const Read& read,
+                           std::span<const std::byte> bytes, std::byte* to, DType dtype) = 0;
 };
 
 /// Activations are float32, row-major, dense: [rows, columns], with room for rows up to the next
@@ -180,6 +197,9 @@ class Device {
   /// Makes what is asked for from here on run after `fence`, without waiting for it; null: nothing
   /// to run after.
   virtual void after(const FenceHandle& fence) = 0;
+
+  /// fence() with a time. What it costs is small, but not nothing.
+  [[nodiscard]] virtual StampHandle stamp() = 0;
 
   /// Waits until everything asked for so far is done. @throws Error where the device has failed
   virtual void synchronize() = 0;

@@ -29,7 +29,8 @@ std::vector<std::uint32_t> only_blocks(const Graph& graph, std::vector<std::uint
 }  // namespace
 
 Engine::Engine(const Graph& graph, const Layout& layout, const RunShape& shape, Device& device,
-               Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit)
+               Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit,
+               Timeline* timeline)
     : graph_(graph),
       layout_(layout),
       shape_(shape),
@@ -37,6 +38,7 @@ Engine::Engine(const Graph& graph, const Layout& layout, const RunShape& shape, 
       comm_(comm),
       gather_(gather),
       on_unit_(std::move(on_unit)),
+      times_(device, timeline, layout),
       order_(graph.execution_order()),
       blocks_only_(only_blocks(graph, order_)),
       has_experts_(std::ranges::any_of(
@@ -113,7 +115,9 @@ void Engine::run_experts(std::uint32_t router, std::span<const std::uint32_t> or
   gather_.append(stretch(order, next));
   for (const std::uint32_t unit : chosen) {
     if (on_unit_) on_unit_(unit);
-    runner_.run_expert(unit, gather_.acquire(unit), runner_.routed()[unit - router - 1]);
+    const std::byte* const weights = gather_.acquire(unit);
+    times_.measure(unit,
+                   [&] { runner_.run_expert(unit, weights, runner_.routed()[unit - router - 1]); });
     gather_.release(unit);
   }
 }
@@ -162,7 +166,7 @@ SweepOutput Engine::sweep(const SweepInput& input) {
 
   const std::vector<std::uint32_t>& order = any_logits ? order_ : blocks_only_;
   // What experts are run is the rows' choice; all else goes by how many rows there are.
-  const bool same_ops = gather_.settled() && !has_experts_;
+  const bool same_ops = gather_.settled() && !has_experts_ && !times_.wanted();
   gather_.begin_sweep();
   gather_.append(stretch(order, 0));
   gather_.fetch_rows(input.tokens, most_rows, rows_.span());
@@ -183,6 +187,8 @@ SweepOutput Engine::sweep(const SweepInput& input) {
     output.logits = {runner_.logits(), input.logit_rows.size() * graph_.vocabulary};
   }
   device_.synchronize();
+  times_.record();
+  gather_.record_times();
   return output;
 }
 
@@ -196,7 +202,8 @@ void Engine::run_units(std::span<const std::uint32_t> order) {
       runner_.keep_logit_rows();
       in_head = true;
     }
-    runner_.run(unit, gather_.acquire(unit));
+    const std::byte* const weights = gather_.acquire(unit);
+    times_.measure(unit, [&] { runner_.run(unit, weights); });
     gather_.release(unit);
     if (experts_after(graph_.units[unit]) > 0) run_experts(unit, order, i + 1);
   }

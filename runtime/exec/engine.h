@@ -11,6 +11,7 @@
 #include "runtime/device/device.h"
 #include "runtime/exec/gather.h"
 #include "runtime/exec/unit_runner.h"
+#include "runtime/exec/unit_times.h"
 #include "sharding/memory_plan.h"
 
 namespace initrt {
@@ -48,8 +49,11 @@ class Engine {
   using UnitHook = std::function<void(std::uint32_t unit)>;
 
   /// Allocates activations, KV cache, logits and scratch as planned. References outlive the engine.
+  /// @param timeline told of every unit that a sweep runs, at the cost of Device::repeat(), which
+  ///        does not say when each of its ops was run; may be null
   Engine(const Graph& graph, const Layout& layout, const RunShape& shape, Device& device,
-         Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit);
+         Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit,
+         Timeline* timeline = nullptr);
 
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -93,6 +97,7 @@ class Engine {
   Communicator& comm_;
   Gather& gather_;
   const UnitHook on_unit_;
+  UnitTimes times_;
   const std::vector<std::uint32_t> order_;        // units a sweep runs: blocks, then head
   const std::vector<std::uint32_t> blocks_only_;  // when no rank wants logits
   const bool has_experts_;

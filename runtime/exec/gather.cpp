@@ -53,7 +53,7 @@ CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, con
                                    Communicator& comm, Exchange& exchange, Device& device,
                                    Arrivals& arrivals, std::span<std::byte> shard,
                                    std::uint32_t slots, std::uint64_t slots_bytes, Ledger& ledger,
-                                   std::span<std::byte> row_buffers)
+                                   std::span<std::byte> row_buffers, Timeline* timeline)
     : table_(graph, layout),
       cut_(cut),
       comm_(comm),
@@ -65,6 +65,7 @@ CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, con
       slot_bytes_(slots_bytes / slots_),
       slot_memory_(allocate(device, ledger, MemoryCategory::Slots, slots_bytes)),
       row_buffers_(row_buffers),
+      timeline_(timeline),
       prepared_shard_(exchange.prepare(shard)),
       prepared_slots_(exchange.prepare(slot_memory_.span())),
       slot_free_(slots_),
@@ -135,6 +136,9 @@ const std::byte* CollectiveGather::acquire(std::uint32_t unit) {
   Posted& posted = posted_[position_];
   if (posted.gathering) {
     exchange_.finish(posted.gathering);
+    if (timeline_ != nullptr) {
+      measured_.push_back({unit, static_cast<std::uint16_t>(position_ % slots_), posted.gathering});
+    }
     posted.gathering = nullptr;
   }
   return posted.whole;
@@ -143,6 +147,14 @@ const std::byte* CollectiveGather::acquire(std::uint32_t unit) {
 void CollectiveGather::release(std::uint32_t unit) {
   if (!cut_.units[unit].resident) slot_free_[position_ % slots_] = device_.fence();
   ++position_;
+}
+
+void CollectiveGather::record_times() {
+  for (const Measured& measured : measured_) {
+    timeline_->add({measured.gathering->interval(), cut_.gathered_bytes(measured.unit),
+                    measured.unit, measured.slot, Lane::Gather});
+  }
+  measured_.clear();
 }
 
 // What has been posted is whole once it has been acquired, and the sweep so far acquired it all.

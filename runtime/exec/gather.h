@@ -10,6 +10,7 @@
 #include "runtime/comm/communicator.h"
 #include "runtime/comm/exchange.h"
 #include "runtime/device/device.h"
+#include "runtime/device/timeline.h"
 #include "runtime/load/arrivals.h"
 #include "runtime/text/tokenizer.h"
 #include "sharding/layout.h"
@@ -45,6 +46,10 @@ class Gather {
 
   /// @throws Error if what the device waits for will never come.
   virtual void check() = 0;
+
+  /// Tells the timeline, where there is one, when the units that have been acquired were gathered.
+  /// The device has been synchronized.
+  virtual void record_times() = 0;
 
   /// Copies the embedding rows of `tokens` to `out`, of the device, dense, in the layout's dtype.
   /// @param most_rows the most tokens that any rank asks for in this call
@@ -98,6 +103,7 @@ class InPlaceGather final : public Gather {
   const std::byte* place_of(std::uint32_t unit) const override { return units_[unit]; }
   bool settled() const override { return arrived_ == units_.size(); }
   void check() override {}
+  void record_times() override {}  // nothing moves
   void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
                   std::span<std::byte> out) override;
 
@@ -120,10 +126,11 @@ class CollectiveGather final : public Gather {
   /// @param slots units under way or in use at once, each in slots_bytes / slots; none: all
   /// resident
   /// @param row_buffers for rows on their way: room for two times the rows of a sweep
+  /// @param timeline told of every unit that is gathered; outlives this, may be null
   CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut, Communicator& comm,
                    Exchange& exchange, Device& device, Arrivals& arrivals,
                    std::span<std::byte> shard, std::uint32_t slots, std::uint64_t slots_bytes,
-                   Ledger& ledger, std::span<std::byte> row_buffers);
+                   Ledger& ledger, std::span<std::byte> row_buffers, Timeline* timeline = nullptr);
   CollectiveGather(const CollectiveGather&) = delete;
   CollectiveGather& operator=(const CollectiveGather&) = delete;
   /// Transfers under way hold on to this memory: the world must be at rest or have failed.
@@ -137,6 +144,7 @@ class CollectiveGather final : public Gather {
   const std::byte* place_of(std::uint32_t unit) const override { return place(unit, 0); }
   bool settled() const override;
   void check() override { exchange_.check(); }
+  void record_times() override;
   void fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
                   std::span<std::byte> out) override;
 
@@ -144,6 +152,11 @@ class CollectiveGather final : public Gather {
   struct Posted {
     std::byte* whole = nullptr;
     GatheringHandle gathering;  // empty once finished, and for a resident unit gathered before
+  };
+  struct Measured {
+    std::uint32_t unit = 0;
+    std::uint16_t slot = 0;  // resident units count as in one of them
+    GatheringHandle gathering;
   };
 
   [[nodiscard]] std::byte* place(std::uint32_t unit, std::size_t position) const;
@@ -169,10 +182,12 @@ class CollectiveGather final : public Gather {
   const std::uint64_t slot_bytes_;
   Buffer slot_memory_;
   const std::span<std::byte> row_buffers_;
+  Timeline* const timeline_;
 
   std::vector<std::uint32_t> sequence_;
   std::vector<Posted> posted_;                                   // a prefix of sequence_
   std::size_t position_ = 0;                                     // of the next unit to acquire
+  std::vector<Measured> measured_;                               // finished, for record_times()
   const std::shared_ptr<void> prepared_shard_, prepared_slots_;  // go before the memory does
   std::vector<FenceHandle> slot_free_;  // the device has done with what was in the slot
   std::vector<bool> gathered_once_;     // resident units that are whole, or will be

@@ -85,7 +85,7 @@ Instance::Instance(const Model& model, const Placement& placement, InstanceOptio
   gather_ = make_gather(ledger);
   loader_ = make_loader(ledger);
   engine_ = std::make_unique<Engine>(model_.graph, model_.layout, options_.shape, device, comm(),
-                                     *gather_, ledger, options_.on_execute);
+                                     *gather_, ledger, options_.on_execute, options_.timeline);
   if (device.own_memory()) engine_->warm_up();
 }
 
@@ -109,9 +109,10 @@ std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
         options_.shape.sweep_rows * embedding_row_bytes(model_.graph, model_.layout);
     row_buffers_ = allocate(device_, ledger, MemoryCategory::Scratch,
                             row_buffer_bytes(model_.graph, model_.layout, options_.shape) - rows);
-    return std::make_unique<CollectiveGather>(
-        model_.graph, model_.layout, cut, base_, *exchange_, device_, arrivals_, shard(),
-        placement_.slots, placement_.memory[MemoryCategory::Slots], ledger, row_buffers_.span());
+    return std::make_unique<CollectiveGather>(model_.graph, model_.layout, cut, base_, *exchange_,
+                                              device_, arrivals_, shard(), placement_.slots,
+                                              placement_.memory[MemoryCategory::Slots], ledger,
+                                              row_buffers_.span(), options_.timeline);
   }
   std::vector<const std::byte*> units;
   for (std::uint32_t unit = 0; unit < model_.graph.units.size(); ++unit) {
@@ -135,7 +136,7 @@ std::unique_ptr<Loader> Instance::make_loader(Ledger& ledger) {
   const ReadTotals totals = count_reads(source, base_.rank(), max_read_bytes(options_.staging));
   return std::make_unique<Loader>(source, base_.rank(), options_.staging, device_, ledger, shard(),
                                   open_readers(model_.catalog, totals.files, reads_), totals.bytes,
-                                  arrivals_, options_.on_load);
+                                  arrivals_, options_.on_load, options_.timeline);
 }
 
 }  // namespace initrt

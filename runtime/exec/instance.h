@@ -46,8 +46,9 @@ struct InstanceOptions {
   bool spin = true;  ///< whether ranks have cores of their own to wait on
   /// Makes the exchange between GPUs, for Transport::Nccl. Collective.
   std::function<std::unique_ptr<Exchange>(Communicator& base)> make_nccl_exchange;
-  Loader::UnitHook on_load;     ///< may be empty
-  Engine::UnitHook on_execute;  ///< may be empty
+  Loader::UnitHook on_load;      ///< may be empty
+  Engine::UnitHook on_execute;   ///< may be empty
+  Timeline* timeline = nullptr;  ///< told what happens when; outlives the instance, may be null
 };
 
 class Instance {

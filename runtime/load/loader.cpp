@@ -28,7 +28,7 @@ ReadTotals count_reads(const LoadSource& source, std::uint32_t rank,
 Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring,
                Device& device, Ledger& ledger, std::span<std::byte> shard,
                std::vector<std::unique_ptr<RangeReader>> files, std::uint64_t total_bytes,
-               Arrivals& arrivals, UnitHook on_unit)
+               Arrivals& arrivals, UnitHook on_unit, Timeline* timeline)
     : source_(source),
       rank_(rank),
       max_read_bytes_(initrt::max_read_bytes(ring)),
@@ -38,6 +38,7 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
       shard_(shard),
       arrivals_(arrivals),
       on_unit_(std::move(on_unit)),
+      timeline_(timeline),
       total_bytes_(total_bytes) {
   for (const Binding& binding : source.bindings.tensors) {
     for (const RowRun& run : binding.runs) {
@@ -72,15 +73,15 @@ void Loader::start() {
     const std::lock_guard lock(mutex_);
     plan_unit(0);
   }
-  for (std::unique_ptr<Uploader>& uploader : uploaders_) {
-    workers_.emplace_back([this, &uploader] {
+  for (std::uint16_t worker = 0; worker < uploaders_.size(); ++worker) {
+    workers_.emplace_back([this, worker] {
       try {
-        work(*uploader);
+        work(*uploaders_[worker], worker);
       } catch (...) {
         stop_ = true;
         arrivals_.fail(std::current_exception());
       }
-      if (release_early_) uploader.reset();
+      if (release_early_) uploaders_[worker].reset();
     });
   }
 }
@@ -123,23 +124,32 @@ std::optional<Loader::Task> Loader::next() {
   return Task{current_, current_unit_, next_read_++};
 }
 
-void Loader::work(Uploader& uploader) {
+void Loader::work(Uploader& uploader, std::uint16_t worker) {
   while (!stop_) {
     const std::optional<Task> task = next();
     if (!task) return;
     if (on_unit_) on_unit_(task->unit);
-    execute(*task, uploader);
+    execute(*task, uploader, worker);
     const std::lock_guard lock(mutex_);
     if (--remaining_[task->unit] == 0) note_arrivals();
   }
 }
 
-void Loader::execute(const Task& task, Uploader& uploader) {
+void Loader::execute(const Task& task, Uploader& uploader, std::uint16_t worker) {
   const Read& read = task.unit_reads->reads[task.read];
+  const HostTime begin = host_time();
   const std::span<const std::byte> bytes = bring(*files_[read.file], read, uploader);
-  written_bytes_ +=
+  const Interval reading{begin, host_time()};
+  const StoredRead stored =
       uploader.store(*task.unit_reads, read, bytes, shard_.data(), source_.layout.dtype);
+  written_bytes_ += stored.bytes;
   done_bytes_ += read.bytes;
+  if (timeline_ == nullptr) return;
+  timeline_->add({reading, read.bytes, task.unit, worker, Lane::Read});
+  if (stored.copy) timeline_->add({*stored.copy, read.bytes, task.unit, worker, Lane::Copy});
+  if (stored.convert) {
+    timeline_->add({*stored.convert, stored.bytes, task.unit, worker, Lane::Convert});
+  }
 }
 
 // By the device itself where it can, else into the uploader's block.

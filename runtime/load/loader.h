@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "runtime/device/device.h"
+#include "runtime/device/timeline.h"
 #include "runtime/load/arrivals.h"
 #include "runtime/storage/range_reader.h"
 #include "sharding/read_plan.h"
@@ -46,10 +47,11 @@ class Loader {
   /// @param shard this rank's shard memory, zeroed
   /// @param files one reader for each of catalog.files; null for files nothing is read from
   /// @param total_bytes what count_reads() says of this rank, for total_bytes()
+  /// @param timeline told of every read and what follows it; outlives the loader, may be null
   Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring, Device& device,
          Ledger& ledger, std::span<std::byte> shard,
          std::vector<std::unique_ptr<RangeReader>> files, std::uint64_t total_bytes,
-         Arrivals& arrivals, UnitHook on_unit);
+         Arrivals& arrivals, UnitHook on_unit, Timeline* timeline = nullptr);
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
   /// Stops early if loading is not done.
@@ -75,10 +77,10 @@ class Loader {
     std::uint32_t read = 0;
   };
 
-  void work(Uploader& uploader);
+  void work(Uploader& uploader, std::uint16_t worker);
   std::optional<Task> next();
   void plan_unit(std::uint32_t unit);
-  void execute(const Task& task, Uploader& uploader);
+  void execute(const Task& task, Uploader& uploader, std::uint16_t worker);
   static std::span<const std::byte> bring(RangeReader& file, const Read& read, Uploader& uploader);
   void note_arrivals();
 
@@ -91,6 +93,7 @@ class Loader {
   const std::span<std::byte> shard_;
   Arrivals& arrivals_;
   const UnitHook on_unit_;
+  Timeline* const timeline_;
 
   std::mutex mutex_;
   std::shared_ptr<const UnitReads> current_;  // guarded by mutex_, as are the next four

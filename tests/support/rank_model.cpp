@@ -70,18 +70,19 @@ Placement place(const OpenModel& model, const Setting& setting) {
 }
 
 RankModel::RankModel(const OpenModel& model, const Setting& setting, Communicator& base,
-                     Loader::UnitHook on_load, Engine::UnitHook on_execute)
+                     Loader::UnitHook on_load, Engine::UnitHook on_execute, Timeline* timeline)
     : device_(make_device(setting, base.rank())), placement_(place(model, setting)) {
   InstanceOptions options;
   options.transport = transport_of(setting);
-  options.make_nccl_exchange = [this](Communicator& comm) {
-    return nccl::make_exchange(*device_, comm);
+  options.make_nccl_exchange = [this, timeline](Communicator& comm) {
+    return nccl::make_exchange(*device_, comm, timeline != nullptr);
   };
   options.shape = shape_of(model, setting);
   options.staging = make_staging_ring(setting.staging);
   options.spin = false;
   options.on_load = std::move(on_load);
   options.on_execute = std::move(on_execute);
+  options.timeline = timeline;
   instance_ = std::make_unique<Instance>(model.view(), placement_, std::move(options), base,
                                          *device_, ledger_);
 }

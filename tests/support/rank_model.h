@@ -44,7 +44,8 @@ class RankModel {
  public:
   /// Collective. @param model must outlive this
   RankModel(const OpenModel& model, const Setting& setting, Communicator& base,
-            Loader::UnitHook on_load = {}, Engine::UnitHook on_execute = {});
+            Loader::UnitHook on_load = {}, Engine::UnitHook on_execute = {},
+            Timeline* timeline = nullptr);
 
   [[nodiscard]] Instance& instance() { return *instance_; }
   [[nodiscard]] Engine& engine() { return instance_->engine(); }

@@ -15,7 +15,9 @@ namespace initrt::nccl {
 
 /// Connects the ranks of `base`. Collective. References outlive the exchange.
 /// @param device of cuda::make_device(), on another GPU on every rank
+/// @param timed whether gatherings are asked for their interval()
 /// @throws Error where this program was built without NCCL, or it cannot connect the ranks
-[[nodiscard]] std::unique_ptr<Exchange> make_exchange(Device& device, Communicator& base);
+[[nodiscard]] std::unique_ptr<Exchange> make_exchange(Device& device, Communicator& base,
+                                                      bool timed);
 
 }  // namespace initrt::nccl

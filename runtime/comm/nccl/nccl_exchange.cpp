@@ -18,15 +18,18 @@ constexpr auto kPause = 20us;  // between looks at what is under way
 }  // namespace
 
 struct NcclExchange::Pending final : Gathering {
+  Interval interval() const override { return {begun->time(), ended->time()}; }
+
   std::function<bool()> ready;  ///< empty once posted
   FenceHandle free;
   std::span<const std::byte> chunk;
   std::span<std::byte> whole;
-  FenceHandle gathered;  ///< once posted
+  StampHandle begun, ended;  ///< once posted, where gatherings are timed
+  FenceHandle gathered;      ///< once posted
 };
 
-NcclExchange::NcclExchange(cuda::CudaDevice& device, Communicator& base)
-    : device_(device), base_(base), stream_(cuda::make_stream()) {
+NcclExchange::NcclExchange(cuda::CudaDevice& device, Communicator& base, bool timed)
+    : device_(device), base_(base), timed_(timed), stream_(cuda::make_stream()) {
   std::vector<std::byte> bytes(sizeof(ncclUniqueId));
   ncclUniqueId id{};
   if (base.rank() == 0) {
@@ -111,8 +114,8 @@ void NcclExchange::check() {
 // Where the library cannot register memory, or not this, it copies through buffers of its own.
 std::shared_ptr<void> NcclExchange::prepare(std::span<std::byte> memory) {
   void* registration = nullptr;
-  if (memory.empty() || ncclCommRegister(connected(), memory.data(), memory.size(),
-                                         &registration) != ncclSuccess) {
+  if (memory.empty() ||
+      ncclCommRegister(connected(), memory.data(), memory.size(), &registration) != ncclSuccess) {
     return nullptr;
   }
   return {registration, [this](void* handle) {
@@ -143,9 +146,11 @@ void NcclExchange::post_ready() {
 void NcclExchange::post(Pending& pending) {
   static_cast<void>(connected());
   cuda::run_after(stream_.get(), pending.free);
+  if (timed_) pending.begun = device_.stamp(stream_.get());
   settle(ncclAllGather(pending.chunk.data(), pending.whole.data(), pending.chunk.size(), ncclUint8,
                        comm_, stream_.get()),
          "gathering a unit");
+  if (timed_) pending.ended = device_.stamp(stream_.get());
   pending.gathered = std::make_shared<cuda::CudaFence>(stream_.get());
   pending.ready = nullptr;
 }
@@ -185,8 +190,8 @@ namespace nccl {
 
 bool is_built() { return true; }
 
-std::unique_ptr<Exchange> make_exchange(Device& device, Communicator& base) {
-  return std::make_unique<NcclExchange>(dynamic_cast<cuda::CudaDevice&>(device), base);
+std::unique_ptr<Exchange> make_exchange(Device& device, Communicator& base, bool timed) {
+  return std::make_unique<NcclExchange>(dynamic_cast<cuda::CudaDevice&>(device), base, timed);
 }
 
 }  // namespace nccl

@@ -20,7 +20,8 @@ namespace initrt {
 class NcclExchange final : public Exchange {
  public:
   /// Connects the ranks of `base`, which carries NCCL's id. Collective. References outlive this.
-  NcclExchange(cuda::CudaDevice& device, Communicator& base);
+  /// @param timed whether gatherings have an interval()
+  NcclExchange(cuda::CudaDevice& device, Communicator& base, bool timed);
   NcclExchange(const NcclExchange&) = delete;
   NcclExchange& operator=(const NcclExchange&) = delete;
   ~NcclExchange() override;
@@ -49,6 +50,7 @@ class NcclExchange final : public Exchange {
 
   cuda::CudaDevice& device_;
   Communicator& base_;
+  const bool timed_;
   cuda::Stream stream_;
   ncclComm_t comm_ = nullptr;
   std::deque<std::shared_ptr<Pending>> pending_;

@@ -13,9 +13,11 @@ class HostUploader final : public Uploader {
 
   std::span<std::byte> block() const override { return block_; }
 
-  std::uint64_t store(const UnitReads& plan, const Read& read, std::span<const std::byte> bytes,
-                      std::byte* to, DType dtype) override {
-    return convert_read(plan, read, bytes, to, dtype);
+  StoredRead store(const UnitReads& plan, const Read& read, std::span<const std::byte> bytes,
+                   std::byte* to, DType dtype) override {
+    const HostTime begin = host_time();
+    const std::uint64_t written = convert_read(plan, read, bytes, to, dtype);
+    return {written, std::nullopt, Interval{begin, host_time()}};
   }
 
  private:

@@ -44,6 +44,7 @@ CudaDevice::CudaDevice(unsigned gpu, const DeviceOptions& options)
   linear_.emplace(options.tf32);
   stream_ = make_stream();
   downloads_ = make_stream();
+  clock_stream_ = make_stream();
   done_ = make_event();
 }
 
@@ -102,6 +103,11 @@ void CudaDevice::copy(std::span<const CopyPiece> pieces) {
     cuda::copy(stream(), pinned(some), some.size(), longest);
     pieces = pieces.subspan(some.size());
   }
+}
+
+StampHandle CudaDevice::stamp(cudaStream_t stream) {
+  renew(clock_, clock_stream_.get());
+  return std::make_shared<CudaStamp>(stream, clock_);
 }
 
 void CudaDevice::synchronize() {

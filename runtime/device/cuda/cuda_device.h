@@ -4,6 +4,7 @@
 #include <cstring>
 #include <optional>
 
+#include "runtime/device/cuda/event_times.h"
 #include "runtime/device/cuda/gpus.h"
 #include "runtime/device/cuda/handles.h"
 #include "runtime/device/cuda/linear.h"
@@ -37,6 +38,9 @@ class CudaDevice final : public Device {
   void copy(std::span<const CopyPiece> pieces) override;
   FenceHandle fence() override { return std::make_shared<CudaFence>(stream()); }
   void after(const FenceHandle& fence) override { run_after(stream(), fence); }
+  StampHandle stamp() override { return stamp(stream()); }
+  /// A point of another of the device's streams.
+  [[nodiscard]] StampHandle stamp(cudaStream_t stream);
   void synchronize() override;
   void set_watch(std::function<void()> watch) override { watch_ = std::move(watch); }
   void repeat(std::uint64_t key, const std::function<void()>& ops) override {
@@ -102,6 +106,8 @@ class CudaDevice final : public Device {
   std::uint64_t used_at_start_ = 0;
   Stream stream_;
   Stream downloads_;
+  Stream clock_stream_;
+  ClockBaseHandle clock_;
   Event done_;
   std::optional<Linear> linear_;  // made once the GPU is this thread's
   RecordedOps recorded_;

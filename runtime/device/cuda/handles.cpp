@@ -19,6 +19,12 @@ namespace {
        available);
 }
 
+Event make_event_with(unsigned flags) {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, flags), "making an event");
+  return Event(event);
+}
+
 }  // namespace
 
 Stream make_stream() {
@@ -28,10 +34,11 @@ Stream make_stream() {
 }
 
 Event make_event(bool blocking) {
-  cudaEvent_t event = nullptr;
-  const unsigned flags = cudaEventDisableTiming | (blocking ? cudaEventBlockingSync : 0u);
-  check(cudaEventCreateWithFlags(&event, flags), "making an event");
-  return Event(event);
+  return make_event_with(cudaEventDisableTiming | (blocking ? cudaEventBlockingSync : 0u));
+}
+
+Event make_timed_event(bool blocking) {
+  return make_event_with(blocking ? cudaEventBlockingSync : cudaEventDefault);
 }
 
 CudaFence::CudaFence(cudaStream_t stream) : event_(make_event()) {

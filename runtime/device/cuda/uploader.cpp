@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "runtime/device/cuda/cufile.h"
+#include "runtime/device/cuda/event_times.h"
 #include "runtime/device/cuda/handles.h"
 #include "runtime/device/cuda/kernels.h"
 #include "runtime/device/cuda/needs.h"
@@ -43,7 +44,9 @@ class CudaUploader final : public Uploader {
         raw_(part_of(memory_->raw, part, parts)),
         table_(part_of(memory_->tables, part, parts)),
         stream_(make_stream()),
-        done_(make_event(/*blocking=*/true)) {}
+        begun_(make_timed_event()),
+        copied_(make_timed_event()),
+        done_(make_timed_event(/*blocking=*/true)) {}
 
   std::span<std::byte> block() const override { return block_; }
 
@@ -71,9 +74,10 @@ class CudaUploader final : public Uploader {
     return fetched;
   }
 
-  std::uint64_t store(const UnitReads& plan, const Read& read, std::span<const std::byte> bytes,
-                      std::byte* to, DType dtype) override {
+  StoredRead store(const UnitReads& plan, const Read& read, std::span<const std::byte> bytes,
+                   std::byte* to, DType dtype) override {
     check(cudaSetDevice(gpu_), "choosing the GPU");
+    renew(clock_, stream_.get());
     const auto pieces = std::span(plan.pieces).subspan(read.first_piece, read.pieces);
     std::uint64_t elements = 0;
     for (const Piece& piece : pieces) elements += piece.elements;
@@ -82,16 +86,22 @@ class CudaUploader final : public Uploader {
              piece.add == 0;
     });
     const bool fetched = bytes.data() >= raw_.data() && bytes.data() < raw_.data() + raw_.size();
+    StoredRead stored{bytes_of(dtype, elements), std::nullopt, std::nullopt};
+    record(begun_);
     if (copies && pieces.size() <= kMostCopies) {
       for (const Piece& piece : pieces) {
         copy(bytes.subspan(piece.offset - read.offset, piece.bytes), to + piece.destination);
       }
       wait();
+      stored.copy = clock_->between(begun_.get(), done_.get());
     } else {
       if (!fetched) copy(bytes, raw_.data());
+      record(copied_);
       convert(pieces, fetched ? bytes.data() : raw_.data(), read.offset, to, dtype);
+      if (!fetched) stored.copy = clock_->between(begun_.get(), copied_.get());
+      stored.convert = clock_->between(copied_.get(), done_.get());
     }
-    return bytes_of(dtype, elements);
+    return stored;
   }
 
  private:
@@ -108,8 +118,12 @@ class CudaUploader final : public Uploader {
           "copying what was read");
   }
 
+  void record(const Event& event) {
+    check(cudaEventRecord(event.get(), stream_.get()), "recording an event");
+  }
+
   void wait() {
-    check(cudaEventRecord(done_.get(), stream_.get()), "recording an event");
+    record(done_);
     check(cudaEventSynchronize(done_.get()), "storing what was read");
   }
 
@@ -161,7 +175,8 @@ class CudaUploader final : public Uploader {
   const std::span<std::byte> raw_;    // the GPU's copy of it
   const std::span<std::byte> table_;  // pinned
   const Stream stream_;
-  const Event done_;
+  ClockBaseHandle clock_;
+  const Event begun_, copied_, done_;
 };
 
 }  // namespace

@@ -1,0 +1,44 @@
+// When a sweep's units were run, for a timeline.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/device/device.h"
+#include "runtime/device/timeline.h"
+#include "sharding/layout.h"
+
+namespace initrt {
+
+class UnitTimes {
+ public:
+  /// References outlive this. @param timeline null: nothing is measured
+  UnitTimes(Device& device, Timeline* timeline, const Layout& layout)
+      : device_(device), timeline_(timeline), layout_(layout) {}
+
+  [[nodiscard]] bool wanted() const { return timeline_ != nullptr; }
+
+  /// Calls `run`, which asks the device for the unit's ops.
+  template <class Run>
+  void measure(std::uint32_t unit, Run run) {
+    StampHandle begin = wanted() ? device_.stamp() : nullptr;
+    run();
+    if (wanted()) measured_.push_back({unit, std::move(begin), device_.stamp()});
+  }
+
+  /// Tells the timeline of what has been measured. The device has been synchronized.
+  void record();
+
+ private:
+  struct Measured {
+    std::uint32_t unit = 0;
+    StampHandle begin, end;
+  };
+
+  Device& device_;
+  Timeline* const timeline_;
+  const Layout& layout_;
+  std::vector<Measured> measured_;
+};
+
+}  // namespace initrt
