@@ -48,6 +48,7 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       staging_(make_staging_ring(job.load.staging)),
       shape_(shape) {
   if (world.rank() == 0 && !options.report.empty()) report_file_.emplace(options.report);
+  if (!options.timeline.empty()) timeline_.emplace(world.comm(), options.timeline);
   placement_ = place_memory(
       model, world.size(), transport_,
       [this](DType dtype, std::uint64_t rows, std::uint64_t columns) {
@@ -70,14 +71,16 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
   instance.shape = shape_;
   instance.staging = staging_;
   instance.spin = cpu_.spin;
+  instance.timeline = timeline_ ? &timeline_->timeline() : nullptr;
   instance.make_nccl_exchange = [this](Communicator& base) {
-    return nccl::make_exchange(*device_, base, /*timed=*/false);
+    return nccl::make_exchange(*device_, base, timeline_.has_value());
   };
   instance.on_load = hook(Stage::Load);
   instance.on_execute = hook(Stage::Generate);
   instance_ = std::make_unique<Instance>(model.view(), placement_, std::move(instance),
                                          world.comm(), *device_, ledger_);
   compare_with_plan();
+  if (timeline_) timeline_->start(world.one_node());
   instance_->start_loading();
   if (world.rank() == 0) {
     const Loader& loader = instance_->loader();
@@ -160,7 +163,11 @@ RankReport BringUp::finish() {
 
 void BringUp::give_report(const RankReport& mine) {
   const std::vector<RankReport> reports = gather_reports(world_.comm(), mine);
-  if (world_.rank() != 0) return;
+  if (world_.rank() == 0) show_report(reports);
+  if (timeline_) timeline_->write(model_.graph);
+}
+
+void BringUp::show_report(const std::vector<RankReport>& reports) {
   const RunFacts facts{std::string(name(transport_)), device_->name(),
                        model_.bindings.payload_bytes, placement_.memory};
   const nlohmann::ordered_json report = report_json(job_, facts, reports);

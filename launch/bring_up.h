@@ -14,6 +14,7 @@
 #include "launch/progress.h"
 #include "launch/report.h"
 #include "launch/test_pause.h"
+#include "launch/timeline_file.h"
 #include "launch/world.h"
 #include "runtime/device/ledger.h"
 
@@ -24,7 +25,8 @@ struct RunOptions {
   std::string config;                 ///< path of the job file, or ""
   std::vector<std::string> settings;  ///< --set
   std::string progress = "auto";
-  std::string report;  ///< where to write the report as JSON, or ""
+  std::string report;    ///< where to write the report as JSON, or ""
+  std::string timeline;  ///< where to write the timeline, or ""
   bool verbose = false;
 };
 
@@ -44,19 +46,21 @@ class BringUp {
   /// Waits for the end of loading, and collects what this rank has to report; not collective.
   [[nodiscard]] RankReport finish();
 
-  /// Gathers all ranks' reports; rank 0 shows them on standard error, and writes them to the file
-  /// that the options name. Collective.
+  /// Gathers all ranks' reports; rank 0 shows them on standard error, and writes them, and the
+  /// timeline, to the files that the options name. Collective.
   void give_report(const RankReport& mine);
 
  private:
   void check_memory() const;
   void show_warnings(const RunOptions& options) const;
   void compare_with_plan() const;
+  void show_report(const std::vector<RankReport>& reports);
 
   World& world_;
   const Job& job_;
   const OpenModel& model_;
   std::optional<OutputFile> report_file_;  // on rank 0: opened before hours of work, not after
+  std::optional<TimelineFile> timeline_;   // on every rank, where one is wanted
   const std::optional<TestPause> pause_;
   const DeviceChoice choice_;  // binds this thread: before any other is started
   const CpuPlacement cpu_;

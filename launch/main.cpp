@@ -62,6 +62,10 @@ void add_run_options(CLI::App& app, RunOptions& options) {
       ->check(CLI::IsMember({"auto", "bar", "lines", "off"}))
       ->type_name("auto|bar|lines|off");
   app.add_option("--report", options.report, "Write the report as JSON")->type_name("FILE");
+  app.add_option("--timeline", options.timeline,
+                 "Write what every rank did when, as a trace for chrome://tracing or Perfetto; a "
+                 "GPU's ops are then asked for one by one in every sweep, not as one recording")
+      ->type_name("FILE");
 }
 
 void describe(CLI::App& app, Options& options) {
