@@ -84,7 +84,8 @@ std::string head(const std::vector<std::uint64_t>& left_out) {
 
 }  // namespace
 
-TimelineFile::TimelineFile(Communicator& comm, const std::string& path) : comm_(comm) {
+TimelineFile::TimelineFile(Communicator& comm, const std::string& path, std::size_t most)
+    : comm_(comm), timeline_(most) {
   if (comm.rank() == 0) file_.emplace(path);
 }
 

@@ -2,6 +2,7 @@
 // https://ui.perfetto.dev open.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -19,7 +20,9 @@ namespace initrt {
 class TimelineFile {
  public:
   /// On rank 0 it is opened now: before hours of work, not after. @throws Error where it cannot be
-  explicit TimelineFile(Communicator& comm, const std::string& path);
+  /// @param most spans of each rank
+  TimelineFile(Communicator& comm, const std::string& path,
+               std::size_t most = Timeline::kMostSpans);
 
   /// Where this rank's spans go.
   [[nodiscard]] Timeline& timeline() { return timeline_; }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "tests/integration/traces.h"
 #include "tests/integration/worlds.h"
 #include "tests/support/small_llama.h"
 
@@ -128,6 +129,23 @@ TEST_F(GpuWorlds, SayWhatIsMissing) {
               HasSubstr("mapped, which is for host memory"));
   expect_line(2, 2, {"device=cpu", "sharding.communicator=nccl"},
               HasSubstr("nccl, which is for GPUs"));
+}
+
+TEST_F(GpuWorlds, SayWhatEveryRankDidWhen) {
+  const std::string path = directory_.file("trace.json");
+  for (const char* communicator : {"nccl", "mpi"}) {
+    std::vector<std::string> arguments =
+        scoring({"device=cuda", std::string("sharding.communicator=") + communicator});
+    arguments.insert(arguments.end(), {"--timeline", path});
+    const Finished finished = run(on_ranks(2, arguments), {{"CUDA_EMULATOR_DEVICES", "2"}}, 120s);
+    ASSERT_EQ(finished.exit_code, 0) << finished.err;
+    for (const int rank : {0, 1}) {
+      EXPECT_EQ(lanes_of(path, rank),
+                (std::set<std::string>{"read", "copy", "convert", "gather", "execute"}))
+          << communicator;
+    }
+    std::filesystem::remove(path);
+  }
 }
 
 TEST_F(GpuWorlds, EndWhenARankDies) {
