@@ -3,6 +3,7 @@
 // warp t mod 16's, counted from position 0) and what they have summed is joined in the order of
 // warps. So a query's bits go by its own position alone; rows that share a block share what is read.
 #include <algorithm>
+#include <limits>
 
 #include "runtime/device/cuda/attention_tile.cuh"
 #include "runtime/device/cuda/kernels.h"
@@ -61,7 +62,8 @@ struct BlockMemory {
   Run run;
   std::uint32_t first[kQueries], last[kQueries];  // positions that each sees
   Bounds bounds;
-  float maxima[kWarps][kQueries], sums[kWarps][kQueries], factors[kWarps][kQueries];
+  Softmax softmax[kWarps][kQueries];
+  float factors[kWarps][kQueries];
 };
 
 /// The run of rows from `begin` on that are of one sequence, at most up to `end`.
@@ -120,15 +122,15 @@ template <class Lines, int kQueries, int kWide>
 __device__ __forceinline__ void attend_tile(const AttentionArguments& a, const Lines& k,
                                             const Lines& v, std::uint32_t begin,
                                             BlockMemory<kWide>& memory,
-                                            AttentionState<kQueries, kWide>& state) {
+                                            float (&values)[kQueries][kWide]) {
   const std::uint32_t lane = threadIdx.x % kWarp;
   const std::uint32_t end = begin + kTile;
-  const Bounds bounds = memory.bounds;
-  const std::uint32_t keys = min(kTile, bounds.most_last + 1 - begin);
-  const bool whole = bounds.most_first <= begin && bounds.least_last + 1 >= end;
+  const Bounds& bounds = memory.bounds;
   WarpMemory& own = memory.of_warps[threadIdx.x / kWarp];
   float scores[kQueries][2];
-  score_tile<kQueries, kWide>(k, begin, keys, memory.q, own, scores);
+  score_tile<kQueries, kWide>(k, begin, min(kTile, bounds.most_last + 1 - begin), memory.q, own,
+                              scores);
+  const bool whole = bounds.most_first <= begin && bounds.least_last + 1 >= end;
 #pragma unroll
   for (int q = 0; q < kQueries; ++q) {
     if (a.shape.softcap != 0) {
@@ -142,41 +144,32 @@ __device__ __forceinline__ void attend_tile(const AttentionArguments& a, const L
       seen[1] = first <= begin + lane + kWarp && begin + lane + kWarp <= last;
       sees = first < end && last >= begin;
     }
-    softmax_tile(q, scores[q], seen, sees, state);
+    softmax_tile(scores[q], seen, sees, memory.softmax[threadIdx.x / kWarp][q], values[q]);
     own.weights[q][lane] = scores[q][0];
     own.weights[q][lane + kWarp] = scores[q][1];
   }
   __syncwarp();
   if (whole) {
-    weigh_tile<false>(v, begin, kTile, own, state);
+    weigh_tile<false>(v, begin, kTile, own, values);
   } else {
-    weigh_tile<true>(v, begin, keys, own, state);
+    weigh_tile<true>(v, begin, min(kTile, bounds.most_last + 1 - begin), own, values);
   }
 }
 
 /// Joins what the warps have summed, in their order, and writes it.
 template <int kQueries, int kWide>
 __device__ void write_joined(const AttentionArguments& a, BlockMemory<kWide>& memory,
-                             const AttentionState<kQueries, kWide>& state) {
+                             const float (&values)[kQueries][kWide]) {
   const Run& run = memory.run;
   constexpr int kJoined = BlockMemory<kWide>::kJoined;
   constexpr std::uint32_t kLine = kWarp * kWide;
   const std::uint32_t warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   const std::uint32_t size = a.shape.head_size;
-#pragma unroll
-  for (int q = 0; q < kQueries; ++q) {
-    float sum = state.sums[q];
-#pragma unroll
-    for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(kAllLanes, sum, lanes);
-    if (lane == 0) memory.maxima[warp][q] = state.maxima[q];
-    if (lane == 0) memory.sums[warp][q] = sum;
-  }
-  __syncthreads();
   if (threadIdx.x < kWarps * kQueries) {
     const std::uint32_t q = threadIdx.x / kWarps, of = threadIdx.x % kWarps;
-    float maximum = memory.maxima[0][q];
-    for (unsigned w = 1; w < kWarps; ++w) maximum = fmaxf(maximum, memory.maxima[w][q]);
-    memory.factors[of][q] = exp(memory.maxima[of][q] - maximum);
+    float maximum = memory.softmax[0][q].maximum;
+    for (unsigned w = 1; w < kWarps; ++w) maximum = fmaxf(maximum, memory.softmax[w][q].maximum);
+    memory.factors[of][q] = exp(memory.softmax[of][q].maximum - maximum);
   }
 #pragma unroll
   for (int from = 0; from < kQueries; from += kJoined) {
@@ -184,7 +177,7 @@ __device__ void write_joined(const AttentionArguments& a, BlockMemory<kWide>& me
     for (int i = 0; i < kJoined && from + i < kQueries; ++i) {
 #pragma unroll
       for (int e = 0; e < kWide; ++e) {
-        memory.values[warp][i][lane * kWide + e] = state.values[from + i][e];
+        memory.values[warp][i][lane * kWide + e] = values[from + i][e];
       }
     }
     __syncthreads();
@@ -196,7 +189,7 @@ __device__ void write_joined(const AttentionArguments& a, BlockMemory<kWide>& me
       for (unsigned w = 0; w < kWarps; ++w) {
         const float factor = memory.factors[w][query];
         value = fmaf(factor, memory.values[w][i][d], value);
-        sum = fmaf(factor, memory.sums[w][query], sum);
+        sum = fmaf(factor, memory.softmax[w][query].sum, sum);
       }
       a.out[run.place(query, a.shape.heads) * size + d] = value / sum;
     }
@@ -212,15 +205,20 @@ __device__ void attend(const AttentionArguments& a, BlockMemory<kWide>& memory) 
   const Lines k{stored<Lines::Type>(a.k) + first, a.shape.head_size};
   const Lines v{stored<Lines::Type>(a.v) + first, a.shape.head_size};
   load_queries<kQueries>(a, memory);
-  AttentionState<kQueries, kWide> state;
+  float values[kQueries][kWide] = {};
+  if (threadIdx.x % kWarp < kQueries) {
+    memory.softmax[threadIdx.x / kWarp][threadIdx.x % kWarp] =
+        Softmax{-std::numeric_limits<float>::infinity(), 0};
+  }
+  __syncwarp();
   // The warp's first tile that is not wholly before the window.
   std::uint32_t tile = memory.bounds.least_first / kTile;
   tile += (threadIdx.x / kWarp + kWarps - tile % kWarps) % kWarps;
   for (; tile <= memory.bounds.most_last / kTile; tile += kWarps) {
-    attend_tile(a, k, v, tile * kTile, memory, state);
+    attend_tile(a, k, v, tile * kTile, memory, values);
   }
   __syncthreads();  // the warps' memory is free
-  write_joined(a, memory, state);
+  write_joined(a, memory, values);
 }
 
 template <class Lines, int kWide>

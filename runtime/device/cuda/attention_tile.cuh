@@ -70,17 +70,9 @@ struct KvLines {
   }
 };
 
-/// What one query has summed over the tiles of one warp.
-template <int kQueries, int kWide>
-struct AttentionState {
-  float values[kQueries][kWide] = {};  ///< weighted sums of the lane's elements
-  float maxima[kQueries];
-  float sums[kQueries] = {};  ///< of the weights of the lane's keys
-
-  __device__ AttentionState() {
-#pragma unroll
-    for (int q = 0; q < kQueries; ++q) maxima[q] = -std::numeric_limits<float>::infinity();
-  }
+/// The weights of one query's keys so far: the largest score, and the sum of weights relative to it.
+struct Softmax {
+  float maximum, sum;
 };
 
 /// The same as Element<Type>::widen(), by the instruction that is there for it.
@@ -163,10 +155,14 @@ __device__ __forceinline__ void score_tile(const Lines& k, std::uint32_t begin, 
 }
 
 /// Turns one query's scores into weights relative to its new maximum, and shrinks what it has summed
-/// to that. @param seen which of the lane's two keys it sees @param sees whether any lane's
-template <int kQueries, int kWide>
-__device__ __forceinline__ void softmax_tile(int q, float (&scores)[2], const bool (&seen)[2],
-                                             bool sees, AttentionState<kQueries, kWide>& state) {
+/// to that.
+/// @param seen which of the lane's two keys it sees
+/// @param sees whether any lane's
+/// @param softmax in shared memory
+/// @param values what the lane has summed
+template <int kWide>
+__device__ __forceinline__ void softmax_tile(float (&scores)[2], const bool (&seen)[2], bool sees,
+                                             Softmax& softmax, float (&values)[kWide]) {
   if (!sees) {
     scores[0] = scores[1] = kUnseen;
     return;
@@ -177,17 +173,19 @@ __device__ __forceinline__ void softmax_tile(int q, float (&scores)[2], const bo
   for (int lanes = 16; lanes > 0; lanes /= 2) {
     largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, lanes));
   }
-  const float maximum = fmaxf(state.maxima[q], largest);
-  const float shrink = exp(state.maxima[q] - maximum);
-  state.maxima[q] = maximum;
-  state.sums[q] *= shrink;
+  const Softmax before = softmax;
+  largest = fmaxf(before.maximum, largest);
+  const float shrink = exp(before.maximum - largest);
 #pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    scores[i] = seen[i] ? exp(scores[i] - maximum) : kUnseen;
-    if (seen[i]) state.sums[q] += scores[i];
-  }
+  for (int i = 0; i < 2; ++i) scores[i] = seen[i] ? exp(scores[i] - largest) : kUnseen;
+  float sum = (seen[0] ? scores[0] : 0.0f) + (seen[1] ? scores[1] : 0.0f);
 #pragma unroll
-  for (int e = 0; e < kWide; ++e) state.values[q][e] *= shrink;
+  for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(kAllLanes, sum, lanes);
+  __syncwarp();  // all have read it
+  softmax.maximum = largest;
+  softmax.sum = before.sum * shrink + sum;
+#pragma unroll
+  for (int e = 0; e < kWide; ++e) values[e] *= shrink;
 }
 
 /// Adds `keys` values with their weights, in the order of keys.
@@ -195,10 +193,14 @@ __device__ __forceinline__ void softmax_tile(int q, float (&scores)[2], const bo
 template <bool kMasked, int kQueries, int kWide, class Lines>
 __device__ __forceinline__ void weigh_tile(const Lines& v, std::uint32_t begin, std::uint32_t keys,
                                            const WarpMemory& memory,
-                                           AttentionState<kQueries, kWide>& state) {
+                                           float (&values)[kQueries][kWide]) {
   constexpr DType Type = Lines::Type;
   using Stored = typename Lines::Stored;
-  constexpr std::uint32_t kAhead = kWide * sizeof(Stored) <= 8 ? 8 : 4;  // keys read at once
+  // Keys read at once, by what registers hold.
+  constexpr std::uint32_t kAhead = !Lines::kAligned                           ? 2
+                                   : kMasked || kWide * sizeof(Stored) > 8 ? 4
+                                                                              : 8;
+  constexpr std::uint32_t kWeights = kAhead < 4 ? kAhead : 4;  // read at once
   const std::uint32_t first = threadIdx.x % kWarp * kWide;
   const Stored* const tile = v.at(begin) + first;
   for (std::uint32_t key = 0; key < keys; key += kAhead) {
@@ -209,18 +211,18 @@ __device__ __forceinline__ void weigh_tile(const Lines& v, std::uint32_t begin, 
                                            tile + (key + i) * v.head_size, first);
     }
 #pragma unroll
-    for (std::uint32_t four = 0; four < kAhead; four += 4) {
+    for (std::uint32_t part = 0; part < kAhead; part += kWeights) {
 #pragma unroll
       for (int q = 0; q < kQueries; ++q) {
-        const auto weights = load<4>(&memory.weights[q][key + four]);
+        const auto weights = load<kWeights>(&memory.weights[q][key + part]);
 #pragma unroll
-        for (std::uint32_t i = 0; i < 4; ++i) {
+        for (std::uint32_t i = 0; i < kWeights; ++i) {
           const float weight = weights.of[i];
           const bool counts = !kMasked || !(weight < 0);  // a NaN does
 #pragma unroll
           for (int e = 0; e < kWide; ++e) {
-            float& value = state.values[q][e];
-            const float sum = fmaf(weight, widen_quickly<Type>(lines[four + i].of[e]), value);
+            float& value = values[q][e];
+            const float sum = fmaf(weight, widen_quickly<Type>(lines[part + i].of[e]), value);
             value = counts ? sum : value;
           }
         }
