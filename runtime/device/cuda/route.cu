@@ -1,5 +1,6 @@
 // The router of a mixture of experts: a warp for each row. Sums are taken in the order of the experts
 // and of the choices, by one lane, so that weights have the bits of cpu/route.cpp.
+#include <algorithm>
 #include <limits>
 
 #include "runtime/device/cuda/functions.cuh"
