@@ -38,7 +38,7 @@ if $sanitize; then
   run_tests asan
   run_tests asan-mpi
   # Only what is built is run: the unit tests of folders whose code runs in several threads.
-  build tsan tests/runtime/{comm,device,exec,load,storage}/all
+  build tsan tests/cuda_emulator/all tests/runtime/{comm,device,exec,load,storage}/all
   run_tests tsan
   build fuzz
   run_tests fuzz
