@@ -45,8 +45,8 @@ class Exchange {
   virtual void send_receive(std::span<const std::byte> out, std::uint32_t to,
                             std::span<std::byte> in, std::uint32_t from) = 0;
 
-  /// Prepares memory that units will be gathered from and to, for as long as what is returned lives;
-  /// null where there is nothing to prepare.
+  /// Prepares memory that units will be gathered from and to, for as long as what is returned
+  /// lives; null where there is nothing to prepare.
   [[nodiscard]] virtual std::shared_ptr<void> prepare(std::span<std::byte> memory) {
     static_cast<void>(memory);
     return nullptr;
