@@ -1,9 +1,5 @@
 // A rank that dies takes the job with it, wherever it is.
 #include <gmock/gmock.h>
-#include <signal.h>
-
-#include <cstdio>
-#include <thread>
 
 #include "tests/integration/worlds.h"
 
@@ -32,18 +28,7 @@ TEST_P(Death, OfOneRankEndsTheJob) {
   Process job(on_ranks(3, {"--set", "model=" + smollm2(), "--set", "generate.prompt=Once upon a",
                            "--set", "sharding.communicator=" + communicator}),
               {{"INITRT_TEST_PAUSE", std::to_string(rank) + ":" + place}});
-  int process = 0;
-  for (int i = 0; i < 6000 && process == 0; ++i) {
-    const std::string err = job.err();
-    const std::size_t said = err.find("test pause: rank ");
-    if (said != std::string::npos && err.find('\n', said) != std::string::npos) {
-      std::sscanf(err.c_str() + said, "test pause: rank %*d, process %d", &process);
-    }
-    std::this_thread::sleep_for(10ms);
-  }
-  ASSERT_GT(process, 0) << job.err();
-  std::this_thread::sleep_for(200ms);  // the others come to wait for it
-  ASSERT_EQ(kill(process, SIGKILL), 0);
+  kill_where_it_pauses(job);
   const Finished finished = job.wait(10s);
   EXPECT_FALSE(finished.timed_out) << finished.err;
   EXPECT_NE(finished.exit_code, 0);

@@ -1,10 +1,8 @@
 // Real mpirun worlds of the real program on GPUs that the CUDA emulator stands for, a process each.
 #include <gmock/gmock.h>
-#include <signal.h>
 
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "tests/integration/traces.h"
 #include "tests/integration/worlds.h"
@@ -151,18 +149,7 @@ TEST_F(GpuWorlds, SayWhatEveryRankDidWhen) {
 TEST_F(GpuWorlds, EndWhenARankDies) {
   Process job(on_ranks(3, scoring({"device=cuda"})),
               {{"CUDA_EMULATOR_DEVICES", "3"}, {"INITRT_TEST_PAUSE", "2:load:2"}});
-  int process = 0;
-  for (int i = 0; i < 6000 && process == 0; ++i) {
-    const std::string err = job.err();
-    const std::size_t said = err.find("test pause: rank ");
-    if (said != std::string::npos && err.find('\n', said) != std::string::npos) {
-      std::sscanf(err.c_str() + said, "test pause: rank %*d, process %d", &process);
-    }
-    std::this_thread::sleep_for(10ms);
-  }
-  ASSERT_GT(process, 0) << job.err();
-  std::this_thread::sleep_for(200ms);  // the others come to wait for it
-  ASSERT_EQ(kill(process, SIGKILL), 0);
+  kill_where_it_pauses(job);
   const Finished finished = job.wait(10s);
   EXPECT_FALSE(finished.timed_out) << finished.err;
   EXPECT_NE(finished.exit_code, 0);

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/process.h"
@@ -25,6 +29,24 @@ inline std::vector<std::string> on_ranks(int ranks, const std::vector<std::strin
   const std::vector<std::string> program = alone(arguments);
   command.insert(command.end(), program.begin(), program.end());
   return command;
+}
+
+/// Kills the rank that INITRT_TEST_PAUSE holds, once it is held and the others have come to wait
+/// for it.
+inline void kill_where_it_pauses(const Process& job) {
+  using namespace std::chrono_literals;
+  int process = 0;
+  for (int i = 0; i < 6000 && process == 0; ++i) {
+    const std::string err = job.err();
+    const std::size_t said = err.find("test pause: rank ");
+    if (said != std::string::npos && err.find('\n', said) != std::string::npos) {
+      std::sscanf(err.c_str() + said, "test pause: rank %*d, process %d", &process);
+    }
+    std::this_thread::sleep_for(10ms);
+  }
+  ASSERT_GT(process, 0) << job.err();
+  std::this_thread::sleep_for(200ms);  // the others come to wait for it
+  ASSERT_EQ(kill(process, SIGKILL), 0);
 }
 
 /// SmolLM2-135M-Instruct as GGUF in $INITRT_MODELS, else in models/ of the sources.
