@@ -85,7 +85,8 @@ std::string table_row(const Json& rank, const std::string& label) {
   const Json& memory = rank["memory"];
   const auto bytes = [](const Json& value) { return human_bytes(value.get<double>()); };
   const double shard = memory["shard"].get<double>() + memory["resident"].get<double>();
-  const double other = memory["logits"].get<double>() + memory["scratch"].get<double>();
+  const double other = memory["logits"].get<double>() + memory["scratch"].get<double>() +
+                       memory["conversion"].get<double>() + memory["pinned"].get<double>();
   return fmt::format("{:>5} {:>10} {:>10} {:>10} {:>12} {:>10} {:>10} {:>10} {:>12} {:>6}\n", label,
                      human_bytes(shard), bytes(memory["slots"]), bytes(memory["kv_cache"]),
                      bytes(memory["activations"]), bytes(memory["staging"]), human_bytes(other),
@@ -120,6 +121,12 @@ std::string plan_text(const Json& plan) {
                       human_bytes(plan["bytes_to_read"].get<double>()),
                       plan["requested_to_needed"].get<double>(),
                       human_bytes(plan["payload_bytes"].get<double>()));
+  if (plan["device"] == "cuda") {
+    const Json& memory = ranks[0]["memory"];
+    const double host = memory["staging"].get<double>() + memory["pinned"].get<double>();
+    text += fmt::format("of a rank's total, {} is on its GPU and {} pinned host memory\n",
+                        human_bytes(memory["total"].get<double>() - host), human_bytes(host));
+  }
   if (const auto resident = plan["units_resident"].get<std::uint64_t>(); resident > 0) {
     text += fmt::format("memory.budget keeps {} units gathered on every rank\n", resident);
   }

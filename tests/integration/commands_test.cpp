@@ -186,6 +186,9 @@ TEST_F(Plan, IsMadeForGpusWhereThereAreNone) {
   const auto& memory = plan.at("ranks").at(0).at("memory");
   EXPECT_EQ(memory.at("conversion"), memory.at("staging"));
   EXPECT_GT(memory.at("pinned").get<std::uint64_t>(), 0u);
+  const Finished table = run(alone({"plan", "--set", "model=" + smollm2(), "--set",
+                                    "generate.prompt=Hello", "--set", "device=cuda"}));
+  EXPECT_THAT(table.out, HasSubstr("is on its GPU and"));
 }
 
 TEST_F(Plan, IsATableForAPerson) {
