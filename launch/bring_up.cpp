@@ -98,12 +98,13 @@ void BringUp::check_memory() const {
   if (!own) return;
   const std::uint64_t planned = memory.total() - memory.host_total();
   const cuda::GpuMemory gpu = cuda::memory_of(*device_);
-  if (planned > gpu.total) {
+  if (planned > gpu.total - gpu.at_start) {
     fail(
-        "rank {} plans {} of its GPU's memory, but {} has {}: more ranks, a smaller precision, "
+        "rank {} plans {} of its GPU's memory, but {} has {} free: more ranks, a smaller "
+        "precision, "
         "context, batch or memory.budget would need less",
         world_.rank(), human_bytes(static_cast<double>(planned)), device_->name(),
-        human_bytes(static_cast<double>(gpu.total)));
+        human_bytes(static_cast<double>(gpu.total - gpu.at_start)));
   }
 }
 

@@ -84,7 +84,7 @@ DeviceChoice choose_device(const Job& job, Communicator& comm) {
     for (std::size_t b = 0; b < a; ++b) {
       choice.shared =
           choice.shared || (sites[a].node == sites[b].node &&
-                            sites[a].gpus[chosen[a]].uuid == sites[b].gpus[chosen[b]].uuid);
+                            sites[a].gpus[chosen[a]].bus_id == sites[b].gpus[chosen[b]].bus_id);
     }
   }
   choice.warning = bind_near_gpu(comm, sites[comm.rank()].gpus[choice.gpu].bus_id);
@@ -93,7 +93,11 @@ DeviceChoice choose_device(const Job& job, Communicator& comm) {
 
 DeviceKind planned_device(const Job& job) {
   if (job.device != "auto") return job.device == "cuda" ? DeviceKind::Cuda : DeviceKind::Cpu;
-  return cuda::visible_gpus().empty() ? DeviceKind::Cpu : DeviceKind::Cuda;
+  try {
+    return cuda::visible_gpus().empty() ? DeviceKind::Cpu : DeviceKind::Cuda;
+  } catch (const std::exception&) {
+    return DeviceKind::Cpu;  // a driver that fails: a run says so
+  }
 }
 
 }  // namespace initrt

@@ -7,6 +7,7 @@
 
 #include "launch/commands.h"
 #include "launch/standard_output.h"
+#include "runtime/device/cuda/gpus.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -215,6 +216,7 @@ void allow_many_files() {
 
 int main(int argc, char** argv) {
   try {
+    initrt::cuda::set_environment();
     initrt::allow_many_files();
     initrt::World world;
     try {

@@ -64,9 +64,10 @@ Topology Topology::of_this_machine() {
   machine.topology_.reset(topology);
   // PCI devices are read from sysfs, not by the component "pci", which is not installed everywhere
   // and leaks. What a device is to other libraries ("cuda0") is not asked: that would start them.
-  const bool loaded = hwloc_topology_set_components(
-                          topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "pci") == 0 &&
-                      hwloc_topology_set_type_filter(topology, HWLOC_OBJ_PCI_DEVICE,
+  // Where it is not installed, there is nothing to be left out.
+  static_cast<void>(
+      hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "pci"));
+  const bool loaded = hwloc_topology_set_type_filter(topology, HWLOC_OBJ_PCI_DEVICE,
                                                      HWLOC_TYPE_FILTER_KEEP_IMPORTANT) == 0 &&
                       hwloc_topology_load(topology) == 0;
   if (!loaded) machine.topology_.reset();

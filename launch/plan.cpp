@@ -145,7 +145,7 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
   apply_chat_template(files, model, job, text, texts);
   const DeviceKind device = planned_device(job);
   const Transport transport = choose_transport(
-      job, {plan.world, plan.one_node, device, job.placement.share_gpu}, model.graph.units.size());
+      job, {plan.world, plan.one_node, device, /*share_gpus=*/false}, model.graph.units.size());
   RunShape shape = generate_shape(
       job, model.graph, tokenize(*text.tokenizer, texts, model.graph.vocabulary), plan.world);
   const Placement placement = place_memory(model, plan.world, transport, needs_of(device), shape);

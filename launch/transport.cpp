@@ -1,5 +1,7 @@
 #include "launch/transport.h"
 
+#include <cstdlib>
+
 #include "runtime/comm/nccl/nccl.h"
 #include "sharding/error.h"
 
@@ -21,6 +23,12 @@ Transport choose_transport(const Job& job, const Ranks& ranks, std::uint64_t uni
   const bool gpus = ranks.device == DeviceKind::Cuda;
   if (wanted == "nccl") {
     if (!gpus) fail("sharding.communicator is nccl, which is for GPUs, but the ranks use CPUs");
+    if (ranks.share_gpus && std::getenv("NCCL_MULTI_RANK_GPU_ENABLE") == nullptr) {
+      fail(
+          "sharding.communicator is nccl, but some ranks share a GPU: use mpi or auto, or NCCL "
+          "2.30 "
+          "or later with NCCL_MULTI_RANK_GPU_ENABLE=1");
+    }
     return Transport::Nccl;  // also of one rank, for whoever wants to see it
   }
   if (ranks.world == 1) return Transport::Self;  // nobody to share with
@@ -39,7 +47,11 @@ Transport choose_transport(const Job& job, const Ranks& ranks, std::uint64_t uni
   }
   if (wanted == "mapped") return Transport::Mapped;
   if (wanted == "mpi") return Transport::Mpi;
-  if (gpus) return nccl::is_built() && !ranks.share_gpus ? Transport::Nccl : Transport::Mpi;
+  if (gpus) {
+    // By what the job allows, as far as a plan can tell.
+    const bool apart = !job.placement.share_gpu && !ranks.share_gpus;
+    return nccl::is_built() && apart ? Transport::Nccl : Transport::Mpi;
+  }
   return ranks.one_node && can_map(ranks.world, units) ? Transport::Mapped : Transport::Mpi;
 }
 

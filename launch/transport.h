@@ -12,7 +12,7 @@ struct Ranks {
   std::uint32_t world = 1;
   bool one_node = true;
   DeviceKind device = DeviceKind::Cpu;
-  bool share_gpus = false;  ///< some compute on one GPU
+  bool share_gpus = false;  ///< some compute on one GPU, or on parts of one
 };
 
 /// sharding.communicator, with "auto" decided: self for one rank; on GPUs nccl, if each rank has

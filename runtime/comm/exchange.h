@@ -52,6 +52,9 @@ class Exchange {
     return nullptr;
   }
 
+  /// This rank has failed: what is under way will not be waited for.
+  virtual void abandon() {}
+
   /// @throws Error if some rank has failed or nothing more can be received. For who waits for the
   ///         device.
   virtual void check() = 0;

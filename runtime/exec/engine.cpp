@@ -142,6 +142,7 @@ void Engine::warm_up() {
         break;
     }
   }
+  gather_.warm_up();
   runner_.fetch_logits();
   const double draw = 0;
   if (samples()) static_cast<void>(runner_.sample({}, std::span(&draw, 1)));

@@ -1,6 +1,7 @@
 #include "runtime/exec/gather.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "sharding/error.h"
 #include "sharding/memory_plan.h"
@@ -69,10 +70,11 @@ CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, con
       prepared_shard_(exchange.prepare(shard)),
       prepared_slots_(exchange.prepare(slot_memory_.span())),
       slot_free_(slots_),
-      gathered_once_(graph.units.size(), false) {
+      gathered_once_(graph.units.size(), false),
+      is_gathered_(graph.units.size(), false) {
   for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
     if (graph.units[unit].kind == UnitKind::Embedding) continue;
-    ++gathered_;
+    is_gathered_[unit] = true;
     if (!cut.units[unit].resident) ++on_demand_;
   }
 }
@@ -84,6 +86,30 @@ CollectiveGather::~CollectiveGather() {
       exchange_.finish(posted.gathering);
     } catch (...) {  // NOLINT(bugprone-empty-catch): the failure has been seen; this only waits
     }
+  }
+}
+
+// The largest unit of each kind, into a slot and in place, and rows from and to every other rank.
+void CollectiveGather::warm_up() {
+  for (const bool resident : {false, true}) {
+    std::optional<std::uint32_t> largest;
+    for (std::uint32_t unit = 0; unit < cut_.units.size(); ++unit) {
+      if (!is_gathered_[unit] || cut_.units[unit].resident != resident) continue;
+      if (!largest || cut_.gathered_bytes(unit) > cut_.gathered_bytes(*largest)) largest = unit;
+    }
+    if (!largest) continue;
+    const std::span<const std::byte> chunk =
+        shard_.subspan(cut_.chunk_offset(*largest, comm_.rank()), cut_.units[*largest].chunk_bytes);
+    exchange_.finish(exchange_.start_all_gather(
+        {}, nullptr, chunk,
+        {place(*largest, 0), static_cast<std::size_t>(cut_.gathered_bytes(*largest))}));
+  }
+  const std::size_t half = row_buffers_.size() / 2;
+  const std::size_t bytes = std::min<std::size_t>(half, 256);
+  for (std::uint32_t k = 1; k < comm_.size(); ++k) {
+    exchange_.send_receive(row_buffers_.first(bytes), (comm_.rank() + k) % comm_.size(),
+                           row_buffers_.subspan(half, bytes),
+                           (comm_.rank() + comm_.size() - k) % comm_.size());
   }
 }
 
@@ -159,9 +185,7 @@ void CollectiveGather::record_times() {
 
 // What has been posted is whole once it has been acquired, and the sweep so far acquired it all.
 bool CollectiveGather::settled() const {
-  const auto whole = std::count(gathered_once_.begin(), gathered_once_.end(), true);
-  return on_demand_ == 0 && position_ == posted_.size() &&
-         static_cast<std::size_t>(whole) == gathered_;
+  return on_demand_ == 0 && position_ == posted_.size() && gathered_once_ == is_gathered_;
 }
 
 // Calls visit(index of the token, bytes into its row, bytes into the owner's chunk, chunk's unit,

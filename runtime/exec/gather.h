@@ -41,6 +41,10 @@ class Gather {
   /// Memory as large as the unit, where it may be one day: for ops whose results nobody wants.
   [[nodiscard]] virtual const std::byte* place_of(std::uint32_t unit) const = 0;
 
+  /// Once moves what gathering moves, whatever it holds, so that what transports make on first use
+  /// is there. Collective.
+  virtual void warm_up() = 0;
+
   /// Whether every unit is whole, and will be in the same place whenever it is acquired.
   [[nodiscard]] virtual bool settled() const = 0;
 
@@ -101,6 +105,7 @@ class InPlaceGather final : public Gather {
   const std::byte* acquire(std::uint32_t unit) override;
   void release(std::uint32_t) override {}
   const std::byte* place_of(std::uint32_t unit) const override { return units_[unit]; }
+  void warm_up() override {}
   bool settled() const override { return arrived_ == units_.size(); }
   void check() override {}
   void record_times() override {}  // nothing moves
@@ -142,6 +147,7 @@ class CollectiveGather final : public Gather {
   const std::byte* acquire(std::uint32_t unit) override;
   void release(std::uint32_t unit) override;
   const std::byte* place_of(std::uint32_t unit) const override { return place(unit, 0); }
+  void warm_up() override;
   bool settled() const override;
   void check() override { exchange_.check(); }
   void record_times() override;
@@ -191,8 +197,8 @@ class CollectiveGather final : public Gather {
   const std::shared_ptr<void> prepared_shard_, prepared_slots_;  // go before the memory does
   std::vector<FenceHandle> slot_free_;  // the device has done with what was in the slot
   std::vector<bool> gathered_once_;     // resident units that are whole, or will be
-  std::uint32_t gathered_ = 0;          // units that are gathered at all
-  std::uint32_t on_demand_ = 0;         // and those that are not resident
+  std::vector<bool> is_gathered_;       // units that are gathered at all
+  std::uint32_t on_demand_ = 0;         // how many of them are not resident
 };
 
 }  // namespace initrt

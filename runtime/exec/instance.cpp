@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 
 #include "runtime/comm/host_exchange.h"
 #include "runtime/comm/staged_exchange.h"
@@ -87,6 +88,12 @@ Instance::Instance(const Model& model, const Placement& placement, InstanceOptio
   engine_ = std::make_unique<Engine>(model_.graph, model_.layout, options_.shape, device, comm(),
                                      *gather_, ledger, options_.on_execute, options_.timeline);
   if (device.own_memory()) engine_->warm_up();
+}
+
+// While an error unwinds, other ranks may never come: memory that a GPU's collective uses could not
+// be given back.
+Instance::~Instance() {
+  if (exchange_ && std::uncaught_exceptions() > 0) exchange_->abandon();
 }
 
 std::span<std::byte> Instance::shard() const {

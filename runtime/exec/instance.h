@@ -60,6 +60,7 @@ class Instance {
            Communicator& base, Device& device, Ledger& ledger);
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
+  ~Instance();
 
   /// Starts streaming. Sweeps may begin at once: each unit is waited for where it is needed.
   void start_loading() { loader_->start(); }

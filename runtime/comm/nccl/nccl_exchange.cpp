@@ -1,5 +1,6 @@
 #include "runtime/comm/nccl/nccl_exchange.h"
 
+#include <algorithm>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -14,6 +15,16 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kPause = 20us;  // between looks at what is under way
+constexpr int kLooksInARow =
+    500;  // before that: a sleep costs more than most of what is waited for
+
+void pause(int looks) {
+  if (looks < kLooksInARow) {
+    std::this_thread::yield();
+  } else {
+    std::this_thread::sleep_for(kPause);
+  }
+}
 
 }  // namespace
 
@@ -40,7 +51,12 @@ NcclExchange::NcclExchange(cuda::CudaDevice& device, Communicator& base, bool ti
   }
   base.broadcast(bytes, 0);
   std::memcpy(&id, bytes.data(), sizeof id);
-  connect(id);
+  try {
+    connect(id);
+  } catch (...) {
+    abort();  // no destructor will
+    throw;
+  }
 }
 
 // Without blocking, so that a rank that never comes is told by the base communicator's watch. The
@@ -60,9 +76,9 @@ void NcclExchange::connect(const ncclUniqueId& id) {
                        stream_.get()),
          "a first collective");
   const cuda::CudaFence done(stream_.get());
-  while (!done.passed()) {
+  for (int looks = 0; !done.passed(); ++looks) {
     check();
-    std::this_thread::sleep_for(kPause);
+    pause(looks);
   }
 }
 
@@ -88,12 +104,12 @@ void NcclExchange::check_base() {
 }
 
 void NcclExchange::settle(ncclResult_t result, const char* what) {
-  while (result == ncclInProgress) {
+  for (int looks = 0; result == ncclInProgress; ++looks) {
     const ncclResult_t asked = ncclCommGetAsyncError(comm_, &result);
     if (asked != ncclSuccess) result = asked;
     if (result != ncclInProgress) break;
     check_base();
-    std::this_thread::sleep_for(kPause);
+    pause(looks);
   }
   if (result == ncclSuccess) return;
   const char* detail = ncclGetLastError(comm_);
@@ -109,13 +125,20 @@ void NcclExchange::check() {
   const ncclResult_t asked = ncclCommGetAsyncError(connected(), &state);
   if (asked != ncclSuccess) state = asked;
   if (state != ncclInProgress) settle(state, "a collective");
+  post_ready();  // while this rank waits, others wait for what it has not posted
 }
 
-// Where the library cannot register memory, or not this, it copies through buffers of its own.
+// On all ranks or on none: they must not differ in what a collective uses. Where the library cannot
+// register memory, or not this, it copies through buffers of its own.
 std::shared_ptr<void> NcclExchange::prepare(std::span<std::byte> memory) {
   void* registration = nullptr;
-  if (memory.empty() ||
-      ncclCommRegister(connected(), memory.data(), memory.size(), &registration) != ncclSuccess) {
+  const auto mine = static_cast<std::uint8_t>(
+      !memory.empty() &&
+      ncclCommRegister(connected(), memory.data(), memory.size(), &registration) == ncclSuccess);
+  std::vector<std::uint8_t> all(base_.size());
+  base_.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+  if (std::find(all.begin(), all.end(), 0) != all.end()) {
+    if (mine != 0) static_cast<void>(ncclCommDeregister(comm_, registration));
     return nullptr;
   }
   return {registration, [this](void* handle) {
@@ -157,9 +180,10 @@ void NcclExchange::post(Pending& pending) {
 
 void NcclExchange::finish(const GatheringHandle& gathering) {
   const auto& pending = static_cast<const Pending&>(*gathering);
-  for (post_ready(); !pending.gathered; post_ready()) {
+  post_ready();
+  for (int looks = 0; !pending.gathered; ++looks) {
     check();
-    std::this_thread::sleep_for(kPause);
+    pause(looks);
   }
   device_.after(pending.gathered);
 }
@@ -167,22 +191,26 @@ void NcclExchange::finish(const GatheringHandle& gathering) {
 // In order with the gatherings: those before it are posted first, on every rank.
 void NcclExchange::send_receive(std::span<const std::byte> out, std::uint32_t to,
                                 std::span<std::byte> in, std::uint32_t from) {
-  for (post_ready(); !pending_.empty(); post_ready()) {
+  post_ready();
+  for (int looks = 0; !pending_.empty(); ++looks) {
     check();
-    std::this_thread::sleep_for(kPause);
+    pause(looks);
   }
   static_cast<void>(connected());
   cuda::run_after(stream_.get(), device_.fence());
   settle(ncclGroupStart(), "beginning to send rows");
+  ncclResult_t sent = ncclSuccess, received = ncclSuccess;
   if (!out.empty()) {
-    settle(ncclSend(out.data(), out.size(), ncclUint8, static_cast<int>(to), comm_, stream_.get()),
-           "sending rows");
+    sent = ncclSend(out.data(), out.size(), ncclUint8, static_cast<int>(to), comm_, stream_.get());
   }
   if (!in.empty()) {
-    settle(ncclRecv(in.data(), in.size(), ncclUint8, static_cast<int>(from), comm_, stream_.get()),
-           "receiving rows");
+    received =
+        ncclRecv(in.data(), in.size(), ncclUint8, static_cast<int>(from), comm_, stream_.get());
   }
-  settle(ncclGroupEnd(), "sending rows");
+  const ncclResult_t ended = ncclGroupEnd();  // in any case: an open group takes in what follows
+  settle(sent, "sending rows");
+  settle(received, "receiving rows");
+  settle(ended, "sending and receiving rows");
   device_.after(std::make_shared<cuda::CudaFence>(stream_.get()));
 }
 

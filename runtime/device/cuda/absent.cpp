@@ -6,6 +6,8 @@ namespace initrt::cuda {
 
 bool is_built() { return false; }
 
+void set_environment() {}
+
 std::vector<Gpu> visible_gpus() { return {}; }
 
 std::unique_ptr<Device> make_device(unsigned, const DeviceOptions&) {

@@ -112,12 +112,14 @@ StampHandle CudaDevice::stamp(cudaStream_t stream) {
 
 void CudaDevice::synchronize() {
   check(cudaEventRecord(done_.get(), stream()), "recording an event");
+  wait_for(done_.get());
+}
+
+void CudaDevice::wait_for(cudaEvent_t event) const {
   while (true) {
     // Many looks at the event for one at the world, which takes a lock.
     for (int look = 0; look < 64; ++look) {
-      const cudaError_t status = cudaEventQuery(done_.get());
-      if (status == cudaSuccess) return;
-      if (status != cudaErrorNotReady) check(status, "running on the GPU");
+      if (has_passed(event)) return;
     }
     if (watch_) watch_();
     std::this_thread::yield();

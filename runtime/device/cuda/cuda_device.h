@@ -96,6 +96,8 @@ class CudaDevice final : public Device {
     return reinterpret_cast<T*>(scratch_.data() + offset);
   }
   [[nodiscard]] const RowInfo* rows() const { return scratch<RowInfo>(division_.rows); }
+  /// Waits with an eye on the watch.
+  void wait_for(cudaEvent_t event) const;
   void check_rows(std::uint64_t rows, const char* op) const;
   void check_cache(const KvView& cache, const char* op) const;
 

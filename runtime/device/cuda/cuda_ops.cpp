@@ -17,7 +17,8 @@ void CudaDevice::set_scratch(std::span<std::byte> scratch, std::span<std::byte> 
   }
   scratch_ = scratch;
   most_rows_ = rows;
-  ring_ = PinnedRing(pinned, stream());
+  ring_ = PinnedRing(pinned, stream(), [this](cudaEvent_t event) { wait_for(event); });
+  recorded_.forget();  // they are about other memory
 }
 
 void CudaDevice::check_rows(std::uint64_t rows, const char* op) const {
@@ -158,8 +159,13 @@ void CudaDevice::take_rows(const float* in, std::span<const std::uint32_t> rows,
 
 void CudaDevice::add_rows(const float* x, std::span<const std::uint32_t> rows,
                           std::span<const float> weights, std::uint64_t columns, float* into) {
-  const std::uint32_t* const indices = pinned(rows);
-  cuda::add_rows(stream(), x, indices, pinned(weights), rows.size(), columns, into);
+  // Both out of one piece of the ring: taking a second may be what gives the first back.
+  const std::span<std::byte> memory = ring_.take(rows.size_bytes() + weights.size_bytes());
+  auto* const indices = reinterpret_cast<std::uint32_t*>(memory.data());
+  auto* const factors = reinterpret_cast<float*>(memory.data() + rows.size_bytes());
+  std::ranges::copy(rows, indices);
+  std::ranges::copy(weights, factors);
+  cuda::add_rows(stream(), x, indices, factors, rows.size(), columns, into);
 }
 
 void CudaDevice::sample(const float* logits, std::uint64_t rows, std::uint64_t vocabulary,

@@ -10,10 +10,15 @@ namespace initrt::cuda {
 
 bool is_built() { return true; }
 
-std::vector<Gpu> visible_gpus() {
+void set_environment() {
   // All kernels are loaded with the program: loading one later may wait for the whole GPU, on which
-  // a collective may be waiting for another rank. What a person has set stands.
+  // a collective may be waiting for another rank.
   setenv("CUDA_MODULE_LOADING", "EAGER", /*overwrite=*/0);
+  // Queues of a GPU: streams that share one wait for each other, and a loader has many.
+  setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", /*overwrite=*/0);
+}
+
+std::vector<Gpu> visible_gpus() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver) {

@@ -22,6 +22,10 @@ struct Gpu {
 /// Whether this program was built with the backend at all.
 [[nodiscard]] bool is_built();
 
+/// Sets what CUDA reads from the environment when it starts; what a person has set stands. For the
+/// beginning of the program, before other threads and before MPI, which may start CUDA too.
+void set_environment();
+
 /// What CUDA_VISIBLE_DEVICES leaves, in CUDA's order; none where there is no driver either.
 /// @throws Error where the driver is too old, or fails
 [[nodiscard]] std::vector<Gpu> visible_gpus();

@@ -41,6 +41,17 @@ Event make_timed_event(bool blocking) {
   return make_event_with(blocking ? cudaEventBlockingSync : cudaEventDefault);
 }
 
+bool has_passed(cudaEvent_t event) {
+  const cudaError_t status = cudaEventQuery(event);
+  if (status == cudaErrorNotReady) {
+    // Not an error, but kept as the thread's last one: whoever asks for that must not find it.
+    static_cast<void>(cudaGetLastError());
+    return false;
+  }
+  check(status, "running on the GPU");
+  return true;
+}
+
 CudaFence::CudaFence(cudaStream_t stream) : event_(make_event()) {
   check(cudaGetDevice(&gpu_), "asking for the GPU");
   check(cudaEventRecord(event_.get(), stream), "recording an event");
@@ -49,10 +60,7 @@ CudaFence::CudaFence(cudaStream_t stream) : event_(make_event()) {
 bool CudaFence::passed() const {
   // Any thread may ask: one that has no GPU yet would otherwise be given the first, and a context.
   check(cudaSetDevice(gpu_), "choosing the GPU");
-  const cudaError_t status = cudaEventQuery(event_.get());
-  if (status == cudaErrorNotReady) return false;
-  check(status, "asking for an event");
-  return true;
+  return has_passed(event_.get());
 }
 
 void run_after(cudaStream_t stream, const FenceHandle& fence) {

@@ -32,6 +32,9 @@ using Event = std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, Freed<cudaEven
 /// One that can be asked when it was reached; costs the GPU a little more.
 [[nodiscard]] Event make_timed_event(bool blocking = false);
 
+/// Whether the GPU has come to an event. @throws Error where it has failed
+[[nodiscard]] bool has_passed(cudaEvent_t event);
+
 /// A point in a stream's order.
 class CudaFence final : public Fence {
  public:

@@ -73,7 +73,7 @@ bool sums_are_whole(const cublasLtMatmulAlgo_t& algorithm) {
   check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
                                              &reduction, sizeof reduction, &written),
         "asking for an algorithm's reduction");
-  return splits <= 1 && reduction == CUBLASLT_REDUCTION_SCHEME_NONE;
+  return (splits == 0 || splits == 1) && reduction == CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
 /// `count` blocks of rows, and the same weights for each: a step of 0.

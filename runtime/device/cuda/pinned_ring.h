@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <span>
 
 #include "runtime/device/cuda/handles.h"
@@ -15,7 +16,9 @@ class PinnedRing {
  public:
   PinnedRing() = default;
   /// @param memory pinned; outlives what the stream does with it
-  PinnedRing(std::span<std::byte> memory, cudaStream_t stream);
+  /// @param wait_for returns once the stream has come to an event
+  PinnedRing(std::span<std::byte> memory, cudaStream_t stream,
+             std::function<void(cudaEvent_t)> wait_for);
 
   /// `bytes` of it, 16-byte aligned; waits where the device is still using them.
   /// @throws Error where it is more than most()
@@ -27,6 +30,7 @@ class PinnedRing {
  private:
   std::span<std::byte> memory_;
   cudaStream_t stream_ = nullptr;
+  std::function<void(cudaEvent_t)> wait_for_;
   std::array<Event, 2> used_;  // by half: the device is past the last use of it
   std::size_t half_ = 0;       // being handed out
   std::size_t next_ = 0;       // bytes of it

@@ -1,5 +1,7 @@
 #include "runtime/device/cuda/recorded_ops.h"
 
+#include <utility>
+
 namespace initrt::cuda {
 namespace {
 
@@ -20,22 +22,31 @@ RecordedOps::Executable RecordedOps::record(cudaStream_t stream, const std::func
     const Graph graph(made);
     throw;
   }
-  check(cudaStreamEndCapture(stream, &made), "recording ops");
+  // Some library's call that cannot be recorded is no failure: the ops are then run as they are.
+  const cudaError_t ended = cudaStreamEndCapture(stream, &made);
   const Graph graph(made);
   cudaGraphExec_t executable = nullptr;
-  check(cudaGraphInstantiate(&executable, graph.get(), 0), "preparing recorded ops");
+  if (ended != cudaSuccess || cudaGraphInstantiate(&executable, graph.get(), 0) != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    return nullptr;
+  }
   return Executable(executable);
 }
 
 void RecordedOps::run(std::uint64_t key, cudaStream_t stream, const std::function<void()>& ops) {
   const auto found = recorded_.find(key);
   if (found == recorded_.end()) {
-    if (recorded_.size() < kMostRecorded) recorded_.emplace(key, nullptr);
+    if (recorded_.size() < kMostRecorded) recorded_.emplace(key, Recording{});
     ops();
     return;
   }
-  if (!found->second) found->second = record(stream, ops);
-  check(cudaGraphLaunch(found->second.get(), stream), "running recorded ops");
+  Recording& recording = found->second;
+  if (!std::exchange(recording.tried, true)) recording.executable = record(stream, ops);
+  if (!recording.executable) {
+    ops();
+    return;
+  }
+  check(cudaGraphLaunch(recording.executable.get(), stream), "running recorded ops");
 }
 
 }  // namespace initrt::cuda

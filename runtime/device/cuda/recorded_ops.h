@@ -17,14 +17,23 @@ class RecordedOps {
   /// they are, so that what is made on first use is made; the second time they are recorded.
   void run(std::uint64_t key, cudaStream_t stream, const std::function<void()>& ops);
 
+  /// Of memory that is no longer the same.
+  void forget() { recorded_.clear(); }
+
  private:
   using Graph = std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, Freed<cudaGraphDestroy>>;
   using Executable =
       std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, Freed<cudaGraphExecDestroy>>;
 
+  struct Recording {
+    bool tried = false;
+    Executable executable;  ///< null where not tried yet, and where it cannot be recorded
+  };
+
+  /// Null where something in `ops` cannot be recorded; nothing has run then.
   [[nodiscard]] static Executable record(cudaStream_t stream, const std::function<void()>& ops);
 
-  std::map<std::uint64_t, Executable> recorded_;  // null: seen once
+  std::map<std::uint64_t, Recording> recorded_;
 };
 
 }  // namespace initrt::cuda
