@@ -43,4 +43,6 @@ if $sanitize; then
   build fuzz
   run_tests fuzz
 fi
-run_tests release "$@"
+# Tests of GPUs come before: where there is none they are listed by name as skipped.
+(($#)) || run_tests release -L gpu --no-tests=ignore
+run_tests release -LE gpu "$@"
