@@ -1,10 +1,8 @@
 #include "launch/device_choice.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <exception>
+#include <span>
 
 #include "launch/gpu_placement.h"
 #include "launch/numa.h"
@@ -24,9 +22,7 @@ void check_is_built(const Job& job) {
 GpuSite own_site() {
   GpuSite site;
   site.node = node_id();
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  site.host = host.data();
+  site.host = host_name();
   try {
     for (const cuda::Gpu& gpu : cuda::visible_gpus()) {
       site.gpus.push_back({gpu.uuid, gpu.name, gpu.bus_id});
@@ -37,13 +33,6 @@ GpuSite own_site() {
   return site;
 }
 
-// FNV-1a.
-std::uint64_t hash_of(const std::vector<unsigned>& cores) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  for (const unsigned core : cores) hash = (hash ^ core) * 0x100000001b3u;
-  return hash;
-}
-
 // Ranks of a node whose GPUs are near the same cores share these out. Collective.
 std::string bind_near_gpu(Communicator& comm, const std::string& bus_id) {
   const Topology topology = Topology::of_this_machine();
@@ -51,7 +40,7 @@ std::string bind_near_gpu(Communicator& comm, const std::string& bus_id) {
   struct Near {
     std::uint64_t node, cores;
   };
-  const Near mine{node_id(), hash_of(near.cores)};
+  const Near mine{node_id(), hash_of(std::as_bytes(std::span(near.cores)))};
   std::vector<Near> all(comm.size());
   comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
   if (near.cores.empty()) return near.warning;

@@ -66,14 +66,23 @@ std::vector<std::uint64_t> allowed_cores() {
   return mask;
 }
 
-std::uint64_t node_id() {
+std::string host_name() {
   std::array<char, 256> host{};
   gethostname(host.data(), host.size() - 1);
-  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a: the same on every node
-  for (const char* c = host.data(); *c != 0; ++c) {
-    hash = (hash ^ static_cast<unsigned char>(*c)) * 0x100000001b3u;
+  return host.data();
+}
+
+std::uint64_t hash_of(std::span<const std::byte> bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const std::byte byte : bytes) {
+    hash = (hash ^ std::to_integer<unsigned char>(byte)) * 0x100000001b3u;
   }
   return hash;
+}
+
+std::uint64_t node_id() {
+  const std::string host = host_name();
+  return hash_of(std::as_bytes(std::span(host)));
 }
 
 unsigned share_of_cores(const std::vector<RankSite>& sites, std::size_t rank) {

@@ -1,7 +1,9 @@
 // placement: which cores and which kernels each rank has, agreed by all.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,12 @@ struct CpuPlacement {
 
 /// Bit mask of the cores that this process may use.
 [[nodiscard]] std::vector<std::uint64_t> allowed_cores();
+
+/// This node's name, as its system gives it.
+[[nodiscard]] std::string host_name();
+
+/// FNV-1a: the same on every node.
+[[nodiscard]] std::uint64_t hash_of(std::span<const std::byte> bytes);
 
 /// The same number on every rank of a node.
 [[nodiscard]] std::uint64_t node_id();

@@ -6,7 +6,6 @@
 namespace initrt::testing {
 namespace {
 
-using namespace std::chrono_literals;
 using ::testing::Combine;
 using ::testing::Values;
 
@@ -28,10 +27,7 @@ TEST_P(Death, OfOneRankEndsTheJob) {
   Process job(on_ranks(3, {"--set", "model=" + smollm2(), "--set", "generate.prompt=Once upon a",
                            "--set", "sharding.communicator=" + communicator}),
               {{"INITRT_TEST_PAUSE", std::to_string(rank) + ":" + place}});
-  kill_where_it_pauses(job);
-  const Finished finished = job.wait(10s);
-  EXPECT_FALSE(finished.timed_out) << finished.err;
-  EXPECT_NE(finished.exit_code, 0);
+  expect_death_ends(job);
 }
 
 }  // namespace

@@ -149,10 +149,7 @@ TEST_F(GpuWorlds, SayWhatEveryRankDidWhen) {
 TEST_F(GpuWorlds, EndWhenARankDies) {
   Process job(on_ranks(3, scoring({"device=cuda"})),
               {{"CUDA_EMULATOR_DEVICES", "3"}, {"INITRT_TEST_PAUSE", "2:load:2"}});
-  kill_where_it_pauses(job);
-  const Finished finished = job.wait(10s);
-  EXPECT_FALSE(finished.timed_out) << finished.err;
-  EXPECT_NE(finished.exit_code, 0);
+  expect_death_ends(job);
 }
 
 }  // namespace

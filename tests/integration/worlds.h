@@ -32,8 +32,8 @@ inline std::vector<std::string> on_ranks(int ranks, const std::vector<std::strin
 }
 
 /// Kills the rank that INITRT_TEST_PAUSE holds, once it is held and the others have come to wait
-/// for it.
-inline void kill_where_it_pauses(const Process& job) {
+/// for it: the job must end in seconds, as one that has failed.
+inline void expect_death_ends(Process& job) {
   using namespace std::chrono_literals;
   int process = 0;
   for (int i = 0; i < 6000 && process == 0; ++i) {
@@ -47,6 +47,9 @@ inline void kill_where_it_pauses(const Process& job) {
   ASSERT_GT(process, 0) << job.err();
   std::this_thread::sleep_for(200ms);  // the others come to wait for it
   ASSERT_EQ(kill(process, SIGKILL), 0);
+  const Finished finished = job.wait(10s);
+  EXPECT_FALSE(finished.timed_out) << finished.err;
+  EXPECT_NE(finished.exit_code, 0);
 }
 
 /// SmolLM2-135M-Instruct as GGUF in $INITRT_MODELS, else in models/ of the sources.

@@ -15,8 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kPause = 20us;  // between looks at what is under way
-constexpr int kLooksInARow =
-    500;  // before that: a sleep costs more than most of what is waited for
+// Before that many, a sleep would cost more than most of what is waited for.
+constexpr int kLooksInARow = 500;
 
 void pause(int looks) {
   if (looks < kLooksInARow) {

@@ -25,12 +25,6 @@ class CudaDownload final : public Download {
   const CudaFence copied_;
 };
 
-std::uint64_t memory_in_use() {
-  std::size_t free = 0, total = 0;
-  check(cudaMemGetInfo(&free, &total), "asking for the GPU's memory");
-  return total - free;
-}
-
 }  // namespace
 
 CudaDevice::CudaDevice(unsigned gpu, const DeviceOptions& options)
@@ -40,7 +34,7 @@ CudaDevice::CudaDevice(unsigned gpu, const DeviceOptions& options)
   check(cudaGetDeviceProperties(&properties, gpu_), "asking what the GPU is");
   name_ = fmt::format("cuda {}", static_cast<const char*>(properties.name));
   check(cudaFree(nullptr), "starting the GPU");  // a context, before what it takes is asked for
-  used_at_start_ = memory_in_use();
+  used_at_start_ = memory().now;
   linear_.emplace(options.tf32);
   stream_ = make_stream();
   downloads_ = make_stream();

@@ -41,7 +41,6 @@ std::vector<Gpu> visible_gpus() {
     Gpu gpu;
     std::memcpy(gpu.uuid.data(), &properties.uuid, gpu.uuid.size());
     gpu.name = static_cast<const char*>(properties.name);
-    gpu.memory_bytes = properties.totalGlobalMem;
     std::array<char, 32> bus_id{};
     check(cudaDeviceGetPCIBusId(bus_id.data(), static_cast<int>(bus_id.size()), i),
           "asking where a GPU is");

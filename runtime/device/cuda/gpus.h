@@ -16,7 +16,6 @@ struct Gpu {
   std::array<std::uint8_t, 16> uuid{};
   std::string name;    ///< e.g. "NVIDIA H100 80GB HBM3"
   std::string bus_id;  ///< PCI, e.g. "0000:17:00.0"
-  std::uint64_t memory_bytes = 0;
 };
 
 /// Whether this program was built with the backend at all.
