@@ -90,6 +90,7 @@ CollectiveGather::~CollectiveGather() {
 }
 
 // The largest unit of each kind, into a slot and in place, and rows from and to every other rank.
+// Ops asked for before may still read what this writes.
 void CollectiveGather::warm_up() {
   for (const bool resident : {false, true}) {
     std::optional<std::uint32_t> largest;
@@ -101,7 +102,7 @@ void CollectiveGather::warm_up() {
     const std::span<const std::byte> chunk =
         shard_.subspan(cut_.chunk_offset(*largest, comm_.rank()), cut_.units[*largest].chunk_bytes);
     exchange_.finish(exchange_.start_all_gather(
-        {}, nullptr, chunk,
+        {}, device_.fence(), chunk,
         {place(*largest, 0), static_cast<std::size_t>(cut_.gathered_bytes(*largest))}));
   }
   const std::size_t half = row_buffers_.size() / 2;
