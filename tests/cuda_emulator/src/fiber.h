@@ -1,4 +1,4 @@
-// Fibers that the sanitizers know of: one for each thread of a block that waits for others.
+// Fibers that AddressSanitizer knows of: one for each thread of a block that waits for others.
 #pragma once
 
 #include <boost/context/detail/fcontext.hpp>
@@ -11,19 +11,16 @@ namespace cuda_emulator {
 /// A place to switch from and to: the stack that an OS thread came with, or a fiber's.
 class Context {
  public:
-  /// The context that is running.
-  Context();
+  Context() = default;
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
  protected:
   friend class Fiber;
-  explicit Context(void* tsan_fiber) : tsan_(tsan_fiber) {}
 
   const void* bottom_ = nullptr;  // of its stack, once it has been switched from
   std::size_t bytes_ = 0;
   void* fake_stack_ = nullptr;  // AddressSanitizer's, while it is not running
-  void* tsan_;                  // ThreadSanitizer's
 };
 
 /// Runs `body` on a stack of its own, from resume() to suspend() and so on. The body never returns:
