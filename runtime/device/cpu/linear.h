@@ -1,0 +1,23 @@
+// Matrix products, split over threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "runtime/device/cpu/kernels.h"
+#include "runtime/device/cpu/thread_pool.h"
+#include "runtime/device/device.h"
+
+namespace initrt::cpu {
+
+/// Bytes that linear() rounds `rows` rows of `columns` inputs into; 0 where it reads them in place.
+/// @throws Error where no kernel is for weights of that dtype
+[[nodiscard]] std::uint64_t linear_scratch_bytes(const Kernels& kernels, DType dtype,
+                                                 std::uint64_t rows, std::uint64_t columns);
+
+/// As Device::linear(). @throws Error where the scratch is too small
+void linear(ThreadPool& pool, const Kernels& kernels, std::span<std::byte> scratch, const float* in,
+            const LinearWeights& weights, float* out, std::uint64_t rows, std::uint64_t out_stride);
+
+}  // namespace initrt::cpu

@@ -1,0 +1,35 @@
+// Dtypes as the kernels' tables have them.
+#pragma once
+
+#include <cstddef>
+
+#include "runtime/device/cpu/kernels.h"
+#include "sharding/dtype.h"
+#include "sharding/error.h"
+
+namespace initrt::cpu {
+
+/// @param op who asks, for the message  @throws Error where no kernel is for that dtype
+[[nodiscard]] inline Storage storage_of(DType dtype, const char* op) {
+  switch (dtype) {
+    case DType::F32:
+      return Storage::F32;
+    case DType::BF16:
+      return Storage::Bf16;
+    case DType::F16:
+      return Storage::F16;
+    default:
+      fail("cpu {}: dtype {} is not supported, expected F32, BF16 or F16", op, name(dtype));
+  }
+}
+
+[[nodiscard]] constexpr std::size_t index_of(Storage storage) {
+  return static_cast<std::size_t>(storage);
+}
+
+/// Of one element.
+[[nodiscard]] constexpr std::size_t bytes_of(Storage storage) {
+  return storage == Storage::F32 ? 4 : 2;
+}
+
+}  // namespace initrt::cpu
