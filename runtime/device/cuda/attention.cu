@@ -1,9 +1,11 @@
-// Attention with an online softmax. A block takes neighbouring rows and the query heads of one KV
-// head; of each run of rows of one sequence, all warps take tiles of positions in turn (tile t is
-// warp t mod 16's, counted from position 0) and what they have summed is joined in the order of
-// warps. So a query's bits go by its own position alone; rows that share a block share what is read.
+// Attention, by spans of positions. A block takes neighbouring rows and the query heads of one KV
+// head; of each run of rows of one sequence it takes span after span, counted from position 0, and
+// of a span each warp one tile. What the warps have summed is joined in their order, and what spans
+// have summed in theirs. So a query's bits go by its own position alone: rows that share a block
+// share what is read, and where rows are too few to fill a GPU, spans are other blocks' work.
 #include <algorithm>
 #include <limits>
+#include <span>
 
 #include "runtime/device/cuda/attention_tile.cuh"
 #include "runtime/device/cuda/kernels.h"
@@ -14,6 +16,8 @@ namespace {
 
 constexpr unsigned kWarps = 16;
 constexpr unsigned kThreads = kWarps * kWarp;
+/// Positions of a span: a tile of each warp.
+constexpr std::uint32_t kSpan = kWarps * kTile;
 
 /// Queries that a warp has room for in its registers, by elements of a head that a lane sums.
 constexpr int queries_of(int wide) { return wide <= 4 ? 8 : 32 / wide; }
@@ -27,9 +31,40 @@ struct AttentionArguments {
   float* out;
   AttentionShape shape;
   std::uint32_t context;
-  std::uint32_t group;          // query heads of a KV head
+  std::uint32_t group;  // query heads of a KV head
   std::uint32_t heads_of_block, blocks_of_group, rows_of_block;
+  std::uint32_t splits;  // blocks that share the spans of one run
+  std::uint32_t spans;   // of a context
+  // What each span has summed, where blocks share them: [rows][heads][spans], and of values
+  // [head_size] of each.
+  Softmax* softmax_of_spans;
+  float* values_of_spans;
+
+  __device__ std::uint32_t first_seen(std::uint32_t position) const {
+    const bool all = shape.window == 0 || position < shape.window;
+    return all ? 0 : position + 1 - shape.window;
+  }
 };
+
+/// How much weighs what has been summed so far, and what is added, relative to their largest score.
+struct Weights {
+  float before, added;
+};
+
+__device__ __forceinline__ Weights add_span(Softmax& all, const Softmax& span) {
+  const float maximum = fmaxf(all.maximum, span.maximum);
+  const Weights weights{exp(all.maximum - maximum), exp(span.maximum - maximum)};
+  all = {maximum, fmaf(weights.added, span.sum, weights.before * all.sum)};
+  return weights;
+}
+
+__device__ __forceinline__ float add_value(const Weights& weights, float all, float of_span) {
+  return fmaf(weights.added, of_span, weights.before * all);
+}
+
+__device__ __forceinline__ Softmax of_no_scores() {
+  return {-std::numeric_limits<float>::infinity(), 0};
+}
 
 /// Rows [begin, end), of one sequence, and query heads [head, head + heads) of one KV head: the
 /// queries of heads are those of row begin, then of begin + 1 and so on.
@@ -59,11 +94,15 @@ struct BlockMemory {
     float values[kWarps][kJoined][kWarp * kWide];
   };
   alignas(16) float q[kQueries * kWarp * kWide];  // times the scale
+  float sums[kQueries * kWarp * kWide];           // of values, over the spans so far
   Run run;
   std::uint32_t first[kQueries], last[kQueries];  // positions that each sees
   Bounds bounds;
-  Softmax softmax[kWarps][kQueries];
+  Softmax softmax[kWarps][kQueries],
+      all[kQueries];  // of each warp in a span; over the spans so far
   float factors[kWarps][kQueries];
+  bool sees[kQueries];  // anything of the span
+  Weights weights[kQueries];
 };
 
 /// The run of rows from `begin` on that are of one sequence, at most up to `end`.
@@ -95,13 +134,14 @@ __device__ void load_queries(const AttentionArguments& a, BlockMemory<kWide>& me
       x = a.q[run.place(query, a.shape.heads) * size + d] * a.shape.scale;
     }
     memory.q[i] = x;
+    memory.sums[i] = 0;
   }
   if (threadIdx.x < kQueries) {
     const std::uint32_t query = threadIdx.x < queries ? threadIdx.x : 0;
     const std::uint32_t last = a.rows[run.begin + query / run.heads].position;
-    const bool all = a.shape.window == 0 || last < a.shape.window;
-    memory.first[threadIdx.x] = all ? 0 : last + 1 - a.shape.window;
+    memory.first[threadIdx.x] = a.first_seen(last);
     memory.last[threadIdx.x] = last;
+    memory.all[threadIdx.x] = of_no_scores();
   }
   __syncthreads();
   if (threadIdx.x == 0) {
@@ -144,7 +184,7 @@ __device__ __forceinline__ void attend_tile(const AttentionArguments& a, const L
       seen[1] = first <= begin + lane + kWarp && begin + lane + kWarp <= last;
       sees = first < end && last >= begin;
     }
-    softmax_tile(scores[q], seen, sees, memory.softmax[threadIdx.x / kWarp][q], values[q]);
+    softmax_tile(scores[q], seen, sees, memory.softmax[threadIdx.x / kWarp][q]);
     own.weights[q][lane] = scores[q][0];
     own.weights[q][lane + kWarp] = scores[q][1];
   }
@@ -156,10 +196,44 @@ __device__ __forceinline__ void attend_tile(const AttentionArguments& a, const L
   }
 }
 
-/// Joins what the warps have summed, in their order, and writes it.
+/// The warp's tile of a span, if it has one there.
+template <class Lines, int kQueries, int kWide>
+__device__ void attend_span(const AttentionArguments& a, const Lines& k, const Lines& v,
+                            std::uint32_t span, BlockMemory<kWide>& memory,
+                            float (&values)[kQueries][kWide]) {
+  const std::uint32_t warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  if (lane < kQueries) memory.softmax[warp][lane] = of_no_scores();
+  __syncwarp();
+  const std::uint32_t begin = span * kSpan + warp * kTile;
+  if (begin <= memory.bounds.most_last && begin + kTile > memory.bounds.least_first) {
+    attend_tile(a, k, v, begin, memory, values);
+  }
+}
+
+/// One query's softmax over a span, from its warps' in their order.
+template <int kWide>
+__device__ void join_softmax(const AttentionArguments& a, std::uint32_t span, std::uint32_t query,
+                             BlockMemory<kWide>& memory) {
+  const std::uint32_t begin = span * kSpan;
+  memory.sees[query] = memory.first[query] < begin + kSpan && memory.last[query] >= begin;
+  if (!memory.sees[query]) return;
+  Softmax joined = of_no_scores();
+  for (unsigned w = 0; w < kWarps; ++w) {
+    joined.maximum = fmaxf(joined.maximum, memory.softmax[w][query].maximum);
+    joined.sum = fmaf(memory.factors[w][query], memory.softmax[w][query].sum, joined.sum);
+  }
+  if (a.splits == 1) {
+    memory.weights[query] = add_span(memory.all[query], joined);
+  } else if (query < memory.run.queries()) {
+    a.softmax_of_spans[memory.run.place(query, a.shape.heads) * a.spans + span] = joined;
+  }
+}
+
+/// Joins what the warps have summed over a span, in their order, and adds it to what the spans
+/// before have, or leaves it for merge_spans().
 template <int kQueries, int kWide>
-__device__ void write_joined(const AttentionArguments& a, BlockMemory<kWide>& memory,
-                             const float (&values)[kQueries][kWide]) {
+__device__ void join_span(const AttentionArguments& a, std::uint32_t span,
+                          BlockMemory<kWide>& memory, const float (&values)[kQueries][kWide]) {
   const Run& run = memory.run;
   constexpr int kJoined = BlockMemory<kWide>::kJoined;
   constexpr std::uint32_t kLine = kWarp * kWide;
@@ -171,6 +245,8 @@ __device__ void write_joined(const AttentionArguments& a, BlockMemory<kWide>& me
     for (unsigned w = 1; w < kWarps; ++w) maximum = fmaxf(maximum, memory.softmax[w][q].maximum);
     memory.factors[of][q] = exp(memory.softmax[of][q].maximum - maximum);
   }
+  __syncthreads();
+  if (threadIdx.x < kQueries) join_softmax(a, span, threadIdx.x, memory);
 #pragma unroll
   for (int from = 0; from < kQueries; from += kJoined) {
 #pragma unroll
@@ -183,15 +259,19 @@ __device__ void write_joined(const AttentionArguments& a, BlockMemory<kWide>& me
     __syncthreads();
     const std::uint32_t i = threadIdx.x / kLine, d = threadIdx.x % kLine;
     const std::uint32_t query = from + i;
-    if (query < run.queries() && d < size) {
-      float value = 0, sum = 0;
+    if (query < run.queries() && d < size && memory.sees[query]) {
+      float value = 0;
 #pragma unroll
       for (unsigned w = 0; w < kWarps; ++w) {
-        const float factor = memory.factors[w][query];
-        value = fmaf(factor, memory.values[w][i][d], value);
-        sum = fmaf(factor, memory.softmax[w][query].sum, sum);
+        value = fmaf(memory.factors[w][query], memory.values[w][i][d], value);
       }
-      a.out[run.place(query, a.shape.heads) * size + d] = value / sum;
+      if (a.splits == 1) {
+        float& sum = memory.sums[query * kLine + d];
+        sum = add_value(memory.weights[query], sum, value);
+      } else {
+        const std::uint64_t place = run.place(query, a.shape.heads) * a.spans + span;
+        a.values_of_spans[place * size + d] = value;
+      }
     }
     __syncthreads();
   }
@@ -199,26 +279,28 @@ __device__ void write_joined(const AttentionArguments& a, BlockMemory<kWide>& me
 
 template <class Lines, int kQueries, int kWide>
 __device__ void attend(const AttentionArguments& a, BlockMemory<kWide>& memory) {
+  constexpr std::uint32_t kLine = kWarp * kWide;
+  const std::uint32_t size = a.shape.head_size;
   const std::uint64_t kv_head =
       std::uint64_t{memory.run.sequence} * a.shape.kv_heads + memory.run.head / a.group;
-  const std::uint64_t first = kv_head * a.context * a.shape.head_size;
-  const Lines k{stored<Lines::Type>(a.k) + first, a.shape.head_size};
-  const Lines v{stored<Lines::Type>(a.v) + first, a.shape.head_size};
+  const std::uint64_t first = kv_head * a.context * size;
+  const Lines k{stored<Lines::Type>(a.k) + first, size};
+  const Lines v{stored<Lines::Type>(a.v) + first, size};
   load_queries<kQueries>(a, memory);
-  float values[kQueries][kWide] = {};
-  if (threadIdx.x % kWarp < kQueries) {
-    memory.softmax[threadIdx.x / kWarp][threadIdx.x % kWarp] =
-        Softmax{-std::numeric_limits<float>::infinity(), 0};
+  for (std::uint32_t span = memory.bounds.least_first / kSpan + blockIdx.z;
+       span <= memory.bounds.most_last / kSpan; span += a.splits) {
+    float values[kQueries][kWide] = {};
+    attend_span(a, k, v, span, memory, values);
+    __syncthreads();  // the warps' memory is free
+    join_span(a, span, memory, values);
   }
-  __syncwarp();
-  // The warp's first tile that is not wholly before the window.
-  std::uint32_t tile = memory.bounds.least_first / kTile;
-  tile += (threadIdx.x / kWarp + kWarps - tile % kWarps) % kWarps;
-  for (; tile <= memory.bounds.most_last / kTile; tile += kWarps) {
-    attend_tile(a, k, v, tile * kTile, memory, values);
+  if (a.splits > 1) return;
+  for (std::uint32_t i = threadIdx.x; i < memory.run.queries() * kLine; i += kThreads) {
+    const std::uint32_t query = i / kLine, d = i % kLine;
+    if (d >= size) continue;
+    a.out[memory.run.place(query, a.shape.heads) * size + d] =
+        memory.sums[i] / memory.all[query].sum;
   }
-  __syncthreads();  // the warps' memory is free
-  write_joined(a, memory, values);
 }
 
 template <class Lines, int kWide>
@@ -241,25 +323,60 @@ __global__ void __launch_bounds__(kThreads) attend_rows(AttentionArguments a) {
   }
 }
 
+/// Adds up what blocks have left of the spans of one head of one row, in the order of spans.
+__global__ void merge_spans(AttentionArguments a) {
+  const std::uint64_t place = blockIdx.x;
+  const std::uint32_t d = threadIdx.x, size = a.shape.head_size;
+  if (d >= size) return;
+  const std::uint32_t last = a.rows[place / a.shape.heads].position;
+  Softmax all = of_no_scores();
+  float sum = 0;
+  for (std::uint32_t span = a.first_seen(last) / kSpan; span <= last / kSpan; ++span) {
+    const std::uint64_t of_span = place * a.spans + span;
+    const Weights weights = add_span(all, a.softmax_of_spans[of_span]);
+    sum = add_value(weights, sum, a.values_of_spans[of_span * size + d]);
+  }
+  a.out[place * size + d] = sum / all.sum;
+}
+
+/// Shares spans out among blocks where there are too few of these without, and room for the sums.
+void split_spans(AttentionArguments& a, std::uint64_t blocks, std::uint64_t enough,
+                 std::span<std::byte> scratch) {
+  const std::uint64_t sums = std::uint64_t{a.count} * a.shape.heads * a.spans;
+  const std::uint64_t bytes = sums * (sizeof(Softmax) + a.shape.head_size * sizeof(float));
+  std::uint64_t seen = a.spans;
+  if (a.shape.window != 0) seen = std::min<std::uint64_t>(seen, (a.shape.window - 1) / kSpan + 2);
+  if (blocks >= enough || bytes > scratch.size()) return;
+  a.splits = static_cast<std::uint32_t>(std::min(seen, (enough + blocks - 1) / blocks));
+  a.softmax_of_spans = reinterpret_cast<Softmax*>(scratch.data());
+  a.values_of_spans = reinterpret_cast<float*>(a.softmax_of_spans + sums);
+}
+
 template <class Lines, int kWide>
-void launch_attention(cudaStream_t stream, AttentionArguments a) {
+void launch_attention(cudaStream_t stream, AttentionArguments a, std::span<std::byte> scratch) {
   constexpr std::uint32_t kQueries = queries_of(kWide);
-  // Two for each multiprocessor of the largest GPUs: rows share a block only beyond that.
+  // Two for each multiprocessor of the largest GPUs: rows share a block only beyond that, and spans
+  // are shared out only below.
   constexpr std::uint64_t kEnoughBlocks = 264;
   a.blocks_of_group = (a.group + kQueries - 1) / kQueries;
   a.heads_of_block = (a.group + a.blocks_of_group - 1) / a.blocks_of_group;
   const std::uint64_t blocks = std::uint64_t{a.shape.kv_heads} * a.blocks_of_group;
   a.rows_of_block = static_cast<std::uint32_t>(
       std::clamp<std::uint64_t>(blocks * a.count / kEnoughBlocks, 1, kQueries / a.heads_of_block));
-  const dim3 grid(static_cast<unsigned>((a.count + a.rows_of_block - 1) / a.rows_of_block),
-                  static_cast<unsigned>(blocks));
+  const std::uint32_t blocks_of_rows = (a.count + a.rows_of_block - 1) / a.rows_of_block;
+  split_spans(a, blocks * blocks_of_rows, kEnoughBlocks, scratch);
+  const dim3 grid(blocks_of_rows, static_cast<unsigned>(blocks), a.splits);
   launch(attend_rows<Lines, kWide>, grid, kThreads, 0, stream, a);
+  if (a.splits == 1) return;
+  const std::uint32_t threads = (a.shape.head_size + kWarp - 1) / kWarp * kWarp;
+  launch(merge_spans, a.count * a.shape.heads, threads, 0, stream, a);
 }
 
 }  // namespace
 
 void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::uint64_t count,
-               const AttentionShape& shape, const KvView& cache, float* out) {
+               const AttentionShape& shape, const KvView& cache, float* out,
+               std::span<std::byte> scratch) {
   if (count == 0) return;
   const AttentionArguments a{.q = q,
                              .rows = rows,
@@ -272,20 +389,25 @@ void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::ui
                              .group = shape.heads / shape.kv_heads,
                              .heads_of_block = 0,
                              .blocks_of_group = 0,
-                             .rows_of_block = 0};
+                             .rows_of_block = 0,
+                             .splits = 1,
+                             .spans = (cache.context + kSpan - 1) / kSpan,
+                             .softmax_of_spans = nullptr,
+                             .values_of_spans = nullptr};
   const std::uint32_t size = shape.head_size;
   if (size > 512) check(cudaErrorInvalidValue, "attention of heads of more than 512 elements");
   with_dtype(cache.dtype, [&]<DType Type>() {
     if (!aligned_16(cache.k, cache.v) || size % 8 != 0 || (size > 256 && size % 16 != 0)) {
-      launch_attention<KvLines<Type, false>, 16>(stream, a);  // rare: one kernel for all sizes
+      launch_attention<KvLines<Type, false>, 16>(stream, a,
+                                                 scratch);  // rare: one kernel for all sizes
     } else if (size <= 64) {
-      launch_attention<KvLines<Type, true>, 2>(stream, a);
+      launch_attention<KvLines<Type, true>, 2>(stream, a, scratch);
     } else if (size <= 128) {
-      launch_attention<KvLines<Type, true>, 4>(stream, a);
+      launch_attention<KvLines<Type, true>, 4>(stream, a, scratch);
     } else if (size <= 256) {
-      launch_attention<KvLines<Type, true>, 8>(stream, a);
+      launch_attention<KvLines<Type, true>, 8>(stream, a, scratch);
     } else {
-      launch_attention<KvLines<Type, true>, 16>(stream, a);
+      launch_attention<KvLines<Type, true>, 16>(stream, a, scratch);
     }
   });
 }

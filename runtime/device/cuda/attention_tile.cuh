@@ -1,5 +1,5 @@
-// What a warp does with a tile of keys and values for a few queries of one sequence and KV head. Each
-// query's sums are taken in one order, over the head's elements and then over the tile's keys,
+// What a warp does with a tile of keys and values for a few queries of one sequence and KV head.
+// Each query's sums are taken in one order, over the head's elements and then over the tile's keys,
 // whichever queries it shares the tile with: they share what is read, nothing that is added.
 #pragma once
 
@@ -25,8 +25,8 @@ inline constexpr std::uint32_t kTile = 2 * kWarp;
 inline constexpr std::uint32_t kSliceBytes = 32;
 inline constexpr std::uint32_t kQueriesAtMost = 8;
 
-/// What queries are weighed with in sums that leave out what they do not see: not even with weight 0
-/// may it count, since it may be infinite.
+/// What queries are weighed with in sums that leave out what they do not see: not even with weight
+/// 0 may it count, since it may be infinite.
 inline constexpr float kUnseen = -1.0f;
 
 /// Shared memory of one warp: a slice of keys, or each query's weights of the keys.
@@ -70,7 +70,7 @@ struct KvLines {
   }
 };
 
-/// The weights of one query's keys so far: the largest score, and the sum of weights relative to it.
+/// Of some of one query's keys: the largest score, and the sum of weights relative to it.
 struct Softmax {
   float maximum, sum;
 };
@@ -84,8 +84,8 @@ __device__ __forceinline__ float widen_quickly(typename Element<Type>::Stored x)
   return Element<Type>::widen(x);
 }
 
-/// Where 16 bytes of a key's slice are, so that neither eight neighbouring keys nor eight lanes that
-/// fill four keys meet in a bank.
+/// Where 16 bytes of a key's slice are, so that neither eight neighbouring keys nor eight lanes
+/// that fill four keys meet in a bank.
 __device__ __forceinline__ std::uint32_t slice_place(std::uint32_t key, std::uint32_t half) {
   return key * 2 + (half ^ (key >> 2 & 1));
 }
@@ -154,15 +154,11 @@ __device__ __forceinline__ void score_tile(const Lines& k, std::uint32_t begin, 
   __syncwarp();
 }
 
-/// Turns one query's scores into weights relative to its new maximum, and shrinks what it has summed
-/// to that.
+/// Turns one query's scores into weights relative to the largest of the tile.
 /// @param seen which of the lane's two keys it sees
-/// @param sees whether any lane's
-/// @param softmax in shared memory
-/// @param values what the lane has summed
-template <int kWide>
+/// @param sees whether any lane's; where none, its softmax is left as it is
 __device__ __forceinline__ void softmax_tile(float (&scores)[2], const bool (&seen)[2], bool sees,
-                                             Softmax& softmax, float (&values)[kWide]) {
+                                             Softmax& softmax) {
   if (!sees) {
     scores[0] = scores[1] = kUnseen;
     return;
@@ -173,19 +169,12 @@ __device__ __forceinline__ void softmax_tile(float (&scores)[2], const bool (&se
   for (int lanes = 16; lanes > 0; lanes /= 2) {
     largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, lanes));
   }
-  const Softmax before = softmax;
-  largest = fmaxf(before.maximum, largest);
-  const float shrink = exp(before.maximum - largest);
 #pragma unroll
   for (int i = 0; i < 2; ++i) scores[i] = seen[i] ? exp(scores[i] - largest) : kUnseen;
   float sum = (seen[0] ? scores[0] : 0.0f) + (seen[1] ? scores[1] : 0.0f);
 #pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(kAllLanes, sum, lanes);
-  __syncwarp();  // all have read it
-  softmax.maximum = largest;
-  softmax.sum = before.sum * shrink + sum;
-#pragma unroll
-  for (int e = 0; e < kWide; ++e) values[e] *= shrink;
+  softmax = {largest, sum};
 }
 
 /// Adds `keys` values with their weights, in the order of keys.
@@ -197,9 +186,9 @@ __device__ __forceinline__ void weigh_tile(const Lines& v, std::uint32_t begin, 
   constexpr DType Type = Lines::Type;
   using Stored = typename Lines::Stored;
   // Keys read at once, by what registers hold.
-  constexpr std::uint32_t kAhead = !Lines::kAligned                           ? 2
+  constexpr std::uint32_t kAhead = !Lines::kAligned                        ? 2
                                    : kMasked || kWide * sizeof(Stored) > 8 ? 4
-                                                                              : 8;
+                                                                           : 8;
   constexpr std::uint32_t kWeights = kAhead < 4 ? kAhead : 4;  // read at once
   const std::uint32_t first = threadIdx.x % kWarp * kWide;
   const Stored* const tile = v.at(begin) + first;

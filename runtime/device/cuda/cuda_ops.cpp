@@ -102,7 +102,9 @@ void CudaDevice::attention(const float* q, const AttentionShape& shape, const Kv
     fail("cuda attention: {} heads over {} KV heads, expected a multiple", shape.heads,
          shape.kv_heads);
   }
-  cuda::attention(stream(), q, rows(), rows_, shape, cache, out);
+  // Products come before and after it: their scratch is free.
+  cuda::attention(stream(), q, rows(), rows_, shape, cache, out,
+                  scratch_.subspan(division_.workspace));
 }
 
 void CudaDevice::gate(GateFunction function, const float* gate, const float* up, float* out,

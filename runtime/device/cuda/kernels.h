@@ -3,14 +3,15 @@
 // and meaning are those of device.h. Nothing here allocates or waits.
 //
 // An output element depends only on its own row's inputs, in one order of accumulation: no atomics,
-// no split that goes by the number of rows. Compiled with -fmad=false: a multiply-add is fused only
-// where fmaf() is written.
+// no sum that is split by the number of rows. Compiled with -fmad=false: a multiply-add is fused
+// only where fmaf() is written.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "runtime/device/device.h"
 
@@ -38,8 +39,12 @@ void store_kv(cudaStream_t stream, const float* k, const float* v, const RowInfo
               std::uint64_t count, const AttentionShape& shape, const KvView& cache);
 
 /// Positions are read from `rows` by the kernel alone, so that a recorded launch serves any.
+/// @param scratch in device memory, for long contexts of few rows: where it has room for their
+/// sums,
+///        more of the GPU is used; the results are the same bits
 void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::uint64_t count,
-               const AttentionShape& shape, const KvView& cache, float* out);
+               const AttentionShape& shape, const KvView& cache, float* out,
+               std::span<std::byte> scratch);
 
 void gate(cudaStream_t stream, GateFunction function, const float* gate, const float* up,
           float* out, std::uint64_t elements);

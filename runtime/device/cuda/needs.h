@@ -30,7 +30,7 @@ struct Scratch {
   std::uint64_t rows = 0;       ///< RowInfo of each row
   std::uint64_t kept = 0;       ///< indices of rows
   std::uint64_t choices = 0;    ///< kMostChosen of each row
-  std::uint64_t workspace = 0;  ///< kWorkspaceBytes of it
+  std::uint64_t workspace = 0;  ///< kWorkspaceBytes of it; with all the rest, attention's too
   std::uint64_t inputs = 0;     ///< rounded inputs of a matrix product: all the rest
 };
 

@@ -66,12 +66,16 @@ void store(const Case& c, const Order& order, const Cache& cache) {
   cuda::store_kv(nullptr, k.get(), v.get(), infos.get(), order.size(), c.shape, cache.view);
 }
 
-/// All rows in one call. @returns their results, in their order
-std::vector<float> attend(const Case& c, const Order& order, const Cache& cache) {
+/// All rows in one call. @param scratch_bytes what it may use to share spans out among blocks
+/// @returns their results, in their order
+std::vector<float> attend(const Case& c, const Order& order, const Cache& cache,
+                          std::size_t scratch_bytes = 1 << 20) {
   const Guarded infos(pick_rows(c, order));
   const Guarded q(pick(c.q, order, c.q_columns()));
   const Guarded out{std::vector<float>(order.size() * c.q_columns())};
-  cuda::attention(nullptr, q.get(), infos.get(), order.size(), c.shape, cache.view, out.get());
+  const Guarded scratch{std::vector<std::byte>(scratch_bytes, std::byte{0xff})};
+  cuda::attention(nullptr, q.get(), infos.get(), order.size(), c.shape, cache.view, out.get(),
+                  {scratch.get(), scratch_bytes});
   return out.read();
 }
 
@@ -220,6 +224,44 @@ TEST_F(CudaAttention, ARowHasTheSameBitsInAnyCompany) {
   Order order = all_of(c);
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[below(i)]);
   EXPECT_TRUE(same_bits(attend(c, order, cache), pick(together, order, c.q_columns())));
+}
+
+TEST_F(CudaAttention, SpansHaveTheSameBitsInOneBlockAndInMany) {
+  // Rows at the edges of spans of 1024 positions, and windows that end within one.
+  for (const auto& [shape, dtype] :
+       {std::pair{AttentionShape{4, 2, 32, 0.2f}, DType::BF16},
+        std::pair{AttentionShape{3, 1, 24, 0.2f, 5.0f, 1100}, DType::F16},
+        std::pair{AttentionShape{2, 2, 264, 0.1f, 0.0f, 40}, DType::F32}}) {
+    const Case c = make(shape, dtype, {2100, 1025});
+    const Cache cache(c);
+    store(c, all_of(c), cache);
+    const Order order = {0, 2099, 2048, 1023, 1024, 2047, 2099 + 1, 2100 + 1024, 2064};
+    const auto in_one_block = attend(c, order, cache, 0);
+    // Of each head of a row three spans: their values, largest scores and sums.
+    const std::size_t enough = order.size() * shape.heads * 3 * (shape.head_size + 2) * 4;
+    EXPECT_TRUE(same_bits(attend(c, order, cache, enough), in_one_block)) << name(dtype);
+    EXPECT_TRUE(same_bits(attend(c, order, cache, enough - 1), in_one_block)) << name(dtype);
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      EXPECT_TRUE(same_bits(attend(c, {order[i]}, cache),
+                            part(in_one_block, i * c.q_columns(), c.q_columns())))
+          << name(dtype) << ", row " << order[i];
+    }
+  }
+}
+
+TEST_F(CudaAttention, RowsThatShareABlockShareItsSpans) {
+  // So many that three rows share a block, on both sides of position 1024.
+  const Case c = make({8, 8, 32, 0.2f, 0.0f, 1050}, DType::BF16, {1130});
+  const Cache cache(c);
+  store(c, all_of(c), cache);
+  Order order(130);
+  std::iota(order.begin(), order.end(), std::size_t{1000});
+  const auto together = attend(c, order, cache);
+  for (const std::size_t i : {0, 22, 23, 24, 25, 26, 27, 50, 51, 129}) {
+    EXPECT_TRUE(
+        same_bits(attend(c, {order[i]}, cache), part(together, i * c.q_columns(), c.q_columns())))
+        << "row " << order[i];
+  }
 }
 
 TEST_F(CudaAttention, WhatARowDoesNotSeeIsNotTouched) {

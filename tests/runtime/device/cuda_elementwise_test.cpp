@@ -113,7 +113,7 @@ TEST_F(CudaElementwise, NothingIsLaunchedForNothing) {
   const AttentionShape shape{1, 1, 4};
   const KvView cache{bytes, bytes, DType::F32, 1};
   cuda::store_kv(nullptr, x.get(), x.get(), nullptr, 0, shape, cache);
-  cuda::attention(nullptr, x.get(), nullptr, 0, shape, cache, x.get());
+  cuda::attention(nullptr, x.get(), nullptr, 0, shape, cache, x.get(), {});
   cuda::gate(nullptr, GateFunction::Silu, x.get(), nullptr, x.get(), 0);
   cuda::add(nullptr, x.get(), x.get(), 0);
   cuda::scale(nullptr, x.get(), 2, 0);
