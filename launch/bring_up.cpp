@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "launch/node_memory.h"
+#include "launch/memory_check.h"
 #include "launch/output_file.h"
 #include "launch/transport.h"
 #include "runtime/comm/nccl/nccl.h"
@@ -93,19 +93,13 @@ void BringUp::check_memory() const {
   const MemoryPlan& memory = placement_.memory;
   const bool own = device_->own_memory();
   const std::string short_of_memory =
-      check_node_memory(world_.comm(), node_id(), own ? memory.host_total() : memory.total());
+      check_node_memory(world_.comm(), node_id(), memory.host_total(own));
   if (!short_of_memory.empty()) warn(short_of_memory);
   if (!own) return;
-  const std::uint64_t planned = memory.total() - memory.host_total();
+  // By now every rank has its device, and with it what the driver keeps for each.
   const cuda::GpuMemory gpu = cuda::memory_of(*device_);
-  if (planned > gpu.total - gpu.at_start) {
-    fail(
-        "rank {} plans {} of its GPU's memory, but {} has {} free: more ranks, a smaller "
-        "precision, "
-        "context, batch or memory.budget would need less",
-        world_.rank(), human_bytes(static_cast<double>(planned)), device_->name(),
-        human_bytes(static_cast<double>(gpu.total - gpu.at_start)));
-  }
+  check_gpu_memory(world_.comm(), {choice_.uuid, memory.device_total(own), gpu.total - gpu.now},
+                   device_->name());
 }
 
 void BringUp::show_warnings(const RunOptions& options) const {
@@ -150,7 +144,7 @@ RankReport BringUp::finish() {
   if (device_->own_memory()) {
     const MemoryPlan held = ledger_.held();
     const cuda::GpuMemory gpu = cuda::memory_of(*device_);
-    report.gpu_bytes = held.total() - held.host_total();
+    report.gpu_bytes = held.device_total(true);
     report.gpu_bytes_at_start = gpu.at_start;
     report.gpu_bytes_in_use = gpu.now;
   } else {

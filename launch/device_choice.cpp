@@ -24,9 +24,7 @@ GpuSite own_site() {
   site.node = node_id();
   site.host = host_name();
   try {
-    for (const cuda::Gpu& gpu : cuda::visible_gpus()) {
-      site.gpus.push_back({gpu.uuid, gpu.name, gpu.bus_id});
-    }
+    site.gpus = cuda::visible_gpus();
   } catch (const std::exception& error) {
     site.trouble = error.what();
   }
@@ -76,7 +74,9 @@ DeviceChoice choose_device(const Job& job, Communicator& comm) {
                             sites[a].gpus[chosen[a]].bus_id == sites[b].gpus[chosen[b]].bus_id);
     }
   }
-  choice.warning = bind_near_gpu(comm, sites[comm.rank()].gpus[choice.gpu].bus_id);
+  const cuda::Gpu& gpu = sites[comm.rank()].gpus[choice.gpu];
+  choice.uuid = gpu.uuid;
+  choice.warning = bind_near_gpu(comm, gpu.bus_id);
   return choice;
 }
 

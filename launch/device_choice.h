@@ -2,6 +2,8 @@
 // bound near its GPU.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -15,9 +17,10 @@ enum class DeviceKind : std::uint8_t { Cpu, Cuda };
 
 struct DeviceChoice {
   DeviceKind kind = DeviceKind::Cpu;
-  unsigned gpu = 0;     ///< index among those this rank sees
-  bool shared = false;  ///< whether some ranks share a GPU
-  std::string warning;  ///< what a person should know of where this rank ended up
+  unsigned gpu = 0;                     ///< index among those this rank sees
+  std::array<std::uint8_t, 16> uuid{};  ///< its
+  bool shared = false;                  ///< whether some ranks share a GPU
+  std::string warning;                  ///< what a person should know of where this rank ended up
 };
 
 /// Job key `device`, with "auto" decided: GPUs where this program can use them and every rank sees

@@ -21,7 +21,7 @@ struct Announcement {
   std::uint64_t gpu_count;
   std::array<char, 64> host;
   std::array<char, 128> trouble;
-  std::array<AnnouncedGpu, kMostVisibleGpus> gpus;
+  std::array<AnnouncedGpu, kMostGpus> gpus;
 };
 
 void put(std::string_view text, std::span<char> space) {
@@ -34,13 +34,13 @@ std::string taken(std::span<const char> space) {
 
 bool same_list(const GpuSite& a, const GpuSite& b) {
   return std::equal(a.gpus.begin(), a.gpus.end(), b.gpus.begin(), b.gpus.end(),
-                    [](const VisibleGpu& x, const VisibleGpu& y) { return x.uuid == y.uuid; });
+                    [](const cuda::Gpu& x, const cuda::Gpu& y) { return x.uuid == y.uuid; });
 }
 
 // As much of each UUID as CUDA_VISIBLE_DEVICES needs of a whole GPU's.
 std::string list_text(const GpuSite& site) {
   std::string text;
-  for (const VisibleGpu& gpu : site.gpus) {
+  for (const cuda::Gpu& gpu : site.gpus) {
     text += (text.empty() ? "" : ", ") + uuid_text(gpu).substr(0, 12);
   }
   return fmt::format("{} ({})", site.gpus.size(), text);
@@ -60,7 +60,7 @@ void check_each_sees_one(const std::vector<GpuSite>& sites) {
 
 }  // namespace
 
-std::string uuid_text(const VisibleGpu& gpu) {
+std::string uuid_text(const cuda::Gpu& gpu) {
   std::string text = gpu.name.find(" MIG ") == std::string::npos ? "GPU" : "MIG";
   for (std::size_t i = 0; i < gpu.uuid.size(); ++i) {
     if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
@@ -97,7 +97,7 @@ std::vector<std::size_t> choose_gpus(const std::vector<GpuSite>& sites, bool sha
   if (left_over == 0 || share) return choices;
 
   const GpuSite &a = sites[owner], &b = sites[first];
-  const VisibleGpu& gpu = b.gpus[choices[first]];
+  const cuda::Gpu& gpu = b.gpus[choices[first]];
   fail(
       "ranks {} and {} would both compute on one GPU of node {}, {} ({} at {}){}: rank {} sees {}, "
       "rank {} sees {}; start fewer ranks on a node (mpirun -np, --ntasks-per-node), let each see "
@@ -111,7 +111,7 @@ std::vector<std::size_t> choose_gpus(const std::vector<GpuSite>& sites, bool sha
 std::vector<GpuSite> gather_gpu_sites(Communicator& comm, const GpuSite& mine) {
   Announcement out{};
   out.node = mine.node;
-  out.gpu_count = std::min(mine.gpus.size(), kMostVisibleGpus);
+  out.gpu_count = std::min(mine.gpus.size(), kMostGpus);
   put(mine.host, out.host);
   put(mine.trouble, out.trouble);
   for (std::size_t i = 0; i < out.gpu_count; ++i) {

@@ -2,36 +2,29 @@
 // what each rank sees goes in, what each takes comes out, or one error that all ranks have alike.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "runtime/comm/communicator.h"
+#include "runtime/device/cuda/gpus.h"
 
 namespace initrt {
 
-/// A GPU as a rank's driver shows it.
-struct VisibleGpu {
-  std::array<std::uint8_t, 16> uuid{};  ///< what it is known by; parts of one GPU (MIG) have theirs
-  std::string name;                     ///< e.g. "NVIDIA H100 80GB HBM3"
-  std::string bus_id;                   ///< PCI domain:bus:device.function; MIG parts share it
-};
-
 /// GPUs of a rank that gather_gpu_sites() tells the others of; none beyond these is taken.
-inline constexpr std::size_t kMostVisibleGpus = 64;
+inline constexpr std::size_t kMostGpus = 64;
 
 /// Where one rank is, and what it sees there.
 struct GpuSite {
   std::uint64_t node = 0;  ///< the same on ranks of one node
   std::string host;        ///< the node's name, for messages
-  std::vector<VisibleGpu> gpus;
+  std::vector<cuda::Gpu> gpus;
   std::string trouble;  ///< what the driver said where it shows none
 };
 
 /// "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", as nvidia-smi -L and CUDA_VISIBLE_DEVICES have it.
-[[nodiscard]] std::string uuid_text(const VisibleGpu& gpu);
+[[nodiscard]] std::string uuid_text(const cuda::Gpu& gpu);
 
 /// For each rank the index, in its own list, of the GPU that it takes: of the ranks of a node that
 /// see the same list, the i-th takes the i-th. @param sites in rank order

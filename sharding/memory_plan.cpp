@@ -38,13 +38,18 @@ std::uint64_t MemoryPlan::total() const {
   return sum;
 }
 
-std::uint64_t MemoryPlan::host_total() const {
+std::uint64_t MemoryPlan::host_total(bool own_memory) const {
+  if (!own_memory) return total();
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < kMemoryCategories; ++i) {
     if (is_host_memory(static_cast<MemoryCategory>(i)))
       sum = checked_sum("this job", {sum, bytes[i]});
   }
   return sum;
+}
+
+std::uint64_t MemoryPlan::device_total(bool own_memory) const {
+  return own_memory ? total() - host_total(own_memory) : total();
 }
 
 std::uint64_t RunShape::padded(std::uint64_t rows) const {
@@ -137,7 +142,7 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
           "pinned memory", {pinned, host_slots(graph, placement.cut, placement.slots).bytes(),
                             2 * row_buffer_bytes(graph, layout, shape) / 3});
     }
-    return memory.total() - (shape.device.own_memory ? memory.host_total() : 0);
+    return memory.device_total(shape.device.own_memory);
   };
   std::vector<bool> resident(graph.units.size(), false);
   const std::uint64_t least = cut_with(resident);

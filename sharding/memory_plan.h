@@ -44,8 +44,10 @@ struct MemoryPlan {
     return bytes[static_cast<std::size_t>(category)];
   }
   [[nodiscard]] std::uint64_t total() const;
-  /// What is host memory where devices have their own.
-  [[nodiscard]] std::uint64_t host_total() const;
+  /// What of it is the host's. @param own_memory DeviceNeeds::own_memory
+  [[nodiscard]] std::uint64_t host_total(bool own_memory) const;
+  /// What of it is the device's, which is all of it where that is the host's.
+  [[nodiscard]] std::uint64_t device_total(bool own_memory) const;
 };
 
 /// How a rank gets at whole units.

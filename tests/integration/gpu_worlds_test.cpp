@@ -35,12 +35,13 @@ class GpuWorlds : public ::testing::Test {
     return arguments;
   }
 
-  [[nodiscard]] Finished score(int ranks, int gpus, const Settings& settings) const {
+  [[nodiscard]] Finished score(int ranks, int gpus, const Settings& settings,
+                               Environment environment = {}) const {
     std::filesystem::remove(npy_);
     std::filesystem::remove(report_);
     const auto arguments = scoring(settings);
-    return run(ranks == 0 ? alone(arguments) : on_ranks(ranks, arguments),
-               {{"CUDA_EMULATOR_DEVICES", std::to_string(gpus)}}, 120s);
+    environment.emplace("CUDA_EMULATOR_DEVICES", std::to_string(gpus));
+    return run(ranks == 0 ? alone(arguments) : on_ranks(ranks, arguments), environment, 120s);
   }
 
   /// All logits, as bytes.
@@ -52,8 +53,9 @@ class GpuWorlds : public ::testing::Test {
   }
 
   void expect_line(int ranks, int gpus, const Settings& settings,
-                   const ::testing::Matcher<std::string>& line) const {
-    const Finished finished = score(ranks, gpus, settings);
+                   const ::testing::Matcher<std::string>& line,
+                   const Environment& environment = {}) const {
+    const Finished finished = score(ranks, gpus, settings, environment);
     EXPECT_NE(finished.exit_code, 0);
     EXPECT_EQ(finished.out, "");
     EXPECT_THAT(finished.own_lines(), ElementsAre(line)) << finished.err;
@@ -119,6 +121,15 @@ TEST_F(GpuWorlds, NeverShareAGpuUnasked) {
   const std::string alone = logits(0, 1, {"device=cuda"});
   EXPECT_EQ(logits(2, 1, {"device=cuda", "placement.share_gpu=true"}), alone);
   EXPECT_EQ(nlohmann::json::parse(contents(report_)).at("communicator"), "mpi");
+}
+
+TEST_F(GpuWorlds, ShareAGpusMemoryOrSayThatItIsNotEnough) {
+  const Settings shared = {"device=cuda", "placement.share_gpu=true"};
+  EXPECT_EQ(score(2, 1, shared).exit_code, 0);
+  const auto gpu = nlohmann::json::parse(contents(report_)).at("memory").at("gpu");
+  const auto held = gpu.at("ledger").at("max").get<std::uint64_t>();
+  expect_line(2, 1, shared, HasSubstr("rank 0 and 1 more on one GPU plan"),
+              {{"CUDA_EMULATOR_MEMORY", std::to_string(held * 3 / 2)}});
 }
 
 TEST_F(GpuWorlds, SayWhatIsMissing) {

@@ -20,8 +20,8 @@ using testing::Not;
 constexpr const char* kName = "NVIDIA H100 80GB HBM3";
 
 // GPU 'a' has the UUID aaaaaaaa-..., and the bus id 0000:0a:00.0.
-VisibleGpu gpu(char letter) {
-  VisibleGpu made{{}, kName, std::string("0000:0") + letter + ":00.0"};
+cuda::Gpu gpu(char letter) {
+  cuda::Gpu made{{}, kName, std::string("0000:0") + letter + ":00.0"};
   made.uuid.fill(static_cast<std::uint8_t>((letter - 'a' + 10) * 0x11));
   return made;
 }
@@ -192,15 +192,15 @@ TEST(GpuPlacement, TheOthersHearWhatARankSees) {
 }
 
 TEST(GpuPlacement, GpusBeyondTheMostAreNotTaken) {
-  const GpuSite mine = sees(std::string(kMostVisibleGpus + 1, 'a'));
+  const GpuSite mine = sees(std::string(kMostGpus + 1, 'a'));
   const auto errors = run_ranks(1, [&](Communicator& comm) {
-    EXPECT_EQ(gather_gpu_sites(comm, mine)[0].gpus.size(), kMostVisibleGpus);
+    EXPECT_EQ(gather_gpu_sites(comm, mine)[0].gpus.size(), kMostGpus);
   });
   EXPECT_THAT(errors, Each(IsEmpty()));
 }
 
 TEST(GpuPlacement, AUuidIsWrittenAsTheDriversToolsDo) {
-  VisibleGpu made;
+  cuda::Gpu made;
   for (std::size_t i = 0; i < made.uuid.size(); ++i) {
     made.uuid[i] = static_cast<std::uint8_t>(i * 0x11);
   }

@@ -12,10 +12,11 @@
 
 namespace initrt::cuda {
 
+/// A GPU, or a part of one (MIG), as the driver shows it.
 struct Gpu {
-  std::array<std::uint8_t, 16> uuid{};
-  std::string name;    ///< e.g. "NVIDIA H100 80GB HBM3"
-  std::string bus_id;  ///< PCI, e.g. "0000:17:00.0"
+  std::array<std::uint8_t, 16> uuid{};  ///< what it is known by; parts have their own
+  std::string name;                     ///< e.g. "NVIDIA H100 80GB HBM3"
+  std::string bus_id;                   ///< PCI, e.g. "0000:17:00.0"; parts of a GPU share it
 };
 
 /// Whether this program was built with the backend at all.

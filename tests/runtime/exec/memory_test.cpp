@@ -58,9 +58,7 @@ TEST_P(PlannedMemory, IsHeldForEveryBudgetAndStaysWithinIt) {
     setting.world = 2;
     setting.transport = transport;
     setting.prefetch = 0;
-    const auto budgeted = [](const MemoryPlan& plan) {
-      return plan.total() - (on_gpus() ? plan.host_total() : 0);
-    };
+    const auto budgeted = [](const MemoryPlan& plan) { return plan.device_total(on_gpus()); };
     const std::uint64_t least = budgeted(place(model_, setting).memory);
     std::vector<std::uint64_t> resident;
     for (const std::uint64_t more : {0ull, 20'000ull, 50'000ull, 100'000ull, 1ull << 30}) {

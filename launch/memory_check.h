@@ -1,7 +1,9 @@
-// Whether what the ranks of a node plan to allocate fits the node, asked before it is allocated:
-// the kernel would end one of them in the middle of loading, without a word.
+// Whether what ranks plan to allocate fits the memory that they share, a node's or a GPU's, asked
+// before it is allocated: of a node's, the kernel would end one of them in the middle of loading,
+// without a word.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -31,5 +33,17 @@ struct NodeMemory {
 /// @param node the same number on ranks of one node
 [[nodiscard]] std::string check_node_memory(Communicator& comm, std::uint64_t node,
                                             std::uint64_t planned);
+
+/// What one rank plans on its GPU, and what it was told there.
+struct GpuPlan {
+  std::array<std::uint8_t, 16> uuid{};  ///< the same on ranks that share a GPU, and only there
+  std::uint64_t planned = 0;            ///< bytes
+  std::uint64_t free = 0;               ///< bytes that the driver says are not in use
+};
+
+/// Collective; for all ranks, once each has its device and before any allocates. @param gpu its
+/// name
+/// @throws Error where the ranks of this rank's GPU plan more together than is free
+void check_gpu_memory(Communicator& comm, const GpuPlan& mine, const std::string& gpu);
 
 }  // namespace initrt

@@ -1,11 +1,13 @@
-#include "launch/node_memory.h"
+#include "launch/memory_check.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "launch/control_group.h"
+#include "launch/placement.h"
 #include "launch/progress.h"
 #include "sharding/error.h"
 
@@ -24,6 +26,31 @@ std::uint64_t control_group_limit() {
       limit = std::min<std::uint64_t>(limit, bytes);
   }
   return limit;
+}
+
+/// One rank's part of a memory, or what the ranks of one memory plan together; bytes.
+struct Part {
+  std::uint64_t memory;  // a number for each
+  std::uint64_t planned;
+  std::uint64_t available;  // of several that were told different numbers, the least
+};
+struct Sum {
+  Part part;
+  std::uint32_t ranks = 0, first = 0;  // how many, and the first of them
+};
+
+// Of the ranks of this rank's memory. Collective.
+Sum sum_parts(Communicator& comm, const Part& mine) {
+  std::vector<Part> all(comm.size());
+  comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+  Sum sum{{mine.memory, 0, mine.available}};
+  for (std::uint32_t rank = 0; rank < comm.size(); ++rank) {
+    if (all[rank].memory != mine.memory) continue;
+    if (sum.ranks++ == 0) sum.first = rank;
+    sum.part.planned += all[rank].planned;
+    sum.part.available = std::min(sum.part.available, all[rank].available);
+  }
+  return sum;
 }
 
 }  // namespace
@@ -61,23 +88,23 @@ std::string memory_warning(std::uint64_t planned, std::uint32_t ranks, const Nod
 }
 
 std::string check_node_memory(Communicator& comm, std::uint64_t node, std::uint64_t planned) {
-  struct Plan {
-    std::uint64_t node, bytes;
-  };
-  const Plan mine{node, planned};
-  std::vector<Plan> all(comm.size());
-  comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
-  std::uint64_t sum = 0;
-  std::uint32_t ranks = 0;
-  bool first = true;  // of its node: one rank speaks for all
-  for (std::uint32_t rank = 0; rank < comm.size(); ++rank) {
-    if (all[rank].node != node) continue;
-    sum += all[rank].bytes;
-    ++ranks;
-    first = first && rank >= comm.rank();
-  }
-  const std::string warning = memory_warning(sum, ranks, node_memory());
-  return first ? warning : "";
+  const Sum sum = sum_parts(comm, {node, planned, kNoLimit});
+  const std::string warning = memory_warning(sum.part.planned, sum.ranks, node_memory());
+  return sum.first == comm.rank() ? warning : "";  // one rank speaks for all
+}
+
+void check_gpu_memory(Communicator& comm, const GpuPlan& mine, const std::string& gpu) {
+  const Sum sum =
+      sum_parts(comm, {hash_of(std::as_bytes(std::span(mine.uuid))), mine.planned, mine.free});
+  if (sum.part.planned <= sum.part.available) return;
+  const std::string who =
+      sum.ranks == 1 ? fmt::format("rank {} plans", sum.first)
+                     : fmt::format("rank {} and {} more on one GPU plan", sum.first, sum.ranks - 1);
+  fail(
+      "{} {} of its memory, but {} has {} free: more GPUs, a smaller precision, context, batch or "
+      "memory.budget would need less",
+      who, human_bytes(static_cast<double>(sum.part.planned)), gpu,
+      human_bytes(static_cast<double>(sum.part.available)));
 }
 
 }  // namespace initrt

@@ -1,11 +1,15 @@
-#include "launch/node_memory.h"
+#include "launch/memory_check.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "runtime/comm/self.h"
 #include "sharding/error.h"
+#include "tests/runtime/comm/thread_ranks.h"
 
 namespace initrt {
 namespace {
@@ -44,6 +48,31 @@ TEST(NodeMemory, OfThisNodeHoldsALittle) {
   EXPECT_GE(node_memory().total, node_memory().available);
   EXPECT_EQ(check_node_memory(self, 1, 4096), "");
   EXPECT_THROW((void)check_node_memory(self, 1, 1ull << 60), Error);
+}
+
+// What each rank is told, a line each.
+std::string refusals(const std::vector<GpuPlan>& plans) {
+  std::vector<std::string> told(plans.size());
+  run_ranks(static_cast<std::uint32_t>(plans.size()), [&](Communicator& comm) {
+    try {
+      check_gpu_memory(comm, plans[comm.rank()], "a GPU");
+    } catch (const Error& error) {
+      told[comm.rank()] = error.what();
+    }
+  });
+  return fmt::format("{}", fmt::join(told, "\n"));
+}
+
+TEST(GpuMemory, IsWhatTheRanksOfOneGpuHaveTogether) {
+  const std::array<std::uint8_t, 16> a{1}, b{2};
+  const std::string advice =
+      "more GPUs, a smaller precision, context, batch or memory.budget would need less";
+  EXPECT_EQ(refusals({{a, 60, 100}, {b, 100, 100}, {a, 40, 100}}), "\n\n");
+  EXPECT_EQ(refusals({{a, 100, 100}, {b, 101, 100}}),
+            "\nrank 1 plans 101 B of its memory, but a GPU has 100 B free: " + advice);
+  const std::string shared =
+      "rank 1 and 1 more on one GPU plan 100 B of its memory, but a GPU has 99 B free: " + advice;
+  EXPECT_EQ(refusals({{b, 1, 100}, {a, 60, 100}, {a, 40, 99}}), "\n" + shared + "\n" + shared);
 }
 
 }  // namespace
