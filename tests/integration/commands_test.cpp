@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::Values;
 
 constexpr const char* kTokens = "5,17,300,2,99,45,8,8,120,77,501,0";
@@ -173,6 +174,13 @@ TEST_F(Plan, IsWhatARunThenAllocatesAndReads) {
       EXPECT_EQ(rank.at("files"), 1);
     }
   }
+}
+
+TEST_F(Commands, StartWithoutLibrariesOfGpus) {
+  const Finished finished = run({"ldd", INITRT_PROGRAM});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_THAT(finished.out,
+              AllOf(HasSubstr("libmpi"), Not(HasSubstr("libcu")), Not(HasSubstr("libnccl"))));
 }
 
 TEST_F(Plan, IsMadeForGpusWhereThereAreNone) {
