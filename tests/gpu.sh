@@ -12,7 +12,7 @@ set -uo pipefail
 # shellcheck source=launch/setup.sh
 . "$(dirname "$0")/../launch/setup.sh"
 
-sanitized_tests=(exec_test_gpu gpu_linear_test_gpu sample_test_gpu)
+sanitized_tests=(exec_test_gpu gpu_attention_test_gpu gpu_linear_test_gpu sample_test_gpu)
 # All but what runs many worlds, which takes hours, and gathers whose memory a test makes on the host.
 sanitized_cases='-CollectiveGather.*:*ChosenTokens.*:*Generate.*:*SameBits.*:*UnitBytes.*'
 sanitizer_tools=(memcheck racecheck)

@@ -34,11 +34,16 @@ struct AttentionArguments {
   std::uint32_t group;  // query heads of a KV head
   std::uint32_t heads_of_block, blocks_of_group, rows_of_block;
   std::uint32_t splits;  // blocks that share the spans of one run
-  std::uint32_t spans;   // of a context
+  std::uint32_t spans;   // most that a row sees
   // What each span has summed, where blocks share them: [rows][heads][spans], and of values
-  // [head_size] of each.
+  // [head_size] of each. A row's spans are neighbours: span s is at s % spans.
   Softmax* softmax_of_spans;
   float* values_of_spans;
+
+  /// Of one head of one row, of all `place` counts.
+  __device__ std::uint64_t place_of_span(std::uint64_t place, std::uint32_t span) const {
+    return place * spans + span % spans;
+  }
 
   __device__ std::uint32_t first_seen(std::uint32_t position) const {
     const bool all = shape.window == 0 || position < shape.window;
@@ -225,7 +230,7 @@ __device__ void join_softmax(const AttentionArguments& a, std::uint32_t span, st
   if (a.splits == 1) {
     memory.weights[query] = add_span(memory.all[query], joined);
   } else if (query < memory.run.queries()) {
-    a.softmax_of_spans[memory.run.place(query, a.shape.heads) * a.spans + span] = joined;
+    a.softmax_of_spans[a.place_of_span(memory.run.place(query, a.shape.heads), span)] = joined;
   }
 }
 
@@ -269,7 +274,7 @@ __device__ void join_span(const AttentionArguments& a, std::uint32_t span,
         float& sum = memory.sums[query * kLine + d];
         sum = add_value(memory.weights[query], sum, value);
       } else {
-        const std::uint64_t place = run.place(query, a.shape.heads) * a.spans + span;
+        const std::uint64_t place = a.place_of_span(run.place(query, a.shape.heads), span);
         a.values_of_spans[place * size + d] = value;
       }
     }
@@ -332,44 +337,56 @@ __global__ void merge_spans(AttentionArguments a) {
   Softmax all = of_no_scores();
   float sum = 0;
   for (std::uint32_t span = a.first_seen(last) / kSpan; span <= last / kSpan; ++span) {
-    const std::uint64_t of_span = place * a.spans + span;
+    const std::uint64_t of_span = a.place_of_span(place, span);
     const Weights weights = add_span(all, a.softmax_of_spans[of_span]);
     sum = add_value(weights, sum, a.values_of_spans[of_span * size + d]);
   }
   a.out[place * size + d] = sum / all.sum;
 }
 
-/// Shares spans out among blocks where there are too few of these without, and room for the sums.
-void split_spans(AttentionArguments& a, std::uint64_t blocks, std::uint64_t enough,
-                 std::span<std::byte> scratch) {
-  const std::uint64_t sums = std::uint64_t{a.count} * a.shape.heads * a.spans;
-  const std::uint64_t bytes = sums * (sizeof(Softmax) + a.shape.head_size * sizeof(float));
-  std::uint64_t seen = a.spans;
-  if (a.shape.window != 0) seen = std::min<std::uint64_t>(seen, (a.shape.window - 1) / kSpan + 2);
-  if (blocks >= enough || bytes > scratch.size()) return;
-  a.splits = static_cast<std::uint32_t>(std::min(seen, (enough + blocks - 1) / blocks));
+/// Rows whose spans are shared out among blocks, as many at once as there is room for.
+template <class Lines, int kWide>
+void launch_split(cudaStream_t stream, AttentionArguments a, unsigned blocks, std::uint32_t rows,
+                  std::span<std::byte> scratch) {
+  const std::uint64_t columns = std::uint64_t{a.shape.heads} * a.shape.head_size;
+  const std::uint32_t threads = (a.shape.head_size + kWarp - 1) / kWarp * kWarp;
   a.softmax_of_spans = reinterpret_cast<Softmax*>(scratch.data());
-  a.values_of_spans = reinterpret_cast<float*>(a.softmax_of_spans + sums);
+  a.values_of_spans =
+      reinterpret_cast<float*>(a.softmax_of_spans + std::uint64_t{rows} * a.shape.heads * a.spans);
+  for (std::uint32_t left = a.count; left > 0; left -= a.count) {
+    a.count = std::min(left, rows);
+    launch(attend_rows<Lines, kWide>, dim3(a.count, blocks, a.splits), kThreads, 0, stream, a);
+    launch(merge_spans, a.count * a.shape.heads, threads, 0, stream, a);
+    a.q += a.count * columns;
+    a.out += a.count * columns;
+    a.rows += a.count;
+  }
 }
 
 template <class Lines, int kWide>
 void launch_attention(cudaStream_t stream, AttentionArguments a, std::span<std::byte> scratch) {
   constexpr std::uint32_t kQueries = queries_of(kWide);
-  // Two for each multiprocessor of the largest GPUs: rows share a block only beyond that, and spans
-  // are shared out only below.
+  // Two in turn for each multiprocessor of the largest GPUs: rows share a block only beyond that,
+  // and spans are shared out only below.
   constexpr std::uint64_t kEnoughBlocks = 264;
   a.blocks_of_group = (a.group + kQueries - 1) / kQueries;
   a.heads_of_block = (a.group + a.blocks_of_group - 1) / a.blocks_of_group;
-  const std::uint64_t blocks = std::uint64_t{a.shape.kv_heads} * a.blocks_of_group;
+  const std::uint32_t blocks = a.shape.kv_heads * a.blocks_of_group;
+  const std::uint64_t of_rows = std::uint64_t{blocks} * a.count;
   a.rows_of_block = static_cast<std::uint32_t>(
-      std::clamp<std::uint64_t>(blocks * a.count / kEnoughBlocks, 1, kQueries / a.heads_of_block));
+      std::clamp<std::uint64_t>(of_rows / kEnoughBlocks, 1, kQueries / a.heads_of_block));
+  const std::uint64_t row_bytes = std::uint64_t{a.shape.heads} * a.spans *
+                                  (sizeof(Softmax) + a.shape.head_size * sizeof(float));
+  const auto rows =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(a.count, scratch.size() / row_bytes));
+  if (of_rows < kEnoughBlocks && a.spans > 1 && rows > 0) {
+    const std::uint64_t missing = kEnoughBlocks / (std::uint64_t{blocks} * rows) + 1;
+    a.splits = static_cast<std::uint32_t>(std::min<std::uint64_t>(a.spans, missing));
+    launch_split<Lines, kWide>(stream, a, blocks, rows, scratch);
+    return;
+  }
   const std::uint32_t blocks_of_rows = (a.count + a.rows_of_block - 1) / a.rows_of_block;
-  split_spans(a, blocks * blocks_of_rows, kEnoughBlocks, scratch);
-  const dim3 grid(blocks_of_rows, static_cast<unsigned>(blocks), a.splits);
-  launch(attend_rows<Lines, kWide>, grid, kThreads, 0, stream, a);
-  if (a.splits == 1) return;
-  const std::uint32_t threads = (a.shape.head_size + kWarp - 1) / kWarp * kWarp;
-  launch(merge_spans, a.count * a.shape.heads, threads, 0, stream, a);
+  launch(attend_rows<Lines, kWide>, dim3(blocks_of_rows, blocks), kThreads, 0, stream, a);
 }
 
 }  // namespace
@@ -378,6 +395,8 @@ void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::ui
                const AttentionShape& shape, const KvView& cache, float* out,
                std::span<std::byte> scratch) {
   if (count == 0) return;
+  std::uint32_t spans = (cache.context + kSpan - 1) / kSpan;
+  if (shape.window != 0) spans = std::min(spans, (shape.window - 1) / kSpan + 2);
   const AttentionArguments a{.q = q,
                              .rows = rows,
                              .count = static_cast<std::uint32_t>(count),
@@ -391,7 +410,7 @@ void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::ui
                              .blocks_of_group = 0,
                              .rows_of_block = 0,
                              .splits = 1,
-                             .spans = (cache.context + kSpan - 1) / kSpan,
+                             .spans = spans,
                              .softmax_of_spans = nullptr,
                              .values_of_spans = nullptr};
   const std::uint32_t size = shape.head_size;
