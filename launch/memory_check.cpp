@@ -99,9 +99,10 @@ void check_gpu_memory(Communicator& comm, const GpuPlan& mine, const std::string
   if (sum.part.planned <= sum.part.available) return;
   const std::string who =
       sum.ranks == 1 ? fmt::format("rank {} plans", sum.first)
-                     : fmt::format("rank {} and {} more on one GPU plan", sum.first, sum.ranks - 1);
+                     : fmt::format("rank {} and {} more on its GPU plan", sum.first, sum.ranks - 1);
   fail(
-      "{} {} of its memory, but {} has {} free: more GPUs, a smaller precision, context, batch or "
+      "{} {} of that GPU's memory, but {} has {} free: more GPUs, a smaller precision, context, "
+      "batch or "
       "memory.budget would need less",
       who, human_bytes(static_cast<double>(sum.part.planned)), gpu,
       human_bytes(static_cast<double>(sum.part.available)));

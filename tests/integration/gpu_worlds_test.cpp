@@ -128,7 +128,7 @@ TEST_F(GpuWorlds, ShareAGpusMemoryOrSayThatItIsNotEnough) {
   EXPECT_EQ(score(2, 1, shared).exit_code, 0);
   const auto gpu = nlohmann::json::parse(contents(report_)).at("memory").at("gpu");
   const auto held = gpu.at("ledger").at("max").get<std::uint64_t>();
-  expect_line(2, 1, shared, HasSubstr("rank 0 and 1 more on one GPU plan"),
+  expect_line(2, 1, shared, HasSubstr("rank 0 and 1 more on its GPU plan"),
               {{"CUDA_EMULATOR_MEMORY", std::to_string(held * 3 / 2)}});
 }
 

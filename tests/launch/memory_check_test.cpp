@@ -69,9 +69,10 @@ TEST(GpuMemory, IsWhatTheRanksOfOneGpuHaveTogether) {
       "more GPUs, a smaller precision, context, batch or memory.budget would need less";
   EXPECT_EQ(refusals({{a, 60, 100}, {b, 100, 100}, {a, 40, 100}}), "\n\n");
   EXPECT_EQ(refusals({{a, 100, 100}, {b, 101, 100}}),
-            "\nrank 1 plans 101 B of its memory, but a GPU has 100 B free: " + advice);
+            "\nrank 1 plans 101 B of that GPU's memory, but a GPU has 100 B free: " + advice);
   const std::string shared =
-      "rank 1 and 1 more on one GPU plan 100 B of its memory, but a GPU has 99 B free: " + advice;
+      "rank 1 and 1 more on its GPU plan 100 B of that GPU's memory, but a GPU has 99 B free: " +
+      advice;
   EXPECT_EQ(refusals({{b, 1, 100}, {a, 60, 100}, {a, 40, 99}}), "\n" + shared + "\n" + shared);
 }
 

@@ -134,7 +134,8 @@ std::shared_ptr<void> NcclExchange::prepare(std::span<std::byte> memory) {
   void* registration = nullptr;
   const auto mine = static_cast<std::uint8_t>(
       !memory.empty() &&
-      ncclCommRegister(connected(), memory.data(), memory.size(), &registration) == ncclSuccess);
+      ncclCommRegister(connected(), memory.data(), memory.size(), &registration) == ncclSuccess &&
+      registration != nullptr);  // as where NCCL_LOCAL_REGISTER switches it off
   std::vector<std::uint8_t> all(base_.size());
   base_.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
   if (std::find(all.begin(), all.end(), 0) != all.end()) {

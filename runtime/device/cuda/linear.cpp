@@ -148,10 +148,11 @@ void Linear::choose_algorithm(const Shape& shape, Plan& plan) const {
   plan.tiles_at_once = takes_batches(shape, plan) ? kMostBatches : 1;
 }
 
-// Whether the algorithm that was chosen for one block takes several at once, as a batch.
+// Whether the algorithm that was chosen for one block takes several at once, as a batch: the most,
+// for which it may want the largest workspace.
 bool Linear::takes_batches(const Shape& shape, const Plan& plan) const {
-  const Blocks two{2, kRowTile * shape.in_columns, kRowTile * shape.out_stride};
-  two.describe(plan.weight.get(), plan.in.get(), plan.out.get());
+  const Blocks most{kMostBatches, kRowTile * shape.in_columns, kRowTile * shape.out_stride};
+  most.describe(plan.weight.get(), plan.in.get(), plan.out.get());
   cublasLtMatmulHeuristicResult_t result{};
   const cublasStatus_t status =
       cublasLtMatmulAlgoCheck(handle_.get(), plan.operation.get(), plan.weight.get(), plan.in.get(),

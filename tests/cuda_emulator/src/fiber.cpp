@@ -1,7 +1,8 @@
 // Switching between fibers, told to AddressSanitizer. To ThreadSanitizer all fibers of a stream are
 // its thread: as threads they would have a place in every vector clock, and each switch would go
 // through these, hundreds of times as slow. The stacks it shows of kernels are right at their top
-// alone.
+// alone; and since it keeps those of all fibers of a stream on one, with room for 65536 calls, 1024
+// threads may be 64 calls deep.
 #include "fiber.h"
 
 #include <cstdlib>
