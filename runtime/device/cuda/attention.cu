@@ -40,7 +40,7 @@ struct AttentionArguments {
   Softmax* softmax_of_spans;
   float* values_of_spans;
 
-  /// Of one head of one row, of all `place` counts.
+  /// @param place a row's head, counted over all rows' heads
   __device__ std::uint64_t place_of_span(std::uint64_t place, std::uint32_t span) const {
     return place * spans + span % spans;
   }
@@ -51,11 +51,13 @@ struct AttentionArguments {
   }
 };
 
-/// How much weighs what has been summed so far, and what is added, relative to their largest score.
+/// By what a sum so far, and what is added to it, are multiplied: both are then relative to the
+/// largest score of either.
 struct Weights {
   float before, added;
 };
 
+/// Adds a span's softmax to that of all before it.
 __device__ __forceinline__ Weights add_span(Softmax& all, const Softmax& span) {
   const float maximum = fmaxf(all.maximum, span.maximum);
   const Weights weights{exp(all.maximum - maximum), exp(span.maximum - maximum)};
@@ -103,8 +105,8 @@ struct BlockMemory {
   Run run;
   std::uint32_t first[kQueries], last[kQueries];  // positions that each sees
   Bounds bounds;
-  Softmax softmax[kWarps][kQueries],
-      all[kQueries];  // of each warp in a span; over the spans so far
+  Softmax softmax[kWarps][kQueries];  // of each warp in a span
+  Softmax all[kQueries];              // over the spans so far
   float factors[kWarps][kQueries];
   bool sees[kQueries];  // anything of the span
   Weights weights[kQueries];
