@@ -2,17 +2,18 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <atomic>
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 namespace initrt::testing {
 
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() : path_(fresh_path()) { std::filesystem::create_directory(path_); }
+  TemporaryDirectory() : path_(make_directory()) {}
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   ~TemporaryDirectory() {
@@ -24,11 +25,13 @@ class TemporaryDirectory {
   [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
 
  private:
-  // CTest runs the cases of a test side by side, in processes.
-  static std::string fresh_path() {
-    static std::atomic<int> count{0};
-    return ::testing::TempDir() + "initrt_dir_" + std::to_string(::getpid()) + "_" +
-           std::to_string(++count);
+  // New, and so empty, whatever a process of this number has left behind that was killed.
+  static std::string make_directory() {
+    std::string path = ::testing::TempDir() + "initrt_XXXXXX";
+    if (::mkdtemp(path.data()) == nullptr) {
+      throw std::system_error(errno, std::generic_category(), path);
+    }
+    return path;
   }
 
   const std::string path_;

@@ -2,9 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -32,11 +30,10 @@ class TemporaryFile {
   [[nodiscard]] const std::string& path() const { return path_; }
   void resize(std::uint64_t bytes) const { std::filesystem::resize_file(path_, bytes); }
 
-  /// A path at which nothing is. CTest runs the cases of a test side by side, in processes.
+  /// A path at which nothing is, whatever other processes make, or have left behind.
   static std::string fresh_path() {
-    static std::atomic<int> count{0};
-    return ::testing::TempDir() + "initrt_" + std::to_string(::getpid()) + "_" +
-           std::to_string(++count);
+    std::random_device random;
+    return ::testing::TempDir() + "initrt_" + std::to_string(random()) + std::to_string(random());
   }
 
  private:
