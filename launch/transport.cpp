@@ -26,8 +26,7 @@ Transport choose_transport(const Job& job, const Ranks& ranks, std::uint64_t uni
     if (ranks.share_gpus && std::getenv("NCCL_MULTI_RANK_GPU_ENABLE") == nullptr) {
       fail(
           "sharding.communicator is nccl, but some ranks share a GPU: use mpi or auto, or NCCL "
-          "2.30 "
-          "or later with NCCL_MULTI_RANK_GPU_ENABLE=1");
+          "2.30 or later with NCCL_MULTI_RANK_GPU_ENABLE=1");
     }
     return Transport::Nccl;  // also of one rank, for whoever wants to see it
   }

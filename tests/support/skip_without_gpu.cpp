@@ -12,8 +12,9 @@ class SkipWithoutGpu final : public ::testing::Environment {
  public:
   void SetUp() override {
     if (!cuda::visible_gpus().empty()) return;
-    std::puts("[  SKIPPED ] this machine has no GPU");  // what CTest looks for; an environment's
-    GTEST_SKIP();                                       // skip is not told in those words
+    // CTest looks for these words, which GoogleTest writes of a test but not of an environment.
+    std::puts("[  SKIPPED ] this machine has no GPU");
+    GTEST_SKIP();
   }
 };
 

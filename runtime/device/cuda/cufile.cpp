@@ -1,11 +1,12 @@
 #include "runtime/device/cuda/cufile.h"
 
-#include <dlfcn.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdlib>
+
+#include "runtime/device/cuda/shared_library.h"
 
 namespace initrt::cuda {
 namespace {
@@ -48,8 +49,8 @@ constexpr unsigned kCompatibilityBit = 1u << 1;
 constexpr std::array kCompatibilityParameters = {1, 2};
 
 template <class Function>
-bool find(void* library, const char* name, Function*& function) {
-  function = reinterpret_cast<Function*>(::dlsym(library, name));
+bool find(const SharedLibrary& library, const char* name, Function*& function) {
+  function = library.find<Function>(name);
   return function != nullptr;
 }
 
@@ -76,23 +77,20 @@ struct CuFileApi {
 
   /// Null where there is no library, or one that is not known.
   static std::unique_ptr<const CuFileApi> load() {
-    // Once loaded it stays: it has threads of its own.
-    constexpr int kFlags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
-    void* library = ::dlopen("libcufile.so.0", kFlags);
-    if (library == nullptr) library = ::dlopen("libcufile.so", kFlags);
-    if (library == nullptr) return nullptr;
+    const auto library = SharedLibrary::if_there("libcufile.so.0", "libcufile.so");
+    if (!library) return nullptr;
     auto api = std::make_unique<CuFileApi>();
-    static_cast<void>(find(library, "cuFileSetParameterBool", api->set_flag));
-    static_cast<void>(find(library, "cuFileGetParameterBool", api->get_flag));
-    const bool whole = find(library, "cuFileDriverOpen", api->open_driver) &&
-                       (find(library, "cuFileDriverClose_v2", api->close_driver) ||
-                        find(library, "cuFileDriverClose", api->close_driver)) &&
-                       find(library, "cuFileDriverGetProperties", api->get_properties) &&
-                       find(library, "cuFileHandleRegister", api->register_file) &&
-                       find(library, "cuFileHandleDeregister", api->deregister_file) &&
-                       find(library, "cuFileBufRegister", api->register_memory) &&
-                       find(library, "cuFileBufDeregister", api->deregister_memory) &&
-                       find(library, "cuFileRead", api->read);
+    static_cast<void>(find(*library, "cuFileSetParameterBool", api->set_flag));
+    static_cast<void>(find(*library, "cuFileGetParameterBool", api->get_flag));
+    const bool whole = find(*library, "cuFileDriverOpen", api->open_driver) &&
+                       (find(*library, "cuFileDriverClose_v2", api->close_driver) ||
+                        find(*library, "cuFileDriverClose", api->close_driver)) &&
+                       find(*library, "cuFileDriverGetProperties", api->get_properties) &&
+                       find(*library, "cuFileHandleRegister", api->register_file) &&
+                       find(*library, "cuFileHandleDeregister", api->deregister_file) &&
+                       find(*library, "cuFileBufRegister", api->register_memory) &&
+                       find(*library, "cuFileBufDeregister", api->deregister_memory) &&
+                       find(*library, "cuFileRead", api->read);
     if (!whole) return nullptr;
     return api;
   }

@@ -4,8 +4,8 @@
 
 #include <numeric>
 
-#include "runtime/device/cuda/gpus.h"
 #include "tests/runtime/device/cpu_support.h"
+#include "tests/runtime/device/gpu_device.h"
 
 namespace initrt::test {
 namespace {
@@ -19,13 +19,6 @@ class GpuAttention : public testing::TestWithParam<DType> {
   static AttentionShape shape(std::uint32_t window) { return {8, 2, 64, 0.125f, 0.0f, window}; }
 
   GpuAttention() {
-    const DeviceNeeds needs = gpu_->needs(GetParam(), kRows, kColumns);
-    scratch_ = make(needs.scratch_bytes);
-    pinned_ = gpu_->allocate_host(ledger_, MemoryCategory::Pinned, needs.pinned_bytes);
-    results_ = gpu_->allocate_host(ledger_, MemoryCategory::Pinned, kRows * kColumns * 4);
-    q_ = make(kRows * kColumns * sizeof(float));
-    out_ = make(kRows * kColumns * sizeof(float));
-    gpu_->set_scratch(scratch_.span(), pinned_.span(), kRows);
     std::mt19937 generator(1);
     std::normal_distribution<float> normal;
     const auto values = [&](std::size_t count) {
@@ -37,8 +30,8 @@ class GpuAttention : public testing::TestWithParam<DType> {
     auto keys = values(kCached), values_of_keys = values(kCached);
     host_k_ = stored(keys, GetParam());
     host_v_ = stored(values_of_keys, GetParam());
-    k_ = make(host_k_.size());
-    v_ = make(host_v_.size());
+    k_ = gpu_.make(host_k_.size());
+    v_ = gpu_.make(host_v_.size());
     gpu_->write(host_k_, k_.data());
     gpu_->write(host_v_, v_.data());
   }
@@ -77,13 +70,12 @@ class GpuAttention : public testing::TestWithParam<DType> {
     }
     return made;
   }
-  Buffer make(std::uint64_t bytes) {
-    return allocate(*gpu_, ledger_, MemoryCategory::Scratch, bytes);
-  }
 
-  Ledger ledger_;
-  const std::unique_ptr<Device> gpu_ = cuda::make_device(0);
-  Buffer scratch_, pinned_, results_, q_, out_, k_, v_;
+  static constexpr std::uint64_t kBytes = kRows * kColumns * sizeof(float);
+
+  GpuDevice gpu_{GetParam(), kRows, kColumns};
+  const Buffer results_ = gpu_.make_pinned(kBytes);
+  Buffer q_ = gpu_.make(kBytes), out_ = gpu_.make(kBytes), k_, v_;
   std::vector<float> queries_;
   std::vector<std::byte> host_k_, host_v_;
 };

@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "runtime/device/cuda/gpus.h"
 #include "tests/runtime/device/cpu_support.h"
+#include "tests/runtime/device/gpu_device.h"
 
 namespace initrt::test {
 namespace {
@@ -17,18 +17,6 @@ struct Shape {
 class GpuLinear : public testing::TestWithParam<DType> {
  protected:
   static constexpr std::uint64_t kRows = 200, kMostColumns = 256;
-
-  GpuLinear() {
-    const DeviceNeeds needs = device_->needs(GetParam(), kRows, kMostColumns);
-    scratch_ = make(needs.scratch_bytes);
-    pinned_ = device_->allocate_host(ledger_, MemoryCategory::Pinned, needs.pinned_bytes);
-    results_ = device_->allocate_host(ledger_, MemoryCategory::Pinned, kPadded * kMostColumns * 4);
-    in_ = make(kPadded * kMostColumns * sizeof(float));
-    out_ = make(kPadded * kMostColumns * sizeof(float));
-    weights_ = make(kMostColumns * kMostColumns * sizeof(float));
-    bias_ = make(kMostColumns * sizeof(float));
-    device_->set_scratch(scratch_.span(), pinned_.span(), kRows);
-  }
 
   /// The products of `rows` rows of `in`, without what lies between rows.
   std::vector<float> products(std::span<const float> in, std::uint64_t rows, const Shape& shape) {
@@ -90,15 +78,12 @@ class GpuLinear : public testing::TestWithParam<DType> {
   }
 
  private:
-  static constexpr std::uint64_t kPadded = 256;
+  static constexpr std::uint64_t kBytes = 256 * kMostColumns * sizeof(float);
 
-  Buffer make(std::uint64_t bytes) {
-    return allocate(*device_, ledger_, MemoryCategory::Scratch, bytes);
-  }
-
-  Ledger ledger_;
-  const std::unique_ptr<Device> device_ = cuda::make_device(0);
-  Buffer scratch_, pinned_, results_, in_, out_, weights_, bias_;
+  GpuDevice device_{GetParam(), kRows, kMostColumns};
+  const Buffer results_ = device_.make_pinned(kBytes);
+  Buffer in_ = device_.make(kBytes), out_ = device_.make(kBytes), weights_ = device_.make(kBytes);
+  Buffer bias_ = device_.make(kMostColumns * sizeof(float));
 };
 
 TEST_P(GpuLinear, HasTheSameBitsForARowInAnyCompany) { expect_products({96, 80, 80}); }

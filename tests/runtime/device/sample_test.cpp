@@ -8,8 +8,8 @@
 #include <random>
 #include <vector>
 
-#include "runtime/device/cuda/gpus.h"
 #include "runtime/text/sampler.h"
+#include "tests/runtime/device/gpu_device.h"
 #include "tests/sharding/errors.h"
 
 namespace initrt::testing {
@@ -26,8 +26,7 @@ class SampledOnDevice : public ::testing::Test {
   /// Of each row of the logits, at each of the draws.
   std::vector<Sampled> sample(const Logits& logits, const SamplerOptions& options,
                               const std::vector<double>& draws) {
-    const Buffer memory =
-        allocate(*device_, ledger_, MemoryCategory::Logits, logits.size() * sizeof(float));
+    const Buffer memory = device_.make(logits.size() * sizeof(float));
     device_->write(std::as_bytes(std::span(logits)), memory.data());
     std::vector<Sampled> sampled(draws.size());
     device_->sample(memory.floats(), draws.size(), logits.size() / draws.size(), options, draws,
@@ -52,15 +51,7 @@ class SampledOnDevice : public ::testing::Test {
     }
   }
 
-  const std::unique_ptr<Device> device_ = cuda::make_device(0);
-  Ledger ledger_;
-  const DeviceNeeds needs_ = device_->needs(DType::F32, kRows, 1);
-  const Buffer scratch_ =
-      allocate(*device_, ledger_, MemoryCategory::Scratch, needs_.scratch_bytes);
-  const Buffer pinned_ =
-      device_->allocate_host(ledger_, MemoryCategory::Pinned, needs_.pinned_bytes);
-
-  void SetUp() override { device_->set_scratch(scratch_.span(), pinned_.span(), kRows); }
+  test::GpuDevice device_{DType::F32, kRows, 1};
 };
 
 /// Of every kind that models have, and some that they should not have.
@@ -187,7 +178,7 @@ TEST_F(SampledOnDevice, ARowsTokenIsTheSameAloneAndAnywhereInABatch) {
 }
 
 TEST_F(SampledOnDevice, MoreRowsThanOneCopyTellsOfAreAllChosen) {
-  const std::uint64_t rows = needs_.pinned_bytes / 2 / sizeof(Sampled) + 3;
+  const std::uint64_t rows = device_.pinned_bytes() / 2 / sizeof(Sampled) + 3;
   Logits logits;
   for (std::uint64_t row = 0; row < rows; ++row) {
     logits.push_back(0);
