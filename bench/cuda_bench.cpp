@@ -10,7 +10,7 @@
 
 #include "runtime/device/cuda/gpus.h"
 #include "runtime/device/cuda/needs.h"
-#include "sharding/read_plan.h"
+#include "sharding/reads.h"
 
 namespace initrt {
 namespace {

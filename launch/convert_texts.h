@@ -1,7 +1,7 @@
 // The small files of a Hugging Face directory that convert writes beside the tensors.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

@@ -1,7 +1,7 @@
 // The tokens that end an answer, as what comes with the model names them.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "runtime/text/tokenizer.h"

@@ -6,7 +6,7 @@
 #include "sharding/checkpoint/catalog.h"
 #include "sharding/overload.h"
 #include "sharding/precision.h"
-#include "sharding/read_plan.h"
+#include "sharding/reads.h"
 
 namespace initrt {
 namespace {

@@ -1,5 +1,7 @@
 #include "launch/messages.h"
 
+#include <nlohmann/json.hpp>
+
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 

@@ -1,7 +1,7 @@
 // Conversations as a job and its prompt files give them: lists of {"role", "content"}.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <vector>

@@ -1,6 +1,7 @@
 #include "launch/report.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "launch/progress.h"
 #include "sharding/error.h"

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "sharding/dtype.h"
-#include "sharding/read_plan.h"
+#include "sharding/reads.h"
 
 namespace initrt {
 

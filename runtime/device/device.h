@@ -20,7 +20,7 @@
 #include "sharding/dtype.h"
 #include "sharding/functions.h"
 #include "sharding/memory_plan.h"
-#include "sharding/read_plan.h"
+#include "sharding/reads.h"
 #include "sharding/sampling.h"
 
 namespace initrt {

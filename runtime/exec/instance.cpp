@@ -7,6 +7,7 @@
 #include "runtime/comm/host_exchange.h"
 #include "runtime/comm/staged_exchange.h"
 #include "runtime/storage/file_reader.h"
+#include "sharding/checkpoint/catalog.h"
 #include "sharding/error.h"
 
 namespace initrt {

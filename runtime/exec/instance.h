@@ -15,6 +15,9 @@
 
 namespace initrt {
 
+class Catalog;
+struct Bindings;
+
 /// What to bring up. References outlive the instance.
 struct Model {
   const Graph& graph;

@@ -4,6 +4,7 @@
 
 #include "runtime/convert/convert.h"
 #include "sharding/error.h"
+#include "sharding/read_plan.h"
 
 namespace initrt {
 

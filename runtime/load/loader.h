@@ -18,9 +18,13 @@
 #include "runtime/device/timeline.h"
 #include "runtime/load/arrivals.h"
 #include "runtime/storage/range_reader.h"
-#include "sharding/read_plan.h"
+#include "sharding/layout.h"
+#include "sharding/reads.h"
 
 namespace initrt {
+
+class Catalog;
+struct Bindings;
 
 /// Everything that decides what a rank loads. References outlive the loader.
 struct LoadSource {

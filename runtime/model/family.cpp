@@ -1,6 +1,7 @@
 #include "runtime/model/family.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "runtime/model/families/families.h"

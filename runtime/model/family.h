@@ -1,7 +1,7 @@
 // Model families: config -> Graph. Which there are is in families/families.h.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string_view>
 

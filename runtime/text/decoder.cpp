@@ -2,6 +2,7 @@
 #include "runtime/text/decoder.h"
 
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 #include "runtime/text/byte_level.h"
 #include "runtime/text/utf8.h"

@@ -1,6 +1,8 @@
 // Typed access to unchecked JSON.
 #include "runtime/text/json_node.h"
 
+#include <nlohmann/json.hpp>
+
 #include "runtime/text/utf8.h"
 #include "sharding/error.h"
 

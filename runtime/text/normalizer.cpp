@@ -2,6 +2,7 @@
 #include "runtime/text/normalizer.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "runtime/text/utf8.h"
 #include "sharding/error.h"

@@ -2,6 +2,7 @@
 #include "runtime/text/pre_tokenizer.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "runtime/text/byte_level.h"
 #include "runtime/text/character_classes.h"

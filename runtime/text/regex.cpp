@@ -3,6 +3,7 @@
 #include "runtime/text/regex.h"
 
 #include <pcre2.h>
+#include <nlohmann/json.hpp>
 
 #include <array>
 

@@ -1,6 +1,7 @@
 #include "runtime/text/sentencepiece.h"
 
 #include <sentencepiece_processor.h>
+#include <nlohmann/json.hpp>
 
 #include <charconv>
 #include <exception>

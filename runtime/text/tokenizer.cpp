@@ -3,6 +3,7 @@
 #include "runtime/text/tokenizer.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "runtime/text/added_tokens.h"

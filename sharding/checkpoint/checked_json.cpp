@@ -1,5 +1,6 @@
 #include "sharding/checkpoint/checked_json.h"
 
+#include <nlohmann/json.hpp>
 #include <unordered_set>
 #include <vector>
 

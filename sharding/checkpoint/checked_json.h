@@ -2,7 +2,7 @@
 // keys given twice (which one counts differs between programs) and nesting without end.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 

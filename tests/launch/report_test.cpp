@@ -1,6 +1,7 @@
 #include "launch/report.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace initrt {
 namespace {

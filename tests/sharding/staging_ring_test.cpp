@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "sharding/read_plan.h"
+#include "sharding/reads.h"
 #include "tests/sharding/errors.h"
 
 namespace initrt {

@@ -1,7 +1,7 @@
 // The families that there are. Adding one is a file in this folder, and two lines here.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "runtime/model/family.h"
 

@@ -1,7 +1,7 @@
 // How a GGUF file says that rotary frequencies are scaled.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "sharding/checkpoint/config/gguf_source.h"
 

@@ -1,7 +1,7 @@
 // Meta's params.json in Hugging Face's keys.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "sharding/checkpoint/catalog.h"
 

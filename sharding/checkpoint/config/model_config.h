@@ -1,7 +1,7 @@
 // The model config beside a checkpoint's tensors, whoever wrote it, in Hugging Face's keys.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "sharding/checkpoint/catalog.h"

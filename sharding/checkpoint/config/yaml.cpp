@@ -1,6 +1,7 @@
 #include "sharding/checkpoint/config/yaml.h"
 
 #include <yaml.h>
+#include <nlohmann/json.hpp>
 
 #include <charconv>
 #include <string>

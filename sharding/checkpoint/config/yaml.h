@@ -2,7 +2,7 @@
 // anchors, aliases or tags of its own. Parsed by libyaml.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
 namespace initrt {

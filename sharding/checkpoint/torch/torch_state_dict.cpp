@@ -1,5 +1,6 @@
 // The walk over a state dict: dictionaries in dictionaries, with tensors at the ends.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "sharding/checkpoint/checked_json.h"

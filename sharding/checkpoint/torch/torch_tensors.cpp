@@ -1,6 +1,7 @@
 #include "sharding/checkpoint/torch/torch_tensors.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "sharding/checked.h"
 #include "sharding/checkpoint/checked_json.h"

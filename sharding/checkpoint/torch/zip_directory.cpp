@@ -1,6 +1,7 @@
 #include "sharding/checkpoint/torch/zip_directory.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "sharding/checkpoint/checked_json.h"

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "sharding/read_plan.h"
 #include "tests/golden/family_checkpoint.h"
 #include "tests/runtime/comm/thread_ranks.h"
 #include "tests/support/rank_model.h"

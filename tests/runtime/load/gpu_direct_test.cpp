@@ -15,6 +15,7 @@
 #include "runtime/device/cuda/cufile.h"
 #include "runtime/device/cuda/gpus.h"
 #include "runtime/storage/file_reader.h"
+#include "sharding/read_plan.h"
 #include "tests/sharding/errors.h"
 #include "tests/support/small_checkpoint.h"
 #include "tests/support/units.h"

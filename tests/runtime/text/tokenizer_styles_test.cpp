@@ -2,6 +2,7 @@
 // against the reference library's, on 2,000 texts. The references and the scripts that made them
 // are in tests/golden.
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "tests/runtime/text/styles.h"
 

@@ -143,8 +143,8 @@ TEST(DcpMetadata, EveryTruncationIsAnError) {
 }
 
 TEST(DcpMetadata, NamesOfFilesArePlain) {
-  for (const char* file : {"", ".", "..", "/etc/passwd", "../a", "a/b", "a\nb", "a\x7f", "a\x81q",
-                           "a\xc2\x9b"}) {
+  for (const char* file :
+       {"", ".", "..", "/etc/passwd", "../a", "a/b", "a\nb", "a\x7f", "a\x81q", "a\xc2\x9b"}) {
     expect_says(error_in(two_chunks(chunk({3, 0}, {2, 3}), index("w", {3, 0}), stored(file, 0, 1))),
                 {"relative_path is \"", "expected the plain name of a file"});
   }

@@ -1,0 +1,59 @@
+// What a read plan is made of. Apart from read_plan.h, so that devices and the loader, which carry
+// reads out, do not see checkpoints.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sharding/dtype.h"
+
+namespace initrt {
+
+/// Source elements at equal distances that become destination elements at equal distances; both
+/// distances are 1 but for strided views and transposed matrices.
+struct Piece {
+  std::uint64_t offset = 0;  ///< bytes into the file, at a block boundary of `from`
+  std::uint64_t bytes = 0;   ///< whole blocks of `from`, from the first element to the last
+  std::uint32_t skip = 0;    ///< elements of the first block that lie before the piece
+  DType from = DType::F32;
+  std::uint64_t elements = 0;          ///< elements to convert
+  std::uint64_t source_step = 1;       ///< elements of the file; other than 1 for plain dtypes only
+  std::uint64_t destination = 0;       ///< bytes into this rank's shard
+  std::uint64_t destination_step = 1;  ///< elements of the shard
+  float add = 0.0f;                    ///< to each element before it is narrowed; plain dtypes only
+};
+
+/// One contiguous read and the pieces inside it.
+struct Read {
+  std::uint32_t file = 0;
+  std::uint64_t offset = 0, bytes = 0;
+  std::uint32_t first_piece = 0, pieces = 0;
+};
+
+/// All reads of one unit for one rank, in file order.
+struct UnitReads {
+  std::vector<Read> reads;
+  std::vector<Piece> pieces;
+
+  [[nodiscard]] std::uint64_t bytes() const;
+};
+
+/// The ring of staging blocks that a budget buys: each block is read, converted and given back.
+struct StagingRing {
+  std::uint32_t blocks = 1;
+  std::uint64_t block_bytes = 0;  ///< a multiple of 4096
+
+  [[nodiscard]] std::uint64_t bytes() const { return blocks * block_bytes; }
+};
+
+/// The least staging a job may ask for.
+inline constexpr std::uint64_t kLeastStagingBytes = 64u << 10;
+
+/// Blocks of 4 MiB (large enough for a drive's full rate, small enough to stay in a shared cache
+/// between read and conversion), at most 16 of them; smaller and fewer for a small budget.
+[[nodiscard]] StagingRing make_staging_ring(std::uint64_t budget);
+
+/// Reads nearer than this are joined into one: the gap costs less than another request.
+inline constexpr std::uint64_t kCoalesceGapBytes = 4096;
+
+}  // namespace initrt
