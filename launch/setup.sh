@@ -16,9 +16,11 @@ packages=(
   python3 python3-pip
 )
 
-# To build the fuzz targets, which only tests/run.sh --sanitize and tests/fuzz/run.sh do.
+# For tests/run.sh --sanitize and tests/fuzz/run.sh.
 # shellcheck disable=SC2034
-fuzz_packages=(clang-14 libclang-rt-14-dev)
+sanitizer_packages=(clang-16 libclang-rt-16-dev)
+# shellcheck disable=SC2034
+lint_packages=(clang-format-16 clang-tidy-16)
 
 # To run what was built elsewhere.
 # shellcheck disable=SC2034
@@ -38,6 +40,9 @@ wheel_sha256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1
 export OMPI_MCA_hwloc_base_binding_policy=none
+
+# Where ccache is (CMakeLists.txt uses it), a clone elsewhere finds what this one compiled.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
 
 say() { printf '==> %s\n' "$*" >&2; }
 die() {

@@ -1,48 +1,70 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, fetches the model and runs every test.
 #
-#   tests/run.sh [--sanitize] [ctest options]
+#   tests/run.sh [--sanitize] [--times] [ctest options]
 #
-# --sanitize first runs the tests under AddressSanitizer and UndefinedBehaviorSanitizer (all but some
-# of the worlds that generate the same text), and the unit tests of threaded code under
-# ThreadSanitizer, and gives every parser of files its seeds and some thousand inputs made of them
-# (tests/fuzz). The plain run comes last; ctest's options (-R REGEX, -L unit, -j1) are for that run.
+# --sanitize first checks form (tests/lint.py), runs the tests under AddressSanitizer and
+# UndefinedBehaviorSanitizer (without most of the worlds that generate the same text), gives every
+# parser of files its seeds and some thousand inputs made of them (tests/fuzz), and runs the unit
+# tests of threaded code under ThreadSanitizer. The plain run comes last; ctest's options (-R REGEX,
+# -L unit, -j1) are for that run.
+# --times prints how long each step took, and each run's slowest tests, before the last run.
 # The exit status is non-zero if anything failed.
 set -euo pipefail
 # shellcheck source=launch/setup.sh
 . "$(dirname "$0")/../launch/setup.sh"
 
-sanitize=false
-if [[ ${1-} == --sanitize ]]; then
-  sanitize=true
+sanitize=false times=false
+while [[ ${1-} == --sanitize || ${1-} == --times ]]; do
+  [[ $1 == --sanitize ]] && sanitize=true || times=true
   shift
-fi
+done
 
-# run_tests PRESET [ctest option...]
-run_tests() {
-  say "Testing: $1"
-  ctest --preset "$1" --parallel "$(nproc)" "${@:2}"
+steps=()
+# timed NAME COMMAND...: runs it and notes the seconds it took.
+timed() {
+  local name=$1 start=$SECONDS
+  shift
+  "$@"
+  steps+=("$(printf '%6d s  %s' $((SECONDS - start)) "$name")")
 }
 
-! $sanitize || packages+=("${fuzz_packages[@]}")
-install_packages "${packages[@]}"
-build release
+# The ten slowest tests of the run whose log CTest left last in build/PRESET.
+slowest() {
+  awk -v preset="$1" '
+    /^[0-9]+\/[0-9]+ Test: /   { name = $0; sub(/^[^:]*: /, "", name) }
+    /^Test time = /            { printf "%8.1f s    %s: %s\n", $4, preset, name }
+  ' "build/$1/Testing/Temporary/LastTest.log" | sort -rn | head -10 || true
+}
+
+# run_tests TEST_PRESET BUILD_PRESET [ctest option...]
+run_tests() {
+  say "Testing: $1"
+  timed "test $1" ctest --preset "$1" --parallel "$(nproc)" "${@:3}"
+  ! $times || steps+=("$(slowest "$2")")
+}
+
+! $sanitize || packages+=("${sanitizer_packages[@]}" "${lint_packages[@]}")
+install_packages "${packages[@]}" ccache
+cd "$root"
+timed "build release" build release
 fetch_model
 # Where a model directory is named, a test that finds no model in it fails instead of skipping.
 export INITRT_MODELS=$root/models
-cd "$root"
 
 # The first run that fails is the last, so that its summary, which names the tests, ends the output.
 if $sanitize; then
-  build asan
-  run_tests asan
-  run_tests asan-mpi
+  cmake --preset asan --log-level=WARNING >&2
+  timed "lint" tests/lint.py
+  timed "build asan" build asan
+  run_tests asan asan
+  run_tests asan-mpi asan
+  run_tests fuzz asan
   # Only what is built is run: the unit tests of folders whose code runs in several threads.
-  build tsan tests/cuda_emulator/all tests/runtime/{comm,device,exec,load,storage}/all
-  run_tests tsan
-  build fuzz
-  run_tests fuzz
+  timed "build tsan" build tsan tests/cuda_emulator/all tests/runtime/{comm,device,exec,load,storage}/all
+  run_tests tsan tsan
 fi
 # Tests of GPUs come before: where there is none they are listed by name as skipped.
-(($#)) || run_tests release -L gpu --no-tests=ignore
-run_tests release -LE gpu "$@"
+(($#)) || run_tests release release -L gpu --no-tests=ignore
+! $times || printf '==> Where the time went\n%s\n' "$(printf '%s\n' "${steps[@]}")" >&2
+run_tests release release -LE gpu "$@"

@@ -5,7 +5,7 @@
 #
 # Each target (default: all) runs for SECONDS (default: 600) in one process at a time, past what it
 # finds. It begins with its seeds and with what earlier runs have found worth keeping
-# (build/fuzz/corpus/TARGET). Findings are files in build/fuzz/findings: TARGET_fuzz FILE runs one
+# (build/asan/fuzz/corpus/TARGET). Findings are files in build/asan/findings: TARGET_fuzz FILE runs one
 # again. The output ends with a table; the exit status is non-zero if anything was found.
 set -euo pipefail
 # shellcheck source=launch/setup.sh
@@ -17,11 +17,11 @@ if [[ ${1-} =~ ^[0-9]+$ ]]; then
   shift
 fi
 
-install_packages "${packages[@]}" "${fuzz_packages[@]}"
-build fuzz
+install_packages "${packages[@]}" "${sanitizer_packages[@]}"
+build asan fuzz_targets
 cd "$root"
-programs=build/fuzz/tests/fuzz
-findings=build/fuzz/findings
+programs=build/asan/tests/fuzz
+findings=build/asan/findings
 if [[ $# == 0 ]]; then
   for program in "$programs"/*_fuzz; do
     set -- "$@" "$(basename "$program" _fuzz)"
@@ -36,14 +36,14 @@ table=$(printf '%-16s %12s %9s %9s' target runs coverage findings)
 status=0
 for target; do
   say "Fuzzing: $target for $seconds s"
-  log=build/fuzz/$target.log
-  mkdir -p "build/fuzz/corpus/$target" "$findings"
+  log=build/asan/fuzz/$target.log
+  mkdir -p "build/asan/fuzz/corpus/$target" "$findings"
   words=()
   dictionary=tests/fuzz/dictionaries/$target.dict
   [[ ! -f $dictionary ]] || words=("-dict=$dictionary")
   "$programs/${target}_fuzz" "${options[@]}" -fork=1 -ignore_crashes=1 -max_total_time="$seconds" \
     -artifact_prefix="$findings/$target-" "${words[@]}" \
-    "build/fuzz/corpus/$target" "tests/fuzz/corpus/$target" > "$log" 2>&1 || status=1
+    "build/asan/fuzz/corpus/$target" "tests/fuzz/corpus/$target" > "$log" 2>&1 || status=1
   found=$(find "$findings" -name "$target-*" | wc -l)
   [[ $found == 0 ]] || status=1
   table+=$'\n'$(printf '%-16s %12s %9s %9s' "$target" "$(field "$log" '#')" \

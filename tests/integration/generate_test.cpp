@@ -22,6 +22,10 @@ constexpr const char* kGreedyText =
     "10 years, and I've seen it all. I've helped people overcome incredible challenges, and I'm "
     "proud to be a part of this community.\n";
 
+// Its first 12 tokens.
+constexpr const char* kGreedyStart =
+    "Hello, my name is Alex, and I'm a professional coach. I've been\n";
+
 using Settings = std::vector<std::string>;
 
 // The ready job with the real model, and these settings.
@@ -60,11 +64,14 @@ INSTANTIATE_TEST_SUITE_P(Worlds, Generate,
                          name_of);
 
 TEST_P(Generate, GreedyTextIsTheReferences) {
-  const Finished run =
-      generate(GetParam().ranks, {"precision=32-true", "generate.temperature=0",
-                                  "sharding.communicator=" + GetParam().communicator});
+  Settings settings = {"precision=32-true", "generate.temperature=0",
+                       "sharding.communicator=" + GetParam().communicator};
+  // On this many ranks each token moves the whole model several times: fewer of them.
+  const bool slow = GetParam().communicator == "mpi" && GetParam().ranks > 2;
+  if (slow) settings.push_back("generate.max_new_tokens=12");
+  const Finished run = generate(GetParam().ranks, settings);
   EXPECT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_EQ(run.out, kGreedyText);
+  EXPECT_EQ(run.out, slow ? kGreedyStart : kGreedyText);
   EXPECT_THAT(run.err, Not(HasSubstr("planned were"))) << "memory is not what the plan said";
 }
 

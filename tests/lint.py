@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Form and defects: clang-format over every source, clang-tidy over the product's.
+
+    tests/lint.py [FILE...]
+
+clang-tidy takes its commands from build/asan, which must be configured. A file that passed is not
+looked at again until it, a header of it, .clang-tidy or clang-tidy changes: what passed is kept in
+$XDG_CACHE_HOME/initrt-lint, by the hash of the preprocessed file. Exits with 1 if anything was found.
+"""
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FORMAT, TIDY = "clang-format-16", "clang-tidy-16"
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "initrt-lint"
+
+
+def output_of(*command, **options):
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, **options)
+
+
+def sources(patterns, wanted):
+    listed = output_of("git", "ls-files", "-z", *patterns, check=True).stdout.split("\0")
+    return [name for name in listed if name and (not wanted or name in wanted)]
+
+
+def passes_tidy(command, salt):
+    """Prints what clang-tidy finds in one file. Returns whether it found nothing."""
+    arguments = shlex.split(command["command"])
+    place = arguments.index("-o")
+    preprocess = [argument for argument in arguments[:place] + arguments[place + 2:]
+                  if argument not in ("-c", "ccache")]
+    text = subprocess.run(preprocess + ["-E", "-P"], capture_output=True, cwd=command["directory"],
+                          check=True).stdout
+    stamp = CACHE / hashlib.sha256(salt + text).hexdigest()
+    if stamp.exists():
+        return True
+    found = output_of(TIDY, "--quiet", "-p", "build/asan", command["file"])
+    if found.returncode == 0:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        stamp.touch()
+        return True
+    print(found.stdout, end="", flush=True)
+    return False
+
+
+def main():
+    wanted = {os.path.relpath(pathlib.Path(name).resolve(), ROOT) for name in sys.argv[1:]}
+    formatted = sources(["*.h", "*.cpp", "*.cu", "*.cuh"], wanted)
+    form = output_of(FORMAT, "--dry-run", "--Werror", *formatted)
+    print(form.stderr, end="", flush=True)
+
+    product = set(sources(["sharding/*.cpp", "runtime/*.cpp", "launch/*.cpp"], wanted))
+    with open(ROOT / "build/asan/compile_commands.json") as file:
+        commands = {os.path.relpath(entry["file"], ROOT): entry for entry in json.load(file)}
+    salt = (ROOT / ".clang-tidy").read_bytes() + output_of(TIDY, "--version").stdout.encode()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        passed = list(pool.map(lambda name: passes_tidy(commands[name], salt),
+                               sorted(product & commands.keys())))
+    print(f"clang-format: {len(formatted)} files; clang-tidy: {len(passed)} files, "
+          f"{passed.count(False)} with findings", file=sys.stderr)
+    sys.exit(form.returncode != 0 or not all(passed))
+
+
+main()
