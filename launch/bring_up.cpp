@@ -29,8 +29,9 @@ void warn(const std::string& text) {
 }
 
 void note_choice(const Catalog& catalog) {
-  const std::string choice = describe_choice(catalog);
-  if (!choice.empty()) std::fputs(("initrt: " + one_line(choice) + "\n").c_str(), stderr);
+  for (const std::string& line : {catalog.choice, describe_absent(catalog)}) {
+    if (!line.empty()) std::fputs(("initrt: " + one_line(line) + "\n").c_str(), stderr);
+  }
 }
 
 BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape shape,

@@ -8,7 +8,9 @@
 #include "runtime/text/sentencepiece.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/config/model_config.h"
+#include "sharding/checkpoint/foreign_file.h"
 #include "sharding/checkpoint/formats.h"
+#include "sharding/checkpoint/no_model.h"
 #include "sharding/error.h"
 #include "sharding/precision.h"
 
@@ -87,23 +89,30 @@ std::vector<PromptText> given_prompts(Files& files, const Job& job) {
 
 OpenModel open_model(Files& files, const Job& job, bool all_names) {
   OpenModel model;
-  model.catalog = open_checkpoint(files, job.model, job.format == "auto" ? "" : job.format);
-  model.config = model_config(files, job, model.catalog);
-  const auto build = [&] {
+  const auto build = [&](const Catalog& catalog) {
     try {
       model.graph = build_graph(model.config);
     } catch (const Error& error) {
       fail("{}: {}", job.model_config.empty() ? job.model : job.model_config, error.what());
     }
-    model.bindings = bind(model.graph, model.catalog, all_names);
+    model.bindings = bind(model.graph, catalog, all_names);
   };
-  build();
+  // Of several checkpoints in a directory the first that holds the model's tensors.
+  const auto check = [&](const Catalog& catalog) {
+    if (const std::string what = describe_no_model(files, catalog); !what.empty()) {
+      throw UnfitCheckpoint(fmt::format("{}: {}", job.model, what));
+    }
+    model.config = model_config(files, job, catalog);
+    build(catalog);
+  };
+  const std::string_view format = job.format == "auto" ? "" : job.format;
+  model.catalog = open_checkpoint(files, job.model, format, check);
   if (has_shared_tables(model)) {  // held and read once
     model.config["tie_word_embeddings"] = true;
-    build();
+    build(model.catalog);
   } else if (has_own_head(files, model)) {
     model.config["tie_word_embeddings"] = false;
-    build();
+    build(model.catalog);
   }
   model.layout = make_layout(model.graph, *precision_from_name(job.precision));
   if (job.load.strict && !model.bindings.unexpected.empty()) {
@@ -121,6 +130,7 @@ OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
   } else {
     path = file = tokenizer_path(files, job);
     if (path.ends_with(".model")) {
+      refuse_foreign(files, path);
       sentencepiece = files.read_text(path, kMostTokenizerBytes);
     } else {
       json = read_json_object(files, path, kMostTokenizerBytes);

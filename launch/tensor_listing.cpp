@@ -34,16 +34,33 @@ ListedTensor as_stored(const TensorEntry& entry, std::uint32_t index) {
   return listed;
 }
 
+constexpr std::string_view kHint = "(verify --stored takes the tensors that are there)";
+
+// Of the model that the checkpoint's config says. @throws as bind()
+Bindings bind_canonical(const Graph& graph, const Catalog& catalog) {
+  try {
+    return bind(graph, catalog, false);
+  } catch (const UnfitCheckpoint& error) {
+    throw UnfitCheckpoint(fmt::format("{} {}", error.what(), kHint));
+  } catch (const Error& error) {
+    fail("{} {}", error.what(), kHint);
+  }
+}
+
+// All that is listed must be there, by the checkpoint's own account at least.
+void check_complete(const Catalog& catalog, bool stored) {
+  if (!stored && knows_family(catalog.config)) {
+    (void)bind_canonical(build_graph(catalog.config), catalog);
+  } else if (const std::string text = describe_absent(catalog); !text.empty()) {
+    throw UnfitCheckpoint(text);
+  }
+}
+
 // The model's tensors, or false where the checkpoint's config is of no known family.
 bool list_canonical(TensorListing& listing) {
   if (!knows_family(listing.catalog.config)) return false;
   const Graph graph = build_graph(listing.catalog.config);
-  Bindings bindings;
-  try {
-    bindings = bind(graph, listing.catalog, false);
-  } catch (const Error& error) {
-    fail("{} (verify --stored takes the tensors that are there)", error.what());
-  }
+  Bindings bindings = bind_canonical(graph, listing.catalog);
   for (std::size_t i = 0; i < graph.tensors.size(); ++i) {
     ListedTensor listed;
     listed.tensor = graph.tensors[i];
@@ -63,7 +80,8 @@ bool list_canonical(TensorListing& listing) {
 TensorListing list_tensors(Files& files, const std::string& path, const std::string& format,
                            bool stored) {
   TensorListing listing;
-  listing.catalog = open_checkpoint(files, path, format);
+  listing.catalog = open_checkpoint(
+      files, path, format, [&](const Catalog& catalog) { check_complete(catalog, stored); });
   listing.canonical = !stored && list_canonical(listing);
   if (!listing.canonical) {
     listing.tensors.clear();

@@ -33,7 +33,8 @@ std::optional<FileInfo> LocalFiles::stat(const std::string& path) {
 std::vector<std::string> LocalFiles::list(const std::string& directory) {
   std::error_code error;
   std::vector<std::string> names;
-  std::filesystem::directory_iterator entry(directory, error), end;
+  // As in join_path(), an empty directory is the working directory.
+  std::filesystem::directory_iterator entry(directory.empty() ? "." : directory, error), end;
   for (; !error && entry != end; entry.increment(error)) {
     names.push_back(entry->path().filename().string());
   }

@@ -113,10 +113,31 @@ std::int64_t Catalog::find(std::string_view name) const {
   return found == index_.end() ? -1 : static_cast<std::int64_t>(found->second);
 }
 
-std::string describe_choice(const Catalog& catalog) {
-  if (catalog.other_formats.empty()) return "";
-  return fmt::format("{} holds several checkpoints: reading the one in {}, not in {} (--format)",
-                     catalog.path, catalog.format, fmt::join(catalog.other_formats, ", "));
+std::string describe_absent(const Catalog& catalog) {
+  const auto first_of = [](const auto& all, const auto& text) {
+    std::string names;
+    std::size_t shown = 0;
+    for (const auto& one : all) {
+      if (++shown > 3) return fmt::format("{} and {} more", names, all.size() - 3);
+      names += (shown == 1 ? "" : ", ") + text(one);
+    }
+    return names;
+  };
+  const std::vector<std::string>& names = catalog.absent_files;
+  const std::map<std::string, std::string>& tensors = catalog.absent_tensors;
+  std::string text;
+  if (!names.empty()) {
+    text = fmt::format("{} file{} missing: {}", names.size(), names.size() == 1 ? " is" : "s are",
+                       first_of(names, [](const std::string& name) { return quote(name); }));
+  }
+  if (!tensors.empty()) {
+    text += fmt::format("{}the index names {} tensor{} that no file holds: {}",
+                        text.empty() ? "" : "; ", tensors.size(), tensors.size() == 1 ? "" : "s",
+                        first_of(tensors, [](const auto& placed) {
+                          return fmt::format("{} in {}", quote(placed.first), quote(placed.second));
+                        }));
+  }
+  return text.empty() ? "" : fmt::format("{}: {}", catalog.path, text);
 }
 
 void Catalog::finish(SharedBytes shared) {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
@@ -12,8 +14,16 @@
 
 #include "sharding/checkpoint/files.h"
 #include "sharding/dtype.h"
+#include "sharding/error.h"
 
 namespace initrt {
+
+/// A checkpoint is well-formed, but does not hold what is asked of it; another one in the same
+/// directory may.
+class UnfitCheckpoint : public Error {
+ public:
+  using Error::Error;
+};
 
 /// A box of a tensor's elements as one file stores it. A tensor that no format cuts is one part.
 struct TensorPart {
@@ -59,14 +69,19 @@ enum class SharedBytes : std::uint8_t { Refused, Allowed };
 /// storages) no two tensors overlap. Hold it by value; it owns everything.
 class Catalog {
  public:
-  std::string format;                      ///< the name of a Format
-  std::string path;                        ///< as the user gave it
-  std::vector<std::string> other_formats;  ///< that are there too, where none was asked for
+  std::string format;  ///< the name of a Format
+  std::string path;    ///< as the user gave it
+  std::string choice;  ///< one line that says which of several checkpoints this is, or ""
   std::vector<CheckpointFile> files;
   std::vector<TensorEntry> tensors;  ///< sorted by (file, offset) of their first parts
   nlohmann::json
       metadata;  ///< the format's own key-values: GGUF's metadata, safetensors' __metadata__
   nlohmann::json config;  ///< the model config in Hugging Face's keys, or null if there is none
+
+  /// What should be there and is not: tensors that no file holds, with the name of the file that an
+  /// index has each in; and names of files.
+  std::map<std::string, std::string> absent_tensors;
+  std::vector<std::string> absent_files;
 
   /// Index into `tensors` of the tensor with this name, or -1.
   [[nodiscard]] std::int64_t find(std::string_view name) const;
@@ -82,25 +97,43 @@ class Catalog {
 /// A shape for a person: "[32, 4096]".
 [[nodiscard]] std::string shape_text(std::span<const std::uint64_t> shape);
 
+/// One line about what should be there and is not, or "".
+[[nodiscard]] std::string describe_absent(const Catalog& catalog);
+
+/// One way to read a path: as this checkpoint, of the several that it may hold.
+struct Candidate {
+  std::string name;                ///< for a person: "model.safetensors"
+  std::vector<std::string> files;  ///< their names in the directory, where they are known
+  /// Reads headers only. @throws Error for anything that is not well-formed.
+  std::function<Catalog(Files&)> open;
+  bool last_resort = false;  ///< made of other candidates' files
+};
+
 /// One checkpoint format. Adding one is a new file and a line in formats.cpp.
 struct Format {
   std::string_view name;
-  /// Whether `path` (a file or a directory) looks like this format: by content, not by name alone.
-  bool (*detect)(Files&, const std::string& path);
-  /// Reads headers only. @throws Error for anything that is not well-formed.
-  Catalog (*open)(Files&, const std::string& path);
+  /// What a path (a file or a directory) may be in this format, the likeliest first; nothing where
+  /// it does not look like it: by content, not by name alone.
+  std::vector<Candidate> (*candidates)(Files&, const std::string& path);
 };
 
 /// All formats, in the order in which they are tried.
 [[nodiscard]] std::span<const Format> formats();
 
-/// Opens a checkpoint by path alone, whatever its format: the first that claims it.
-/// @param wanted the name of a format, where a directory holds several; "" for the first
-/// @throws Error where nothing is there or no format claims it.
+/// What is asked of a checkpoint. @throws UnfitCheckpoint where it does not hold that, and another
+/// one is to be tried; any other Error ends the search
+using CatalogCheck = std::function<void(const Catalog&)>;
+
+/// Opens a checkpoint by path alone, whatever its format: the first candidate that can be opened
+/// and passes `check`. Catalog::choice says which, where there are several.
+/// @param wanted the name of a format, where a directory holds several; "" for any
+/// @throws Error where nothing is there, or no candidate will do: the first one's error.
+[[nodiscard]] Catalog open_checkpoint(Files& files, const std::string& path,
+                                      std::string_view wanted, const CatalogCheck& check);
+
+/// The same without a check: the first candidate that lacks nothing by its own account (an index,
+/// the number of pieces), else the first that can be opened.
 [[nodiscard]] Catalog open_checkpoint(Files& files, const std::string& path,
                                       std::string_view wanted = "");
-
-/// One line that says which of several checkpoints in a directory was opened, or "".
-[[nodiscard]] std::string describe_choice(const Catalog& catalog);
 
 }  // namespace initrt

@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "sharding/checkpoint/foreign_file.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -32,6 +33,8 @@ nlohmann::json parse_json(std::string_view text, std::string_view where) {
   try {
     return Json::parse(text.begin(), text.end(), check);
   } catch (const Json::parse_error& error) {
+    const std::string what = describe_foreign(text.substr(0, kForeignBytes));
+    if (!what.empty()) fail("{}: {}", where, what);
     fail("{}: not valid JSON at byte {}", where, error.byte);
   } catch (const Json::out_of_range&) {
     fail("{}: not valid JSON: a number is out of range", where);

@@ -7,6 +7,7 @@
 
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/config/model_config.h"
+#include "sharding/checkpoint/foreign_file.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/checkpoint/torch/dcp_metadata.h"
 #include "sharding/checkpoint/torch/torch_parts.h"
@@ -91,6 +92,7 @@ bool detect_dcp(Files& files, const std::string& path) {
 Catalog open_dcp(Files& files, const std::string& path) {
   const std::string directory = is_directory(files, path) ? path : directory_of(path);
   const std::string metadata_path = join_path(directory, kMetadata);
+  refuse_foreign(files, metadata_path);
   DcpMetadata metadata = read_dcp_metadata(files, metadata_path);
   check_apart(metadata, metadata_path);
   Catalog catalog;

@@ -3,19 +3,28 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
+#include <map>
+#include <optional>
 
+#include "sharding/checkpoint/foreign_directory.h"
+#include "sharding/checkpoint/foreign_file.h"
 #include "sharding/error.h"
 
 namespace initrt {
 namespace {
 
+/// The one candidate of a format that has no more.
+template <bool (*Detect)(Files&, const std::string&), Catalog (*Open)(Files&, const std::string&)>
+std::vector<Candidate> only(Files& files, const std::string& path) {
+  if (!Detect(files, path)) return {};
+  return {{std::string(name_of(path)), {}, [path](Files& from) { return Open(from, path); }}};
+}
+
 constexpr std::array kFormats = {
-    Format{"safetensors", detect_safetensors, open_safetensors},
-    Format{"pytorch", detect_pytorch, open_pytorch},
-    Format{"lit", detect_lit, open_lit},
-    Format{"meta", detect_meta, open_meta},
-    Format{"dcp", detect_dcp, open_dcp},
-    Format{"gguf", detect_gguf, open_gguf},
+    Format{"safetensors", safetensors_candidates}, Format{"pytorch", pytorch_candidates},
+    Format{"lit", only<detect_lit, open_lit>},     Format{"meta", only<detect_meta, open_meta>},
+    Format{"dcp", only<detect_dcp, open_dcp>},     Format{"gguf", only<detect_gguf, open_gguf>},
 };
 
 constexpr std::string_view kTried =
@@ -31,49 +40,156 @@ std::string describe_file(Files& files, const std::string& path, std::uint64_t b
   return text;
 }
 
-std::string describe_directory(Files& files, const std::string& path) {
-  constexpr std::size_t kShown = 8;
-  const std::vector<std::string> names = files.list(path);
-  if (names.empty()) return "the directory is empty";
-  const auto shown = static_cast<std::ptrdiff_t>(std::min(names.size(), kShown));
-  return fmt::format(
-      "a directory without *.safetensors, pytorch_model.bin, lit_model.pth, consolidated.00.pth, "
-      ".metadata or *.gguf; it holds {}{}",
-      fmt::join(names.begin(), names.begin() + shown, ", "),
-      names.size() > kShown ? fmt::format(" and {} more", names.size() - kShown) : "");
+/// A format, and what the path may be in it.
+struct Claim {
+  const Format* format;
+  std::vector<Candidate> candidates;
+
+  /// A candidate for a person: by its files, or by the format where that says enough.
+  [[nodiscard]] std::string name(const Candidate& candidate) const {
+    return candidates.size() > 1 ? candidate.name : fmt::format("the one in {}", format->name);
+  }
+};
+
+std::vector<Claim> claims_of(Files& files, const std::string& path, std::string_view wanted) {
+  std::vector<Claim> claims;
+  for (const Format& format : formats()) {
+    if (!wanted.empty() && format.name != wanted) continue;
+    std::vector<Candidate> candidates = format.candidates(files, path);
+    if (!candidates.empty()) claims.push_back({&format, std::move(candidates)});
+  }
+  return claims;
+}
+
+[[noreturn]] void fail_without_claims(Files& files, const std::string& path, FileInfo info,
+                                      std::string_view wanted) {
+  if (!wanted.empty()) fail("{}: no checkpoint of the format {}", path, wanted);
+  if (info.kind == FileInfo::Kind::Directory) {
+    fail("{}: no checkpoint of a known format: {}", path, describe_foreign_directory(files, path));
+  }
+  refuse_foreign(files, path);
+  fail("{}: no checkpoint of a known format: {}; {}", path, describe_file(files, path, info.bytes),
+       kTried);
+}
+
+/// Whether all files of the candidate are among those of the catalog.
+bool is_part_of(const Candidate& candidate, const Catalog& catalog) {
+  return !candidate.files.empty() &&
+         std::all_of(candidate.files.begin(), candidate.files.end(), [&](const std::string& name) {
+           return std::any_of(
+               catalog.files.begin(), catalog.files.end(),
+               [&](const CheckpointFile& file) { return name_of(file.path) == name; });
+         });
+}
+
+/// The first candidate that would not do.
+struct Failure {
+  std::string name, why;
+  std::exception_ptr error;
+};
+
+/// What a path may be.
+struct Choices {
+  std::string path;
+  bool directory = false;
+  std::vector<Claim> claims;
+};
+
+/// @throws Error where there is nothing to choose from
+Choices choices_of(Files& files, const std::string& path, std::string_view wanted) {
+  const std::optional<FileInfo> found = files.stat(path);
+  if (!found) fail("{}: no such file or directory", path);
+  if (found->kind == FileInfo::Kind::Other) {
+    fail("{}: neither a regular file nor a directory", path);
+  }
+  Choices choices{path, found->kind == FileInfo::Kind::Directory, claims_of(files, path, wanted)};
+  if (choices.claims.empty()) fail_without_claims(files, path, *found, wanted);
+  return choices;
+}
+
+/// One line that says which of several candidates `chosen` is, or "".
+std::string describe(const Choices& choices, const Candidate& chosen, const Catalog& catalog,
+                     const std::optional<Failure>& failed) {
+  std::string name;
+  std::vector<std::string> others;
+  for (const Claim& claim : choices.claims) {
+    for (const Candidate& candidate : claim.candidates) {
+      if (&candidate == &chosen) {
+        name = claim.name(candidate);
+      } else if (!candidate.last_resort && !is_part_of(candidate, catalog)) {
+        others.push_back(claim.name(candidate));
+      }
+    }
+  }
+  if (failed) {
+    return fmt::format("{}: reading {}, not {}: {}", choices.path, name, failed->name, failed->why);
+  }
+  if (others.empty() || !choices.directory) return "";
+  return fmt::format("{} holds several checkpoints: reading {}, not {}{}", choices.path, name,
+                     fmt::join(others, ", nor "), choices.claims.size() > 1 ? " (--format)" : "");
+}
+
+/// The first candidate that can be opened and passes, or nothing and the first one's failure.
+std::optional<Catalog> first_that_passes(Files& files, const Choices& choices,
+                                         const CatalogCheck& check,
+                                         std::optional<Failure>& failed) {
+  const auto note = [&](std::string name, const Error& error) {
+    if (!failed) failed = {std::move(name), error.what(), std::current_exception()};
+  };
+  for (const Claim& claim : choices.claims) {
+    for (const Candidate& candidate : claim.candidates) {
+      std::optional<Catalog> catalog;
+      try {
+        catalog = candidate.open(files);
+      } catch (const Error& error) {
+        note(claim.name(candidate), error);
+        continue;
+      }
+      try {
+        check(*catalog);
+      } catch (const UnfitCheckpoint& error) {
+        note(claim.name(candidate), error);
+        continue;
+      }
+      const std::string choice = describe(choices, candidate, *catalog, failed);
+      if (!choice.empty()) catalog->choice = choice;
+      return catalog;
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace
 
 std::span<const Format> formats() { return kFormats; }
 
+Catalog open_checkpoint(Files& files, const std::string& path, std::string_view wanted,
+                        const CatalogCheck& check) {
+  const Choices choices = choices_of(files, path, wanted);
+  std::optional<Failure> failed;
+  if (auto catalog = first_that_passes(files, choices, check, failed)) return *std::move(catalog);
+  std::rethrow_exception(failed->error);
+}
+
 Catalog open_checkpoint(Files& files, const std::string& path, std::string_view wanted) {
-  const std::optional<FileInfo> found = files.stat(path);
-  if (!found) fail("{}: no such file or directory", path);
-  if (found->kind == FileInfo::Kind::Other) {
-    fail("{}: neither a regular file nor a directory", path);
-  }
-  std::vector<const Format*> claims;
-  for (const Format& format : formats()) {
-    if (format.detect(files, path)) claims.push_back(&format);
-  }
-  if (!wanted.empty()) {
-    const auto chosen = std::find_if(claims.begin(), claims.end(),
-                                     [&](const Format* format) { return format->name == wanted; });
-    if (chosen == claims.end()) fail("{}: no checkpoint of the format {}", path, wanted);
-    return (*chosen)->open(files, path);
-  }
-  if (!claims.empty()) {
-    Catalog catalog = claims.front()->open(files, path);
-    for (const Format* other : std::span(claims).subspan(1)) {
-      catalog.other_formats.emplace_back(other->name);
+  const Choices choices = choices_of(files, path, wanted);
+  // What an index names and its files lack, another candidate must have to be the better one.
+  std::map<std::string, std::string> lacking;
+  const auto is_complete = [&](const Catalog& catalog) {
+    lacking.insert(catalog.absent_tensors.begin(), catalog.absent_tensors.end());
+    const std::string text = describe_absent(catalog);
+    if (!text.empty()) throw UnfitCheckpoint(text);
+    for (const auto& [name, file] : lacking) {
+      if (catalog.find(name) < 0) throw UnfitCheckpoint(text);
     }
-    return catalog;
+  };
+  std::optional<Failure> incomplete, failed;
+  if (auto catalog = first_that_passes(files, choices, is_complete, incomplete)) {
+    return *std::move(catalog);
   }
-  fail("{}: no checkpoint of a known format: {}; {}", path,
-       found->kind == FileInfo::Kind::Directory ? describe_directory(files, path)
-                                                : describe_file(files, path, found->bytes),
-       kTried);
+  const auto any = [](const Catalog&) {};
+  if (auto catalog = first_that_passes(files, choices, any, failed)) return *std::move(catalog);
+  std::rethrow_exception(failed->error);
 }
 
 std::string join_path(std::string_view directory, std::string_view name) {

@@ -8,12 +8,10 @@
 
 namespace initrt {
 
-[[nodiscard]] bool detect_safetensors(Files& files, const std::string& path);
-[[nodiscard]] Catalog open_safetensors(Files& files, const std::string& path);
+[[nodiscard]] std::vector<Candidate> safetensors_candidates(Files& files, const std::string& path);
+[[nodiscard]] std::vector<Candidate> pytorch_candidates(Files& files, const std::string& path);
 
-[[nodiscard]] bool detect_pytorch(Files& files, const std::string& path);
-[[nodiscard]] Catalog open_pytorch(Files& files, const std::string& path);
-
+// Formats of which a path holds one checkpoint or none.
 [[nodiscard]] bool detect_lit(Files& files, const std::string& path);
 [[nodiscard]] Catalog open_lit(Files& files, const std::string& path);
 

@@ -1,11 +1,13 @@
 // GGUF checkpoints: one file, the pieces of a split one, or a directory that holds either.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/config/gguf_config.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/checkpoint/gguf_header.h"
+#include "sharding/checkpoint/no_model.h"
 #include "sharding/checkpoint/piece_name.h"
 #include "sharding/error.h"
 
@@ -66,19 +68,52 @@ void add_split(Files& files, Catalog& catalog, const std::string& path, std::uin
   }
 }
 
-/// The one model in a directory: a single file, or the first of pieces that belong together.
-std::string file_in(Files& files, const std::string& directory) {
-  const std::vector<std::string> names = list_with_suffix(files, directory, kSuffix);
-  if (names.empty()) fail("{}: no *.gguf in this directory", directory);
-  const auto first = parse_piece_name(names.front(), kSuffix);
-  const bool together = std::all_of(names.begin() + 1, names.end(), [&](const std::string& name) {
-    const auto piece = parse_piece_name(name, kSuffix);
-    return first && piece && piece->prefix == first->prefix && piece->count == first->count;
-  });
-  if (!together) {
-    fail("{}: several GGUF models, name the file of one: {}", directory, fmt::join(names, ", "));
+/// Whether the file is a model: not a vision projector, an adapter or a calibration matrix.
+bool is_model(Files& files, const std::string& path) {
+  try {
+    return describe_gguf_kind(read_gguf_header(files, path).metadata).empty();
+  } catch (const Error&) {
+    return true;  // to be told about where it is the only one
   }
-  return join_path(directory, names.front());
+}
+
+/// Whether two files are pieces of one model.
+bool are_together(const std::string& a, const std::string& b) {
+  const auto one = parse_piece_name(a, kSuffix), other = parse_piece_name(b, kSuffix);
+  return one && other && one->prefix == other->prefix && one->count == other->count;
+}
+
+/// The models among the files, each by its only or first one.
+std::vector<std::string> first_files(const std::vector<std::string>& names) {
+  std::vector<std::string> first;
+  for (const std::string& name : names) {
+    if (first.empty() || !are_together(first.back(), name)) first.push_back(name);
+  }
+  return first;
+}
+
+/// The one model in a directory: a single file, or the first of pieces that belong together.
+/// @param choice one line that says what else is there, or ""
+std::string file_in(Files& files, const std::string& directory, std::string& choice) {
+  const std::vector<std::string> names = first_files(list_with_suffix(files, directory, kSuffix));
+  if (names.empty()) fail("{}: no *.gguf in this directory", directory);
+  std::vector<std::string> models = names, others;
+  if (names.size() > 1) {
+    models.clear();
+    for (const std::string& name : names) {
+      (is_model(files, join_path(directory, name)) ? models : others).push_back(name);
+    }
+  }
+  if (models.empty()) models = std::exchange(others, {});
+  if (models.size() > 1) {
+    fail("{}: several GGUF models, name the file of one: {}", directory, fmt::join(models, ", "));
+  }
+  if (!others.empty()) {
+    choice =
+        fmt::format("{}: reading {}, not {}, which {} no model of text", directory, models.front(),
+                    fmt::join(others, ", "), others.size() == 1 ? "is" : "are");
+  }
+  return join_path(directory, models.front());
 }
 
 /// The values of a small tensor that is a parameter of the model, as a header would hold it.
@@ -112,8 +147,8 @@ bool detect_gguf(Files& files, const std::string& path) {
 Catalog open_gguf(Files& files, const std::string& path) {
   const std::optional<FileInfo> found = files.stat(path);
   const bool directory = found && found->kind == FileInfo::Kind::Directory;
-  const std::string file = directory ? file_in(files, path) : path;
   Catalog catalog;
+  const std::string file = directory ? file_in(files, path, catalog.choice) : path;
   catalog.format = "gguf";
   catalog.path = path;
   GgufHeader header = read_gguf_header(files, file);

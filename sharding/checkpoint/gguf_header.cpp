@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/foreign_file.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/error.h"
 
@@ -141,7 +142,7 @@ class Cursor {
 class HeaderReader {
  public:
   HeaderReader(Files& files, const std::string& path, std::uint64_t bytes)
-      : path_(path), cursor_(files, path, bytes) {}
+      : files_(files), path_(path), cursor_(files, path, bytes) {}
 
   GgufHeader read() {
     GgufHeader header;
@@ -170,6 +171,7 @@ class HeaderReader {
     char magic[4];
     cursor_.read(magic, sizeof magic, "the magic \"GGUF\"");
     if (std::string_view(magic, 4) != "GGUF") {
+      refuse_foreign(files_, path_);
       fail("{}: wrong magic {} at byte 0: expected \"GGUF\"", path_,
            quote(std::string_view(magic, 4)));
     }
@@ -291,6 +293,7 @@ class HeaderReader {
     fail("{}: {}: unknown ggml type {}", path_, who, id);
   }
 
+  Files& files_;
   const std::string& path_;
   Cursor cursor_;
   std::uint64_t values_ = 0;
@@ -300,6 +303,7 @@ class HeaderReader {
 
 GgufHeader read_gguf_header(Files& files, const std::string& path) {
   const std::uint64_t bytes = file_bytes(files, path);
+  refuse_partial_download(files, path);
   GgufHeader header = HeaderReader(files, path, bytes).read();
   header.file_bytes = bytes;
   return header;

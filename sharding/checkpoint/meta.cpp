@@ -129,8 +129,8 @@ Catalog open_meta(Files& files, const std::string& path) {
   catalog.path = path;
   catalog.metadata = nlohmann::json::object();
   for (const std::string& name : piece_names(files, directory)) {
-    add_torch_file(files, catalog, join_path(directory, name),
-                   [](const std::string&) { return true; });
+    const std::string file_path = join_path(directory, name);
+    add_header(catalog, file_path, read_torch_header(files, file_path));
   }
   catalog.tensors = join_all(catalog, std::move(catalog.tensors), width);
   catalog.finish(SharedBytes::Allowed);

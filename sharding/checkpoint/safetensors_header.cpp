@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/foreign_file.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/error.h"
 
@@ -169,6 +170,7 @@ std::uint64_t read_header_bytes(Files& files, const std::string& path, std::uint
   std::uint64_t length = 0;
   for (std::size_t i = kPrefix; i-- > 0;) length = length << 8 | static_cast<unsigned>(prefix[i]);
   if (length > kMaxHeader) {
+    refuse_foreign(files, path);
     fail("{}: header of {} bytes (byte 0) is longer than the {} that safetensors allows", path,
          length, kMaxHeader);
   }
@@ -226,8 +228,8 @@ void place_tensors(HeaderParser& header, std::uint64_t begin, const std::string&
 
 }  // namespace
 
-SafetensorsHeader read_safetensors_header(Files& files, const std::string& path) {
-  SafetensorsHeader header;
+FileHeader read_safetensors_header(Files& files, const std::string& path) {
+  FileHeader header;
   header.file_bytes = file_bytes(files, path);
   const std::uint64_t length = read_header_bytes(files, path, header.file_bytes);
   const std::vector<std::byte> text = files.read(path, kPrefix, length);

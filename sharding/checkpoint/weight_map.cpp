@@ -1,9 +1,6 @@
 #include "sharding/checkpoint/weight_map.h"
 
-#include <algorithm>
-
 #include "sharding/checkpoint/checked_json.h"
-#include "sharding/checkpoint/formats.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -43,35 +40,6 @@ WeightMap read_weight_map(Files& files, const std::string& path) {
   }
   if (map.empty()) fail("{}: \"weight_map\" is empty", path);
   return map;
-}
-
-std::vector<std::string> files_of(Files& files, const WeightMap& map,
-                                  const std::string& index_path) {
-  const std::string directory = directory_of(index_path);
-  std::vector<std::string> names;
-  for (const auto& [tensor, name] : map) names.push_back(name);
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  for (const std::string& name : names) {
-    if (!is_file(files, join_path(directory, name))) {
-      fail("{}: {} is missing, which the index {} names", directory.empty() ? "." : directory,
-           quote(name), index_path);
-    }
-  }
-  return names;
-}
-
-bool belongs_to(const WeightMap& map, const std::string& tensor, std::string_view name) {
-  const auto placed = map.find(tensor);
-  return placed == map.end() || placed->second == name;
-}
-
-void check_all_found(const WeightMap& map, const Catalog& catalog, const std::string& index_path) {
-  for (const auto& [tensor, name] : map) {
-    if (catalog.find(tensor) < 0) {
-      fail("{}: tensor {} should be in {}, but is not", index_path, quote(tensor), quote(name));
-    }
-  }
 }
 
 }  // namespace initrt

@@ -25,10 +25,12 @@ class MemoryFiles final : public Files {
     const std::string prefix = directory.empty() ? "" : directory + "/";
     std::vector<std::string> names;
     for (const auto& [path, text] : content) {
-      if (path.starts_with(prefix) && path.find('/', prefix.size()) == std::string::npos) {
-        names.push_back(path.substr(prefix.size()));
-      }
+      if (!path.starts_with(prefix)) continue;
+      std::string name = path.substr(prefix.size(), path.find('/', prefix.size()) - prefix.size());
+      if (names.empty() || names.back() != name) names.push_back(std::move(name));
     }
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
     return names;
   }
 

@@ -153,6 +153,18 @@ Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t sour
   return binding;
 }
 
+// Which files of the checkpoint are not there, or "".
+std::string absent_files_text(const Catalog& catalog) {
+  const std::vector<std::string>& names = catalog.absent_files;
+  if (names.empty()) return "";
+  const std::size_t shown = std::min<std::size_t>(3, names.size());
+  std::string text = names.size() == 1
+                         ? "; a file is missing, download it: "
+                         : fmt::format("; {} files are missing, download them: ", names.size());
+  for (std::size_t i = 0; i < shown; ++i) text += (i == 0 ? "" : ", ") + quote(names[i]);
+  return text + (shown < names.size() ? ", ..." : "");
+}
+
 std::string missing_message(const std::vector<std::string>& missing, const Catalog& catalog,
                             bool all_names) {
   std::vector<std::string> present;
@@ -163,11 +175,16 @@ std::string missing_message(const std::vector<std::string>& missing, const Catal
   for (std::size_t i = 0; i < shown; ++i) {
     if (i > 0) text += ", ";
     text += quote(missing[i]);
+    if (const auto placed = catalog.absent_tensors.find(missing[i]);
+        placed != catalog.absent_tensors.end()) {
+      text += fmt::format(" (the index has it in {})", quote(placed->second));
+      continue;
+    }
     const std::string near = nearest(missing[i], present);
     if (!near.empty()) text += fmt::format(" (the nearest name is {})", quote(near));
   }
   if (shown < missing.size()) text += ", ... (all with --verbose)";
-  return text;
+  return text + absent_files_text(catalog);
 }
 
 // The edit distance of a and b, or any number from `limit` on where it is that large.
@@ -255,7 +272,7 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
     }
     bindings.tensors.push_back(std::move(binding));
   }
-  if (!missing.empty()) throw Error(missing_message(missing, catalog, all_names));
+  if (!missing.empty()) throw UnfitCheckpoint(missing_message(missing, catalog, all_names));
   for (std::uint32_t i = 0; i < catalog.tensors.size(); ++i) {
     if (used.contains(i)) continue;
     const std::string& name = catalog.tensors[i].name;

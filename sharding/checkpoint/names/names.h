@@ -78,8 +78,9 @@ struct Bindings {
 
 /// Binds every tensor of the graph.
 /// @param all_names the message of a failure lists every missing tensor, not the first few
-/// @throws Error for missing tensors (how many, which, the nearest names) and for shapes that
-///         disagree with the graph.
+/// @throws UnfitCheckpoint for missing tensors (how many, which, where the index has them or the
+///         nearest names, and files that are missing); Error for shapes that disagree with the
+///         graph.
 [[nodiscard]] Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names);
 
 /// One line about the tensors that nothing uses: how many, and the first few or all of them.

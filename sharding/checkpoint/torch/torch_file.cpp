@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/foreign_file.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/checkpoint/torch/torch_globals.h"
 #include "sharding/checkpoint/torch/torch_legacy.h"
@@ -156,6 +157,7 @@ TorchFile read_torch_file(Files& files, const std::string& path) {
     fail("{}: a tar archive, as PyTorch wrote before version 0.2: save it again with torch.save",
          path);
   } else {
+    refuse_foreign(files, path);
     fail("{}: begins neither like a zip archive nor like a pickle that torch.save wrote", path);
   }
   return file;

@@ -25,4 +25,17 @@ TensorPart part_of(const TorchTensor& tensor, std::uint32_t file) {
   return part;
 }
 
+FileHeader read_torch_header(Files& files, const std::string& path) {
+  TorchFile torch = read_torch_file(files, path);
+  FileHeader header;
+  header.file_bytes = torch.file_bytes;
+  header.metadata = nlohmann::json::object();
+  for (TorchTensor& tensor : torch.tensors) {
+    TensorPart part = part_of(tensor, 0);
+    header.tensors.push_back(
+        {std::move(tensor.name), tensor.dtype, std::move(tensor.shape), {std::move(part)}});
+  }
+  return header;
+}
+
 }  // namespace initrt

@@ -166,10 +166,10 @@ TEST(OpenCheckpoint, SaysWhatItFoundInstead) {
   EXPECT_NE(unknown.find("notes.txt: no checkpoint of a known format"), std::string::npos);
   EXPECT_NE(unknown.find("12 bytes that begins with 68 65 6c 6c 6f 2c 20 77"), std::string::npos);
   EXPECT_NE(unknown.find("safetensors"), std::string::npos);
-  files.content["model/flax_model.msgpack"] = "x";
+  files.content["model/notes.txt"] = "x";
   EXPECT_NE(error_of([&] { (void)open_checkpoint(files, "model"); })
                 .find("a directory without *.safetensors, pytorch_model.bin, lit_model.pth, "
-                      "consolidated.00.pth, .metadata or *.gguf; it holds flax_model.msgpack"),
+                      "consolidated.00.pth, .metadata or *.gguf; it holds notes.txt"),
             std::string::npos);
 }
 
@@ -179,14 +179,15 @@ TEST(OpenCheckpoint, TheFirstFormatIsReadUnlessAnotherIsAskedFor) {
   files.content["d/model.gguf"] = testing::GgufWriter().file(0);
   const Catalog first = open_checkpoint(files, "d");
   EXPECT_EQ(first.format, "safetensors");
-  EXPECT_EQ(describe_choice(first),
-            "d holds several checkpoints: reading the one in safetensors, not in gguf (--format)");
+  EXPECT_EQ(first.choice,
+            "d holds several checkpoints: reading the one in safetensors, not the one in gguf "
+            "(--format)");
   const Catalog second = open_checkpoint(files, "d", "gguf");
   EXPECT_EQ(second.format, "gguf");
-  EXPECT_EQ(describe_choice(second), "") << "it was asked for";
+  EXPECT_EQ(second.choice, "") << "it was asked for";
   EXPECT_EQ(error_of([&] { (void)open_checkpoint(files, "d", "dcp"); }),
             "d: no checkpoint of the format dcp");
-  EXPECT_EQ(describe_choice(open_checkpoint(files, "d/model.gguf")), "");
+  EXPECT_EQ(open_checkpoint(files, "d/model.gguf").choice, "");
 }
 
 }  // namespace

@@ -72,9 +72,9 @@ std::string small_safetensors() {
 
 std::string small_index() {
   return R"({"metadata": {"total_size": 128}, "weight_map": {)"
-         R"("model.embed_tokens.weight": "model.safetensors",)"
-         R"("model.norm.weight": "model.safetensors",)"
-         R"("lm_head.weight": "model.safetensors"}})";
+         R"("model.embed_tokens.weight": "weights.safetensors",)"
+         R"("model.norm.weight": "weights.safetensors",)"
+         R"("lm_head.weight": "weights.safetensors"}})";
 }
 
 /// One to four damages: a bit, a byte, a whole number, a piece cut out, doubled or cut off.
@@ -160,7 +160,9 @@ TEST(HeaderFuzz, DamagedSafetensorsAreReadOrRefused) {
 
 TEST(HeaderFuzz, ADamagedIndexIsReadOrRefused) {
   MemoryFiles files;
-  files.content["d/model.safetensors"] = small_safetensors();
+  // Without its index nothing tells which of the two counts.
+  files.content["d/copy.safetensors"] = small_safetensors();
+  files.content["d/weights.safetensors"] = small_safetensors();
   files.content["d/model.safetensors.index.json"] = small_index();
   ASSERT_NO_THROW((void)open_checkpoint(files, "d"));
   const Outcome outcome = fuzz(files, "d", "d/model.safetensors.index.json", 10'000);

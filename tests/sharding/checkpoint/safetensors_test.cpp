@@ -3,6 +3,7 @@
 
 #include "sharding/checkpoint/catalog.h"
 #include "sharding/checkpoint/formats.h"
+#include "sharding/checkpoint/safetensors_header.h"
 #include "tests/sharding/checkpoint/header_writers.h"
 #include "tests/sharding/errors.h"
 #include "tests/sharding/memory_files.h"
@@ -23,7 +24,10 @@ constexpr const char* kTwo =
 std::string error_in(const std::string& content) {
   MemoryFiles files;
   files.content["m.safetensors"] = content;
-  const std::string text = error_of([&] { (void)open_safetensors(files, "m.safetensors"); });
+  const std::string text = error_of([&] {
+    (void)open_file_set(files, {"safetensors", SharedBytes::Refused, read_safetensors_header},
+                        "m.safetensors", "", {"", {"m.safetensors"}, {}, {}});
+  });
   EXPECT_TRUE(text.starts_with("m.safetensors: ")) << text;
   return text;
 }
@@ -219,11 +223,11 @@ TEST(Safetensors, DetectionLooksAtTheContent) {
   files.content["b"] = raw<std::uint64_t>(1ull << 41) + "{";
   files.content["c"] = "{\"a\": 1, \"b\": 2}";
   files.content["d"] = "12345678";
-  EXPECT_TRUE(detect_safetensors(files, "a"));
-  EXPECT_FALSE(detect_safetensors(files, "b"));
-  EXPECT_FALSE(detect_safetensors(files, "c"));
-  EXPECT_FALSE(detect_safetensors(files, "d"));
-  EXPECT_FALSE(detect_safetensors(files, "none"));
+  EXPECT_EQ(safetensors_candidates(files, "a").size(), 1u);
+  EXPECT_TRUE(safetensors_candidates(files, "b").empty());
+  EXPECT_TRUE(safetensors_candidates(files, "c").empty());
+  EXPECT_TRUE(safetensors_candidates(files, "d").empty());
+  EXPECT_TRUE(safetensors_candidates(files, "none").empty());
 }
 
 }  // namespace

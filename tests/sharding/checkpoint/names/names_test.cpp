@@ -165,6 +165,22 @@ TEST(Names, MissingTensorsAreCountedAndTheFirstFewNamed) {
       "--verbose)");
 }
 
+TEST(Names, OfAnIncompleteDownloadTheMissingFilesAreNamed) {
+  const Graph graph = small_llama(1);
+  std::vector<std::string> names = names_of(graph);
+  names.pop_back();
+  Catalog catalog = catalog_of(names);
+  catalog.absent_tensors = {{"lm_head.weight", "model-00002-of-00002.safetensors"},
+                            {"mtp.weight", "model-00002-of-00002.safetensors"}};
+  catalog.absent_files = {"model-00002-of-00002.safetensors"};
+  EXPECT_EQ(error_of([&] { (void)bind(graph, catalog, false); }),
+            "model: 1 tensor is missing: \"lm_head.weight\" (the index has it in "
+            "\"model-00002-of-00002.safetensors\"); a file is missing, download it: "
+            "\"model-00002-of-00002.safetensors\"");
+  EXPECT_THROW((void)bind(graph, catalog, false), UnfitCheckpoint);
+  EXPECT_NO_THROW((void)bind(graph, catalog_of(names_of(graph)), false)) << "what is not needed";
+}
+
 TEST(Names, AllMissingTensorsAreNamedOnRequest) {
   const Graph graph = small_llama(2);
   const Catalog catalog = catalog_of({"model.norm.weight"});

@@ -1,0 +1,171 @@
+#include "sharding/checkpoint/file_sets.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <set>
+#include <tuple>
+
+namespace initrt {
+namespace {
+
+constexpr std::string_view kIndexEnd = ".json", kIndexPart = ".index.";
+constexpr std::size_t kMostDigits = 6;
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+std::uint64_t number_of(std::string_view digits) {
+  std::uint64_t value = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return value;
+}
+
+// "model-00001-of-00003.fp16.safetensors": "model-", "00001", "00003", ".fp16.safetensors". Any
+// number of digits will do: not every program writes five.
+struct Piece {
+  std::string before, number, count, after;
+
+  // What all pieces of one cut have in common.
+  [[nodiscard]] auto cut() const { return std::tie(before, count, after); }
+  [[nodiscard]] std::string name(std::uint64_t other) const {
+    return fmt::format("{}{:0{}}-of-{}{}", before, other, number.size(), count, after);
+  }
+};
+
+std::optional<Piece> parse_piece(std::string_view name) {
+  constexpr std::string_view kOf = "-of-";
+  const std::size_t of = name.rfind(kOf);
+  if (of == std::string_view::npos) return {};
+  std::size_t begin = of, end = of + kOf.size();
+  while (begin > 0 && is_digit(name[begin - 1])) --begin;
+  while (end < name.size() && is_digit(name[end])) ++end;
+  const std::size_t digits = of - begin, count_digits = end - of - kOf.size();
+  if (begin == 0 || digits == 0 || digits > kMostDigits) return {};
+  if (count_digits == 0 || count_digits > kMostDigits) return {};
+  return Piece{std::string(name.substr(0, begin)), std::string(name.substr(begin, digits)),
+               std::string(name.substr(of + kOf.size(), count_digits)),
+               std::string(name.substr(end))};
+}
+
+// The set of pieces of one cut, at least one.
+FileSet set_of(const std::vector<Piece>& pieces) {
+  const Piece& first = pieces.front();
+  const std::uint64_t count = number_of(first.count);
+  std::set<std::uint64_t> numbers;
+  FileSet set;
+  set.name = fmt::format("{}*-of-{}{}", first.before, first.count, first.after);
+  for (const Piece& piece : pieces) {
+    numbers.insert(number_of(piece.number));
+    set.files.push_back(piece.before + piece.number + "-of-" + piece.count + piece.after);
+  }
+  const std::uint64_t from = *numbers.begin() == 0 ? 0 : 1;  // some programs count from 0
+  for (std::uint64_t number = from; number < from + count; ++number) {
+    if (!numbers.contains(number)) set.absent.push_back(first.name(number));
+  }
+  return set;
+}
+
+// The cuts into pieces, those of the usual name first.
+std::vector<FileSet> cuts_of(const std::vector<std::string>& names, std::string_view stem) {
+  std::map<std::tuple<bool, std::string, std::string, std::string>, std::vector<Piece>> cuts;
+  for (const std::string& name : names) {
+    const std::optional<Piece> piece = parse_piece(name);
+    if (!piece) continue;
+    const bool usual = piece->before.size() == stem.size() + 1 && piece->before.starts_with(stem);
+    cuts[{!usual, piece->before, piece->count, piece->after}].push_back(*piece);
+  }
+  std::vector<FileSet> sets;
+  for (const auto& [cut, pieces] : cuts) sets.push_back(set_of(pieces));
+  return sets;
+}
+
+bool is_index(std::string_view name) {
+  return name.ends_with(kIndexEnd) && name.find(kIndexPart) != std::string_view::npos;
+}
+
+FileSet index_set(const std::string& index) {
+  return {fmt::format("the files of {}", index), {}, {}, index};
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  return names.size() > 3 ? fmt::format("{} files", names.size())
+                          : fmt::format("{}", fmt::join(names, " and "));
+}
+
+}  // namespace
+
+std::vector<FileSet> file_sets(const std::vector<std::string>& names, const SetNames& form) {
+  std::vector<std::string> tensors, loose, special, indexes;
+  const std::string usual_index = fmt::format("{}.index.json", form.single);
+  for (const std::string& name : names) {
+    const auto begins = [&](std::string_view start) { return name.starts_with(start); };
+    if (is_index(name)) {
+      indexes.push_back(name);
+    } else if (std::any_of(form.special.begin(), form.special.end(), begins)) {
+      special.push_back(name);
+    } else if (name != form.single) {
+      tensors.push_back(name);
+      if (!parse_piece(name)) loose.push_back(name);
+    }
+  }
+  std::vector<FileSet> sets;
+  const auto there = [](const auto& all, const auto& name) {
+    return std::find(all.begin(), all.end(), name) != all.end();
+  };
+  if (there(names, form.single)) {
+    sets.push_back({std::string(form.single), {std::string(form.single)}, {}, {}});
+  }
+  if (there(indexes, usual_index)) sets.push_back(index_set(usual_index));
+  const std::vector<FileSet> cuts = cuts_of(tensors, form.stem);
+  const auto add_cuts = [&](const std::vector<FileSet>& from, bool complete) {
+    for (const FileSet& cut : from) {
+      if (cut.absent.empty() == complete) sets.push_back(cut);
+    }
+  };
+  add_cuts(cuts, true);
+  for (const std::string& index : indexes) {
+    if (index != usual_index) sets.push_back(index_set(index));
+  }
+  if (!loose.empty()) sets.push_back({joined(loose), loose, {}, {}});
+  add_cuts(cuts, false);
+  for (const std::string& name : special) {
+    if (!parse_piece(name)) sets.push_back({name, {name}, {}, {}});
+  }
+  const std::vector<FileSet> special_cuts = cuts_of(special, form.stem);
+  add_cuts(special_cuts, true);
+  add_cuts(special_cuts, false);
+  // A shard under another name belongs to what is left of its set, if all tensors are there once.
+  if (cuts.size() + (loose.empty() ? 0 : 1) > 1) {
+    sets.push_back({"all files together", tensors, {}, {}, true});
+  }
+  return sets;
+}
+
+std::vector<FileSet> sets_of_index(const std::string& index, std::vector<FileSet> in_directory) {
+  std::erase_if(in_directory, [&](const FileSet& set) { return set.index == index; });
+  in_directory.insert(in_directory.begin(), index_set(index));
+  return in_directory;
+}
+
+bool is_piece(std::string_view name) {
+  const std::optional<Piece> piece = parse_piece(name);
+  return piece && number_of(piece->count) > 1;
+}
+
+std::vector<FileSet> sets_of_file(const std::string& file, const std::vector<std::string>& names) {
+  std::vector<FileSet> sets = {{file, {file}, {}, {}}};
+  if (!is_piece(file)) return sets;
+  const Piece given = *parse_piece(file);
+  std::vector<Piece> pieces;
+  for (const std::string& name : names) {
+    const std::optional<Piece> other = parse_piece(name);
+    if (other && other->cut() == given.cut()) pieces.push_back(*other);
+  }
+  if (!pieces.empty()) sets.push_back(set_of(pieces));
+  return sets;
+}
+
+}  // namespace initrt
