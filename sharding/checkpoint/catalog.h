@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "sharding/checkpoint/files.h"
@@ -22,7 +23,14 @@ namespace initrt {
 /// directory may.
 class UnfitCheckpoint : public Error {
  public:
-  using Error::Error;
+  /// @param reason the same in few words, for the line that says what was read instead
+  explicit UnfitCheckpoint(const std::string& text, std::string reason = "")
+      : Error(text), reason_(reason.empty() ? text : std::move(reason)) {}
+
+  [[nodiscard]] const std::string& reason() const { return reason_; }
+
+ private:
+  std::string reason_;
 };
 
 /// A box of a tensor's elements as one file stores it. A tensor that no format cuts is one part.

@@ -26,8 +26,10 @@ std::vector<std::string> files_there(Files& files, const WeightMap& map,
     (is_file(files, join_path(directory, name)) ? there : catalog.absent_files).push_back(name);
   }
   if (there.empty()) {
-    fail("{}: none of the {} file{} that it names is there, e.g. {}: download them", index_path,
-         names.size(), names.size() == 1 ? "" : "s", quote(*names.begin()));
+    throw UnfitCheckpoint(
+        fmt::format("{}: none of the {} file{} that it names is there, e.g. {}: download them",
+                    index_path, names.size(), names.size() == 1 ? "" : "s", quote(*names.begin())),
+        fmt::format("none is there, e.g. {}", quote(*names.begin())));
   }
   return there;
 }
@@ -119,6 +121,8 @@ Catalog open_file_set(Files& files, const FileSetReader& reader, const std::stri
   }
   for (const std::string& name : names) {
     const std::string file_path = join_path(directory, name);
+    if (!files.stat(file_path))
+      fail("{}: a link to a file that is not there: download it", file_path);
     refuse_partial_download(files, file_path);
     add_header(catalog, file_path, reader.read(files, file_path));
   }

@@ -44,9 +44,17 @@ std::string foreign_file_in(Files& files, const std::string& path, const Names& 
   return "";
 }
 
-std::string partial_download_in(Files&, const std::string&, const Names& names) {
-  const auto found = std::find_if(names.begin(), names.end(), is_partial_download);
-  if (found == names.end()) return "";
+std::string partial_download_in(Files& files, const std::string& path, const Names& names) {
+  // Where Hugging Face's program for downloads keeps what it has not finished.
+  const std::string cache = join_path(path, ".cache/huggingface/download");
+  Names all = names;
+  if (is_directory(files, cache)) {
+    for (const std::string& name : files.list(cache)) {
+      all.push_back(".cache/huggingface/download/" + name);
+    }
+  }
+  const auto found = std::find_if(all.begin(), all.end(), is_partial_download);
+  if (found == all.end()) return "";
   return fmt::format("{} is an unfinished download: finish it, or download it again",
                      quote(*found));
 }
@@ -138,7 +146,7 @@ std::string other_framework_in(Files&, const std::string&, const Names& names) {
       Kind{".ckpt.index", "a TensorFlow checkpoint"},
       Kind{".msgpack", "a Flax checkpoint"},
       Kind{"msgpack.index.json", "a Flax checkpoint"},
-      Kind{".onnx", "an ONNX model"},
+      Kind{"onnx", "an ONNX model"},
       Kind{".tflite", "a TensorFlow Lite model"},
       Kind{"openvino_model.xml", "an OpenVINO model"},
       Kind{".mlpackage", "a Core ML model"},

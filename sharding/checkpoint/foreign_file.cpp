@@ -67,9 +67,10 @@ std::string describe_foreign(std::string_view begin) {
                        code.empty() ? "" : fmt::format(" ({})", quote(code)));
   }
   // What servers of models answer in plain text.
-  constexpr std::array<std::string_view, 5> kAnswers = {"Entry not found", "Repository not found",
-                                                        "Invalid username or password",
-                                                        "Invalid credentials", "Access to model "};
+  constexpr std::array<std::string_view, 6> kAnswers = {
+      "{\"error\"",           "Entry not found",
+      "Repository not found", "Invalid username or password",
+      "Invalid credentials",  "Access to model "};
   for (const std::string_view answer : kAnswers) {
     if (!starts_with_any_case(begin, answer)) continue;
     return fmt::format("a server's answer ({}), not the file itself: download it again",

@@ -122,7 +122,8 @@ std::string describe(const Choices& choices, const Candidate& chosen, const Cata
     }
   }
   if (failed) {
-    return fmt::format("{}: reading {}, not {}: {}", choices.path, name, failed->name, failed->why);
+    return fmt::format("{}: reading {}, not {} ({})", choices.path, name, failed->name,
+                       failed->why);
   }
   if (others.empty() || !choices.directory) return "";
   return fmt::format("{} holds several checkpoints: reading {}, not {}{}", choices.path, name,
@@ -134,7 +135,10 @@ std::optional<Catalog> first_that_passes(Files& files, const Choices& choices,
                                          const CatalogCheck& check,
                                          std::optional<Failure>& failed) {
   const auto note = [&](std::string name, const Error& error) {
-    if (!failed) failed = {std::move(name), error.what(), std::current_exception()};
+    if (failed) return;
+    const auto* unfit = dynamic_cast<const UnfitCheckpoint*>(&error);
+    failed = {std::move(name), unfit != nullptr ? unfit->reason() : error.what(),
+              std::current_exception()};
   };
   for (const Claim& claim : choices.claims) {
     for (const Candidate& candidate : claim.candidates) {

@@ -98,6 +98,15 @@ std::string describe_no_model(Files& files, const Catalog& catalog) {
   if (is_adapter(catalog)) {
     return describe_adapter(files, directory_of(catalog.files.front().path));
   }
+  const auto holds = [&](std::string_view part) {
+    return std::any_of(
+        catalog.tensors.begin(), catalog.tensors.end(),
+        [&](const TensorEntry& tensor) { return tensor.name.find(part) != std::string::npos; });
+  };
+  if (holds(".base_layer.") && holds(".lora_A.")) {
+    return "a model with an adapter (LoRA) that is not merged: merge it (in PEFT: "
+           "merge_and_unload(), then save_pretrained()) and name the directory of the result";
+  }
   const bool packed =
       std::any_of(catalog.tensors.begin(), catalog.tensors.end(),
                   [&](const TensorEntry& tensor) { return is_packed_by_mlx(tensor, catalog); });

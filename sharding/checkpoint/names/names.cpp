@@ -159,8 +159,8 @@ std::string absent_files_text(const Catalog& catalog) {
   if (names.empty()) return "";
   const std::size_t shown = std::min<std::size_t>(3, names.size());
   std::string text = names.size() == 1
-                         ? "; a file is missing, download it: "
-                         : fmt::format("; {} files are missing, download them: ", names.size());
+                         ? "; a file is not there, download it: "
+                         : fmt::format("; {} files are not there, download them: ", names.size());
   for (std::size_t i = 0; i < shown; ++i) text += (i == 0 ? "" : ", ") + quote(names[i]);
   return text + (shown < names.size() ? ", ..." : "");
 }
@@ -177,9 +177,10 @@ std::string missing_message(const std::vector<std::string>& missing, const Catal
     text += quote(missing[i]);
     if (const auto placed = catalog.absent_tensors.find(missing[i]);
         placed != catalog.absent_tensors.end()) {
-      text += fmt::format(" (the index has it in {})", quote(placed->second));
+      text += fmt::format(" (should be in {})", quote(placed->second));
       continue;
     }
+    if (!catalog.absent_files.empty()) continue;  // it is likely to be there
     const std::string near = nearest(missing[i], present);
     if (!near.empty()) text += fmt::format(" (the nearest name is {})", quote(near));
   }
@@ -272,7 +273,12 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
     }
     bindings.tensors.push_back(std::move(binding));
   }
-  if (!missing.empty()) throw UnfitCheckpoint(missing_message(missing, catalog, all_names));
+  if (!missing.empty()) {
+    throw UnfitCheckpoint(
+        missing_message(missing, catalog, all_names),
+        fmt::format("{} of the model's tensors {} missing{}", missing.size(),
+                    missing.size() == 1 ? "is" : "are", absent_files_text(catalog)));
+  }
   for (std::uint32_t i = 0; i < catalog.tensors.size(); ++i) {
     if (used.contains(i)) continue;
     const std::string& name = catalog.tensors[i].name;

@@ -80,7 +80,7 @@ TEST(Choice, ASingleFileThatLacksWhatIsNeededGivesWayToTheShards) {
   const Catalog catalog = open(files);
   EXPECT_EQ(catalog.files.size(), 2u);
   EXPECT_EQ(catalog.choice,
-            "d: reading the files of model.safetensors.index.json, not model.safetensors: no b");
+            "d: reading the files of model.safetensors.index.json, not model.safetensors (no b)");
 }
 
 TEST(Choice, ASingleFileBesideAStaleIndexIsRead) {
@@ -92,10 +92,10 @@ TEST(Choice, ASingleFileBesideAStaleIndexIsRead) {
   files.content.erase("d/model.safetensors");
   const Catalog renamed = open(files);
   EXPECT_EQ(files_of(renamed), (Names{"d/weights.safetensors"}));
-  EXPECT_EQ(renamed.choice,
-            "d: reading weights.safetensors, not the files of model.safetensors.index.json: "
-            "d/model.safetensors.index.json: none of the 2 files that it names is there, e.g. "
-            "\"model-00001-of-00002.safetensors\": download them");
+  EXPECT_EQ(
+      renamed.choice,
+      "d: reading weights.safetensors, not the files of model.safetensors.index.json (none is "
+      "there, e.g. \"model-00001-of-00002.safetensors\")");
 }
 
 TEST(Choice, AnIndexOfAnotherCutGivesWayToTheCompleteOne) {
@@ -182,7 +182,7 @@ TEST(Choice, ACompleteBinIsReadWhereSafetensorsAreNot) {
   const Catalog catalog = open(files);
   EXPECT_EQ(catalog.format, "pytorch");
   EXPECT_EQ(catalog.choice,
-            "d: reading the one in pytorch, not the files of model.safetensors.index.json: no c");
+            "d: reading the one in pytorch, not the files of model.safetensors.index.json (no c)");
   EXPECT_EQ(open_checkpoint(files, "d").format, "pytorch");
 }
 

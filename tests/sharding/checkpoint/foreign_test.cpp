@@ -151,6 +151,9 @@ TEST(ForeignDirectory, OtherFrameworksAndLeftoversAreCalledByTheirNames) {
   says({"optimizer.pt", "trainer_state.json"}, "the state of a training job (\"optimizer.pt\")");
   says({"model.safetensors.incomplete"},
        "\"model.safetensors.incomplete\" is an unfinished download: finish it, or download it");
+  says({"config.json", ".cache/huggingface/download/ab.incomplete"},
+       "\".cache/huggingface/download/ab.incomplete\" is an unfinished download");
+  says({"config.json", "onnx/model.onnx"}, "\"onnx\" is an ONNX model");
   says({"pytorch_model.bin.part"}, "is an unfinished download");
   says({"config.json", "tokenizer.json"}, "config.json is there, but no weights");
   says({"zero_to_fp32.py", "global_step500/x"}, "a DeepSpeed checkpoint");
@@ -173,6 +176,14 @@ TEST(ForeignDirectory, AVisionProjectorIsNotTheModel) {
   files.content["d/model-Q8_0.gguf"] = GgufWriter().file(0);
   EXPECT_EQ(error_at(files, "d"),
             "d: several GGUF models, name the file of one: model-Q8_0.gguf, model.gguf");
+}
+
+TEST(NoModel, AnAdapterInsideAModelIsSaidToBeThere) {
+  MemoryFiles files;
+  files.content["d/model.safetensors"] =
+      scalars({"a.q_proj.base_layer.weight", "a.k_proj.weight", "a.q_proj.lora_A.default.weight"});
+  EXPECT_TRUE(describe_no_model(files, open_checkpoint(files, "d"))
+                  .starts_with("a model with an adapter (LoRA) that is not merged"));
 }
 
 TEST(NoModel, MatricesThatMlxPackedAreSaidToBeSo) {

@@ -174,8 +174,8 @@ TEST(Names, OfAnIncompleteDownloadTheMissingFilesAreNamed) {
                             {"mtp.weight", "model-00002-of-00002.safetensors"}};
   catalog.absent_files = {"model-00002-of-00002.safetensors"};
   EXPECT_EQ(error_of([&] { (void)bind(graph, catalog, false); }),
-            "model: 1 tensor is missing: \"lm_head.weight\" (the index has it in "
-            "\"model-00002-of-00002.safetensors\"); a file is missing, download it: "
+            "model: 1 tensor is missing: \"lm_head.weight\" (should be in "
+            "\"model-00002-of-00002.safetensors\"); a file is not there, download it: "
             "\"model-00002-of-00002.safetensors\"");
   EXPECT_THROW((void)bind(graph, catalog, false), UnfitCheckpoint);
   EXPECT_NO_THROW((void)bind(graph, catalog_of(names_of(graph)), false)) << "what is not needed";
