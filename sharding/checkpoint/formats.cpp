@@ -110,16 +110,22 @@ Choices choices_of(Files& files, const std::string& path, std::string_view wante
 /// One line that says which of several candidates `chosen` is, or "".
 std::string describe(const Choices& choices, const Candidate& chosen, const Catalog& catalog,
                      const std::optional<Failure>& failed) {
+  const auto is_chosen = [&](const Candidate& candidate) { return &candidate == &chosen; };
   std::string name;
   std::vector<std::string> others;
   for (const Claim& claim : choices.claims) {
-    for (const Candidate& candidate : claim.candidates) {
-      if (&candidate == &chosen) {
-        name = claim.name(candidate);
-      } else if (!candidate.last_resort && !is_part_of(candidate, catalog)) {
-        others.push_back(claim.name(candidate));
-      }
+    if (std::none_of(claim.candidates.begin(), claim.candidates.end(), is_chosen)) {
+      others.push_back(fmt::format("the one in {}", claim.format->name));
+      continue;
     }
+    const std::size_t before = others.size();
+    for (const Candidate& candidate : claim.candidates) {
+      if (is_chosen(candidate) || candidate.last_resort || is_part_of(candidate, catalog)) continue;
+      others.push_back(candidate.name);
+    }
+    // Where the format alone tells it from the others, that is shorter.
+    const bool alone = others.size() == before && !failed;
+    name = alone ? fmt::format("the one in {}", claim.format->name) : claim.name(chosen);
   }
   if (failed) {
     return fmt::format("{}: reading {}, not {} ({})", choices.path, name, failed->name,

@@ -115,8 +115,9 @@ TEST_F(Choice, IsSaidInOneLineAndCanBeMade) {
   for (const char* path : {"gqa/hf", "gqa/bin", "gqa/lit_gpt", "gqa/gguf"}) add(path);
   const Finished first = run(alone({"inspect", directory_.path()}));
   EXPECT_THAT(first.own_lines(),
-              ElementsAre(AllOf(HasSubstr("several checkpoints"), HasSubstr("in safetensors"),
-                                HasSubstr("pytorch, lit, gguf"))));
+              ElementsAre(AllOf(
+                  HasSubstr("several checkpoints"), HasSubstr("in safetensors"),
+                  HasSubstr("not the one in pytorch, nor the one in lit, nor the one in gguf"))));
   for (const char* format : {"safetensors", "pytorch", "lit", "gguf"}) {
     const Finished chosen =
         run(alone({"inspect", directory_.path(), "--format", format, "--json"}));
@@ -133,7 +134,8 @@ TEST_F(Choice, BinIsBeforePthAndTheJobCanChoose) {
       "score", "--tokens", "1,2,3", "--set", "model=" + directory_.path(), "--progress", "off"};
   const Finished first = run(on_ranks(2, score));
   EXPECT_EQ(first.exit_code, 0) << first.err;
-  EXPECT_THAT(first.own_lines(), ElementsAre(HasSubstr("reading the one in pytorch, not in lit")));
+  EXPECT_THAT(first.own_lines(),
+              ElementsAre(HasSubstr("reading the one in pytorch, not the one in lit")));
   std::vector<std::string> chosen = score;
   chosen.insert(chosen.end(), {"--format", "lit"});
   const Finished second = run(on_ranks(2, chosen));

@@ -186,6 +186,17 @@ TEST(Choice, ACompleteBinIsReadWhereSafetensorsAreNot) {
   EXPECT_EQ(open_checkpoint(files, "d").format, "pytorch");
 }
 
+TEST(Choice, OtherFormatsAreSaidOnceEachHoweverManyFilesTheyHave) {
+  MemoryFiles files = two_shards();
+  files.content["d/pytorch_model-00001-of-00002.bin"] = torch_file({"a", "b"});
+  files.content["d/pytorch_model-00002-of-00002.bin"] = torch_file({"c"});
+  files.content["d/pytorch_model.bin.index.json"] =
+      R"({"weight_map": {"a": "pytorch_model-00001-of-00002.bin"}})";
+  EXPECT_EQ(open(files).choice,
+            "d holds several checkpoints: reading the one in safetensors, not the one in pytorch "
+            "(--format)");
+}
+
 TEST(Choice, TheIndexOfBinFilesIsAHintToo) {
   MemoryFiles files;
   files.content["d/pytorch_model.bin.index.json"] =
