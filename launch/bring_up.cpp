@@ -111,6 +111,9 @@ void BringUp::show_warnings(const RunOptions& options) const {
   if (!model_.bindings.unexpected.empty()) {
     warn(describe_unexpected(model_.bindings, options.verbose));
   }
+  if (!model_.bindings.unused_quantization.empty()) {
+    warn(describe_unused_quantization(model_.bindings));
+  }
 }
 
 // Everything is allocated by now, and the plan said what that would be.

@@ -158,6 +158,9 @@ void convert_to_safetensors(const ConvertOptions& options) {
   if (!model.bindings.unexpected.empty()) {
     warn(describe_unexpected(model.bindings, options.verbose));
   }
+  if (!model.bindings.unused_quantization.empty()) {
+    warn(describe_unused_quantization(model.bindings));
+  }
   const DType dtype = model.layout.dtype;
   std::uint64_t total = 0;
   for (const Tensor& tensor : model.graph.tensors) total += bytes_of(dtype, tensor.elements());

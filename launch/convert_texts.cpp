@@ -109,6 +109,10 @@ std::vector<TextFile> checkpoint_texts(Files& files, const ConvertOptions& optio
       if (config.contains(key) && !config[key].is_null()) generation[key] = config[key];
     }
   }
+  // What is written is plain, whatever the checkpoint was or was said to be.
+  for (const char* key : {"quantization_config", "compression_config", "quantization"}) {
+    config.erase(key);
+  }
   config[config.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(model.layout.dtype);
   std::vector<TextFile> texts = {json_file("model.safetensors.index.json", index),
                                  json_file("generation_config.json", generation)};

@@ -27,23 +27,21 @@ struct Claim {
 
   // Some models of another class say model_type "llama": the class decides where it is given.
   [[nodiscard]] bool is_of(const Family& family) const {
-    return architecture.empty() ? model_type == family.model_type
-                                : architecture == family.architecture;
+    if (architecture.empty()) return model_type == family.model_type;
+    return architecture == family.architecture || is_base_of(family);
+  }
+
+  // The class of the same model without its head, as of LlamaForCausalLM it is LlamaModel.
+  [[nodiscard]] bool is_base_of(const Family& family) const {
+    std::string_view base = family.architecture;
+    for (const std::string_view head : {"ForCausalLM", "LMHeadModel"}) {
+      if (base.ends_with(head)) base.remove_suffix(head.size());
+    }
+    if (!architecture.starts_with(base)) return false;
+    const std::string_view rest = std::string_view(architecture).substr(base.size());
+    return rest == "Model" || rest == "TextModel";
   }
 };
-
-// Weights whose scales are tensors of their own, or packed: read as they are, they would be
-// nonsense.
-void refuse_quantized(const nlohmann::json& config) {
-  for (const char* key : {"quantization_config", "compression_config"}) {
-    const auto found = config.find(key);
-    if (found == config.end() || found->is_null()) continue;
-    const auto method = found->is_object() ? found->find("quant_method") : found->end();
-    const bool named = found->is_object() && method != found->end() && method->is_string();
-    fail("model config: the checkpoint is quantized ({}: {}), which is not read yet", key,
-         named ? quote(method->get<std::string>()) : "of no quant_method");
-  }
-}
 
 }  // namespace
 
@@ -58,7 +56,6 @@ bool knows_family(const nlohmann::json& config) {
 
 Graph build_graph(const nlohmann::json& config) {
   if (!config.is_object()) fail("the model config is not a JSON object");
-  refuse_quantized(config);
   const Claim claim(config);
   std::string known;
   for (const Family& family : kFamilies) {

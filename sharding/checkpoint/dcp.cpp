@@ -17,6 +17,16 @@ namespace initrt {
 namespace {
 
 constexpr std::string_view kMetadata = ".metadata";
+// Accelerate's folder for the first model of a training job, inside of the job's own.
+constexpr std::string_view kAccelerate = "pytorch_model_fsdp_0";
+
+// The directory that holds .metadata, of a path to it, to that file or to one that has it inside.
+std::string checkpoint_directory(Files& files, std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  if (!is_directory(files, path)) return directory_of(path);
+  if (is_file(files, join_path(path, kMetadata))) return path;
+  return join_path(path, kAccelerate);
+}
 
 // Archives lie apart, so that to read them all takes no longer than their files are long.
 void check_apart(const DcpMetadata& metadata, const std::string& path) {
@@ -86,11 +96,11 @@ class Reader {
 
 bool detect_dcp(Files& files, const std::string& path) {
   if (!is_directory(files, path)) return name_of(path) == kMetadata;
-  return is_file(files, join_path(path, kMetadata));
+  return is_file(files, join_path(checkpoint_directory(files, path), kMetadata));
 }
 
 Catalog open_dcp(Files& files, const std::string& path) {
-  const std::string directory = is_directory(files, path) ? path : directory_of(path);
+  const std::string directory = checkpoint_directory(files, path);
   const std::string metadata_path = join_path(directory, kMetadata);
   refuse_foreign(files, metadata_path);
   DcpMetadata metadata = read_dcp_metadata(files, metadata_path);
@@ -110,6 +120,9 @@ Catalog open_dcp(Files& files, const std::string& path) {
   }
   catalog.finish(SharedBytes::Allowed);
   catalog.config = read_model_config(files, directory, catalog);
+  if (catalog.config.is_null() && name_of(directory) == kAccelerate) {
+    catalog.config = read_model_config(files, directory_of(directory), catalog);
+  }
   return catalog;
 }
 

@@ -125,6 +125,19 @@ TEST(TiedCheckpoints, TheTableMayBeThereUnderTheHeadsNameAlone) {
               units_of(open_checkpoint_as(golden("gqa_tied/hf"), "bf16-true"), {}));
 }
 
+TEST(DistributedCheckpoints, AreFoundWhereAccelerateLeavesThem) {
+  const TemporaryDirectory directory;
+  const std::string inner = directory.file("pytorch_model_fsdp_0");
+  std::filesystem::copy(golden("gqa/dcp_2d"), inner);
+  std::filesystem::rename(inner + "/config.json", directory.file("config.json"));
+  const Units units = units_of(open_checkpoint_as(golden("gqa/hf"), "bf16-true"), {});
+  for (const std::string& path : {directory.path(), inner, inner + "/", inner + "/.metadata"}) {
+    const OpenModel model = open_checkpoint_as(path, "bf16-true");
+    EXPECT_EQ(model.catalog.format, "dcp");
+    EXPECT_TRUE(units_of(model, {}) == units) << path;
+  }
+}
+
 // A pickle can name any function of Python's. None is ever called: there is nothing here to call
 // it.
 TEST(HostileCheckpoints, AreRefusedByTheGlobalTheyName) {

@@ -61,6 +61,18 @@ Json read_first(Files& files, const std::string& directory, const Catalog& catal
   return config_from_lit_llama(catalog);
 }
 
+// ModelOpt's older layout tells in a file of its own how the checkpoint is quantized.
+void read_modelopt(Files& files, const std::string& directory, Json& config) {
+  constexpr const char* kKey = "quantization_config";
+  const std::string path = join_path(directory, "hf_quant_config.json");
+  if (config.contains(kKey) || !is_file(files, path)) return;
+  const Json said = read_json_object(files, path);
+  Json quantization = said.value("quantization", Json::object());
+  if (!quantization.is_object()) fail("{}: quantization is not a JSON object", path);
+  quantization.emplace("quant_method", "modelopt");
+  config[kKey] = std::move(quantization);
+}
+
 }  // namespace
 
 Json text_model_config(Json config) {
@@ -75,8 +87,9 @@ Json text_model_config(Json config) {
     return config;
   }
   Json found = *text;
-  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings",
-                          "torch_dtype", "dtype", "quantization_config"}) {
+  for (const char* key :
+       {"bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings", "torch_dtype",
+        "dtype", "quantization_config", "compression_config", "quantization"}) {
     if (config.contains(key) && !found.contains(key)) found[key] = config[key];
   }
   return found;
@@ -84,6 +97,7 @@ Json text_model_config(Json config) {
 
 Json read_model_config(Files& files, const std::string& directory, const Catalog& catalog) {
   Json config = read_first(files, directory, catalog);
+  if (config.is_object()) read_modelopt(files, directory, config);
   const std::string generation = join_path(directory, "generation_config.json");
   if (config.is_object() && is_file(files, generation)) {
     config["generation_config"] = read_json_object(files, generation);

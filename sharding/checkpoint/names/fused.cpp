@@ -1,5 +1,7 @@
 #include "sharding/checkpoint/names/fused.h"
 
+#include <cstdlib>
+
 #include "sharding/checkpoint/names/canonical_name.h"
 
 namespace initrt {
@@ -39,6 +41,22 @@ QkvPart qkv_part(std::string_view canonical) {
 
 void place_qkv(Stored& stored, QkvPart part, QkvOrder order, const Graph& graph) {
   (order == QkvOrder::Stacked ? place_stacked : place_by_group)(stored, part, graph);
+}
+
+void place_expert(Stored& stored, const Tensor& canonical, const TensorEntry& all,
+                  std::uint64_t part, std::uint64_t parts) {
+  const BlockName name = parse_block_name(canonical.name);
+  const std::uint64_t expert = std::strtoull(std::string(name.expert).c_str(), nullptr, 10);
+  const std::uint64_t experts = all.shape.size() == 3 ? all.shape[0] : 0;
+  std::uint64_t rows = 0;
+  const bool fits = !__builtin_mul_overflow(canonical.rows, parts, &rows) &&
+                    !__builtin_mul_overflow(experts, rows, &stored.rows);
+  stored.stacked = fits && expert < experts;
+  if (!stored.stacked) {  // shapes will disagree
+    stored.rows = rows;
+    return;
+  }
+  stored.spans = {{0, canonical.rows, expert * rows + part * canonical.rows}};
 }
 
 void place_gate_up(Stored& stored, const Tensor& canonical) {

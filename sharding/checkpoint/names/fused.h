@@ -1,4 +1,5 @@
-// Canonical matrices that a naming keeps in one: Q, K and V, and the gate and up projections.
+// Canonical matrices that a naming keeps in one: Q, K and V, the gate and up projections, and the
+// same projection of all experts.
 #pragma once
 
 #include <string_view>
@@ -14,6 +15,12 @@ enum class QkvPart : std::uint8_t { None, Query, Key, Value };
 
 /// Says which rows of the fused Q, K and V a part's are.
 void place_qkv(Stored& stored, QkvPart part, QkvOrder order, const Graph& graph);
+
+/// Says which rows of `all`, the matrices [experts, rows, columns] of all of a layer's experts,
+/// those of one of them are. Where each of these holds several projections of as many rows, one
+/// behind the other, the canonical one is number `part` of `parts`.
+void place_expert(Stored& stored, const Tensor& canonical, const TensorEntry& all,
+                  std::uint64_t part = 0, std::uint64_t parts = 1);
 
 /// Says which rows of the fused gate and up projections those of one of them are: gate first.
 void place_gate_up(Stored& stored, const Tensor& canonical);

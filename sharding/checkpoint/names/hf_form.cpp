@@ -44,7 +44,7 @@ void add_transposed(const RowRun& run, std::vector<RowRun>& runs) {
 std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
   std::vector<HfTensor> tensors;
   std::unordered_map<std::string, std::size_t> places;
-  const Catalog none;
+  const StoredNames none;
   for (std::size_t i = 0; i < graph.tensors.size(); ++i) {
     const Tensor& canonical = graph.tensors[i];
     const Stored stored = locate_hf(canonical, graph, none);

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
-#include <tuple>
 #include <unordered_set>
 
 #include "sharding/checkpoint/checked_json.h"
@@ -11,6 +9,7 @@
 #include "sharding/checkpoint/names/names_hf.h"
 #include "sharding/checkpoint/names/names_lit.h"
 #include "sharding/checkpoint/names/names_meta.h"
+#include "sharding/checkpoint/names/quantized.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -27,48 +26,19 @@ constexpr std::array kNamings = {
     Naming{"huggingface-base", hf_base_anchors, locate_hf_base},
 };
 
-// Whether this is what training programs put a model under: it is not an average of it, a teacher
-// or a critic, which may be beside it.
-bool is_wrapper(std::string_view prefix) {
-  constexpr std::string_view kWrappers[] = {"model.", "module.", "state_dict.",
-                                            "model_state_dict."};
-  return std::any_of(std::begin(kWrappers), std::end(kWrappers),
-                     [&](std::string_view wrapper) { return prefix.starts_with(wrapper); });
-}
-
-// What stands before `anchor` in a tensor's name, of several the likeliest and then the shortest;
-// nothing where no name ends so.
-std::optional<std::string> prefix_of(std::string_view anchor, const Catalog& catalog) {
-  if (catalog.find(anchor) >= 0) return "";
-  std::optional<std::string> best;
-  const auto rank = [](const std::string& prefix) {
-    return std::tuple(!is_wrapper(prefix), prefix.size());
-  };
-  for (const TensorEntry& entry : catalog.tensors) {
-    if (!entry.name.ends_with(anchor)) continue;
-    std::string prefix = entry.name.substr(0, entry.name.size() - anchor.size());
-    if (!prefix.ends_with('.')) continue;
-    if (!best || rank(prefix) < rank(*best)) best = std::move(prefix);
-  }
-  return best;
-}
-
-// The naming of a checkpoint, and what stands before all its names.
-struct Dialect {
-  const Naming& naming;
-  std::string prefix;
-};
-
-Dialect dialect_of(const Graph& graph, const Catalog& catalog) {
+// The naming of a checkpoint; what stands before all its names is set in `names`.
+const Naming& naming_of(const Graph& graph, StoredNames& names) {
   for (const Naming& naming : kNamings) {
     for (const std::string& anchor : naming.anchors(graph)) {
-      if (auto prefix = prefix_of(anchor, catalog)) return {naming, std::move(*prefix)};
+      if (auto prefix = names.prefix_of(anchor)) {
+        names.set_prefix(std::move(*prefix));
+        return naming;
+      }
     }
   }
   // Its missing names are what the user should see.
-  return {*std::find_if(kNamings.begin(), kNamings.end(),
-                        [](const Naming& naming) { return naming.name == "huggingface"; }),
-          ""};
+  return *std::find_if(kNamings.begin(), kNamings.end(),
+                       [](const Naming& naming) { return naming.name == "huggingface"; });
 }
 
 // Buffers that a program computes anew or the config was made of, and what a training job keeps
@@ -86,7 +56,8 @@ bool is_harmless(std::string_view name, const HfNames& names) {
     const std::string_view block = name.substr(0, name.size() - buffer.size());
     return block.size() > 1 && block.ends_with('.') && is_digit(block[block.size() - 2]);
   };
-  return name.starts_with("optim") ||
+  const bool optimizer = name.starts_with("optim") || name.find(".optim") != std::string::npos;
+  return optimizer ||
          std::any_of(std::begin(kEnds), std::end(kEnds),
                      [&](std::string_view end) { return name.ends_with(end); }) ||
          std::any_of(names.buffers.begin(), names.buffers.end(), is_buffer);
@@ -205,6 +176,70 @@ std::size_t edit_distance(std::string_view a, std::string_view b, std::size_t li
   return row[b.size()];
 }
 
+// Where a checkpoint has a tensor of the graph.
+struct Located {
+  Stored stored;
+  std::int64_t found = -1;  // index in the catalog
+};
+
+// Under one of the tensor's canonical names.
+Located locate(Tensor tensor, const std::string& canonical, const Graph& graph,
+               const Naming& naming, const StoredNames& names) {
+  tensor.name = canonical;
+  Located located{naming.locate(tensor, graph, names)};
+  if (located.stored.name.empty()) return located;
+  // The head may be outside of what all else is in.
+  const bool head = canonical.starts_with("lm_head.");
+  located.found = head ? names.find_outside(located.stored.name) : names.find(located.stored.name);
+  return located;
+}
+
+// All of the graph's tensors. @param not_needed gets those that others hold the values of
+std::vector<Located> locate_all(const Graph& graph, const Naming& naming, const StoredNames& names,
+                                std::vector<Bindings::Twins>& twins,
+                                std::unordered_set<std::uint32_t>& not_needed) {
+  std::vector<Located> all;
+  for (const Tensor& tensor : graph.tensors) {
+    Located located = locate(tensor, tensor.name, graph, naming, names);
+    const std::string first_name = located.stored.name;
+    for (const std::string& alias : tensor.aliases) {
+      Located other = locate(tensor, alias, graph, naming, names);
+      if (other.found < 0) continue;
+      const auto twin = static_cast<std::uint32_t>(other.found);
+      not_needed.insert(twin);
+      if (located.found >= 0) {
+        twins.push_back({static_cast<std::uint32_t>(located.found), twin});
+      } else {
+        located = std::move(other);
+      }
+    }
+    if (located.found < 0) located.stored.name = first_name.empty() ? tensor.name : first_name;
+    all.push_back(std::move(located));
+  }
+  return all;
+}
+
+// Fails for weights that are quantized, and for tensors that are missing.
+void check_found(const std::vector<Located>& located, const Catalog& catalog,
+                 const StoredNames& names, bool all_names) {
+  std::vector<NeededTensor> needed;
+  std::vector<std::string> missing;
+  for (const Located& tensor : located) {
+    if (tensor.found >= 0) {
+      needed.push_back({names.name(static_cast<std::uint32_t>(tensor.found)), tensor.found});
+    } else {
+      needed.push_back({names.prefix() + tensor.stored.name});
+      missing.push_back(needed.back().name);
+    }
+  }
+  refuse_quantized(catalog, names, needed);
+  if (missing.empty()) return;
+  throw UnfitCheckpoint(
+      missing_message(missing, catalog, all_names),
+      fmt::format("{} of the model's tensors {} missing{}", missing.size(),
+                  missing.size() == 1 ? "is" : "are", absent_files_text(catalog)));
+}
+
 }  // namespace
 
 std::span<const Naming> namings() { return kNamings; }
@@ -234,58 +269,37 @@ std::string describe_unexpected(const Bindings& bindings, bool all_names) {
   return text;
 }
 
+std::string describe_unused_quantization(const Bindings& bindings) {
+  return fmt::format(
+      "the config says that the checkpoint is quantized ({}), but its weights are plain numbers "
+      "and "
+      "read as such",
+      quote(bindings.unused_quantization));
+}
+
 Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
-  const Dialect dialect = dialect_of(graph, catalog);
+  StoredNames names(catalog);
+  const Naming& naming = naming_of(graph, names);
   Bindings bindings;
-  bindings.naming = dialect.naming.name;
-  std::vector<std::string> missing;
-  std::unordered_set<std::uint32_t> used, not_needed;
-  // Where a canonical name's tensor is, and its index in the catalog or -1.
-  const auto locate = [&](Tensor tensor, const std::string& name) {
-    tensor.name = name;
-    Stored stored = dialect.naming.locate(tensor, graph, catalog);
-    if (!stored.name.empty()) stored.name.insert(0, dialect.prefix);
-    const std::int64_t found = stored.name.empty() ? -1 : catalog.find(stored.name);
-    return std::pair(std::move(stored), found);
-  };
-  for (const Tensor& tensor : graph.tensors) {
-    auto [stored, found] = locate(tensor, tensor.name);
-    const std::string first_name = stored.name.empty() ? tensor.name : stored.name;
-    for (const std::string& alias : tensor.aliases) {
-      auto [other, at] = locate(tensor, alias);
-      if (at < 0) continue;
-      const auto twin = static_cast<std::uint32_t>(at);
-      not_needed.insert(twin);
-      if (found >= 0) {
-        bindings.twins.push_back({static_cast<std::uint32_t>(found), twin});
-      } else {
-        std::tie(stored, found) = std::pair(std::move(other), at);
-      }
-    }
-    Binding binding;
-    if (found < 0) {
-      missing.push_back(first_name);
-    } else {
-      const auto source = static_cast<std::uint32_t>(found);
-      check_shape(tensor, stored, catalog.tensors[source], catalog);
-      binding = bind_rows(tensor, stored, source);
-      if (used.insert(source).second) bindings.payload_bytes += catalog.tensors[source].bytes();
-    }
-    bindings.tensors.push_back(std::move(binding));
-  }
-  if (!missing.empty()) {
-    throw UnfitCheckpoint(
-        missing_message(missing, catalog, all_names),
-        fmt::format("{} of the model's tensors {} missing{}", missing.size(),
-                    missing.size() == 1 ? "is" : "are", absent_files_text(catalog)));
+  bindings.naming = naming.name;
+  std::unordered_set<std::uint32_t> not_needed;
+  const std::vector<Located> located = locate_all(graph, naming, names, bindings.twins, not_needed);
+  check_found(located, catalog, names, all_names);
+  bindings.unused_quantization = quantization_of(catalog.config);
+
+  std::unordered_set<std::uint32_t> used;
+  for (std::size_t i = 0; i < located.size(); ++i) {
+    const auto source = static_cast<std::uint32_t>(located[i].found);
+    check_shape(graph.tensors[i], located[i].stored, catalog.tensors[source], catalog);
+    bindings.tensors.push_back(bind_rows(graph.tensors[i], located[i].stored, source));
+    if (used.insert(source).second) bindings.payload_bytes += catalog.tensors[source].bytes();
   }
   for (std::uint32_t i = 0; i < catalog.tensors.size(); ++i) {
     if (used.contains(i)) continue;
-    const std::string& name = catalog.tensors[i].name;
-    if (not_needed.contains(i) || is_harmless(name, graph.hf_names)) {
+    if (not_needed.contains(i) || is_harmless(names.name(i), graph.hf_names)) {
       ++bindings.skipped;
     } else {
-      bindings.unexpected.push_back(name);
+      bindings.unexpected.push_back(catalog.tensors[i].name);
     }
   }
   return bindings;

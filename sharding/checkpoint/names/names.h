@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sharding/checkpoint/catalog.h"
+#include "sharding/checkpoint/names/stored_names.h"
 #include "sharding/graph.h"
 
 namespace initrt {
@@ -54,9 +55,9 @@ struct Stored {
 struct Naming {
   std::string_view name;
   /// Names that checkpoints of this naming hold, the first that is there being enough to know it;
-  /// what stands before it (of a wrapper: "model.", "module.") stands before all names.
+  /// what stands before it ("model.", "language_model.") stands before all names.
   std::vector<std::string> (*anchors)(const Graph& graph);
-  Stored (*locate)(const Tensor& canonical, const Graph& graph, const Catalog& catalog);
+  Stored (*locate)(const Tensor& canonical, const Graph& graph, const StoredNames& names);
 };
 
 /// All namings, in the order in which they are tried.
@@ -69,6 +70,9 @@ struct Bindings {
   std::uint32_t skipped = 0;            ///< others that nothing uses, but are known to be harmless
   std::uint64_t payload_bytes = 0;      ///< bytes of all tensors used, each counted once
 
+  /// What the config calls the checkpoint's quantization, though all weights are plain; or "".
+  std::string unused_quantization;
+
   /// Two tensors of the catalog, of which the graph takes one to hold what the other does.
   struct Twins {
     std::uint32_t used = 0, other = 0;
@@ -80,11 +84,14 @@ struct Bindings {
 /// @param all_names the message of a failure lists every missing tensor, not the first few
 /// @throws UnfitCheckpoint for missing tensors (how many, which, where the index has them or the
 ///         nearest names, and files that are missing); Error for shapes that disagree with the
-///         graph.
+///         graph, and as refuse_quantized() (quantized.h)
 [[nodiscard]] Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names);
 
 /// One line about the tensors that nothing uses: how many, and the first few or all of them.
 [[nodiscard]] std::string describe_unexpected(const Bindings& bindings, bool all_names);
+
+/// One line about a quantization in the config that the weights do not have.
+[[nodiscard]] std::string describe_unused_quantization(const Bindings& bindings);
 
 /// The candidate nearest to `word` by edit distance, or "" if none is near (a third of its length).
 [[nodiscard]] std::string nearest(std::string_view word, std::span<const std::string> candidates);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 
 #include "sharding/checkpoint/names/canonical_name.h"
 #include "sharding/checkpoint/names/fused.h"
@@ -51,10 +50,8 @@ constexpr std::array kInstead = {
     NamePair{"mlp.experts.*.down_proj", "ffn_down_exps"},
 };
 
-std::string_view architecture(const Catalog& catalog) {
-  const auto found = catalog.metadata.find("general.architecture");
-  if (found == catalog.metadata.end() || !found->is_string()) return "";
-  return found->get_ref<const std::string&>();
+std::string_view architecture(const StoredNames& names) {
+  return names.metadata_text("general.architecture");
 }
 
 // The converters to GGUF interleave the halves of architectures whose graphs rotate neighbouring
@@ -73,24 +70,11 @@ std::string in_block(const BlockName& name, std::string_view module) {
 }
 
 // Falcon's files with two norms have the feed-forward's where others have attention's.
-std::string falcon_norm(const BlockName& name, const Catalog& catalog) {
+std::string falcon_norm(const BlockName& name, const StoredNames& names) {
   const std::string other = in_block(name, "attn_norm_2");
-  if (catalog.find(other) < 0) return "";
+  if (names.find(other) < 0) return "";
   if (name.module == "input_layernorm") return other;
   return name.module == "post_attention_layernorm" ? in_block(name, "attn_norm") : "";
-}
-
-// The matrices of all experts lie behind one another in one tensor.
-void place_expert(Stored& stored, const Tensor& canonical, const BlockName& name,
-                  const Catalog& catalog) {
-  const std::int64_t found = catalog.find(stored.name);
-  const auto& shape = catalog.tensors[static_cast<std::size_t>(found)].shape;
-  const std::uint64_t expert = std::strtoull(std::string(name.expert).c_str(), nullptr, 10);
-  const std::uint64_t experts = shape.size() == 3 ? shape[0] : 0;
-  if (expert >= experts || canonical.rows > UINT64_MAX / experts) return;  // shapes will disagree
-  stored.stacked = true;
-  stored.rows = experts * canonical.rows;
-  stored.spans = {{0, canonical.rows, expert * canonical.rows}};
 }
 
 }  // namespace
@@ -99,24 +83,24 @@ std::vector<std::string> gguf_anchors(const Graph&) {
   return {"token_embd.weight", "output_norm.weight", "blk.0.attn_q.weight"};
 }
 
-Stored locate_gguf(const Tensor& canonical, const Graph& graph, const Catalog& catalog) {
+Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredNames& names) {
   Stored stored;
   stored.name = translate(kTable, canonical.name);
-  stored.rotary_interleaved = is_interleaved(architecture(catalog));
+  stored.rotary_interleaved = is_interleaved(architecture(names));
   const bool is_norm = canonical.name.ends_with("norm.weight");
-  if (is_norm && architecture(catalog).starts_with("gemma")) stored.add = -1.0f;  // stored: 1 + w
+  if (is_norm && architecture(names).starts_with("gemma")) stored.add = -1.0f;  // stored: 1 + w
   const BlockName name = parse_block_name(canonical.name);
   if (name.layer.empty()) return stored;
 
-  if (std::string norm = falcon_norm(name, catalog); !norm.empty()) {
+  if (std::string norm = falcon_norm(name, names); !norm.empty()) {
     stored.name = std::move(norm);
     return stored;
   }
   const std::string_view instead = find_pair(kInstead, name.module);
   if (const std::string other = in_block(name, instead);
-      !instead.empty() && catalog.find(other) >= 0) {
+      !instead.empty() && names.find(other) >= 0) {
     stored.name = other;
-    if (!name.expert.empty()) place_expert(stored, canonical, name, catalog);
+    if (!name.expert.empty()) place_expert(stored, canonical, *names.entry(other));
     if (const QkvPart part = qkv_part(canonical.name); part != QkvPart::None) {
       place_qkv(stored, part, QkvOrder::Stacked, graph);
     }
@@ -125,13 +109,10 @@ Stored locate_gguf(const Tensor& canonical, const Graph& graph, const Catalog& c
   // Phi-3's gate projection stands in front of the up projection.
   const bool gate = name.module == "mlp.gate_proj", up = name.module == "mlp.up_proj";
   if (gate || up) {
-    const std::int64_t found = catalog.find(in_block(name, "ffn_up"));
-    if (found >= 0) {
-      const auto& shape = catalog.tensors[static_cast<std::size_t>(found)].shape;
-      if (!shape.empty() && shape[0] == 2 * canonical.rows) {
-        stored.name = in_block(name, "ffn_up");
-        place_gate_up(stored, canonical);
-      }
+    const TensorEntry* const both = names.entry(in_block(name, "ffn_up"));
+    if (both != nullptr && !both->shape.empty() && both->shape[0] == 2 * canonical.rows) {
+      stored.name = in_block(name, "ffn_up");
+      place_gate_up(stored, canonical);
     }
   }
   return stored;

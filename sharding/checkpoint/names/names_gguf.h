@@ -7,6 +7,6 @@
 namespace initrt {
 
 [[nodiscard]] std::vector<std::string> gguf_anchors(const Graph&);
-[[nodiscard]] Stored locate_gguf(const Tensor& canonical, const Graph&, const Catalog& catalog);
+[[nodiscard]] Stored locate_gguf(const Tensor& canonical, const Graph&, const StoredNames& names);
 
 }  // namespace initrt

@@ -1,5 +1,7 @@
 #include "sharding/checkpoint/names/names_hf.h"
 
+#include <array>
+
 #include "sharding/checkpoint/names/canonical_name.h"
 #include "sharding/checkpoint/names/fused.h"
 
@@ -19,23 +21,58 @@ std::string without_prefix(std::string name, std::string_view prefix) {
   return name;
 }
 
+// Where a layer's experts are in one tensor, and which part of each one's rows a projection has.
+struct AllExperts {
+  std::string_view module, name;
+  std::uint64_t part = 0, parts = 1;
+};
+constexpr std::string_view kGate = "mlp.experts.*.gate_proj", kUp = "mlp.experts.*.up_proj",
+                           kDown = "mlp.experts.*.down_proj";
+constexpr std::array kAllExperts = {
+    // transformers 5, as its modules hold them: a state dict, or save_original_format=False.
+    AllExperts{kGate, "mlp.experts.gate_up_proj", 0, 2},
+    AllExperts{kUp, "mlp.experts.gate_up_proj", 1, 2},
+    AllExperts{kDown, "mlp.experts.down_proj"},
+    // mlx-lm.
+    AllExperts{kGate, "mlp.switch_mlp.gate_proj.weight"},
+    AllExperts{kUp, "mlp.switch_mlp.up_proj.weight"},
+    AllExperts{kDown, "mlp.switch_mlp.down_proj.weight"},
+    AllExperts{kGate, "block_sparse_moe.switch_mlp.gate_proj.weight"},
+    AllExperts{kUp, "block_sparse_moe.switch_mlp.up_proj.weight"},
+    AllExperts{kDown, "block_sparse_moe.switch_mlp.down_proj.weight"},
+};
+
+// Takes the place of what is not there under the family's own name: the router and the experts have
+// canonical names in transformers 5, and experts may be in one tensor. @param base what to leave
+// out of names, as in locate_hf_base()
+void try_other_experts(Stored& stored, const Tensor& canonical, const StoredNames& names,
+                       std::string_view base) {
+  const BlockName name = parse_block_name(canonical.name);
+  if ((name.expert.empty() && name.module != "mlp.gate") || names.find(stored.name) >= 0) return;
+  if (std::string own = without_prefix(canonical.name, base); names.find(own) >= 0) {
+    stored.name = std::move(own);
+    return;
+  }
+  const std::string block = without_prefix("model.layers." + std::string(name.layer) + ".", base);
+  for (const AllExperts& all : kAllExperts) {
+    if (all.module != name.module) continue;
+    const std::string together = block + std::string(all.name);
+    const TensorEntry* const found = names.entry(together);
+    if (found == nullptr) continue;
+    stored.name = together;
+    place_expert(stored, canonical, *found, all.part, all.parts);
+    return;
+  }
+}
+
 // Whether two modules of a block are kept under one name.
 bool is_fused(std::string_view module, std::string_view other, const HfNames& names) {
   const std::string_view name = find_pair(names.table.in_block, module);
   return !name.empty() && name == find_pair(names.table.in_block, other);
 }
 
-}  // namespace
-
-std::vector<std::string> hf_anchors(const Graph& graph) {
-  return {hf_name(kEmbedding, graph.hf_names), hf_name(kNorm, graph.hf_names)};
-}
-
-std::vector<std::string> hf_base_anchors(const Graph& graph) {
-  return {without_prefix(hf_name(kEmbedding, graph.hf_names), graph.hf_names.base_prefix)};
-}
-
-Stored locate_hf(const Tensor& canonical, const Graph& graph, const Catalog&) {
+// Under the family's own names, fused and transposed as it has them.
+Stored locate_own(const Tensor& canonical, const Graph& graph) {
   const HfNames& names = graph.hf_names;
   Stored stored;
   stored.name = hf_name(canonical.name, names);
@@ -52,9 +89,28 @@ Stored locate_hf(const Tensor& canonical, const Graph& graph, const Catalog&) {
   return stored;
 }
 
-Stored locate_hf_base(const Tensor& canonical, const Graph& graph, const Catalog& catalog) {
-  Stored stored = locate_hf(canonical, graph, catalog);
-  stored.name = without_prefix(std::move(stored.name), graph.hf_names.base_prefix);
+}  // namespace
+
+std::vector<std::string> hf_anchors(const Graph& graph) {
+  return {hf_name(kEmbedding, graph.hf_names), hf_name(kNorm, graph.hf_names)};
+}
+
+std::vector<std::string> hf_base_anchors(const Graph& graph) {
+  return {without_prefix(hf_name(kEmbedding, graph.hf_names), graph.hf_names.base_prefix)};
+}
+
+Stored locate_hf(const Tensor& canonical, const Graph& graph, const StoredNames& stored_names) {
+  Stored stored = locate_own(canonical, graph);
+  try_other_experts(stored, canonical, stored_names, "");
+  return stored;
+}
+
+Stored locate_hf_base(const Tensor& canonical, const Graph& graph,
+                      const StoredNames& stored_names) {
+  const std::string_view base = graph.hf_names.base_prefix;
+  Stored stored = locate_own(canonical, graph);
+  stored.name = without_prefix(std::move(stored.name), base);
+  try_other_experts(stored, canonical, stored_names, base);
   return stored;
 }
 

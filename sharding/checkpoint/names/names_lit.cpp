@@ -87,7 +87,7 @@ std::vector<std::string> lit_gpt_stacked_anchors(const Graph&) {
   return {"transformer.h.0.attn.qkv.weight"};
 }
 
-Stored locate_lit_llama(const Tensor& canonical, const Graph& graph, const Catalog&) {
+Stored locate_lit_llama(const Tensor& canonical, const Graph& graph, const StoredNames&) {
   Stored stored;
   stored.name = translate({kLitLlamaGlobal, kBlockPrefix, kLitLlamaInBlock}, canonical.name);
   if (parse_block_name(canonical.name).module.ends_with("layernorm")) {
@@ -100,7 +100,7 @@ Stored locate_lit_llama(const Tensor& canonical, const Graph& graph, const Catal
   return stored;
 }
 
-Stored locate_lit_gpt(const Tensor& canonical, const Graph& graph, const Catalog&) {
+Stored locate_lit_gpt(const Tensor& canonical, const Graph& graph, const StoredNames&) {
   Stored stored;
   stored.name = lit_gpt_name(canonical.name, graph);
   if (const QkvPart part = qkv_part(canonical.name); part != QkvPart::None) {
@@ -109,7 +109,7 @@ Stored locate_lit_gpt(const Tensor& canonical, const Graph& graph, const Catalog
   return stored;
 }
 
-Stored locate_lit_gpt_stacked(const Tensor& canonical, const Graph& graph, const Catalog&) {
+Stored locate_lit_gpt_stacked(const Tensor& canonical, const Graph& graph, const StoredNames&) {
   constexpr std::string_view kGrouped = ".attn.attn.";
   Stored stored;
   stored.name = lit_gpt_name(canonical.name, graph);

@@ -10,13 +10,15 @@
 namespace initrt {
 
 [[nodiscard]] std::vector<std::string> lit_llama_anchors(const Graph&);
-[[nodiscard]] Stored locate_lit_llama(const Tensor& canonical, const Graph& graph, const Catalog&);
+[[nodiscard]] Stored locate_lit_llama(const Tensor& canonical, const Graph& graph,
+                                      const StoredNames&);
 
 [[nodiscard]] std::vector<std::string> lit_gpt_anchors(const Graph&);
-[[nodiscard]] Stored locate_lit_gpt(const Tensor& canonical, const Graph& graph, const Catalog&);
+[[nodiscard]] Stored locate_lit_gpt(const Tensor& canonical, const Graph& graph,
+                                    const StoredNames&);
 
 [[nodiscard]] std::vector<std::string> lit_gpt_stacked_anchors(const Graph&);
 [[nodiscard]] Stored locate_lit_gpt_stacked(const Tensor& canonical, const Graph& graph,
-                                            const Catalog&);
+                                            const StoredNames&);
 
 }  // namespace initrt

@@ -25,7 +25,7 @@ constexpr std::array kInBlock = {
 
 std::vector<std::string> meta_anchors(const Graph&) { return {"layers.0.attention.wq.weight"}; }
 
-Stored locate_meta(const Tensor& canonical, const Graph&, const Catalog&) {
+Stored locate_meta(const Tensor& canonical, const Graph&, const StoredNames&) {
   Stored stored;
   stored.name = translate({kGlobal, "layers.", kInBlock}, canonical.name);
   stored.rotary_interleaved = true;

@@ -8,6 +8,6 @@
 namespace initrt {
 
 [[nodiscard]] std::vector<std::string> meta_anchors(const Graph&);
-[[nodiscard]] Stored locate_meta(const Tensor& canonical, const Graph&, const Catalog&);
+[[nodiscard]] Stored locate_meta(const Tensor& canonical, const Graph&, const StoredNames&);
 
 }  // namespace initrt

@@ -100,13 +100,22 @@ TEST(FamilyConfig, OneSetOfRotaryParametersIsNotForGemma3sLocalLayers) {
   EXPECT_FLOAT_EQ(graph.rotary[1].frequencies[0], 1.0f);
 }
 
-TEST(FamilyConfig, QuantizedCheckpointsAreRefusedByMethod) {
+TEST(FamilyConfig, WhetherWeightsAreQuantizedIsForTheTensorsToShow) {
   const Json fp8 = {{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}};
-  EXPECT_THAT(error_of_config(with(config_of("qwen3"), "quantization_config", fp8)),
-              AllOf(HasSubstr("quantization_config"), HasSubstr("\"fp8\"")));
-  EXPECT_THAT(error_of_config(with(config_of("qwen3"), "compression_config", 7)),
-              HasSubstr("compression_config"));
-  EXPECT_NO_THROW((void)build_graph(with(config_of("qwen3"), "quantization_config", nullptr)));
+  EXPECT_NO_THROW((void)build_graph(with(config_of("qwen3"), "quantization_config", fp8)));
+}
+
+TEST(FamilyConfig, TheClassMayBeTheModelWithoutItsHead) {
+  for (const auto& [family, base] :
+       {std::pair{"llama", "LlamaModel"}, {"gpt2", "GPT2Model"}, {"gpt_neox", "GPTNeoXModel"},
+        {"gemma3", "Gemma3TextModel"}, {"qwen3_moe", "Qwen3MoeModel"}}) {
+    const Json config = with(config_of(family), "architectures", {base});
+    EXPECT_EQ(build_graph(config).tensors.size(), build_graph(config_of(family)).tensors.size());
+  }
+  for (const char* other : {"LlamaForSequenceClassification", "LlamaModelX", "Llama", "Model"}) {
+    EXPECT_THAT(error_of_config(with(config_of("llama"), "architectures", {other})),
+                HasSubstr("unknown architecture"));
+  }
 }
 
 TEST(FamilyConfig, WhatNoFamilyComputesIsRefused) {

@@ -1,0 +1,178 @@
+#include "sharding/checkpoint/names/quantized.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+#include <vector>
+
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/names/quant_method.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+constexpr std::string_view kNotRead =
+    "quantized weights are not read yet: take a checkpoint without quantization, or a GGUF file";
+
+std::string_view module_of(std::string_view name) {
+  const std::size_t dot = name.rfind('.');
+  return name.substr(0, dot == std::string_view::npos ? 0 : dot);
+}
+
+// What an optimizer may keep beside a weight, under its name.
+bool is_optimizer_state(std::string_view rest) {
+  constexpr std::string_view kStates[] = {"exp_avg",         "exp_avg_sq", "max_exp_avg_sq",
+                                          "momentum_buffer", "step",       "master"};
+  return std::any_of(std::begin(kStates), std::end(kStates),
+                     [&](std::string_view state) { return rest == state; });
+}
+
+// Tensors of a catalog that nothing needs, by their names without wrappers.
+class Unused {
+ public:
+  Unused(const Catalog& catalog, const StoredNames& names, std::span<const NeededTensor> needed)
+      : catalog_(catalog) {
+    std::vector<bool> used(catalog.tensors.size(), false);
+    for (const NeededTensor& tensor : needed) {
+      if (tensor.found >= 0) used[static_cast<std::size_t>(tensor.found)] = true;
+    }
+    for (std::uint32_t i = 0; i < used.size(); ++i) {
+      if (!used[i]) sorted_.push_back({names.name(i), i});
+    }
+    std::sort(sorted_.begin(), sorted_.end(), by_name);
+  }
+
+  /// What belongs to a weight: "X.weight_scale", "X.weight.absmax" and whatever else begins with
+  /// its name; and of what is beside it in its module that which changes_weights().
+  [[nodiscard]] std::vector<Companion> beside(std::string_view weight) const {
+    std::vector<Companion> found;
+    const std::string module = std::string(module_of(weight)) + ".";
+    const bool has_module = module.size() > 1;
+    const std::string_view start = has_module ? std::string_view(module) : weight;
+    for (auto at = std::lower_bound(sorted_.begin(), sorted_.end(), Place{start, 0}, by_name);
+         at != sorted_.end() && at->name.starts_with(start); ++at) {
+      const std::string_view leaf = at->name.substr(has_module ? start.size() : 0);
+      const bool inside = has_module && changes_weights(leaf);
+      if (inside || begins_with_its_name(at->name, weight)) {
+        found.push_back({leaf, &catalog_.tensors[at->tensor]});
+      }
+    }
+    return found;
+  }
+
+ private:
+  struct Place {
+    std::string_view name;
+    std::uint32_t tensor;
+  };
+  static bool by_name(const Place& a, const Place& b) { return a.name < b.name; }
+
+  static bool begins_with_its_name(std::string_view name, std::string_view weight) {
+    constexpr std::string_view kSeparators = "._:";
+    return name.size() > weight.size() && name.starts_with(weight) &&
+           kSeparators.find(name[weight.size()]) != std::string_view::npos &&
+           !is_optimizer_state(name.substr(weight.size() + 1));
+  }
+
+  const Catalog& catalog_;
+  std::vector<Place> sorted_;
+};
+
+const std::string& file_of(const Catalog& catalog, const TensorEntry& tensor) {
+  return catalog.files[tensor.parts.front().file].path;
+}
+
+bool is_integer(DType dtype) { return dtype >= DType::I64 && dtype <= DType::BOOL; }
+bool has_8_bits_or_fewer(DType dtype) { return dtype >= DType::F8_E4M3 && dtype <= DType::F4; }
+
+// Fails for a weight that something belongs to.
+[[noreturn]] void fail_beside(const Catalog& catalog, const NeededTensor& needed,
+                              const TensorEntry* weight, std::span<const Companion> companions,
+                              std::string_view said) {
+  // Rather the weight's own scale than its input's.
+  const auto own =
+      std::find_if(companions.begin(), companions.end(), [](const Companion& companion) {
+        return companion.leaf.find("weight") != std::string_view::npos;
+      });
+  const TensorEntry& first = *(own == companions.end() ? companions.front() : *own).tensor;
+  const std::string who =
+      fmt::format("{}: tensor {} belongs to {}", file_of(catalog, first), quote(first.name),
+                  quote(weight == nullptr ? needed.name : weight->name));
+  if (is_adapter(companions)) {
+    fail(
+        "{}: a LoRA adapter that is not merged; merge it into its weights first "
+        "(PEFT's merge_and_unload)",
+        who);
+  }
+  const bool quantized =
+      std::any_of(companions.begin(), companions.end(),
+                  [](const Companion& companion) { return changes_weights(companion.leaf); });
+  if (!quantized && said.empty() && (weight == nullptr || !is_integer(weight->dtype))) {
+    fail("{}, which would not be the weight that is meant without it: this is not known here", who);
+  }
+  fail("{}: {}; {}", who, quantization_method(weight, companions, said), kNotRead);
+}
+
+void check(const Catalog& catalog, const Unused& unused, const NeededTensor& needed,
+           std::string_view said) {
+  const TensorEntry* const weight =
+      needed.found < 0 ? nullptr : &catalog.tensors[static_cast<std::size_t>(needed.found)];
+  const std::vector<Companion> companions = unused.beside(needed.name);
+  if (!companions.empty()) fail_beside(catalog, needed, weight, companions, said);
+  if (weight == nullptr) return;
+  const auto fail_as = [&](std::string_view what) {
+    fail("{}: tensor {} is {} {}: {}; {}", file_of(catalog, *weight), quote(weight->name),
+         name(weight->dtype), shape_text(weight->shape), what, kNotRead);
+  };
+  if (is_integer(weight->dtype)) fail_as(quantization_method(weight, {}, said));
+  if (has_8_bits_or_fewer(weight->dtype) && !said.empty()) {
+    fail_as(fmt::format("the config says {}, but no scale is beside it", quote(said)));
+  }
+}
+
+std::string text_at(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+}  // namespace
+
+std::string quantization_of(const nlohmann::json& config) {
+  if (!config.is_object()) return "";
+  constexpr std::string_view kMlx = "quantization";  // mlx-lm writes group_size and bits there
+  for (const std::string_view key :
+       {kMlx, std::string_view("quantization_config"), std::string_view("compression_config")}) {
+    const auto found = config.find(key);
+    if (found == config.end() || found->is_null()) continue;
+    if (!found->is_object()) return std::string(key);
+    std::string method = text_at(*found, "quant_method");
+    const std::string algorithm = text_at(*found, "quant_algo");
+    if (!algorithm.empty()) method += (method.empty() ? "" : " ") + algorithm;
+    if (!method.empty()) return method;
+    const auto bits = found->find("bits");
+    if (key != kMlx || bits == found->end() || !bits->is_number_integer()) {
+      return std::string(key);
+    }
+    return fmt::format("MLX {}-bit", bits->get<std::int64_t>());
+  }
+  return "";
+}
+
+void refuse_quantized(const Catalog& catalog, const StoredNames& names,
+                      std::span<const NeededTensor> needed) {
+  const Unused unused(catalog, names, needed);
+  const std::string said = quantization_of(catalog.config);
+  std::unordered_set<std::string_view> checked;  // many experts may be in one tensor
+  for (const NeededTensor& tensor : needed) {
+    if (checked.insert(tensor.name).second) check(catalog, unused, tensor, said);
+  }
+  if (said.empty()) return;
+  for (const NeededTensor& tensor : needed) {
+    if (tensor.found >= 0) continue;
+    fail("{}: tensor {} is missing, and the config says that the checkpoint is quantized ({}); {}",
+         catalog.path, quote(tensor.name), quote(said), kNotRead);
+  }
+}
+
+}  // namespace initrt

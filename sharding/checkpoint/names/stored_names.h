@@ -1,0 +1,61 @@
+// The names of a checkpoint's tensors as the model spells them: without what wrappers of modules
+// put into them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "sharding/checkpoint/catalog.h"
+
+namespace initrt {
+
+/// A name without the components that wrappers add, wherever they are in it: torch.compile's
+/// "_orig_mod", DDP's "module", FSDP's and checkpointing's "_fsdp_wrapped_module", PEFT's
+/// "base_layer", ...; only whole components between dots are taken out.
+[[nodiscard]] std::string without_wrappers(std::string_view name);
+
+/// A catalog's tensors by their names without wrappers, behind a prefix that they all have.
+class StoredNames {
+ public:
+  /// Of no tensors.
+  StoredNames() = default;
+  /// Keeps a reference: the catalog must outlive this.
+  explicit StoredNames(const Catalog& catalog);
+
+  /// What stands before `anchor` in a tensor's name, of several the likeliest and then the
+  /// shortest; nothing where no name ends so.
+  [[nodiscard]] std::optional<std::string> prefix_of(std::string_view anchor) const;
+
+  /// From now on, find() looks behind this prefix.
+  void set_prefix(std::string prefix) { prefix_ = std::move(prefix); }
+  [[nodiscard]] const std::string& prefix() const { return prefix_; }
+
+  /// Index into Catalog::tensors of the tensor with this name, or -1.
+  /// @throws Error where two tensors have it that do not lie in the same place
+  [[nodiscard]] std::int64_t find(std::string_view name) const;
+  /// The same behind the prefix or, where it is not there, behind one of fewer components: beside
+  /// "model.language_model.layers..." the head is "lm_head".
+  [[nodiscard]] std::int64_t find_outside(std::string_view name) const;
+  /// The tensor with this name, or null.
+  [[nodiscard]] const TensorEntry* entry(std::string_view name) const;
+
+  /// The name of a tensor without wrappers, its prefix included.
+  [[nodiscard]] const std::string& name(std::uint32_t tensor) const { return names_[tensor]; }
+  /// The format's key-value of this name where that is a string, else "".
+  [[nodiscard]] std::string_view metadata_text(const char* key) const;
+
+ private:
+  [[nodiscard]] std::int64_t find_whole(const std::string& name) const;
+
+  const Catalog* catalog_ = nullptr;
+  std::string prefix_;
+  std::vector<std::string> names_;  // as Catalog::tensors
+  std::unordered_map<std::string, std::uint32_t> index_;
+  std::unordered_map<std::string, std::uint32_t> others_;  // of names that two tensors have
+};
+
+}  // namespace initrt

@@ -1,0 +1,219 @@
+// Weights that are not the numbers that they are stored as are refused by the method's name.
+#include "sharding/checkpoint/names/quantized.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "sharding/checkpoint/names/names.h"
+#include "tests/sharding/checkpoint/names/small_graph.h"
+#include "tests/sharding/errors.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::json;
+using testing::add_tensor;
+using ::testing::AllOf;
+using testing::error_of;
+using ::testing::HasSubstr;
+using testing::small_graph;
+
+constexpr const char* kModule = "model.layers.0.mlp.down_proj.";
+
+struct Beside {
+  std::string name;  // within the module
+  DType dtype;
+  std::vector<std::uint64_t> shape;
+};
+
+/// The small graph's tensors in BF16, but for those of down_proj, which are given.
+Catalog catalog_with(const std::vector<Beside>& tensors, const Json& config = {}) {
+  Catalog catalog;
+  catalog.path = "model";
+  for (const char* name : {"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"}) {
+    add_tensor(catalog, name, DType::BF16, {8, 4});
+  }
+  for (const auto& [name, dtype, shape] : tensors)
+    add_tensor(catalog, kModule + name, dtype, shape);
+  catalog.finish();
+  catalog.config = config;
+  return catalog;
+}
+
+std::string error_with(const std::vector<Beside>& tensors, const Json& config = {}) {
+  const Catalog catalog = catalog_with(tensors, config);
+  return error_of([&] { (void)bind(small_graph(), catalog, false); });
+}
+
+struct Method {
+  const char* name;
+  std::vector<Beside> tensors;
+  const char* companion;  // the one that the error names, within the module
+  Json config = {};
+};
+
+std::vector<Method> methods() {
+  const Beside fp8{"weight", DType::F8_E4M3, {8, 4}}, i8{"weight", DType::I8, {8, 4}};
+  const Beside qweight{"qweight", DType::I32, {4, 1}}, qzeros{"qzeros", DType::I32, {1, 1}};
+  return {
+      {"fp8 with scales", {fp8, {"weight_scale", DType::F32, {}}}, "weight_scale"},
+      {"fp8 with scales", {fp8, {"weight_scale", DType::F32, {8, 1}}}, "weight_scale"},
+      {"fp8 with scales", {fp8, {"weight_scale_inv", DType::F32, {1, 1}}}, "weight_scale_inv"},
+      {"fp8 with scales", {fp8, {"scale", DType::F8_E8M0, {1, 1}}}, "scale"},
+      {"fp8 with scales", {fp8, {"scale_weight", DType::F32, {}}}, "scale_weight"},
+      {"fp8 with scales", {fp8, {"input_scale", DType::F32, {}}}, "input_scale"},
+      {"\"modelopt FP8\"",
+       {fp8, {"weight_scale", DType::F32, {}}, {"input_scale", DType::F32, {}}},
+       "weight_scale",
+       {{"quantization_config", {{"quant_method", "modelopt"}, {"quant_algo", "FP8"}}}}},
+      {"ModelOpt NVFP4",
+       {{"weight", DType::U8, {8, 2}},
+        {"weight_scale", DType::F8_E4M3, {8, 1}},
+        {"weight_scale_2", DType::F32, {}}},
+       "weight_scale"},
+      {"MXFP4",
+       {{"weight", DType::U8, {8, 2}}, {"weight_scale", DType::U8, {8, 1}}},
+       "weight_scale"},
+      {"bitsandbytes int8",
+       {i8, {"SCB", DType::F32, {8}}, {"weight_format", DType::U8, {}}},
+       "weight_format"},
+      {"bitsandbytes int8", {i8, {"SCB", DType::F32, {8}}}, "SCB"},
+      {"bitsandbytes 4-bit",
+       {{"weight", DType::U8, {16, 1}},
+        {"weight.absmax", DType::F32, {1}},
+        {"weight.quant_map", DType::F32, {16}},
+        {"weight.quant_state.bitsandbytes__nf4", DType::U8, {80}}},
+       "weight.absmax"},
+      {"int8 with scales", {i8, {"weight_scale", DType::BF16, {8, 1}}}, "weight_scale"},
+      {"GPTQ",
+       {qweight, qzeros, {"scales", DType::F16, {1, 8}}, {"g_idx", DType::I32, {32}}},
+       "qweight"},
+      {"GPTQ",
+       {{"qweight", DType::I32, {4, 8}}, qzeros, {"scales", DType::F16, {1, 8}}},
+       "qweight"},
+      {"AWQ", {qweight, qzeros, {"scales", DType::F16, {1, 8}}}, "qweight"},
+      {"compressed-tensors",
+       {{"weight_packed", DType::I32, {8, 1}},
+        {"weight_scale", DType::BF16, {8, 1}},
+        {"weight_shape", DType::I64, {2}}},
+       "weight_packed"},
+      {"MLX",
+       {{"weight", DType::U32, {8, 1}},
+        {"scales", DType::F16, {8, 1}},
+        {"biases", DType::F16, {8, 1}}},
+       "biases"},
+      {"\"MLX 4-bit\"",
+       {{"weight", DType::U32, {8, 1}}, {"scales", DType::U8, {8, 1}}},
+       "scales",
+       {{"quantization", {{"group_size", 32}, {"bits", 4}, {"mode", "mxfp4"}}}}},
+      {"HQQ", {{"W_q", DType::U8, {8, 2}}, {"scale", DType::F16, {8, 1}}}, "W_q"},
+      {"weights with scales",
+       {{"weight", DType::BF16, {8, 4}}, {"weight_scale", DType::F32, {}}},
+       "weight_scale"},
+  };
+}
+
+TEST(Quantized, WeightsAreRefusedByTheirMethodAndTheTensorThatTells) {
+  for (const Method& method : methods()) {
+    EXPECT_THAT(error_with(method.tensors, method.config),
+                AllOf(HasSubstr(std::string("tensor \"") + kModule + method.companion + "\""),
+                      HasSubstr(std::string(kModule) + "weight\""), HasSubstr(method.name),
+                      HasSubstr("quantized weights are not read yet")))
+        << method.name;
+  }
+}
+
+TEST(Quantized, IntegersAreNoWeightsEvenWithNothingBesideThem) {
+  for (const DType dtype :
+       {DType::I64, DType::I32, DType::U32, DType::I16, DType::I8, DType::U8, DType::BOOL}) {
+    EXPECT_THAT(error_with({{"weight", dtype, {8, 4}}}),
+                AllOf(HasSubstr("down_proj.weight\" is " + std::string(name(dtype)) + " [8, 4]"),
+                      HasSubstr("quantiz")));
+  }
+  EXPECT_THAT(error_with({{"weight", DType::U8, {16, 1}}},
+                         {{"quantization_config", {{"quant_method", "bitsandbytes"}}}}),
+              HasSubstr("the config says \"bitsandbytes\""));
+}
+
+TEST(Quantized, PlainFp8IsReadUnlessTheConfigSaysThatItHasScales) {
+  const std::vector<Beside> fp8 = {{"weight", DType::F8_E4M3, {8, 4}}};
+  EXPECT_EQ(bind(small_graph(), catalog_with(fp8), false).unused_quantization, "");
+  EXPECT_THAT(error_with(fp8, {{"quantization_config", {{"quant_method", "fp8"}}}}),
+              HasSubstr("the config says \"fp8\", but no scale is beside it"));
+}
+
+TEST(Quantized, AConfigLeftOnPlainWeightsIsNoError) {
+  const std::vector<Beside> plain = {{"weight", DType::BF16, {8, 4}}};
+  const Json config = {{"quantization_config", {{"quant_method", "gptq"}, {"bits", 4}}}};
+  const Bindings bindings = bind(small_graph(), catalog_with(plain, config), false);
+  EXPECT_EQ(bindings.unused_quantization, "gptq");
+  EXPECT_THAT(describe_unused_quantization(bindings), HasSubstr("\"gptq\""));
+}
+
+TEST(Quantized, AMissingWeightIsPutDownToWhatTheConfigSays) {
+  EXPECT_THAT(error_with({}, {{"quantization_config", {{"quant_method", "vptq"}}}}),
+              AllOf(HasSubstr("down_proj.weight\" is missing"), HasSubstr("(\"vptq\")")));
+  EXPECT_THAT(error_with({}, {{"quantization_config", nullptr}}), HasSubstr("1 tensor is missing"));
+}
+
+TEST(Quantized, AnAdapterIsNotLeftOut) {
+  EXPECT_THAT(error_with({{"base_layer.weight", DType::BF16, {8, 4}},
+                          {"lora_A.default.weight", DType::BF16, {2, 4}},
+                          {"lora_B.default.weight", DType::BF16, {8, 2}}}),
+              AllOf(HasSubstr("lora_A.default.weight"), HasSubstr("LoRA"), HasSubstr("merge")));
+}
+
+TEST(Quantized, WhateverBeginsWithAWeightsNameBelongsToIt) {
+  const Beside plain{"weight", DType::BF16, {8, 4}};
+  EXPECT_THAT(
+      error_with({plain, {"weight_mask", DType::BF16, {8, 4}}}),
+      HasSubstr("down_proj.weight_mask\" belongs to \"model.layers.0.mlp.down_proj.weight\""));
+  const Catalog state = catalog_with({plain, {"weight.exp_avg", DType::F32, {8, 4}}});
+  EXPECT_EQ(bind(small_graph(), state, false).unexpected.size(), 1u) << "an optimizer's";
+}
+
+TEST(Quantized, WrappersDoNotHideWhatBelongsToAWeight) {
+  EXPECT_THAT(
+      error_with({{"_orig_mod.weight", DType::F8_E4M3, {8, 4}}, {"weight_scale", DType::F32, {}}}),
+      HasSubstr("fp8 with scales"));
+}
+
+TEST(Quantized, FusedExpertsHaveScalesOfTheirNames) {
+  Graph graph = small_graph();
+  graph.tensors.push_back({"model.layers.0.mlp.experts.0.down_proj.weight", 8, 4});
+  Catalog catalog = catalog_with({{"weight", DType::BF16, {8, 4}}});
+  add_tensor(catalog, "model.layers.0.mlp.experts.down_proj", DType::F8_E4M3, {1, 8, 4});
+  add_tensor(catalog, "model.layers.0.mlp.experts.down_proj_scale_inv", DType::F32, {1, 1, 1});
+  catalog.finish();
+  EXPECT_THAT(error_of([&] { (void)bind(graph, catalog, false); }),
+              AllOf(HasSubstr("experts.down_proj_scale_inv"), HasSubstr("fp8 with scales")));
+}
+
+TEST(Quantized, WhatOtherPartsOfAModelHaveIsNoConcernOfItsWeights) {
+  Catalog catalog = catalog_with(
+      {{"weight", DType::BF16, {8, 4}}, {"k_scale", DType::F32, {}}, {"bias", DType::BF16, {8}}});
+  for (const char* name :
+       {"vision_tower.layers.0.mlp.down_proj.weight_scale", "model.layers.1.mlp.up_proj.qweight",
+        "model.layers.0.self_attn.k_scale", "model.layers.0.self_attn.rotary_emb.inv_freq",
+        "mtp.layers.0.mlp.down_proj.weight_scale_inv", "model.embed_tokens.embed_scale",
+        "model.layers.0.attn.bias"}) {
+    add_tensor(catalog, name, DType::I8, {1});
+  }
+  catalog.finish();
+  EXPECT_NO_THROW((void)bind(small_graph(), catalog, false));
+}
+
+TEST(QuantizationOf, AConfigIsWhatItSays) {
+  const auto of = [](const char* text) { return quantization_of(Json::parse(text)); };
+  EXPECT_EQ(of(R"({"quantization_config": {"quant_method": "fp8"}})"), "fp8");
+  EXPECT_EQ(of(R"({"quantization": {"group_size": 64, "bits": 8}})"), "MLX 8-bit");
+  EXPECT_EQ(of(R"({"compression_config": 7})"), "compression_config");
+  EXPECT_EQ(of(R"({"quantization_config": {"bits": 4}})"), "quantization_config");
+  EXPECT_EQ(of(R"({"quantization_config": null})"), "");
+  EXPECT_EQ(of("[]"), "");
+}
+
+}  // namespace
+}  // namespace initrt
