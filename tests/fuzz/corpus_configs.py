@@ -108,6 +108,13 @@ def write_names(write):
           weights(BLOCK, "model.layers.0."))
     names("base_tied", weights(ENDS[:2]), weights(BLOCK, "layers.0."),
           end_shapes=END_SHAPES[:2], tie_word_embeddings=True)
+    names("inner_wrappers", weights(ENDS[:2], "_orig_mod.model.") + weights(ENDS[2:], "module."),
+          weights(BLOCK, "_orig_mod.model.layers.0._checkpoint_wrapped_module."))
+    names("head_outside", weights(ENDS[:2], "model.language_model.") + weights(ENDS[2:]),
+          weights(BLOCK, "model.language_model.layers.0."))
+    names("scales", weights(ENDS[:2], "model.") + weights(ENDS[2:]) +
+          ["model.layers.0.self_attn.q_proj.weight_scale", "model.layers.0.self_attn.q_proj.SCB"],
+          weights(BLOCK, "model.layers.0."), end_shapes=END_SHAPES + ["F32", "F32 H"])
     names("meta", weights(["tok_embeddings", "norm", "output"]), weights(meta, "layers.0."))
     names("gguf", weights(["token_embd", "output_norm", "output"]), weights(gguf, "blk.0."),
           end_shapes=["Q8_0 V H", "F32 H", "BF16 V H"], hidden_size=32)
@@ -122,5 +129,13 @@ def write_names(write):
         first_layer = [name for name in tensors if (re.findall(r"\.(\d+)\.", name) + ["0"])[0] == "0"]
         lines = [f"{name} BF16 {' '.join(map(str, tensors[name]['shape']))}" for name in first_layer]
         write("names", case, "\n".join([json.dumps(config)] + lines).encode())
+        if case == "mixtral":  # as transformers 5 holds its experts
+            mlp, count = "model.layers.0.mlp.", config["num_local_experts"]
+            wide, hidden = config["intermediate_size"], config["hidden_size"]
+            lines = [line for line in lines if "block_sparse_moe" not in line] + [
+                f"{mlp}gate.weight BF16 {count} {hidden}",
+                f"{mlp}experts.gate_up_proj BF16 {count} {2 * wide} {hidden}",
+                f"{mlp}experts.down_proj BF16 {count} {hidden} {wide}"]
+            write("names", "fused_experts", "\n".join([json.dumps(config)] + lines).encode())
     names("lit_llama", [end.replace("ln_f.weight", "ln_f.scale") for end in LIT_ENDS],
           [f"transformer.h.0.{name}" for name in lit_llama], FUSED_SHAPES)

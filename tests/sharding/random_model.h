@@ -158,7 +158,8 @@ inline RandomModel random_model(Rng& rng, const std::vector<DType>& dtypes, bool
   std::shuffle(order.begin(), order.end(), rng);
   for (const Tensor& tensor : order) {
     TensorEntry entry;
-    entry.name = gguf ? locate_gguf(tensor, model.graph, model.catalog).name : tensor.name;
+    entry.name =
+        gguf ? locate_gguf(tensor, model.graph, StoredNames(model.catalog)).name : tensor.name;
     entry.dtype = tensor.vector ? kPlain[between(rng, 0, 2)] : dtypes[rng() % dtypes.size()];
     entry.shape = {tensor.rows};
     if (!tensor.vector) entry.shape.push_back(tensor.columns);

@@ -26,7 +26,7 @@ using testing::stored_elements;
 /// A whole tensor, converted at once and its rows in canonical order.
 Bytes canonical_tensor(const RandomModel& model, const Tensor& tensor, bool gguf, DType to) {
   const std::string name =
-      gguf ? locate_gguf(tensor, model.graph, model.catalog).name : tensor.name;
+      gguf ? locate_gguf(tensor, model.graph, StoredNames(model.catalog)).name : tensor.name;
   const TensorEntry& entry =
       model.catalog.tensors.at(static_cast<std::size_t>(model.catalog.find(name)));
   const std::uint64_t row_bytes = bytes_of(to, tensor.columns);

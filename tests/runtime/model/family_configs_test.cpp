@@ -106,9 +106,11 @@ TEST(FamilyConfig, WhetherWeightsAreQuantizedIsForTheTensorsToShow) {
 }
 
 TEST(FamilyConfig, TheClassMayBeTheModelWithoutItsHead) {
-  for (const auto& [family, base] :
-       {std::pair{"llama", "LlamaModel"}, {"gpt2", "GPT2Model"}, {"gpt_neox", "GPTNeoXModel"},
-        {"gemma3", "Gemma3TextModel"}, {"qwen3_moe", "Qwen3MoeModel"}}) {
+  for (const auto& [family, base] : {std::pair{"llama", "LlamaModel"},
+                                     {"gpt2", "GPT2Model"},
+                                     {"gpt_neox", "GPTNeoXModel"},
+                                     {"gemma3", "Gemma3TextModel"},
+                                     {"qwen3_moe", "Qwen3MoeModel"}}) {
     const Json config = with(config_of(family), "architectures", {base});
     EXPECT_EQ(build_graph(config).tensors.size(), build_graph(config_of(family)).tensors.size());
   }

@@ -224,6 +224,31 @@ TEST(ModelConfig, HuggingFacesIsFirstButForLit) {
   EXPECT_TRUE(read_model_config(files, "elsewhere", catalog).is_null());
 }
 
+TEST(ModelConfig, ModelOptsFileTellsTheQuantizationWhereTheConfigDoesNot) {
+  MemoryFiles files;
+  const auto quantization = [&] {
+    return read_model_config(files, "d", Catalog()).value("quantization_config", Json());
+  };
+  files.content["d/config.json"] = R"({"model_type": "llama"})";
+  EXPECT_TRUE(quantization().is_null());
+  files.content["d/hf_quant_config.json"] =
+      R"({"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "FP8"}})";
+  EXPECT_EQ(quantization(), Json({{"quant_method", "modelopt"}, {"quant_algo", "FP8"}}));
+  files.content["d/hf_quant_config.json"] = R"({"quantization": 8})";
+  EXPECT_EQ(error_of([&] { (void)quantization(); }),
+            "d/hf_quant_config.json: quantization is not a JSON object");
+  files.content["d/config.json"] = R"({"quantization_config": {"quant_method": "fp8"}})";
+  EXPECT_EQ(quantization(), Json({{"quant_method", "fp8"}}));
+}
+
+TEST(ModelConfig, OfTextAloneKeepsTheQuantizationOfTheWhole) {
+  const Json config = text_model_config({{"model_type", "gemma3"},
+                                         {"quantization", {{"group_size", 64}, {"bits", 4}}},
+                                         {"text_config", {{"model_type", "gemma3_text"}}}});
+  EXPECT_EQ(config["model_type"], "gemma3_text");
+  EXPECT_EQ(config["quantization"]["bits"], 4);
+}
+
 TEST(ModelConfig, ParametersOfSomethingElseAreLeftAlone) {
   MemoryFiles files;
   files.content["d/params.json"] = R"({"learning_rate": 0.1})";
