@@ -220,22 +220,28 @@ std::vector<Located> locate_all(const Graph& graph, const Naming& naming, const 
 }
 
 // Fails for weights that are quantized, and for tensors that are missing.
-void check_found(const std::vector<Located>& located, const Catalog& catalog,
+void check_found(const Graph& graph, const std::vector<Located>& located, const Catalog& catalog,
                  const StoredNames& names, bool all_names) {
   std::vector<NeededTensor> needed;
   std::vector<std::string> missing;
-  for (const Located& tensor : located) {
+  bool head = true;  // nothing else is missing
+  for (std::size_t i = 0; i < located.size(); ++i) {
+    const Located& tensor = located[i];
     if (tensor.found >= 0) {
       needed.push_back({names.name(static_cast<std::uint32_t>(tensor.found)), tensor.found});
     } else {
       needed.push_back({names.prefix() + tensor.stored.name});
       missing.push_back(needed.back().name);
+      head = head && graph.tensors[i].name == "lm_head.weight";
     }
   }
   refuse_quantized(catalog, names, needed);
   if (missing.empty()) return;
   throw UnfitCheckpoint(
-      missing_message(missing, catalog, all_names),
+      missing_message(missing, catalog, all_names) +
+          (head ? "; a model that was saved without its head has none, unless its config says "
+                  "tie_word_embeddings"
+                : ""),
       fmt::format("{} of the model's tensors {} missing{}", missing.size(),
                   missing.size() == 1 ? "is" : "are", absent_files_text(catalog)));
 }
@@ -284,7 +290,7 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
   bindings.naming = naming.name;
   std::unordered_set<std::uint32_t> not_needed;
   const std::vector<Located> located = locate_all(graph, naming, names, bindings.twins, not_needed);
-  check_found(located, catalog, names, all_names);
+  check_found(graph, located, catalog, names, all_names);
   bindings.unused_quantization = quantization_of(catalog.config);
 
   std::unordered_set<std::uint32_t> used;

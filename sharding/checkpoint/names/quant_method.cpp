@@ -109,7 +109,7 @@ std::string quantization_method(const TensorEntry* weight, std::span<const Compa
   if (find(companions, "scale") != nullptr && weight != nullptr) {
     return std::string(scaled(weight->dtype, companions)) + config;
   }
-  return "quantization" + (said.empty() ? " of a method that is not known here" : config);
+  return said.empty() ? "" : "quantization" + config;
 }
 
 }  // namespace initrt

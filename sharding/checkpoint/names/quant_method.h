@@ -22,7 +22,7 @@ struct Companion {
 /// Whether these are an adapter's.
 [[nodiscard]] bool is_adapter(std::span<const Companion> companions);
 
-/// The method's name for a person, as "GPTQ" or "bitsandbytes int8".
+/// The method's name for a person, as "GPTQ" or "bitsandbytes int8"; "" where nothing tells it.
 /// @param weight that is there, or null
 /// @param said quantization_of() the config
 [[nodiscard]] std::string quantization_method(const TensorEntry* weight,

@@ -86,6 +86,15 @@ const std::string& file_of(const Catalog& catalog, const TensorEntry& tensor) {
 bool is_integer(DType dtype) { return dtype >= DType::I64 && dtype <= DType::BOOL; }
 bool has_8_bits_or_fewer(DType dtype) { return dtype >= DType::F8_E4M3 && dtype <= DType::F4; }
 
+// The method's name; integers are quantized, even where nothing tells how.
+std::string method_of(const TensorEntry* weight, std::span<const Companion> companions,
+                      std::string_view said) {
+  std::string method = quantization_method(weight, companions, said);
+  const bool integers = weight != nullptr && is_integer(weight->dtype);
+  if (method.empty() && integers) method = "quantization of a method that is not known here";
+  return method;
+}
+
 // Fails for a weight that something belongs to.
 [[noreturn]] void fail_beside(const Catalog& catalog, const NeededTensor& needed,
                               const TensorEntry* weight, std::span<const Companion> companions,
@@ -105,13 +114,11 @@ bool has_8_bits_or_fewer(DType dtype) { return dtype >= DType::F8_E4M3 && dtype 
         "(PEFT's merge_and_unload)",
         who);
   }
-  const bool quantized =
-      std::any_of(companions.begin(), companions.end(),
-                  [](const Companion& companion) { return changes_weights(companion.leaf); });
-  if (!quantized && said.empty() && (weight == nullptr || !is_integer(weight->dtype))) {
+  const std::string method = method_of(weight, companions, said);
+  if (method.empty()) {
     fail("{}, which would not be the weight that is meant without it: this is not known here", who);
   }
-  fail("{}: {}; {}", who, quantization_method(weight, companions, said), kNotRead);
+  fail("{}: {}; {}", who, method, kNotRead);
 }
 
 void check(const Catalog& catalog, const Unused& unused, const NeededTensor& needed,
@@ -125,7 +132,7 @@ void check(const Catalog& catalog, const Unused& unused, const NeededTensor& nee
     fail("{}: tensor {} is {} {}: {}; {}", file_of(catalog, *weight), quote(weight->name),
          name(weight->dtype), shape_text(weight->shape), what, kNotRead);
   };
-  if (is_integer(weight->dtype)) fail_as(quantization_method(weight, {}, said));
+  if (is_integer(weight->dtype)) fail_as(method_of(weight, {}, said));
   if (has_8_bits_or_fewer(weight->dtype) && !said.empty()) {
     fail_as(fmt::format("the config says {}, but no scale is beside it", quote(said)));
   }

@@ -83,6 +83,15 @@ TEST(StoredNames, AHeadOutsideIsATwinOfATiedTable) {
   EXPECT_EQ(bind(graph, catalog, false).twins.size(), 1u);
 }
 
+TEST(StoredNames, AModelWithoutItsHeadIsToldFromABrokenOne) {
+  const std::vector<std::string> names = {"embed_tokens.weight", "norm.weight",
+                                          "layers.0.mlp.down_proj.weight"};
+  EXPECT_NE(error_of([&] {
+              (void)bind(small_graph(), catalog_of(names), false);
+            }).find("1 tensor is missing: \"lm_head.weight\"; a model that was saved without"),
+            std::string::npos);
+}
+
 TEST(StoredNames, OptimizerStatesOfAnyPlaceAreHarmless) {
   std::vector<std::string> names = {"model.embed_tokens.weight", "model.norm.weight",
                                     "lm_head.weight", "model.layers.0.mlp.down_proj.weight"};
