@@ -74,8 +74,10 @@ class RotaryReader {
     }
     std::vector<float> factors;
     for (const Json& number : list) {
-      if (!number.is_number() || !(number.get<float>() > 0)) {
-        fail("model config: rope_scaling.{} has an element that is not a number above 0", key);
+      if (!number.is_number() || !(number.get<float>() > 0) ||
+          !std::isfinite(number.get<float>())) {
+        fail("model config: rope_scaling.{} has an element that is not a finite number above 0",
+             key);
       }
       factors.push_back(number.get<float>());
     }

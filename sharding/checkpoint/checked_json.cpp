@@ -1,5 +1,8 @@
 #include "sharding/checkpoint/checked_json.h"
 
+#include <algorithm>
+#include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 #include <vector>
@@ -13,10 +16,72 @@ namespace {
 constexpr int kMaxDepth = 64;
 constexpr std::size_t kLongestName = 200;
 
+// What Python's json writes for numbers that JSON has none for.
+struct NonFinite {
+  std::string_view word;
+  double value;
+};
+constexpr NonFinite kNonFinite[] = {{"NaN", std::numeric_limits<double>::quiet_NaN()},
+                                    {"Infinity", std::numeric_limits<double>::infinity()},
+                                    {"-Infinity", -std::numeric_limits<double>::infinity()}};
+
+bool is_delimiter(char byte) {
+  return std::string_view(" \t\r\n,:[]{}").find(byte) != std::string_view::npos;
+}
+
+bool has(std::string_view text, std::string_view word) {
+  return text.find(word) != std::string_view::npos;
+}
+
+// JSON that a parser takes, byte for byte as long as the original: each number that is not finite
+// is a 0 in it.
+struct FiniteText {
+  std::string text;                      // empty where the original has none
+  std::map<std::size_t, double> values;  // what those are, by their places among all numbers
+};
+
+// The end of the string that begins at `at`, or of the text.
+std::size_t end_of_string(std::string_view text, std::size_t at) {
+  for (++at; at < text.size() && text[at] != '"'; ++at) at += text[at] == '\\' ? 1 : 0;
+  return std::min(at + 1, text.size());
+}
+
+FiniteText make_finite(std::string_view text) {
+  FiniteText finite;
+  if (!has(text, "NaN") && !has(text, "Infinity")) return finite;
+  std::size_t numbers = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      at = end_of_string(text, at);
+      continue;
+    }
+    if (is_delimiter(text[at])) {
+      ++at;
+      continue;
+    }
+    std::size_t end = at;
+    while (end < text.size() && !is_delimiter(text[end]) && text[end] != '"') ++end;
+    const std::string_view word = text.substr(at, end - at);
+    for (const NonFinite& known : kNonFinite) {
+      if (word != known.word) continue;
+      if (finite.text.empty()) finite.text = text;
+      finite.text.replace(at, word.size(), "0" + std::string(word.size() - 1, ' '));
+      finite.values.emplace(numbers, known.value);
+    }
+    const bool is_literal = word == "true" || word == "false" || word == "null";
+    if (!is_literal) ++numbers;
+    at = end;
+  }
+  return finite;
+}
+
 }  // namespace
 
 nlohmann::json parse_json(std::string_view text, std::string_view where) {
   using Json = nlohmann::json;
+  const FiniteText finite = make_finite(text);
+  if (!finite.text.empty()) text = finite.text;
+  std::size_t numbers = 0;
   std::vector<std::unordered_set<std::string>> keys;  // one set for each object that is open
   const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
     if (depth > kMaxDepth) fail("{}: nested more than {} deep", where, kMaxDepth);
@@ -27,6 +92,9 @@ nlohmann::json parse_json(std::string_view text, std::string_view where) {
     } else if (event == Json::parse_event_t::key) {
       const auto& key = parsed.get_ref<const std::string&>();
       if (!keys.back().insert(key).second) fail("{}: key {} appears twice", where, quote(key));
+    } else if (event == Json::parse_event_t::value && parsed.is_number()) {
+      const auto found = finite.values.find(numbers++);
+      if (found != finite.values.end()) parsed = found->second;
     }
     return true;
   };

@@ -1,5 +1,6 @@
 // JSON as a checkpoint's small files hold it, with what a plain parser lets pass made an error:
-// keys given twice (which one counts differs between programs) and nesting without end.
+// keys given twice (which one counts differs between programs) and nesting without end. Numbers may
+// be NaN, Infinity and -Infinity, as Python writes them: whoever needs such a value refuses it.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

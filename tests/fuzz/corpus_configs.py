@@ -13,6 +13,8 @@ CONFIG = {
 
 def write_configs(write):
     write("json_config", "smallest", CONFIG)
+    write("json_config", "not_finite", CONFIG | {
+        "initializer_range": float("inf"), "limits": [0.0, float("-inf")], "some": float("nan")})
     write("json_config", "by_model_type", {
         key: setting for key, setting in CONFIG.items() if key != "architectures"})
     write("json_config", "every_key", CONFIG | {

@@ -1,6 +1,7 @@
 // Typed access to a model config, with errors that name the key.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -55,6 +56,7 @@ class ConfigReader {
       fail("model config: {} is not a number above 0", key);
     }
     const auto number = value.get<double>();
+    if (std::isinf(number)) fail("model config: {} is Infinity, expected a finite number", key);
     using Float = std::numeric_limits<float>;
     if (number < Float::min() || number > Float::max()) {
       fail("model config: {} is {}, which float32 does not hold", key, number);

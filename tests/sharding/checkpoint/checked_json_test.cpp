@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "tests/sharding/errors.h"
 #include "tests/sharding/memory_files.h"
 
@@ -14,6 +17,32 @@ TEST(CheckedJson, ParsesWhatIsWellFormed) {
   const nlohmann::json value = parse_json(R"({"a": {"b": 1}, "c": [{"b": 2}, {"b": 3}]})", "x");
   EXPECT_EQ(value["a"]["b"], 1);
   EXPECT_EQ(value["c"][1]["b"], 3);
+}
+
+TEST(CheckedJson, NumbersMayBeWhatPythonWritesThatIsNotFinite) {
+  const nlohmann::json value = parse_json(
+      R"({"a": [0.5, NaN, -1, Infinity], "NaN": "Infinity, \"NaN", "b":-Infinity,"c": {"d":NaN}, "e": 2})",
+      "x.json");
+  EXPECT_EQ(value["a"][0], 0.5);
+  EXPECT_TRUE(std::isnan(value["a"][1].get<double>()));
+  EXPECT_EQ(value["a"][2], -1);
+  EXPECT_EQ(value["a"][3], std::numeric_limits<double>::infinity());
+  EXPECT_EQ(value["NaN"], "Infinity, \"NaN");
+  EXPECT_EQ(value["b"], -std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(std::isnan(value["c"]["d"].get<double>()));
+  EXPECT_EQ(value["e"], 2);
+  EXPECT_TRUE(std::isnan(parse_json("NaN", "x.json").get<double>()));
+}
+
+TEST(CheckedJson, WordsThatOnlyLookLikeThoseAreErrorsWithTheirByte) {
+  for (const char* wrong : {"[xNaN]", "[NaN5]", "[1NaN]", "[-NaN]", "[+Infinity]", "[NaN NaN]",
+                            "{NaN: 1}", "[Infinity\"a\"]", "[\"a\"NaN]", "\"NaN"}) {
+    EXPECT_NE(error_of([&] { (void)parse_json(wrong, "x.json"); }).find("x.json: not valid JSON"),
+              std::string::npos)
+        << wrong;
+  }
+  EXPECT_EQ(error_of([] { (void)parse_json("[Infinity, NaN, tru]", "x.json"); }),
+            "x.json: not valid JSON at byte 20");
 }
 
 TEST(CheckedJson, AKeyGivenTwiceIsAnError) {
