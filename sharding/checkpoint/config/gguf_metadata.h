@@ -31,8 +31,29 @@ class GgufMetadata {
     return found == values_.end() ? nullptr : &*found;
   }
 
-  [[nodiscard]] std::optional<std::uint64_t> count(std::string_view key) const {
+  /// The value of a key that may have a number for each layer: the one that all layers share.
+  /// @throws Error where layers differ, or their number is not the model's
+  [[nodiscard]] const nlohmann::json* find_shared(std::string_view key) const {
     const nlohmann::json* value = find(key);
+    if (value == nullptr || !value->is_array()) return value;
+    const nlohmann::json* layers = find(".block_count");
+    if (value->empty() || (layers != nullptr && *layers != value->size())) {
+      fail("GGUF metadata key {} has {} numbers, expected one, or one for each of the {} layers",
+           quote(full(key)), value->size(),
+           layers != nullptr && layers->is_number() ? layers->dump() : "model's");
+    }
+    for (std::size_t layer = 1; layer < value->size(); ++layer) {
+      if ((*value)[layer] == value->front()) continue;
+      fail(
+          "GGUF metadata key {} is {} in layer 0 and {} in layer {}: layers that differ in it are "
+          "not supported",
+          quote(full(key)), shown(value->front()), shown((*value)[layer]), layer);
+    }
+    return &value->front();
+  }
+
+  [[nodiscard]] std::optional<std::uint64_t> count(std::string_view key) const {
+    const nlohmann::json* value = find_shared(key);
     if (value == nullptr) return {};
     if (!value->is_number_integer() || *value < 0) {
       fail("GGUF metadata key {} is not a number from 0 on", quote(full(key)));
@@ -48,7 +69,7 @@ class GgufMetadata {
 
   /// A float32 as the shortest decimal that gives it back: 1e-05, not 9.999999747378752e-06.
   [[nodiscard]] std::optional<double> real(std::string_view key) const {
-    const nlohmann::json* value = find(key);
+    const nlohmann::json* value = find_shared(key);
     if (value == nullptr) return {};
     if (!value->is_number()) fail("GGUF metadata key {} is not a number", quote(full(key)));
     const double exact = value->get<double>();
@@ -75,6 +96,10 @@ class GgufMetadata {
   }
 
  private:
+  static std::string shown(const nlohmann::json& value) {
+    return value.is_number() ? value.dump() : value.type_name();
+  }
+
   const nlohmann::json& values_;
   const std::string architecture_;
 };

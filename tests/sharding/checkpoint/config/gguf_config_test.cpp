@@ -80,6 +80,36 @@ TEST(GgufConfig, TensorsDecideWhatMetadataDoesNotSay) {
   EXPECT_EQ(config_of(with("tokenizer.ggml.tokens", {"a", "b"}), {})["vocab_size"], 2);
 }
 
+TEST(GgufConfig, ANumberMayBeGivenForEachLayerWhereAllAreAlike) {
+  Json metadata = small_llama();
+  metadata["llama.block_count"] = 3;
+  const Json one = config_of(metadata, table());
+  for (const char* key : {"llama.attention.head_count", "llama.attention.head_count_kv",
+                          "llama.feed_forward_length", "llama.rope.freq_base"}) {
+    metadata[key] = Json::array({metadata[key], metadata[key], metadata[key]});
+  }
+  EXPECT_EQ(config_of(metadata, table()), one);
+}
+
+TEST(GgufConfig, LayersThatDifferAreAnErrorThatNamesThem) {
+  Json metadata = with("llama.attention.head_count_kv", {3, 3, 1});
+  metadata["llama.block_count"] = 3;
+  EXPECT_EQ(error_with(metadata),
+            "GGUF metadata key \"llama.attention.head_count_kv\" is 3 in layer 0 and 1 in layer 2: "
+            "layers that differ in it are not supported");
+  EXPECT_EQ(
+      error_with(with("llama.attention.head_count_kv", {3, 3})),
+      "GGUF metadata key \"llama.attention.head_count_kv\" has 2 numbers, expected one, or one "
+      "for each of the 30 layers");
+  EXPECT_EQ(
+      error_with(with("llama.feed_forward_length", Json::array())),
+      "GGUF metadata key \"llama.feed_forward_length\" has 0 numbers, expected one, or one for "
+      "each of the 30 layers");
+  metadata["llama.attention.head_count_kv"] = {"a", "a", "a"};
+  EXPECT_EQ(error_with(metadata),
+            "GGUF metadata key \"llama.attention.head_count_kv\" is not a number from 0 on");
+}
+
 TEST(GgufConfig, RotaryScalingIsCarriedOver) {
   Json metadata = with("llama.rope.scaling.type", "linear");
   metadata["llama.rope.scaling.factor"] = 4.0;
