@@ -6,6 +6,7 @@
 #include <string>
 
 #include "launch/commands.h"
+#include "launch/limits.h"
 #include "launch/standard_output.h"
 #include "runtime/device/cuda/gpus.h"
 #include "sharding/error.h"
@@ -222,11 +223,12 @@ int main(int argc, char** argv) {
     try {
       return initrt::start(argc, argv, world);
     } catch (const std::exception& error) {
-      world.fail(error.what());
+      world.fail(initrt::failure_text(error));
       return 1;
     }
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "initrt: %s\n", initrt::one_line(error.what()).c_str());
+    const std::string text = initrt::one_line(initrt::failure_text(error));
+    std::fprintf(stderr, "initrt: %s\n", text.c_str());
     return 1;
   }
 }

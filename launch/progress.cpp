@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdlib>
 #include <string_view>
+#include <system_error>
 
 #include "sharding/error.h"
 
@@ -33,7 +34,15 @@ bool launcher_on_terminal() {
   return terminal;
 }
 
+// Of all that is shown by this process: whether it is over, and whether a bar waits for its end.
+std::mutex shown_mutex;
+bool shown_is_over = false;
+bool bar_is_open = false;
+
 void write_out(std::string_view text) {
+  const std::lock_guard lock(shown_mutex);
+  if (shown_is_over) return;
+  bar_is_open = !text.ends_with('\n');
   // One write: what several processes say does not mix.
   [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
 }
@@ -47,6 +56,14 @@ std::string human_bytes(double bytes) {
   return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.3g} {}", bytes, kUnits[unit]);
 }
 
+void end_all_progress() {
+  const std::lock_guard lock(shown_mutex);
+  if (bar_is_open) [[maybe_unused]]
+    const ssize_t written = write(STDERR_FILENO, "\n", 1);
+  bar_is_open = false;
+  shown_is_over = true;
+}
+
 ProgressStyle progress_style(const std::string& name) {
   if (name == "off") return ProgressStyle::Off;
   if (name == "bar") return ProgressStyle::Bar;
@@ -58,7 +75,12 @@ ProgressStyle progress_style(const std::string& name) {
 Progress::Progress(ProgressStyle style, std::uint64_t total_bytes,
                    std::function<std::uint64_t()> done)
     : style_(style), total_bytes_(total_bytes), done_(std::move(done)) {
-  if (style_ != ProgressStyle::Off) thread_ = std::thread([this] { run(); });
+  if (style_ == ProgressStyle::Off) return;
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {
+    // No thread left for it: the run itself goes on.
+  }
 }
 
 void Progress::run() {

@@ -44,6 +44,10 @@ class Progress {
   std::thread thread_;
 };
 
+/// No Progress of this process shows anything from here on, and what is written next begins a line:
+/// a failure is about to be told, as the last thing that is.
+void end_all_progress();
+
 /// Bytes as a person reads them: "1.50 GB".
 [[nodiscard]] std::string human_bytes(double bytes);
 

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "launch/progress.h"
 #include "runtime/comm/self.h"
 #include "sharding/error.h"
 
@@ -26,6 +27,7 @@ World::World() {
       // Whether ranks have cores to spare for waiting is not known yet; sleeping between polls
       // costs little while headers are read.
       auto mpi = std::make_unique<MpiCommunicator>(*session_, false, kDefaultTimeout);
+      mpi->before_last_line(end_all_progress);
       mpi_ = mpi.get();
       comm_ = std::move(mpi);
   }
@@ -40,6 +42,7 @@ void World::fail(const std::string& message) {
   failed_ = true;
   if (mpi_ != nullptr) mpi_->fail_world(message);
   std::fflush(stdout);
+  end_all_progress();
   std::fprintf(stderr, "initrt: %s\n", one_line(message).c_str());
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "launch/limits.h"
 #include "runtime/comm/communicator.h"
 #include "runtime/comm/mpi.h"
 
@@ -39,7 +40,7 @@ class World {
     try {
       body();
     } catch (const std::exception& error) {
-      fail(error.what());
+      fail(failure_text(error));
       throw;
     }
   }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -14,6 +15,20 @@ namespace initrt {
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+/// What the system can refuse a process more of.
+enum class Resource : std::uint8_t { Threads, Memory };
+
+/// Something could not be had. What is printed of it names the limits on the resource too.
+class ResourceError : public Error {
+ public:
+  ResourceError(Resource resource, const std::string& text) : Error(text), resource_(resource) {}
+
+  [[nodiscard]] Resource resource() const { return resource_; }
+
+ private:
+  Resource resource_;
 };
 
 /// Throws an Error whose text is formatted as by fmt::format.

@@ -54,11 +54,17 @@ void cpu_relax() {
 #endif
 }
 
+[[noreturn]] void fail_mapping(const char* what, std::uint64_t bytes) {
+  const std::string reason = std::strerror(errno);
+  throw ResourceError(Resource::Memory,
+                      fmt::format("mapped memory: {} {} bytes: {}", what, bytes, reason));
+}
+
 Mapping map(void* where, std::uint64_t bytes, int protection, int flags, int fd,
             std::uint64_t offset) {
   void* address = mmap(where, bytes, protection, flags, fd, static_cast<off_t>(offset));
   if (address == MAP_FAILED) {
-    fail("mapped memory: mapping {} bytes: {}", bytes, std::strerror(errno));
+    fail_mapping("mapping", bytes);
   }
   return {address, bytes};
 }
@@ -80,7 +86,7 @@ MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger)
   const std::uint64_t file_bytes = control_offset + kPage;
   const Descriptor mine(memfd_create("initrt-shard", MFD_CLOEXEC));
   if (mine.get() < 0 || ftruncate(mine.get(), static_cast<off_t>(file_bytes)) != 0) {
-    fail("mapped memory: a shared shard of {} bytes: {}", file_bytes, std::strerror(errno));
+    fail_mapping("a shared shard of", file_bytes);
   }
   // From a huge page's boundary, as the file's huge pages must lie in memory to be touched as such.
   own_ = map(nullptr, file_bytes + kHugePage, PROT_NONE,
@@ -89,7 +95,7 @@ MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger)
   shard_ = own_.data() + (kHugePage - own_start % kHugePage) % kHugePage;
   if (mmap(shard_, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, mine.get(), 0) ==
       MAP_FAILED) {
-    fail("mapped memory: mapping {} bytes: {}", file_bytes, std::strerror(errno));
+    fail_mapping("mapping", file_bytes);
   }
   madvise(shard_, control_offset, MADV_HUGEPAGE);  // refused where shmem has no huge pages
   const std::vector<Descriptor> all = exchange_descriptors(base, mine.get());

@@ -294,10 +294,15 @@ void MpiCommunicator::handle_own_failure(Clock::time_point now) {
   if (now - r.failed_at > kGrace) abort_job(failure_message_);
 }
 
-void MpiCommunicator::abort_job(const std::string& message) {
+void MpiCommunicator::write_last_line(const std::string& message) {
+  if (void (*const hook)() = before_last_line_.load(); hook != nullptr) hook();
   const std::string line = "initrt: " + one_line(message) + "\n";
   // One write: lines of several processes do not mix.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+void MpiCommunicator::abort_job(const std::string& message) {
+  write_last_line(message);
   MPI_Abort(MPI_COMM_WORLD, 1);
   std::_Exit(1);
 }
@@ -329,8 +334,7 @@ void MpiCommunicator::fail_world(const std::string& message) {
   record_failure(message);
   // The communication thread ends the process; were it stuck, this does.
   std::this_thread::sleep_for(2 * kGrace);
-  const std::string line = "initrt: " + one_line(message) + "\n";
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  write_last_line(message);
   std::_Exit(1);
 }
 

@@ -34,6 +34,10 @@ class MpiCommunicator final : public QueuedCommunicator {
   /// Known only after the job file is read.
   void set_timeout(std::chrono::seconds timeout) { timeout_seconds_ = timeout.count(); }
 
+  /// @param hook called before the line that tells the world's failure: nothing may follow it.
+  ///        From any thread, perhaps more than once
+  void before_last_line(void (*hook)()) { before_last_line_ = hook; }
+
  protected:
   void begin(const TransferHandle& transfer) override;
   bool test(const TransferHandle& transfer) override;
@@ -51,6 +55,7 @@ class MpiCommunicator final : public QueuedCommunicator {
   void record_failure(const std::string& message);
   void handle_own_failure(Clock::time_point now);
   [[noreturn]] void abort_job(const std::string& message);
+  void write_last_line(const std::string& message);
 
   const std::uint32_t rank_, size_;
   std::unique_ptr<Requests> requests_;
@@ -59,6 +64,7 @@ class MpiCommunicator final : public QueuedCommunicator {
   std::atomic<std::uint64_t> progress_{0};  // counts note_progress()
   std::atomic<bool> finishing_{false};      // no more heartbeats
   std::atomic<bool> failed_{false};         // failure_message_ is written before it is set
+  std::atomic<void (*)()> before_last_line_{nullptr};
   std::mutex failure_mutex_;
   std::string failure_message_;  // the first; guarded by failure_mutex_ until failed_
 };

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "runtime/device/start_thread.h"
+
 namespace initrt {
 namespace {
 
@@ -31,7 +33,7 @@ std::string message_of(const std::exception_ptr& failure) {
 }  // namespace
 
 void QueuedCommunicator::start_thread() {
-  thread_ = std::thread([this] { run(); });
+  thread_ = initrt::start_thread("the communication thread", [this] { run(); });
 }
 
 void QueuedCommunicator::stop_thread() {

@@ -54,7 +54,8 @@ Buffer allocate_host_memory(Ledger& ledger, std::span<const BufferPart> parts) {
   }
   if (address == MAP_FAILED) {
     const int reason = errno;
-    fail("cannot allocate {}: {}", describe(parts), std::strerror(reason));
+    throw ResourceError(Resource::Memory, fmt::format("cannot allocate {}: {}", describe(parts),
+                                                      std::strerror(reason)));
   }
   auto* data = static_cast<std::byte*>(address);
   if (huge) {

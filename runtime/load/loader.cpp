@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/convert/convert.h"
+#include "runtime/device/start_thread.h"
 #include "sharding/error.h"
 #include "sharding/read_plan.h"
 
@@ -75,7 +76,9 @@ void Loader::start() {
     plan_unit(0);
   }
   for (std::uint16_t worker = 0; worker < uploaders_.size(); ++worker) {
-    workers_.emplace_back([this, worker] {
+    const std::string what =
+        fmt::format("thread {} of {} of the loader", worker + 1, uploaders_.size());
+    workers_.push_back(start_thread(what, [this, worker] {
       try {
         work(*uploaders_[worker], worker);
       } catch (...) {
@@ -83,7 +86,7 @@ void Loader::start() {
         arrivals_.fail(std::current_exception());
       }
       if (release_early_) uploaders_[worker].reset();
-    });
+    }));
   }
 }
 

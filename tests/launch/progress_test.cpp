@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
 namespace initrt {
 namespace {
 
@@ -51,6 +56,23 @@ TEST(Progress, ABarEndsItsLine) {
   const std::string shown = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(shown.back(), '\n');
   EXPECT_NE(shown.find("[==============================]"), std::string::npos) << shown;
+}
+
+// In a process of its own: nothing is shown in this one from there on.
+TEST(Progress, NothingFollowsTheLastLine) {
+  const auto fail_under_a_bar = [] {
+    std::atomic<bool> asked{false};
+    Progress progress(ProgressStyle::Bar, 1000, [&] {
+      const bool before = asked.exchange(true);
+      return std::uint64_t{before ? 1000u : 0u};
+    });
+    while (!asked) std::this_thread::yield();
+    end_all_progress();
+    std::fputs("initrt: the cause\n", stderr);
+    progress.finish();
+    std::_Exit(1);
+  };
+  EXPECT_EXIT(fail_under_a_bar(), ::testing::ExitedWithCode(1), "initrt: the cause\n$");
 }
 
 TEST(Progress, StylesAreNamed) {

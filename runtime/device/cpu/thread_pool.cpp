@@ -35,7 +35,9 @@ ThreadPool::ThreadPool(unsigned threads, bool spin) : spins_(spin ? default_spin
   } catch (const std::system_error& error) {
     const std::size_t started = workers_.size() + 1;
     stop();
-    fail("cpu: only {} of {} compute threads could be started: {}", started, threads, error.what());
+    throw ResourceError(Resource::Threads,
+                        fmt::format("cpu: only {} of {} compute threads could be started: {}",
+                                    started, threads, error.what()));
   }
 }
 
