@@ -195,29 +195,40 @@ json steps_of(Cut cut, bool prefix) {
   return json::array();
 }
 
-}  // namespace
+const Kind* find_kind(std::string_view name) {
+  return std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& k) { return k.name == name; });
+}
 
-GgufKind gguf_kind(const JsonNode& metadata) {
-  const std::optional<JsonNode> pre = metadata.find("tokenizer.ggml.pre");
-  const std::string_view name = pre ? std::string_view(pre->string()) : "default";
-  const auto* kind =
-      std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& k) { return k.name == name; });
-  if (kind == kKinds.end()) {
-    std::string names;
-    for (const Kind& known : kKinds) fmt::format_to(std::back_inserter(names), " {}", known.name);
-    pre->expected("a pre-tokenizer kind known here (" + names.substr(1) + ")");
-  }
-  json steps = steps_of(kind->cut, metadata.flag("tokenizer.ggml.add_space_prefix", false));
+GgufKind made_of(const Kind& kind, bool prefix) {
+  json steps = steps_of(kind.cut, prefix);
   GgufKind made;
-  if (kind->nfc) made.normalizer = {{"type", "NFC"}};
-  made.ignore_merges = kind->ignore_merges;
-  made.add_bos = kind->add_bos;
+  if (kind.nfc) made.normalizer = {{"type", "NFC"}};
+  made.ignore_merges = kind.ignore_merges;
+  made.add_bos = kind.add_bos;
   if (steps.size() == 1) {
     made.pre_tokenizer = std::move(steps[0]);
   } else {
     made.pre_tokenizer = {{"type", "Sequence"}, {"pretokenizers", std::move(steps)}};
   }
   return made;
+}
+
+}  // namespace
+
+GgufKind gguf_kind(const JsonNode& metadata) {
+  const std::optional<JsonNode> pre = metadata.find("tokenizer.ggml.pre");
+  const std::string_view name = pre ? std::string_view(pre->string()) : "default";
+  const Kind* const kind = find_kind(name);
+  if (kind == kKinds.end()) {
+    std::string names;
+    for (const Kind& known : kKinds) fmt::format_to(std::back_inserter(names), " {}", known.name);
+    pre->expected("a pre-tokenizer kind known here (" + names.substr(1) + ")");
+  }
+  return made_of(*kind, metadata.flag("tokenizer.ggml.add_space_prefix", false));
+}
+
+GgufKind byte_level_kind(std::string_view name, bool prefix) {
+  return made_of(*find_kind(name), prefix);
 }
 
 }  // namespace initrt

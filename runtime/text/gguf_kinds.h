@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "runtime/text/json_node.h"
 
@@ -17,5 +18,9 @@ struct GgufKind {
 /// The kind that the metadata names; "default" where it names none.
 /// @throws Error naming a kind that is not known
 [[nodiscard]] GgufKind gguf_kind(const JsonNode& metadata);
+
+/// The kind of this name, which is one of those known.
+/// @param prefix whether a space comes before the text's first word
+[[nodiscard]] GgufKind byte_level_kind(std::string_view name, bool prefix);
 
 }  // namespace initrt

@@ -93,6 +93,12 @@ class SentencePieceTokenizer final : public Tokenizer {
     return static_cast<std::size_t>(processor_.GetPieceSize());
   }
 
+  std::optional<TokenId> token_id(std::string_view token) const override {
+    const int id = processor_.PieceToId(token);
+    if (processor_.IdToPiece(id) != token) return {};  // the unknown token's, of all that is none
+    return id;
+  }
+
   std::optional<TokenId> end_token() const override {
     const int eos = processor_.eos_id();
     return eos < 0 ? std::nullopt : std::optional<TokenId>(eos);

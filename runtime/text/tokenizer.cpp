@@ -92,6 +92,13 @@ class JsonTokenizer final : public Tokenizer {
 
   std::size_t vocabulary() const override { return vocabulary_; }
 
+  std::optional<TokenId> token_id(std::string_view token) const override {
+    for (const AddedToken& added : added_) {
+      if (added.content == token) return added.id;
+    }
+    return model_->id_of(token);
+  }
+
  private:
   /// Ids of words already met in this text, as (begin, count) in the ids given out: natural text
   /// repeats most of its words.

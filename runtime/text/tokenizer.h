@@ -37,6 +37,12 @@ class Tokenizer {
   /// One more than the largest id, which is what an embedding needs rows for.
   [[nodiscard]] virtual std::size_t vocabulary() const = 0;
 
+  /// The id of the token that the vocabulary spells so: a special token's text, or a piece in the
+  /// vocabulary's own spelling of bytes and spaces.
+  [[nodiscard]] virtual std::optional<TokenId> token_id(std::string_view) const {
+    return std::nullopt;
+  }
+
   /// The token that ends a text, where the tokenizer's own file says; a tokenizer.json does not.
   [[nodiscard]] virtual std::optional<TokenId> end_token() const { return std::nullopt; }
 };

@@ -74,6 +74,23 @@ def write_tokenizer_json(write):
             metaspace("first")]}))
 
 
+def write_vocab_merges(write):
+    """The files of a directory as the members of one object."""
+    tokens = list("heloHsx12345\u0120'=f(a_b);\u010a") + ["he", "ll", "llo", "hello", "<s>", "</s>"]
+    files = {"vocab.json": {token: id for id, token in enumerate(tokens)},
+             "merges.txt": "#version: 0.2\nh e\nl l\nll o\nhe llo\n"}  # fmt: skip
+    write("vocab_merges", "gpt2", files)
+    write("vocab_merges", "qwen2", files | {
+        "added_tokens.json": {"<x>": 50},
+        "tokenizer_config.json": {
+            "tokenizer_class": "Qwen2Tokenizer", "eos_token": {"content": "</s>", "lstrip": True},
+            "additional_special_tokens": ["<x>"], "add_bos_token": True, "bos_token": "<s>",
+            "added_tokens_decoder": {"60": added(60, "<y>", rstrip=True, normalized=False)}}})
+    write("vocab_merges", "roberta", files | {
+        "tokenizer_config.json": {"tokenizer_class": "RobertaTokenizer", "add_prefix_space": True},
+        "special_tokens_map.json": {"mask_token": {"content": "x", "single_word": True}}})
+
+
 def write_gguf_tokenizers(write, gguf):
     tokens = TOKENS + ["<u>"]
     types = [2, 3, 3] + [6] * 6 + [1] * (len(TOKENS) - 9) + [4]

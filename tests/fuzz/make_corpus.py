@@ -239,6 +239,7 @@ if __name__ == "__main__":
     write_gguf_tokenizers()
     write_tokenizer_json()
     corpus_tokenizers.write_tokenizer_json(write)
+    corpus_tokenizers.write_vocab_merges(write)
     corpus_tokenizers.write_gguf_tokenizers(write, gguf)
     corpus_configs.write_configs(write)
     corpus_configs.write_meta(write)

@@ -24,7 +24,7 @@ from pathlib import Path
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2 as proto
 from tokenizer_styles import STYLES
-from tokenizer_texts import all_texts, training_texts
+from tokenizer_texts import all_texts, fnv, training_texts
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 
@@ -110,13 +110,6 @@ def assemble(style, vocabularies):
     model = vocabularies[rest.pop("vocabulary")] | rest.pop("model", {})
     put_charsmap(rest, model.pop("charsmap", None))
     return {"version": "1.0", "truncation": None, "padding": None, **rest, "model": model}
-
-
-def fnv(data):
-    hash = 0xCBF29CE484222325
-    for byte in data:
-        hash = (hash ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
-    return (hash >> 32 ^ hash) & 0xFFFFFFFF
 
 
 def hashes(ids, decoded):

@@ -142,3 +142,11 @@ def training_texts():
     ASCII counts more, so that not every character of every script becomes a token."""
     texts = [text for text in SENTENCES + LANGUAGES + CODE + EMOJI if len(set(text)) > 4]
     return texts + 12 * [text for text in texts if text.isascii()]
+
+
+def fnv(data):
+    """FNV-1a, folded to 32 bits."""
+    hash = 0xCBF29CE484222325
+    for byte in data:
+        hash = (hash ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return (hash >> 32 ^ hash) & 0xFFFFFFFF
