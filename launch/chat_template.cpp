@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "launch/tokenizer_files.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/error.h"
@@ -16,15 +17,6 @@ struct FoundTemplate {
   std::string source;  // Jinja
   SpecialTexts special;
 };
-
-// A token's text: a string, or an object with "content".
-std::optional<std::string> token_text(const Json& config, const char* key) {
-  const auto found = config.find(key);
-  if (found == config.end()) return {};
-  const Json& text = found->is_object() ? found->value("content", Json()) : *found;
-  if (!text.is_string()) return {};
-  return text.get<std::string>();
-}
 
 // The member chat_template: a string, or a list of {"name", "template"}.
 std::optional<std::string> template_in(const Json& config, const std::string& path) {
@@ -50,13 +42,8 @@ FoundTemplate template_beside(Files& files, const std::string& tokenizer) {
     return is_file(files, path) ? read_json_object(files, path) : Json::object();
   };
   const Json config = object("tokenizer_config.json");
-  const Json map = object("special_tokens_map.json");
   FoundTemplate found;
-  const auto text = [&](const char* key) {
-    const auto own = token_text(config, key);
-    return own ? own : token_text(map, key);
-  };
-  found.special = {text("bos_token"), text("eos_token")};
+  found.special = special_texts_beside(files, tokenizer);
 
   found.where = join_path(directory, "chat_template.jinja");
   if (is_file(files, found.where)) {

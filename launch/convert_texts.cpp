@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "launch/tokenizer_files.h"
 #include "runtime/text/tokenizer.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/error.h"
@@ -11,11 +12,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What a tokenizer is made of: the first two hold one whole, the rest adds to them.
-constexpr std::array kTokenizers = {"tokenizer.json", "tokenizer.model"};
-constexpr std::array kBesideTokenizers = {"tokenizer_config.json", "special_tokens_map.json",
-                                          "added_tokens.json", "chat_template.jinja",
-                                          "chat_template.json"};
+// What a tokenizer is made of: the first hold one whole (merges.txt with it), the rest adds to
+// them.
+constexpr std::array kTokenizers = {"tokenizer.json", "tokenizer.model", "vocab.json"};
+constexpr std::array kBesideTokenizers = {
+    "merges.txt",        "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "chat_template.jinja",   "chat_template.json"};
 
 std::string_view torch_name(DType dtype) {
   switch (dtype) {
@@ -65,7 +67,7 @@ void take_over(Files& files, const std::string& directory, std::vector<TextFile>
   for (const char* name : kTokenizers) any = take(name) || any;
   if (!any) {
     warn(
-        fmt::format("{}: no tokenizer.json or tokenizer.model, so that none is written "
+        fmt::format("{}: no tokenizer.json, tokenizer.model or vocab.json, so that none is written "
                     "(--tokenizer names one)",
                     directory.empty() ? "." : directory));
     return;
@@ -76,7 +78,9 @@ void take_over(Files& files, const std::string& directory, std::vector<TextFile>
 void add_tokenizer(Files& files, const ConvertOptions& options, const OpenModel& model,
                    std::vector<TextFile>& texts) {
   const nlohmann::json& metadata = model.catalog.metadata;
-  if (!options.tokenizer.empty() && !is_directory(files, options.tokenizer)) {
+  if (name_of(options.tokenizer) == "vocab.json") {
+    take_over(files, directory_of(options.tokenizer), texts);
+  } else if (!options.tokenizer.empty() && !is_directory(files, options.tokenizer)) {
     const bool sentencepiece = options.tokenizer.ends_with(".model");
     texts.push_back({kTokenizers[sentencepiece ? 1 : 0],
                      files.read_text(options.tokenizer, kMostTokenizerBytes)});

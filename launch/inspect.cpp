@@ -5,8 +5,10 @@
 
 #include "launch/commands.h"
 #include "launch/standard_output.h"
+#include "launch/without_weights.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
+#include "sharding/precision.h"
 
 namespace initrt {
 namespace {
@@ -48,12 +50,15 @@ std::string place_text(const Catalog& catalog, const TensorEntry& tensor) {
 
 Json catalog_json(const Catalog& catalog) {
   Json files = Json::array(), tensors = Json::array(), dtypes = Json::object();
+  const bool weights = catalog.format != kNoWeights;
   for (const CheckpointFile& file : catalog.files) {
-    files.push_back({{"path", file.path}, {"bytes", file.bytes}});
+    if (weights) files.push_back({{"path", file.path}, {"bytes", file.bytes}});
   }
   for (const TensorEntry& tensor : catalog.tensors) {
     Json parts = Json::array();
-    for (const TensorPart& part : tensor.parts) parts.push_back(part_json(part));
+    for (const TensorPart& part : tensor.parts) {
+      if (weights) parts.push_back(part_json(part));
+    }
     tensors.push_back({{"name", tensor.name},
                        {"dtype", name(tensor.dtype)},
                        {"shape", tensor.shape},
@@ -80,10 +85,13 @@ std::string catalog_text(const Catalog& catalog) {
     widest_shape = std::max(widest_shape, shape_text(tensor.shape).size());
   }
   widest = std::min<std::size_t>(widest, 64);
-  std::string text =
-      fmt::format("{}: {}, {} file{}, {} tensors, {} elements, {}\n", one_line(catalog.path),
-                  catalog.format, catalog.files.size(), catalog.files.size() == 1 ? "" : "s",
-                  catalog.tensors.size(), elements, human_bytes(static_cast<double>(bytes)));
+  const std::string files =
+      catalog.format == kNoWeights
+          ? "no weights"
+          : fmt::format("{} file{}", catalog.files.size(), catalog.files.size() == 1 ? "" : "s");
+  std::string text = fmt::format(
+      "{}: {}, {}, {} tensors, {} elements, {}\n", one_line(catalog.path), catalog.format, files,
+      catalog.tensors.size(), elements, human_bytes(static_cast<double>(bytes)));
   for (const auto& [dtype, total] : totals_by_dtype(catalog)) {
     text += fmt::format("  {:<8} {:>6} tensors {:>10}\n", dtype, total.tensors,
                         human_bytes(static_cast<double>(total.bytes)));
@@ -104,7 +112,8 @@ std::string catalog_text(const Catalog& catalog) {
 
 void inspect(const InspectOptions& options) {
   LocalFiles files;
-  const Catalog catalog = open_checkpoint(files, options.path, options.format);
+  const Catalog catalog = open_checkpoint_or_config(files, options.path, options.format,
+                                                    precision_from_name(Job().precision)->dtype);
   note_choice(catalog);
   const std::string out =
       options.json

@@ -23,12 +23,19 @@ struct Origin {
   std::string directory;  // what relative paths are relative to
 };
 
+// A value as an error shows it.
+std::string shown(const Json& value) {
+  if (value.is_number_float() && !std::isfinite(value.get<double>())) {
+    return std::isnan(value.get<double>()) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
+  }
+  constexpr std::size_t kMostShown = 120;
+  const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  return text.size() > kMostShown ? text.substr(0, kMostShown) + "..." : text;
+}
+
 [[noreturn]] void refuse(const Origin& origin, const JobKey& key, const Json& value,
                          const std::string& expected) {
-  constexpr std::size_t kMostShown = 120;
-  std::string shown = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  if (shown.size() > kMostShown) shown = shown.substr(0, kMostShown) + "...";
-  fail("{}: {} is {}, expected {}", origin.name, key.path, shown, expected);
+  fail("{}: {} is {}, expected {}", origin.name, key.path, shown(value), expected);
 }
 
 std::string resolve(const Origin& origin, const std::string& path) {
@@ -119,7 +126,7 @@ void assign(Job& job, const JobKey& key, const Json& value, const Origin& origin
           [&](const JobKey::PromptList& kind) {
             Job::Prompts prompts;
             if (value.is_string() && !value.get_ref<const std::string&>().empty()) {
-              prompts.path = resolve(origin, text());
+              prompts.path = text() == "-" ? text() : resolve(origin, text());
             } else if (value.is_array() && !value.empty() &&
                        std::all_of(value.begin(), value.end(),
                                    [](const Json& prompt) { return prompt.is_string(); })) {
@@ -250,8 +257,14 @@ std::uint64_t parse_bytes(std::string_view text, std::string_view what) {
 Job read_job(Files& files, const std::string& path, std::span<const std::string> settings) {
   Job job;
   if (!path.empty()) {
-    const Json object = read_json_object(files, path);
-    assign_object(job, object, "", {path, directory_of(path)});
+    const bool stream = is_stream(files, path);
+    const std::string name = is_standard_input(path) ? "standard input" : path;
+    const Json object = parse_json(files.read_input(path), name);
+    if (!object.is_object()) {
+      fail("{}: expected a JSON object, found {}", name, object.type_name());
+    }
+    // A pipe is in no directory: then as of --set.
+    assign_object(job, object, "", {name, stream ? "" : directory_of(path)});
   }
   for (const std::string& setting : settings) assign_setting(job, setting);
   if (job.model.empty()) {

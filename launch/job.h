@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@ inline constexpr std::uint64_t kMostPositions = 1u << 30;
 
 /// A job as its file and --set give it: values are of the right type and range, nothing is opened.
 struct Job {
-  /// Several prompts: given in place, or the path of a JSONL file.
+  /// Several prompts: given in place, or the path of a JSONL file; "-" for standard input.
   struct Prompts {
     std::vector<std::string> texts;
     std::string path;
@@ -62,7 +63,7 @@ struct Job {
   } memory;
 
   struct {
-    std::string prompt;
+    std::optional<std::string> prompt;  ///< nothing where none is given: an empty one may be meant
     Prompts prompts;
     std::vector<Message> messages;  ///< a conversation, instead of a prompt
     bool chat = false;              ///< each prompt is a user's message
@@ -132,7 +133,8 @@ struct JobKey {
 
 /// Reads a job file and lays `settings` ("key=value", value as JSON or plain text) over it.
 /// Relative paths in the file are relative to the file's directory, those in settings to the
-/// working directory. @param path "" for no file
+/// working directory, and so are those in a file that is a pipe.
+/// @param path "" for no file, "-" for standard input
 /// @throws Error naming file, key, and for a key that is not known the nearest one
 [[nodiscard]] Job read_job(Files& files, const std::string& path,
                            std::span<const std::string> settings);

@@ -93,7 +93,9 @@ std::span<const JobKey> job_keys() {
       {"format",
        "Which checkpoint to read where a directory holds several; auto: the first of these",
        JobKey::Text{[](Job& job) -> std::string& { return job.format; }, format_choices()}},
-      {"tokenizer", "tokenizer.json or .model, or its directory; default: the checkpoint's own",
+      {"tokenizer",
+       "tokenizer.json or .model, or vocab.json with merges.txt, or its directory; default: the "
+       "checkpoint's own",
        JobKey::Path{[](Job& job) -> std::string& { return job.tokenizer; }}},
       {"model_config", "config.json of the model; default: what the checkpoint carries",
        JobKey::Path{[](Job& job) -> std::string& { return job.model_config; }}},
@@ -141,11 +143,18 @@ std::span<const JobKey> job_keys() {
        "Bytes each rank may use: as many units as fit stay gathered; 0: none beyond the slots",
        JobKey::Bytes{[](Job& job) -> std::uint64_t& { return job.memory.budget; }, 0}},
 
-      {"generate.prompt", "One prompt; the answer is streamed to standard output",
-       JobKey::Text{[](Job& job) -> std::string& { return job.generate.prompt; }, {}}},
+      {"generate.prompt",
+       "One prompt; the answer is streamed to standard output; an empty one where the tokenizer "
+       "begins every text with a token (BOS)",
+       JobKey::Text{[](Job& job) -> std::string& {
+                      auto& prompt = job.generate.prompt;
+                      return prompt ? *prompt : prompt.emplace();
+                    },
+                    {}}},
       {"generate.prompts",
-       "Several prompts, or a JSONL file of them (strings, or objects with \"prompt\" or "
-       "\"messages\" and, if it is another, \"max_new_tokens\"); answers are JSONL in the same "
+       "Several prompts, or a JSONL file of them, - for standard input (strings, or objects with "
+       "\"prompt\" or \"messages\" and, if it is another, \"max_new_tokens\"); answers are JSONL "
+       "in the same "
        "order",
        JobKey::PromptList{[](Job& job) -> Job::Prompts& { return job.generate.prompts; }}},
       {"generate.messages",

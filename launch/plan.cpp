@@ -4,10 +4,13 @@
 #include "launch/chat_template.h"
 #include "launch/commands.h"
 #include "launch/standard_output.h"
+#include "launch/tokenizer_files.h"
 #include "launch/transport.h"
+#include "launch/without_weights.h"
 #include "runtime/device/cuda/needs.h"
 #include "runtime/load/loader.h"
 #include "sharding/error.h"
+#include "sharding/precision.h"
 
 namespace initrt {
 namespace {
@@ -81,6 +84,34 @@ Json plan_json(const Job& job, const OpenModel& model, Transport transport,
           {"ranks", rows}};
 }
 
+// Without a tokenizer: a token for each byte, which is the most that one makes of a text, and one
+// before them.
+std::vector<Prompt> prompts_by_bytes(const std::vector<PromptText>& texts) {
+  std::vector<Prompt> prompts;
+  for (const PromptText& text : texts) {
+    std::size_t bytes = text.text.size();
+    for (const Message& message : text.messages) bytes += message.content.size();
+    prompts.push_back({static_cast<std::uint32_t>(prompts.size()), std::vector<TokenId>(bytes + 1),
+                       static_cast<std::uint32_t>(text.max_new_tokens)});
+  }
+  return prompts;
+}
+
+bool has_prompts(const Job& job) {
+  return job.generate.prompt || !job.generate.prompts.empty() || !job.generate.messages.empty();
+}
+
+std::vector<Prompt> planned_prompts(Files& files, const Job& job, const OpenModel& model) {
+  const bool weights = model.catalog.format != kNoWeights;
+  // How much a model needs can be asked before there is anything to run.
+  if (!weights && !has_prompts(job)) return prompts_by_bytes({{"", job.generate.max_new_tokens}});
+  std::vector<PromptText> texts = read_prompts(files, job);
+  if (!weights && find_tokenizer(files, job).empty()) return prompts_by_bytes(texts);
+  OpenText text = open_text(files, job, model);
+  apply_chat_template(files, model, job, text, texts);
+  return tokenize(*text.tokenizer, texts, model.graph.vocabulary);
+}
+
 std::string table_row(const Json& rank, const std::string& label) {
   const Json& memory = rank["memory"];
   const auto bytes = [](const Json& value) { return human_bytes(value.get<double>()); };
@@ -121,6 +152,11 @@ std::string plan_text(const Json& plan) {
                       human_bytes(plan["bytes_to_read"].get<double>()),
                       plan["requested_to_needed"].get<double>(),
                       human_bytes(plan["payload_bytes"].get<double>()));
+  if (plan.contains("assumed_dtype")) {
+    text += fmt::format(
+        "no weights are here: what is to be read is what the config's tensors would be in {}\n",
+        plan["assumed_dtype"].get<std::string>());
+  }
   if (plan["device"] == "cuda") {
     const Json& memory = ranks[0]["memory"];
     const double host = memory["staging"].get<double>() + memory["pinned"].get<double>();
@@ -138,20 +174,23 @@ std::string plan_text(const Json& plan) {
 void print_plan(const RunOptions& options, const PlanOptions& plan) {
   LocalFiles files;
   const Job job = read_job(files, options.config, options.settings);
-  std::vector<PromptText> texts = read_prompts(files, job);
-  const OpenModel model = open_model(files, job, options.verbose);
+  const OpenModel model =
+      open_model(files, job, options.verbose,
+                 open_checkpoint_or_config(files, job.model, wanted_format(job),
+                                           precision_from_name(job.precision)->dtype));
   note_choice(model.catalog);
-  OpenText text = open_text(files, job, model);
-  apply_chat_template(files, model, job, text, texts);
+  const std::vector<Prompt> prompts = planned_prompts(files, job, model);
   const DeviceKind device = planned_device(job);
   const Transport transport = choose_transport(
       job, {plan.world, plan.one_node, device, /*share_gpus=*/false}, model.graph.units.size());
-  RunShape shape = generate_shape(
-      job, model.graph, tokenize(*text.tokenizer, texts, model.graph.vocabulary), plan.world);
+  RunShape shape = generate_shape(job, model.graph, prompts, plan.world);
   const Placement placement = place_memory(model, plan.world, transport, needs_of(device), shape);
-  const Json json = plan_json(
-      job, model, transport, placement, shape,
-      reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)), plan.one_node);
+  Json json = plan_json(job, model, transport, placement, shape,
+                        reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)),
+                        plan.one_node);
+  if (model.catalog.format == kNoWeights) {
+    json["assumed_dtype"] = name(model.catalog.tensors.front().dtype);
+  }
   const std::string out = plan.json ? json.dump(2) + "\n" : plan_text(json);
   put(out);
 }

@@ -4,8 +4,9 @@
 
 #include "launch/end_tokens.h"
 #include "launch/tied_tables.h"
+#include "launch/tokenizer_files.h"
+#include "launch/without_weights.h"
 #include "runtime/model/family.h"
-#include "runtime/text/sentencepiece.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/config/model_config.h"
 #include "sharding/checkpoint/foreign_file.h"
@@ -36,21 +37,6 @@ nlohmann::json model_config(Files& files, const Job& job, const Catalog& catalog
   return catalog.config;
 }
 
-// The tokenizer's file: tokenizer.json where there are both.
-std::string tokenizer_path(Files& files, const Job& job) {
-  const bool named = !job.tokenizer.empty();
-  const std::string& given = named ? job.tokenizer : job.model;
-  const bool inside = is_directory(files, given);
-  if (named && !inside) return given;
-  const std::string directory = inside ? given : directory_of(given);
-  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
-    const std::string path = join_path(directory, name);
-    if (files.stat(path)) return path;
-  }
-  fail("{}: no tokenizer.json or tokenizer.model {} it; name one with \"tokenizer\"", given,
-       inside ? "in" : "beside");
-}
-
 // What every run takes from the job alone.
 RunShape common_shape(const Job& job) {
   RunShape shape;
@@ -65,17 +51,21 @@ std::vector<PromptText> given_prompts(Files& files, const Job& job) {
   const Job::Prompts& several = job.generate.prompts;
   const std::uint64_t max_new_tokens = job.generate.max_new_tokens;
   const bool many = !several.empty();
-  if (many && !job.generate.prompt.empty()) {
+  // An empty one beside others takes back what the job's file says.
+  const bool one = job.generate.prompt && !job.generate.prompt->empty();
+  if (many && one) {
     fail("both generate.prompt and generate.prompts are set: which one is meant?");
   }
   if (!job.generate.messages.empty()) {
-    if (!many && job.generate.prompt.empty()) return {{"", max_new_tokens, job.generate.messages}};
+    if (!many && !one) return {{"", max_new_tokens, job.generate.messages}};
     fail("both generate.messages and generate.{} are set: which one is meant?",
          many ? "prompts" : "prompt");
   }
   if (!many) {
-    if (job.generate.prompt.empty()) fail("the prompt is empty: set generate.prompt");
-    return {{job.generate.prompt, max_new_tokens}};
+    if (!job.generate.prompt) {
+      fail("no prompt: set generate.prompt, generate.prompts or generate.messages");
+    }
+    return {{*job.generate.prompt, max_new_tokens}};
   }
   if (several.path.empty()) {
     std::vector<PromptText> texts;
@@ -85,73 +75,91 @@ std::vector<PromptText> given_prompts(Files& files, const Job& job) {
   return read_prompt_file(files, several.path, max_new_tokens);
 }
 
+// The graph of the model's config, and which tensors of the catalog its own are.
+void build(OpenModel& model, const Catalog& catalog, const Job& job, bool all_names) {
+  try {
+    model.graph = build_graph(model.config);
+  } catch (const Error& error) {
+    fail("{}: {}", job.model_config.empty() ? job.model : job.model_config, error.what());
+  }
+  model.bindings = bind(model.graph, catalog, all_names);
+}
+
+// Embedding and head as the tensors have them, and the layout.
+void finish(Files& files, const Job& job, bool all_names, OpenModel& model) {
+  if (has_shared_tables(model)) {  // held and read once
+    model.config["tie_word_embeddings"] = true;
+    build(model, model.catalog, job, all_names);
+  } else if (has_own_head(files, model)) {
+    model.config["tie_word_embeddings"] = false;
+    build(model, model.catalog, job, all_names);
+  }
+  model.layout = make_layout(model.graph, *precision_from_name(job.precision));
+  if (job.load.strict && !model.bindings.unexpected.empty()) {
+    fail("{}: {} (load.strict)", job.model, describe_unexpected(model.bindings, all_names));
+  }
+}
+
 }  // namespace
+
+std::string wanted_format(const Job& job) { return job.format == "auto" ? "" : job.format; }
 
 OpenModel open_model(Files& files, const Job& job, bool all_names) {
   OpenModel model;
-  const auto build = [&](const Catalog& catalog) {
-    try {
-      model.graph = build_graph(model.config);
-    } catch (const Error& error) {
-      fail("{}: {}", job.model_config.empty() ? job.model : job.model_config, error.what());
-    }
-    model.bindings = bind(model.graph, catalog, all_names);
-  };
   // Of several checkpoints in a directory the first that holds the model's tensors.
   const auto check = [&](const Catalog& catalog) {
     if (const std::string what = describe_no_model(files, catalog); !what.empty()) {
       throw UnfitCheckpoint(fmt::format("{}: {}", job.model, what));
     }
     model.config = model_config(files, job, catalog);
-    build(catalog);
+    build(model, catalog, job, all_names);
   };
-  const std::string_view format = job.format == "auto" ? "" : job.format;
-  model.catalog = open_checkpoint(files, job.model, format, check);
-  if (has_shared_tables(model)) {  // held and read once
-    model.config["tie_word_embeddings"] = true;
-    build(model.catalog);
-  } else if (has_own_head(files, model)) {
-    model.config["tie_word_embeddings"] = false;
-    build(model.catalog);
+  if (!is_directory(files, job.model) && config_without_weights(files, job.model)) {
+    fail("{}: no weights, a config alone: initrt plan and inspect take that, a run needs weights",
+         job.model);
   }
-  model.layout = make_layout(model.graph, *precision_from_name(job.precision));
-  if (job.load.strict && !model.bindings.unexpected.empty()) {
-    fail("{}: {} (load.strict)", job.model, describe_unexpected(model.bindings, all_names));
-  }
+  model.catalog = open_checkpoint(files, job.model, wanted_format(job), check);
+  finish(files, job, all_names, model);
+  return model;
+}
+
+OpenModel open_model(Files& files, const Job& job, bool all_names, Catalog catalog) {
+  OpenModel model;
+  model.catalog = std::move(catalog);
+  model.config = model_config(files, job, model.catalog);
+  build(model, model.catalog, job, all_names);
+  finish(files, job, all_names, model);
   return model;
 }
 
 OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
-  nlohmann::json json;        // null where the tokenizer is a SentencePiece model,
-  std::string sentencepiece;  // whose bytes these are
-  std::string path = job.model, file;
-  if (job.tokenizer.empty() && model.catalog.metadata.contains("tokenizer.ggml.model")) {
-    json = tokenizer_json_from_gguf(model.catalog.metadata);
-  } else {
-    path = file = tokenizer_path(files, job);
-    if (path.ends_with(".model")) {
-      refuse_foreign(files, path);
-      sentencepiece = files.read_text(path, kMostTokenizerBytes);
-    } else {
-      json = read_json_object(files, path, kMostTokenizerBytes);
-    }
-  }
   OpenText text;
-  text.file = file;
-  try {
-    text.tokenizer =
-        json.is_null() ? make_sentencepiece_tokenizer(sentencepiece) : make_tokenizer(json);
-  } catch (const Error& error) {
-    fail("{}: {}", path, error.what());
+  std::string end_text;
+  if (job.tokenizer.empty() && model.catalog.metadata.contains("tokenizer.ggml.model")) {
+    try {
+      text.tokenizer = make_tokenizer(tokenizer_json_from_gguf(model.catalog.metadata));
+    } catch (const Error& error) {
+      fail("{}: {}", job.model, error.what());
+    }
+  } else {
+    text.file = need_tokenizer(files, job);
+    const nlohmann::json type = model.config.value("model_type", nlohmann::json());
+    auto [tokenizer, end] =
+        read_tokenizer(files, text.file, type.is_string() ? type.get<std::string>() : "");
+    text.tokenizer = std::move(tokenizer);
+    end_text = special_texts_beside(files, text.file).eos.value_or(end);
   }
   try {
     text.end_tokens = end_tokens_of_model(model.config, model.catalog);
   } catch (const Error& error) {
     fail("{}: {}", job.model, error.what());
   }
-  if (text.end_tokens.empty()) {
-    if (const auto end = text.tokenizer->end_token()) text.end_tokens.push_back(*end);
-  }
+  const auto add = [&](std::optional<TokenId> id) {
+    const auto end = text.end_tokens.end();
+    if (id && std::find(text.end_tokens.begin(), end, *id) == end) text.end_tokens.push_back(*id);
+  };
+  if (!end_text.empty()) add(special_token_id(files, text.file, *text.tokenizer, end_text));
+  if (text.end_tokens.empty()) add(text.tokenizer->end_token());
   return text;
 }
 
@@ -179,7 +187,10 @@ std::vector<Prompt> tokenize(const Tokenizer& tokenizer, const std::vector<Promp
                   messages.empty() ? tokenizer.encode(text) : tokenizer.encode_bare(text),
                   static_cast<std::uint32_t>(max_new_tokens)};
     if (prompt.tokens.empty()) {
-      fail("prompt {} is empty: there is nothing to go on from", prompt.index);
+      fail(
+          "prompt {} is empty: there is nothing to go on from, since the tokenizer begins no text "
+          "with a token of its own (BOS)",
+          prompt.index);
     }
     for (const TokenId token : prompt.tokens) {
       if (static_cast<std::uint64_t>(token) < vocabulary) continue;

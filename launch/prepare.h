@@ -32,23 +32,28 @@ struct OpenModel {
   [[nodiscard]] Model view() const { return {graph, layout, bindings, catalog}; }
 };
 
-/// Catalog, graph, layout and bindings of the job's model.
+/// The name of the format that the job asks for, or "".
+[[nodiscard]] std::string wanted_format(const Job& job);
+
+/// Catalog, graph, layout and bindings of the job's model, with its weights.
 /// @param all_names see bind()
 /// @throws Error for whatever is missing or does not fit together; under load.strict also for
 ///         tensors that nothing uses
 [[nodiscard]] OpenModel open_model(Files& files, const Job& job, bool all_names);
 
-/// Most bytes of a tokenizer's file.
-inline constexpr std::uint64_t kMostTokenizerBytes = 256u << 20;
+/// The same of a catalog that is open already.
+[[nodiscard]] OpenModel open_model(Files& files, const Job& job, bool all_names, Catalog catalog);
 
 struct OpenText {
   std::unique_ptr<Tokenizer> tokenizer;
-  std::string file;                 ///< the tokenizer's; "" where it is in a GGUF file's metadata
-  std::vector<TokenId> end_tokens;  ///< of the model, else the tokenizer; whatever ignore_eos says
+  std::string file;  ///< the tokenizer's; "" where it is in a GGUF file's metadata
+  /// The model's, and the one that the files beside the tokenizer name; else the tokenizer's own.
+  /// Whatever ignore_eos says.
+  std::vector<TokenId> end_tokens;
 };
 
-/// The tokenizer: the job's, or what the checkpoint carries: a GGUF file in its metadata, others as
-/// a tokenizer.json or else a tokenizer.model beside them.
+/// The tokenizer: the job's, or what the checkpoint carries: a GGUF file in its metadata, others in
+/// files beside them (find_tokenizer()).
 [[nodiscard]] OpenText open_text(Files& files, const Job& job, const OpenModel& model);
 
 /// The job's prompt, prompts or conversations; these have no text yet (apply_chat_template()).

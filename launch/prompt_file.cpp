@@ -30,19 +30,30 @@ PromptText parse_prompt(const nlohmann::json& line, std::uint64_t max_new_tokens
   return {line["prompt"].get<std::string>(), max_new_tokens};
 }
 
+// Most who meet this have given plain text.
+nlohmann::json parse_line(const std::string& line, const std::string& where) {
+  try {
+    return parse_json(line, where);
+  } catch (const Error& error) {
+    fail("{}: a prompt is a string in double quotes, or an object, each on a line of its own",
+         error.what());
+  }
+}
+
 }  // namespace
 
 std::vector<PromptText> read_prompt_file(Files& files, const std::string& path,
                                          std::uint64_t max_new_tokens) {
   std::vector<PromptText> prompts;
-  std::istringstream lines(files.read_text(path));
+  const std::string name = is_standard_input(path) ? "standard input" : path;
+  std::istringstream lines(files.read_input(path));
   std::string line;
   for (std::uint64_t number = 1; std::getline(lines, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = fmt::format("{}: line {}", path, number);
-    prompts.push_back(parse_prompt(parse_json(line, where), max_new_tokens, where));
+    const std::string where = fmt::format("{}: line {}", name, number);
+    prompts.push_back(parse_prompt(parse_line(line, where), max_new_tokens, where));
   }
-  if (prompts.empty()) fail("{}: no prompts in this file", path);
+  if (prompts.empty()) fail("{}: no prompts in {}", name, name == path ? "this file" : "it");
   return prompts;
 }
 

@@ -1,4 +1,4 @@
-// The JSONL files that generate.prompts names.
+// The JSONL files, or standard input, that generate.prompts names.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@ struct PromptText {
 
 /// One prompt a line: a string, or an object with "prompt" or a conversation's "messages" and
 /// perhaps "max_new_tokens", whose other keys are the file's own; empty lines are left out.
+/// @param path a file, or what is read once: "-" for standard input, a FIFO
 /// @param max_new_tokens of lines that do not say
 /// @throws Error naming the line that is something else, or the file where it has no prompts
 [[nodiscard]] std::vector<PromptText> read_prompt_file(Files& files, const std::string& path,

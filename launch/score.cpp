@@ -24,7 +24,7 @@ Prepared prepare(Files& files, World& world, const RunOptions& options, const Sc
   prepared.model = open_model(files, prepared.job, options.verbose);
   prepared.tokens = score.tokens;
   if (!score.text_path.empty()) {
-    const std::string text = files.read_text(score.text_path);
+    const std::string text = files.read_input(score.text_path);
     prepared.tokens = open_text(files, prepared.job, prepared.model).tokenizer->encode(text);
   }
   if (prepared.tokens.empty()) fail("there is no token to score");

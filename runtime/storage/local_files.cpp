@@ -13,6 +13,37 @@
 #include "sharding/error.h"
 
 namespace initrt {
+namespace {
+
+constexpr std::size_t kStreamStep = 64u << 10;  // what a pipe holds
+
+FileDescriptor open_stream(const std::string& path) {
+  int fd = -1;
+  do {
+    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) fail("{}: cannot open: {}", path, errno_text(errno));
+  return FileDescriptor(fd);
+}
+
+// To the end of what `fd` gives.
+std::vector<std::byte> read_all(int fd, const std::string& name, std::uint64_t limit) {
+  std::vector<std::byte> content;
+  std::size_t done = 0;
+  while (true) {
+    content.resize(done + kStreamStep);
+    const ssize_t got = ::read(fd, content.data() + done, kStreamStep);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail("{}: cannot read: {}", name, errno_text(errno));
+    done += static_cast<std::size_t>(got);
+    if (done > limit) fail("{}: more than the {} bytes that such a text may have", name, limit);
+    if (got == 0) break;
+  }
+  content.resize(done);
+  return content;
+}
+
+}  // namespace
 
 std::optional<FileInfo> LocalFiles::stat(const std::string& path) {
   struct stat status {};
@@ -65,6 +96,14 @@ std::vector<std::byte> LocalFiles::read(const std::string& path, std::uint64_t o
     done += static_cast<std::uint64_t>(got);
   }
   return content;
+}
+
+std::vector<std::byte> LocalFiles::read_stream(const std::string& path, std::uint64_t limit) {
+  if (!is_standard_input(path)) return read_all(open_stream(path).get(), path, limit);
+  if (standard_input_read_) fail("{}: standard input is named twice, and can be read once", path);
+  standard_input_read_ = true;
+  // Not opened by its name: what is left of it is wanted, and a socket cannot be opened.
+  return read_all(STDIN_FILENO, "standard input", limit);
 }
 
 }  // namespace initrt

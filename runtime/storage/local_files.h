@@ -5,7 +5,8 @@
 
 namespace initrt {
 
-/// Opens a file anew for each call: there are few, and none is kept open.
+/// Opens a file anew for each call: there are few, and none is kept open. Standard input is read
+/// once.
 class LocalFiles final : public Files {
  public:
   /// @throws Error where the path cannot be examined (no permission, a loop of links).
@@ -13,6 +14,11 @@ class LocalFiles final : public Files {
   std::vector<std::string> list(const std::string& directory) override;
   std::vector<std::byte> read(const std::string& path, std::uint64_t offset,
                               std::uint64_t bytes) override;
+  /// Waits for whoever writes; a second call for standard input is an error, not an empty text.
+  std::vector<std::byte> read_stream(const std::string& path, std::uint64_t limit) override;
+
+ private:
+  bool standard_input_read_ = false;
 };
 
 }  // namespace initrt

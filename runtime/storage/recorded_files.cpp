@@ -11,7 +11,7 @@
 namespace initrt {
 namespace {
 
-enum class Call : std::uint8_t { Stat = 1, List, Read };
+enum class Call : std::uint8_t { Stat = 1, List, Read, ReadStream };
 
 void put(std::vector<std::byte>& log, const void* data, std::uint64_t bytes) {
   const auto* begin = static_cast<const std::byte*>(data);
@@ -138,6 +138,16 @@ std::vector<std::byte> RecordingFiles::read(const std::string& path, std::uint64
       [&](const std::vector<std::byte>& content) { put(log_, content.data(), content.size()); });
 }
 
+std::vector<std::byte> RecordingFiles::read_stream(const std::string& path, std::uint64_t limit) {
+  put_call(log_, Call::ReadStream, path);
+  return record(
+      log_, [&] { return inner_.read_stream(path, limit); },
+      [&](const std::vector<std::byte>& content) {
+        put_number(log_, content.size());
+        put(log_, content.data(), content.size());
+      });
+}
+
 std::optional<FileInfo> ReplayFiles::stat(const std::string& path) {
   LogReader log(log_, position_);
   log.expect(Call::Stat, path);
@@ -169,6 +179,15 @@ std::vector<std::byte> ReplayFiles::read(const std::string& path, std::uint64_t 
          offset, logged_bytes, logged_offset);
   }
   log.outcome();
+  const std::byte* content = log.take(bytes);
+  return {content, content + bytes};
+}
+
+std::vector<std::byte> ReplayFiles::read_stream(const std::string& path, std::uint64_t) {
+  LogReader log(log_, position_);
+  log.expect(Call::ReadStream, path);
+  log.outcome();
+  const std::uint64_t bytes = log.number();
   const std::byte* content = log.take(bytes);
   return {content, content + bytes};
 }

@@ -20,6 +20,7 @@ class RecordingFiles final : public Files {
   std::vector<std::string> list(const std::string& directory) override;
   std::vector<std::byte> read(const std::string& path, std::uint64_t offset,
                               std::uint64_t bytes) override;
+  std::vector<std::byte> read_stream(const std::string& path, std::uint64_t limit) override;
 
   /// The calls so far; what ReplayFiles takes.
   [[nodiscard]] const std::vector<std::byte>& log() const { return log_; }
@@ -39,6 +40,7 @@ class ReplayFiles final : public Files {
   std::vector<std::string> list(const std::string& directory) override;
   std::vector<std::byte> read(const std::string& path, std::uint64_t offset,
                               std::uint64_t bytes) override;
+  std::vector<std::byte> read_stream(const std::string& path, std::uint64_t limit) override;
 
  private:
   std::vector<std::byte> log_;

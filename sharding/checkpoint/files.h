@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace initrt {
@@ -32,8 +33,25 @@ class Files {
   virtual std::vector<std::byte> read(const std::string& path, std::uint64_t offset,
                                       std::uint64_t bytes) = 0;
 
+  /// What is left of something that is read once, from front to back: a pipe, a FIFO, a device, or
+  /// standard input (see is_standard_input()).
+  /// @throws Error where it cannot be read, or holds more than `limit` bytes
+  virtual std::vector<std::byte> read_stream(const std::string& path, std::uint64_t limit);
+
   /// The whole of a text file of at most `limit` bytes. @throws Error also where it is larger.
-  std::string read_text(const std::string& path, std::uint64_t limit = 256ull << 20);
+  std::string read_text(const std::string& path, std::uint64_t limit = kMostTextBytes);
+
+  /// The whole of what a person names: a text file, or what read_stream() reads. For no path that
+  /// a checkpoint names: a FIFO's reader waits for its writer.
+  std::string read_input(const std::string& path, std::uint64_t limit = kMostTextBytes);
+
+  static constexpr std::uint64_t kMostTextBytes = 256ull << 20;
 };
+
+/// Whether a path stands for this process's standard input: "-", "/dev/stdin" and its like.
+[[nodiscard]] bool is_standard_input(std::string_view path);
+
+/// Whether a path is no file in a directory that others are beside: standard input, a pipe.
+[[nodiscard]] bool is_stream(Files& files, const std::string& path);
 
 }  // namespace initrt

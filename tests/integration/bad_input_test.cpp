@@ -240,7 +240,7 @@ class BadPrompt : public WithSmolLM2 {
   }
 };
 
-TEST_F(BadPrompt, Empty) { expect_line({}, HasSubstr("the prompt is empty")); }
+TEST_F(BadPrompt, None) { expect_line({}, HasSubstr("no prompt: set generate.prompt")); }
 
 TEST_F(BadPrompt, EmptyAmongSeveral) {
   expect_line({R"(generate.prompts=["a",""])"}, HasSubstr("prompt 1 is empty"));

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/integration/worlds.h"
@@ -55,6 +56,25 @@ TEST_F(Output, AFullStandardOutputIsAnError) {
                 ElementsAre("initrt: standard output cannot be written: No space left on device"))
         << arguments.front() << ": " << finished.err;
   }
+}
+
+TEST_F(Output, PromptsOfStandardInputAreAnsweredAsThoseOfAFile) {
+  const std::string prompts = directory_.file("prompts.jsonl");
+  std::ofstream(prompts) << "\"Hello\"\n{\"prompt\": \"a b\", \"max_new_tokens\": 2}\n";
+  const auto answers = [&](const std::string& from, bool ranks) {
+    const std::vector<std::string> arguments = {
+        "--set", "model=" + model_,           "--set", std::string("tokenizer=") + kTokenizer,
+        "--set", "generate.max_new_tokens=3", "--set", "generate.prompts=" + from};
+    std::vector<std::string> command = ranks ? on_ranks(2, arguments) : alone(arguments);
+    command.insert(command.begin(), {"sh", "-c", "cat " + prompts + " | \"$0\" \"$@\""});
+    const Finished finished = run(command);
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    return finished.out;
+  };
+  const std::string expected = answers(prompts, false);
+  EXPECT_THAT(expected, HasSubstr("\"prompt\":\"a b\""));
+  EXPECT_EQ(answers("/dev/stdin", false), expected);
+  EXPECT_EQ(answers("-", true), expected);
 }
 
 TEST_F(Output, ReportsAndLogitsGoThroughLinksAndFifos) {

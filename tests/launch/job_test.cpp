@@ -10,6 +10,7 @@
 
 #include "runtime/storage/local_files.h"
 #include "sharding/error.h"
+#include "tests/sharding/memory_files.h"
 #include "tests/support/temporary_directory.h"
 
 namespace initrt {
@@ -71,6 +72,30 @@ TEST(Job, RelativePathsInTheFileAreRelativeToItAndThoseOfSettingsAreNot) {
   EXPECT_EQ(job.tokenizer, "/abs/t");
   EXPECT_EQ(job.generate.prompts.path, directory() + "/p.jsonl");
   EXPECT_EQ(read("{}", {"model=m"}).model, "m");
+}
+
+TEST(Job, MayBeAPipeAndItsPathsAreThenAsOfSettings) {
+  testing::MemoryFiles files;
+  files.streams = {{"-", R"({"model": "m", "generate": {"prompts": "-"}})"},
+                   {"/dev/fd/63", R"({"model": "n"})"}};
+  const Job job = read_job(files, "-", {});
+  EXPECT_EQ(job.model, "m");
+  EXPECT_EQ(job.generate.prompts.path, "-");
+  EXPECT_EQ(read_job(files, "/dev/fd/63", {}).model, "n");
+  EXPECT_EQ(read(R"({"model": "m", "generate": {"prompts": "-"}})").generate.prompts.path, "-");
+}
+
+TEST(Job, APromptMayBeEmpty) {
+  EXPECT_EQ(read(R"({"model": "m"})").generate.prompt, std::nullopt);
+  EXPECT_EQ(read(R"({"model": "m", "generate": {"prompt": ""}})").generate.prompt, "");
+  EXPECT_EQ(read(R"({"model": "m"})", {"generate.prompt="}).generate.prompt, "");
+}
+
+TEST(Job, NumbersThatAreNotFiniteAreNamed) {
+  EXPECT_THAT(error_of(R"({"model": "m", "generate": {"temperature": Infinity}})"),
+              HasSubstr("generate.temperature is Infinity, expected a number"));
+  EXPECT_THAT(error_of(R"({"model": "m", "generate": {"seed": NaN}})"),
+              HasSubstr("generate.seed is NaN, expected a whole number"));
 }
 
 TEST(Job, SettingsOverrideTheFileAndMayBePlainTextOrJson) {

@@ -50,12 +50,15 @@ Graph graph_with_context(std::uint64_t context) {
 TEST(Prompts, ComeFromOneKeyOrTheOther) {
   LocalFiles files;
   Job job;
-  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("prompt is empty"));
+  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
+              HasSubstr("no prompt: set generate.prompt"));
+  job.generate.prompt = "";
+  EXPECT_THAT(texts_of(read_prompts(files, job)), ElementsAre(""));
   job.generate.prompt = "one";
   EXPECT_THAT(texts_of(read_prompts(files, job)), ElementsAre("one"));
   job.generate.prompts.texts = {"a", "b"};
   EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("both"));
-  job.generate.prompt.clear();
+  job.generate.prompt = "";  // takes back the one of a job's file
   EXPECT_THAT(texts_of(read_prompts(files, job)), ElementsAre("a", "b"));
   EXPECT_EQ(read_prompts(files, job)[1].max_new_tokens, job.generate.max_new_tokens);
 }
@@ -88,25 +91,6 @@ TEST(Prompts, AConversationKeepsTheSystemMessageThatItHas) {
               HasSubstr("both generate.messages and generate.prompt are set"));
 }
 
-TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
-  class TwoTokens final : public Tokenizer {
-    std::vector<TokenId> encode(std::string_view text) const override {
-      return {text == "big" ? 10 : 9};
-    }
-    std::vector<TokenId> encode_bare(std::string_view) const override { return {8}; }
-    std::string token_bytes(TokenId) const override { return ""; }
-    std::size_t vocabulary() const override { return 11; }
-  };
-  EXPECT_EQ(tokenize(TwoTokens(), {{"small", 1}, {"small", 1}}, 10).size(), 2u);
-  EXPECT_THAT(tokenize(TwoTokens(), {{"chat", 1, {{"user", "u"}}}}, 10).at(0).tokens,
-              ElementsAre(8))
-      << "a chat template's text has its special tokens";
-  EXPECT_THAT(error_of([] {
-                (void)tokenize(TwoTokens(), {{"small", 1}, {"big", 1}}, 10);
-              }),
-              ::testing::AllOf(HasSubstr("prompt 1"), HasSubstr("token 10")));
-}
-
 // The content of files that open_text() finds a tokenizer in.
 struct TokenizerFiles {
   std::string sentencepiece = testing::SmallSentencePiece().model();
@@ -133,11 +117,45 @@ struct TokenizerFiles {
   }
 };
 
+TEST(Prompts, AnEmptyOneIsWhatTheTokenizerBeginsWith) {
+  TokenizerFiles test;
+  test.files.content["m/tokenizer.json"] = test.json;
+  const OpenText none = test.open();
+  EXPECT_EQ(error_of([&] {
+              (void)tokenize(*none.tokenizer, {{"a", 1}, {"", 1}}, 10);
+            }),
+            "prompt 1 is empty: there is nothing to go on from, since the tokenizer begins no text "
+            "with a token of its own (BOS)");
+  test.files.content.erase("m/tokenizer.json");
+  test.files.content["m/tokenizer.model"] = test.sentencepiece;
+  const OpenText first = test.open();
+  EXPECT_THAT(tokenize(*first.tokenizer, {{"", 1}}, 10).at(0).tokens, ElementsAre(1));
+}
+
+TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
+  class TwoTokens final : public Tokenizer {
+    std::vector<TokenId> encode(std::string_view text) const override {
+      return {text == "big" ? 10 : 9};
+    }
+    std::vector<TokenId> encode_bare(std::string_view) const override { return {8}; }
+    std::string token_bytes(TokenId) const override { return ""; }
+    std::size_t vocabulary() const override { return 11; }
+  };
+  EXPECT_EQ(tokenize(TwoTokens(), {{"small", 1}, {"small", 1}}, 10).size(), 2u);
+  EXPECT_THAT(tokenize(TwoTokens(), {{"chat", 1, {{"user", "u"}}}}, 10).at(0).tokens,
+              ElementsAre(8))
+      << "a chat template's text has its special tokens";
+  EXPECT_THAT(error_of([] {
+                (void)tokenize(TwoTokens(), {{"small", 1}, {"big", 1}}, 10);
+              }),
+              ::testing::AllOf(HasSubstr("prompt 1"), HasSubstr("token 10")));
+}
+
 TEST(TokenizerOfACheckpoint, IsASentencePieceModelWhereThereIsNoTokenizerJson) {
   TokenizerFiles test;
   EXPECT_EQ(test.error(),
-            "m/lit_model.pth: no tokenizer.json or tokenizer.model beside it; name one with "
-            "\"tokenizer\"");
+            "m/lit_model.pth: no tokenizer.json, tokenizer.model or vocab.json beside it; name "
+            "one with \"tokenizer\"");
   test.files.content["m/tokenizer.model"] = test.sentencepiece;
   for (const char* path : {"m/lit_model.pth", "m"}) {
     test.job.model = path;
@@ -164,8 +182,9 @@ TEST(TokenizerOfAJob, IsAFileOfEitherKindOrTheDirectoryOfOne) {
     EXPECT_THAT(test.open().tokenizer->encode("a"), ElementsAre(0)) << path;
   }
   test.job.tokenizer = "s";
-  EXPECT_EQ(test.error(),
-            "s: no tokenizer.json or tokenizer.model in it; name one with \"tokenizer\"");
+  EXPECT_EQ(
+      test.error(),
+      "s: no tokenizer.json, tokenizer.model or vocab.json in it; name one with \"tokenizer\"");
   test.job.tokenizer = "none.model";
   EXPECT_EQ(test.error(), "none.model: no such file");
 }
@@ -189,6 +208,48 @@ TEST(EndTokens, AreTheSentencePieceModelsWhereTheConfigHasNone) {
   test.model.config = nlohmann::json::parse(R"({"eos_token_id": "</s>"})");
   EXPECT_EQ(test.error(),
             "m/lit_model.pth: model config: eos_token_id is neither a token id nor a list of them");
+}
+
+TEST(EndTokens, AreThoseThatTheFilesBesideTheTokenizerNameToo) {
+  TokenizerFiles test;
+  test.files.content["m/tokenizer.json"] = test.json;
+  std::string& config = test.files.content["m/tokenizer_config.json"];
+  config = R"({"eos_token": "a"})";
+  EXPECT_THAT(test.open().end_tokens, ElementsAre(0));
+  config = R"({"eos_token": {"content": "a", "special": true}})";
+  EXPECT_THAT(test.open().end_tokens, ElementsAre(0));
+  test.model.config["eos_token_id"] = {7, 8};
+  EXPECT_THAT(test.open().end_tokens, ElementsAre(7, 8, 0)) << "either ends an answer";
+  test.model.config["eos_token_id"] = nullptr;
+  config = R"({"eos_token": null, "model_max_length": Infinity})";
+  EXPECT_THAT(test.open().end_tokens, ::testing::IsEmpty());
+  test.files.content["m/special_tokens_map.json"] = R"({"eos_token": "a"})";
+  EXPECT_THAT(test.open().end_tokens, ElementsAre(0));
+  config = R"({"eos_token": "<end>"})";
+  EXPECT_THAT(test.open().end_tokens, ::testing::IsEmpty()) << "a token that has no id";
+  test.files.content["m/added_tokens.json"] = R"({"<end>": 9})";
+  EXPECT_THAT(test.open().end_tokens, ElementsAre(9));
+  config = R"({"eos_token": "<end>", "added_tokens_decoder": {"5": {"content": "<end>"}}})";
+  EXPECT_THAT(test.open().end_tokens, ElementsAre(5));
+}
+
+TEST(TokenizerOfACheckpoint, IsVocabAndMergesWhereThereIsNothingElse) {
+  TokenizerFiles test;
+  test.files.content["m/vocab.json"] = R"({"a": 0, "b": 1, "ab": 2, "<|endoftext|>": 3})";
+  EXPECT_EQ(test.error(), "m/merges.txt: no such file");
+  test.files.content["m/merges.txt"] = "#version: 0.2\na b\n";
+  for (const char* tokenizer : {"", "m", "m/vocab.json"}) {
+    test.job.tokenizer = tokenizer;
+    const OpenText text = test.open();
+    EXPECT_THAT(text.tokenizer->encode("aab"), ElementsAre(0, 2)) << tokenizer;
+    EXPECT_THAT(text.end_tokens, ElementsAre(3)) << "the class's own";
+  }
+  test.files.content["m/tokenizer_config.json"] = R"({"tokenizer_class": "CLIPTokenizer"})";
+  EXPECT_THAT(test.error(),
+              HasSubstr("m/vocab.json: tokenizer_config.json: tokenizer_class must be"));
+  test.files.content["m/tokenizer.model"] = test.sentencepiece;
+  test.job.tokenizer = "";
+  EXPECT_THAT(test.open().tokenizer->encode("a"), ElementsAre(1, 3, 4));
 }
 
 TEST(GenerateShape, IsSizedByTheLongestPromptAndTheBatch) {

@@ -33,6 +33,22 @@ TEST(PromptFile, HoldsStringsOrObjects) {
   EXPECT_EQ(prompts[1].text, "two");
 }
 
+TEST(PromptFile, MayBeStandardInputOrAPipe) {
+  testing::MemoryFiles files;
+  files.streams = {{"-", "\"one\"\n"}, {"/dev/fd/63", "\"two\"\n"}};
+  EXPECT_EQ(read_prompt_file(files, "-", 50).at(0).text, "one");
+  EXPECT_EQ(read_prompt_file(files, "/dev/fd/63", 50).at(0).text, "two");
+  files.streams["-"] = "plain text\n";
+  try {
+    (void)read_prompt_file(files, "-", 50);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "standard input: line 1: not valid JSON at byte 1: a prompt is a string in double "
+                 "quotes, or an object, each on a line of its own");
+  }
+}
+
 TEST(PromptFile, APromptMayHaveItsOwnNumberOfTokens) {
   const auto prompts = read(R"("one"
 {"prompt": "two", "max_new_tokens": 7}

@@ -14,9 +14,12 @@ class MemoryFiles final : public Files {
  public:
   std::map<std::string, std::string> content;  ///< by path; directories are what paths imply
 
+  std::map<std::string, std::string> streams;  ///< by path, what is read once
+
   std::optional<FileInfo> stat(const std::string& path) override {
     const auto found = content.find(path);
     if (found != content.end()) return FileInfo{FileInfo::Kind::Regular, found->second.size()};
+    if (streams.contains(path)) return FileInfo{FileInfo::Kind::Other, 0};
     if (!list(path).empty()) return FileInfo{FileInfo::Kind::Directory, 0};
     return std::nullopt;
   }
@@ -44,6 +47,13 @@ class MemoryFiles final : public Files {
     }
     const auto* begin = reinterpret_cast<const std::byte*>(text.data()) + offset;
     return {begin, begin + bytes};
+  }
+
+  std::vector<std::byte> read_stream(const std::string& path, std::uint64_t) override {
+    const auto found = streams.extract(path);
+    if (found.empty()) fail("{}: no such stream", path);
+    const auto* begin = reinterpret_cast<const std::byte*>(found.mapped().data());
+    return {begin, begin + found.mapped().size()};
   }
 };
 

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
 
 #include <filesystem>
 
@@ -51,6 +54,44 @@ TEST(LocalFiles, ListIsSortedNames) {
   std::filesystem::remove_all(directory);
   EXPECT_EQ(error_of([&] { (void)files.list(directory); }),
             directory + ": cannot list: No such file or directory");
+}
+
+// A pipe with a text in it, and no writer left.
+int pipe_with(const std::string& text) {
+  std::array<int, 2> ends{};
+  EXPECT_EQ(pipe(ends.data()), 0);
+  EXPECT_EQ(write(ends[1], text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  close(ends[1]);
+  return ends[0];
+}
+
+TEST(LocalFiles, AStreamIsReadToItsEnd) {
+  LocalFiles files;
+  const int end = pipe_with("from a pipe");
+  const std::string path = "/dev/fd/" + std::to_string(end);
+  EXPECT_TRUE(is_stream(files, path));
+  EXPECT_EQ(files.read_input(path), "from a pipe");
+  close(end);
+  const TemporaryFile file("from a file");
+  EXPECT_FALSE(is_stream(files, file.path()));
+  EXPECT_EQ(files.read_input(file.path()), "from a file");
+  EXPECT_EQ(files.read_input("/dev/null"), "");
+  EXPECT_EQ(error_of([&] { (void)files.read_input("/dev/zero", 1000); }),
+            "/dev/zero: more than the 1000 bytes that such a text may have");
+  EXPECT_EQ(error_of([&] { (void)files.read_input("/"); }), "/: a directory, expected a file");
+}
+
+TEST(LocalFiles, StandardInputIsReadOnce) {
+  const int before = dup(STDIN_FILENO);
+  const int end = pipe_with("typed");
+  dup2(end, STDIN_FILENO);
+  close(end);
+  LocalFiles files;
+  EXPECT_EQ(files.read_input("-"), "typed");
+  EXPECT_EQ(error_of([&] { (void)files.read_input("/dev/stdin"); }),
+            "/dev/stdin: standard input is named twice, and can be read once");
+  dup2(before, STDIN_FILENO);
+  close(before);
 }
 
 TEST(LocalFiles, ReadIsTheRangeOrAnError) {

@@ -44,6 +44,17 @@ TEST(RecordedFiles, AReplayGivesWhatTheRecordingGave) {
   EXPECT_EQ(replayed.files[0].bytes, recorded.files[0].bytes);
 }
 
+TEST(RecordedFiles, AStreamIsReadByTheRecordingAlone) {
+  MemoryFiles files;
+  files.streams["-"] = "once";
+  RecordingFiles recording(files);
+  EXPECT_EQ(recording.read_input("-"), "once");
+  EXPECT_EQ(error_of([&] { (void)recording.read_input("-"); }), "-: no such stream");
+  ReplayFiles replay(recording.log());
+  EXPECT_EQ(replay.read_input("-"), "once");
+  EXPECT_EQ(error_of([&] { (void)replay.read_input("-"); }), "-: no such stream");
+}
+
 TEST(RecordedFiles, EachKindOfCallAndResultIsReplayed) {
   MemoryFiles files = small_model();
   files.content["d/empty"] = "";
