@@ -7,8 +7,10 @@
 
 namespace initrt {
 
-/// Answers for one open file whether a range is cached, by cachestat(2) where the kernel has and
-/// allows it, else by mincore(2) over a mapping that is never touched. Thread-safe.
+/// Answers for one open file whether a range is cached. The kernel tells the file's owner, and who
+/// may write it: by cachestat(2), or on older kernels by mincore(2) over a mapping that is never
+/// touched, which calls every page cached for anybody else. Others find out by reading some of the
+/// pages without waiting for storage, which only some file systems do. Thread-safe.
 class PageCache {
  public:
   /// `fd` stays the caller's and must outlive this.
@@ -21,10 +23,15 @@ class PageCache {
   [[nodiscard]] std::optional<std::uint64_t> cached_pages(std::uint64_t offset,
                                                           std::uint64_t bytes) const;
 
-  /// Whether at least half of the range's pages are cached; so too where the kernel does not tell.
+  /// Whether at least half of the range's pages are cached, as far as there are answers for some of
+  /// them. False where there are none: weights are read once, so hardly anybody has read them
+  /// before, and direct reads of what is cached cost time where buffered reads of what is not push
+  /// out other programs' pages too.
   [[nodiscard]] bool mostly_cached(std::uint64_t offset, std::uint64_t bytes) const;
 
  private:
+  [[nodiscard]] bool mostly_readable_at_once(std::uint64_t offset, std::uint64_t bytes) const;
+
   int fd_;
   bool cachestat_ = false;
   void* mapping_ = nullptr;  ///< PROT_NONE: takes address space only

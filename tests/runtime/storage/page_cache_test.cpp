@@ -7,11 +7,13 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
 
 #include "runtime/storage/file_descriptor.h"
+#include "runtime/storage/file_reader.h"
 #include "tests/runtime/storage/temporary_file.h"
 
 namespace initrt {
@@ -100,6 +102,46 @@ TEST(PageCache, OlderKernelsTellByMincore) {
     std::_Exit(wrong.empty() ? 0 : 1);
   };
   EXPECT_EXIT(check(), ::testing::ExitedWithCode(0), "");
+}
+
+/// What is wrong with the answers for another user than the file's owner, before and after its
+/// pages are dropped. @param old_kernel without cachestat(2)
+std::string wrong_for_another_user(const TemporaryFile& file, bool old_kernel) {
+  constexpr uid_t kNobody = 65534;
+  const OpenFile owners = open_regular(file.path());
+  if (::setresuid(kNobody, kNobody, kNobody) != 0) return "cannot be another user";
+  if (old_kernel && !refuse_cachestat()) return "no seccomp filters here";
+  const OpenFile open = open_regular(file.path());
+  const PageCache cache(open.descriptor.get(), open.bytes);
+  if (cache.cached_pages(0, open.bytes)) return "the kernel tells whom it does not tell";
+  if (!cache.mostly_cached(0, open.bytes)) return "what was just written is not cached";
+  if (!cache.mostly_cached(4097, 1)) return "a byte of what was just written is not cached";
+  if (::fsync(owners.descriptor.get()) != 0 ||
+      ::posix_fadvise(owners.descriptor.get(), 0, 0, POSIX_FADV_DONTNEED) != 0) {
+    return "cannot drop";
+  }
+  if (cache.mostly_cached(0, open.bytes)) return "dropped pages count as cached";
+  ReadStatistics statistics;
+  FileReader reader(file.path(), open.bytes, statistics);
+  if (reader.padding_bytes() == 0) return "";  // no direct reads on this file system
+  if (reader.direct_file(1 << 20, 1 << 20) < 0) return "dropped pages are not read directly";
+  return "";
+}
+
+TEST(PageCache, WhoNeitherOwnsNorMayWriteAFileStillReadsDirectlyWhatIsNotCached) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  for (const bool old_kernel : {false, true}) {
+    const TemporaryFile file(random_bytes(4 << 20, 4));
+    struct statfs system {};
+    ASSERT_EQ(::statfs(file.path().c_str(), &system), 0);
+    if (system.f_type == TMPFS_MAGIC) GTEST_SKIP() << "there is nowhere to drop its pages to";
+    const auto check = [&] {
+      const std::string wrong = wrong_for_another_user(file, old_kernel);
+      std::fprintf(stderr, "%s\n", wrong.c_str());
+      std::_Exit(wrong.empty() ? 0 : 1);
+    };
+    EXPECT_EXIT(check(), ::testing::ExitedWithCode(0), "") << old_kernel;
+  }
 }
 
 TEST(PageCache, AnEmptyFileIsCached) {
