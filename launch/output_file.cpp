@@ -82,6 +82,8 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 }
 
 void OutputFile::close() {
+  // On the disk before its name is: a crash would else leave the name with nothing in it.
+  if (!part_.empty()) sync(fd_);
   // Closed even where it fails, which is how a network file system tells of a write that failed.
   if (::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) fail_with_errno();
 }
@@ -91,6 +93,31 @@ void OutputFile::commit() {
   if (part_.empty()) return;
   if (std::rename(part_.c_str(), target_.c_str()) != 0) fail_with_errno();
   part_.clear();
+  sync_directory();
+}
+
+void OutputFile::sync(int fd) const {
+  int result = 0;
+  do {
+    result = ::fsync(fd);
+  } while (result != 0 && errno == EINTR);
+  // File systems that have nothing to sync to, or not a directory, say so in these ways.
+  if (result != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS) fail_with_errno();
+}
+
+// The new name, too. A directory that may be written but not read cannot be opened for it.
+void OutputFile::sync_directory() const {
+  const std::filesystem::path parent = std::filesystem::path(target_).parent_path();
+  const int directory =
+      ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return;
+  try {
+    sync(directory);
+  } catch (...) {
+    ::close(directory);
+    throw;
+  }
+  ::close(directory);
 }
 
 }  // namespace initrt

@@ -26,11 +26,13 @@ class OutputFile {
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
   /// No more is written; it may still be undone. Many files can wait so for their commit().
   void close();
-  /// Closes it where it is open; it appears under its name.
+  /// Closes it where it is open; it appears under its name, and is still there after a crash.
   void commit();
 
  private:
   [[noreturn]] void fail_with_errno() const;
+  void sync(int fd) const;
+  void sync_directory() const;
 
   const std::string path_;  // as given
   std::string target_;      // what it leads to

@@ -6,9 +6,11 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <functional>
 #include <future>
@@ -16,6 +18,34 @@
 #include "sharding/error.h"
 #include "tests/support/process.h"
 #include "tests/support/temporary_directory.h"
+
+namespace {
+
+/// What was asked of the disk, in order, by the two functions below.
+std::vector<std::string> disk_calls;
+int fsync_error = 0;  // errno of every fsync(2) to come, or 0
+
+std::string file_name(const std::string& path) {
+  return std::filesystem::path(path).filename().string();
+}
+
+}  // namespace
+
+// In place of libc's, for the whole program: they note the call, and make it.
+extern "C" int fsync(int fd) {
+  const std::string self = "/proc/self/fd/" + std::to_string(fd);
+  disk_calls.push_back("fsync " + file_name(std::filesystem::read_symlink(self)));
+  if (fsync_error != 0) {
+    errno = fsync_error;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_fsync, fd));
+}
+
+extern "C" int rename(const char* from, const char* to) noexcept {
+  disk_calls.push_back("rename " + file_name(from) + " " + file_name(to));
+  return static_cast<int>(syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));
+}
 
 namespace initrt {
 namespace {
@@ -161,6 +191,35 @@ TEST_F(OutputFileTest, AFailedWriteLeavesTheOldFile) {
   EXPECT_EQ(why, "File too large");
   EXPECT_EQ(contents(path_), "old");
   EXPECT_THAT(names(), ElementsAre("a"));
+}
+
+TEST_F(OutputFileTest, IsOnTheDiskBeforeItsNameIsAndThenTheNameIs) {
+  OutputFile file(path_);
+  file.write("x");
+  disk_calls.clear();
+  file.commit();
+  EXPECT_THAT(disk_calls, ElementsAre("fsync a.part", "rename a.part a",
+                                      "fsync " + file_name(directory_.path())));
+  disk_calls.clear();
+  write_file("/dev/null", "x");
+  EXPECT_THAT(disk_calls, ElementsAre()) << "what is written in place is not this file's to sync";
+}
+
+TEST_F(OutputFileTest, WhatCannotBeSyncedLeavesTheOldFile) {
+  write_file(path_, "old");
+  fsync_error = EIO;
+  const std::string why = refusal([&] { write_file(path_, "new"); });
+  fsync_error = 0;
+  EXPECT_EQ(why, "Input/output error");
+  EXPECT_EQ(contents(path_), "old");
+  EXPECT_THAT(names(), ElementsAre("a"));
+}
+
+TEST_F(OutputFileTest, FileSystemsThatDoNotSyncAreNoFailure) {
+  fsync_error = EINVAL;
+  write_file(path_, "x");
+  fsync_error = 0;
+  EXPECT_EQ(contents(path_), "x");
 }
 
 TEST_F(OutputFileTest, AFailedRenameLeavesNoPart) {
