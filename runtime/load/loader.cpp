@@ -41,6 +41,13 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
       arrivals_(arrivals),
       on_unit_(std::move(on_unit)),
       timeline_(timeline),
+      queue_(
+          static_cast<std::uint32_t>(source.graph.units.size()),
+          [this](std::uint32_t unit) {
+            return plan_reads(source_.graph, source_.layout, source_.cut, source_.bindings,
+                              source_.catalog, unit, rank_, max_read_bytes_);
+          },
+          [this](std::uint32_t units) { note_arrival(units); }),
       total_bytes_(total_bytes) {
   for (const Binding& binding : source.bindings.tensors) {
     for (const RowRun& run : binding.runs) {
@@ -52,17 +59,14 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
       }
     }
   }
-  remaining_.resize(source.graph.units.size());
 }
 
 Loader::~Loader() {
   stop_ = true;
-  {
-    // Whoever still waits for a unit, another thread's gather for instance, must not wait for ever.
-    const std::lock_guard lock(mutex_);
-    if (!workers_.empty() && arrived_ < remaining_.size()) {
-      arrivals_.fail(std::make_exception_ptr(Error("loading was stopped")));
-    }
+  queue_.stop();
+  // Whoever still waits for a unit, another thread's gather for instance, must not wait for ever.
+  if (!workers_.empty() && !queue_.all_arrived()) {
+    arrivals_.fail(std::make_exception_ptr(Error("loading was stopped")));
   }
   for (std::thread& worker : workers_) {
     if (worker.joinable()) worker.join();
@@ -71,10 +75,6 @@ Loader::~Loader() {
 
 void Loader::start() {
   started_ = std::chrono::steady_clock::now();
-  {
-    const std::lock_guard lock(mutex_);
-    plan_unit(0);
-  }
   for (std::uint16_t worker = 0; worker < uploaders_.size(); ++worker) {
     const std::string what =
         fmt::format("thread {} of {} of the loader", worker + 1, uploaders_.size());
@@ -83,6 +83,7 @@ void Loader::start() {
         work(*uploaders_[worker], worker);
       } catch (...) {
         stop_ = true;
+        queue_.stop();
         arrivals_.fail(std::current_exception());
       }
       if (release_early_) uploaders_[worker].reset();
@@ -102,44 +103,17 @@ LoadStatistics Loader::finish() {
   return statistics;
 }
 
-// Called with mutex_ held. A unit of which this rank reads nothing arrives at once.
-void Loader::plan_unit(std::uint32_t unit) {
-  current_unit_ = unit;
-  next_read_ = 0;
-  if (unit == source_.graph.units.size()) {
-    current_ = nullptr;
-    return;
-  }
-  current_ = std::make_shared<const UnitReads>(
-      plan_reads(source_.graph, source_.layout, source_.cut, source_.bindings, source_.catalog,
-                 unit, rank_, max_read_bytes_));
-  remaining_[unit] = static_cast<std::uint32_t>(current_->reads.size());
-}
-
-std::optional<Loader::Task> Loader::next() {
-  const std::lock_guard lock(mutex_);
-  const auto units = static_cast<std::uint32_t>(source_.graph.units.size());
-  while (current_unit_ < units && next_read_ == current_->reads.size()) {
-    const std::uint32_t unit = current_unit_;
-    plan_unit(unit + 1);
-    if (remaining_[unit] == 0) note_arrivals();
-  }
-  if (current_unit_ == units) return std::nullopt;
-  return Task{current_, current_unit_, next_read_++};
-}
-
 void Loader::work(Uploader& uploader, std::uint16_t worker) {
   while (!stop_) {
-    const std::optional<Task> task = next();
+    const std::optional<ReadQueue::Task> task = queue_.next();
     if (!task) return;
     if (on_unit_) on_unit_(task->unit);
     execute(*task, uploader, worker);
-    const std::lock_guard lock(mutex_);
-    if (--remaining_[task->unit] == 0) note_arrivals();
+    queue_.done(*task);
   }
 }
 
-void Loader::execute(const Task& task, Uploader& uploader, std::uint16_t worker) {
+void Loader::execute(const ReadQueue::Task& task, Uploader& uploader, std::uint16_t worker) {
   const Read& read = task.unit_reads->reads[task.read];
   const HostTime begin = host_time();
   const std::span<const std::byte> bytes = bring(*files_[read.file], read, uploader);
@@ -167,23 +141,13 @@ std::span<const std::byte> Loader::bring(RangeReader& file, const Read& read, Up
   return file.read(read.offset, read.bytes, uploader.block());
 }
 
-// Called with mutex_ held, once some unit has no reads left. Units may finish out of order; they
-// arrive in order: when they and all before them are done.
-void Loader::note_arrivals() {
-  const std::uint32_t before = arrived_;
-  while (arrived_ < current_unit_ && remaining_[arrived_] == 0) ++arrived_;
-  // The unit being planned from is done too once its last read has been given out and finished.
-  if (arrived_ == current_unit_ && arrived_ < source_.graph.units.size() &&
-      next_read_ == current_->reads.size() && remaining_[arrived_] == 0) {
-    ++arrived_;
-  }
-  if (arrived_ == before) return;
-  if (arrived_ == source_.graph.units.size()) {
+void Loader::note_arrival(std::uint32_t units) {
+  if (units == source_.graph.units.size()) {
     finished_ns_ = std::chrono::duration_cast<std::chrono::nanoseconds>(
                        std::chrono::steady_clock::now() - started_)
                        .count();
   }
-  arrivals_.advance(arrived_);
+  arrivals_.advance(units);
 }
 
 }  // namespace initrt

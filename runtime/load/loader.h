@@ -8,8 +8,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
@@ -17,6 +15,7 @@
 #include "runtime/device/device.h"
 #include "runtime/device/timeline.h"
 #include "runtime/load/arrivals.h"
+#include "runtime/load/read_queue.h"
 #include "runtime/storage/range_reader.h"
 #include "sharding/layout.h"
 #include "sharding/reads.h"
@@ -75,18 +74,10 @@ class Loader {
   [[nodiscard]] const std::vector<std::unique_ptr<RangeReader>>& files() const { return files_; }
 
  private:
-  struct Task {
-    std::shared_ptr<const UnitReads> unit_reads;
-    std::uint32_t unit = 0;
-    std::uint32_t read = 0;
-  };
-
   void work(Uploader& uploader, std::uint16_t worker);
-  std::optional<Task> next();
-  void plan_unit(std::uint32_t unit);
-  void execute(const Task& task, Uploader& uploader, std::uint16_t worker);
+  void execute(const ReadQueue::Task& task, Uploader& uploader, std::uint16_t worker);
   static std::span<const std::byte> bring(RangeReader& file, const Read& read, Uploader& uploader);
-  void note_arrivals();
+  void note_arrival(std::uint32_t units);
 
   const LoadSource source_;
   const std::uint32_t rank_;
@@ -99,12 +90,7 @@ class Loader {
   const UnitHook on_unit_;
   Timeline* const timeline_;
 
-  std::mutex mutex_;
-  std::shared_ptr<const UnitReads> current_;  // guarded by mutex_, as are the next four
-  std::uint32_t current_unit_ = 0;
-  std::uint32_t next_read_ = 0;
-  std::uint32_t arrived_ = 0;
-  std::vector<std::uint32_t> remaining_;  // reads of each planned unit not done yet
+  ReadQueue queue_;
   std::atomic<bool> stop_{false};
   std::atomic<std::uint64_t> done_bytes_{0};
   std::atomic<std::uint64_t> written_bytes_{0};
