@@ -155,6 +155,7 @@ void convert_to_safetensors(const ConvertOptions& options) {
       options.precision.empty() ? own_precision(model) : options.precision;
   model.layout = make_layout(model.graph, *precision_from_name(precision));
   note_choice(model.catalog);
+  if (!model.warning.empty()) warn(model.warning);
   if (!model.bindings.unexpected.empty()) {
     warn(describe_unexpected(model.bindings, options.verbose));
   }

@@ -179,6 +179,7 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
                  open_checkpoint_or_config(files, job.model, wanted_format(job),
                                            precision_from_name(job.precision)->dtype));
   note_choice(model.catalog);
+  if (!model.warning.empty()) warn(model.warning);
   const std::vector<Prompt> prompts = planned_prompts(files, job, model);
   const DeviceKind device = planned_device(job);
   const Transport transport = choose_transport(

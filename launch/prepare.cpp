@@ -86,11 +86,12 @@ void build(OpenModel& model, const Catalog& catalog, const Job& job, bool all_na
 }
 
 // Embedding and head as the tensors have them, and the layout.
-void finish(Files& files, const Job& job, bool all_names, OpenModel& model) {
+void finish(Files& files, const Job& job, bool all_names, const std::function<void()>& alive,
+            OpenModel& model) {
   if (has_shared_tables(model)) {  // held and read once
     model.config["tie_word_embeddings"] = true;
     build(model, model.catalog, job, all_names);
-  } else if (has_own_head(files, model)) {
+  } else if (model.warning = own_head(files, model, alive); !model.warning.empty()) {
     model.config["tie_word_embeddings"] = false;
     build(model, model.catalog, job, all_names);
   }
@@ -104,7 +105,8 @@ void finish(Files& files, const Job& job, bool all_names, OpenModel& model) {
 
 std::string wanted_format(const Job& job) { return job.format == "auto" ? "" : job.format; }
 
-OpenModel open_model(Files& files, const Job& job, bool all_names) {
+OpenModel open_model(Files& files, const Job& job, bool all_names,
+                     const std::function<void()>& alive) {
   OpenModel model;
   // Of several checkpoints in a directory the first that holds the model's tensors.
   const auto check = [&](const Catalog& catalog) {
@@ -119,7 +121,7 @@ OpenModel open_model(Files& files, const Job& job, bool all_names) {
          job.model);
   }
   model.catalog = open_checkpoint(files, job.model, wanted_format(job), check);
-  finish(files, job, all_names, model);
+  finish(files, job, all_names, alive, model);
   return model;
 }
 
@@ -128,7 +130,7 @@ OpenModel open_model(Files& files, const Job& job, bool all_names, Catalog catal
   model.catalog = std::move(catalog);
   model.config = model_config(files, job, model.catalog);
   build(model, model.catalog, job, all_names);
-  finish(files, job, all_names, model);
+  finish(files, job, all_names, {}, model);
   return model;
 }
 

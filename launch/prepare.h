@@ -28,6 +28,7 @@ struct OpenModel {
   Graph graph;
   Layout layout;
   Bindings bindings;
+  std::string warning;  ///< of what is taken otherwise than the config says; "" for nothing
 
   [[nodiscard]] Model view() const { return {graph, layout, bindings, catalog}; }
 };
@@ -39,7 +40,9 @@ struct OpenModel {
 /// @param all_names see bind()
 /// @throws Error for whatever is missing or does not fit together; under load.strict also for
 ///         tensors that nothing uses
-[[nodiscard]] OpenModel open_model(Files& files, const Job& job, bool all_names);
+/// @param alive called again and again where tensors have to be read; may be empty
+[[nodiscard]] OpenModel open_model(Files& files, const Job& job, bool all_names,
+                                   const std::function<void()>& alive = {});
 
 /// The same of a catalog that is open already.
 [[nodiscard]] OpenModel open_model(Files& files, const Job& job, bool all_names, Catalog catalog);

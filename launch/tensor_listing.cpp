@@ -14,26 +14,6 @@ DType read_as(DType stored) {
   return can_convert(stored, DType::F32) ? DType::F32 : stored;
 }
 
-// A tensor by itself, as it is stored.
-ListedTensor as_stored(const TensorEntry& entry, std::uint32_t index) {
-  ListedTensor listed;
-  listed.tensor.name = entry.name;
-  listed.tensor.vector = entry.shape.size() <= 1;
-  listed.tensor.columns = listed.tensor.vector ? 1 : entry.shape.back();
-  listed.tensor.rows = entry.elements() == 0
-                           ? 0
-                           : entry.elements() / std::max<std::uint64_t>(1, listed.tensor.columns);
-  listed.shape = entry.shape;
-  RowRun run;
-  run.source = index;
-  run.rows = listed.tensor.rows;
-  run.columns = listed.tensor.columns;
-  listed.binding.runs = {run};
-  listed.stored = entry.dtype;
-  listed.read_as = read_as(entry.dtype);
-  return listed;
-}
-
 constexpr std::string_view kHint = "(verify --stored takes the tensors that are there)";
 
 // Of the model that the checkpoint's config says. @throws as bind()
@@ -77,6 +57,25 @@ bool list_canonical(TensorListing& listing) {
 
 }  // namespace
 
+ListedTensor list_stored(const TensorEntry& entry, std::uint32_t index) {
+  ListedTensor listed;
+  listed.tensor.name = entry.name;
+  listed.tensor.vector = entry.shape.size() <= 1;
+  listed.tensor.columns = listed.tensor.vector ? 1 : entry.shape.back();
+  listed.tensor.rows = entry.elements() == 0
+                           ? 0
+                           : entry.elements() / std::max<std::uint64_t>(1, listed.tensor.columns);
+  listed.shape = entry.shape;
+  RowRun run;
+  run.source = index;
+  run.rows = listed.tensor.rows;
+  run.columns = listed.tensor.columns;
+  listed.binding.runs = {run};
+  listed.stored = entry.dtype;
+  listed.read_as = read_as(entry.dtype);
+  return listed;
+}
+
 TensorListing list_tensors(Files& files, const std::string& path, const std::string& format,
                            bool stored) {
   TensorListing listing;
@@ -86,7 +85,7 @@ TensorListing list_tensors(Files& files, const std::string& path, const std::str
   if (!listing.canonical) {
     listing.tensors.clear();
     for (std::uint32_t i = 0; i < listing.catalog.tensors.size(); ++i) {
-      listing.tensors.push_back(as_stored(listing.catalog.tensors[i], i));
+      listing.tensors.push_back(list_stored(listing.catalog.tensors[i], i));
     }
   }
   std::sort(

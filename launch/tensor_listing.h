@@ -21,6 +21,9 @@ struct ListedTensor {
   DType read_as = DType::F32;
 };
 
+/// One tensor as it is stored: `entry` of the catalog, which has this index there.
+[[nodiscard]] ListedTensor list_stored(const TensorEntry& entry, std::uint32_t index);
+
 struct TensorListing {
   Catalog catalog;
   std::vector<ListedTensor> tensors;  ///< sorted by name

@@ -1,11 +1,11 @@
 #include "launch/tied_tables.h"
 
-#include <algorithm>
+#include "launch/tensor_values.h"
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/error.h"
 
 namespace initrt {
 namespace {
-
-constexpr std::uint64_t kPlaces = 16, kPlaceBytes = 4096;
 
 // The stored tensor that is all of a canonical one, if there is one.
 const TensorEntry* entry_of(const OpenModel& model, std::string_view name) {
@@ -17,25 +17,19 @@ const TensorEntry* entry_of(const OpenModel& model, std::string_view name) {
   return nullptr;
 }
 
-bool is_dense(const TensorEntry& tensor) {
-  return tensor.parts.size() == 1 && tensor.parts.front().strides.empty();
-}
-
-bool have_same_values(Files& files, const Catalog& catalog, const TensorEntry& a,
-                      const TensorEntry& b) {
-  if (a.dtype != b.dtype || a.shape != b.shape) return false;
-  if (a.parts == b.parts || !is_dense(a) || !is_dense(b)) return true;
-  const auto read = [&](const TensorEntry& tensor, std::uint64_t begin, std::uint64_t bytes) {
-    const TensorPart& part = tensor.parts.front();
-    return files.read(catalog.files[part.file].path, part.offset + begin, bytes);
-  };
-  const std::uint64_t bytes = a.bytes();
-  const std::uint64_t step = std::max(bytes / kPlaces, kPlaceBytes);
-  for (std::uint64_t begin = 0; begin < bytes; begin += step) {
-    const std::uint64_t some = std::min(kPlaceBytes, bytes - begin);
-    if (read(a, begin, some) != read(b, begin, some)) return false;
+// How two tables of a catalog differ, as a sentence's end; "" where they hold the same.
+std::string difference(Files& files, const Catalog& catalog, const Bindings::Twins& pair,
+                       const std::function<void()>& alive) {
+  const TensorEntry &used = catalog.tensors[pair.used], &other = catalog.tensors[pair.other];
+  if (used.shape != other.shape) {
+    return fmt::format("has shape {} and {}", shape_text(used.shape), shape_text(other.shape));
   }
-  return true;
+  if (used.dtype == other.dtype && used.parts == other.parts) return "";
+  return files.ask(fmt::format("difference of {} and {}", used.name, other.name), [&] {
+    ElementReader reader(catalog, alive);
+    return first_difference(reader, list_stored(used, pair.used), reader,
+                            list_stored(other, pair.other));
+  });
 }
 
 }  // namespace
@@ -47,12 +41,18 @@ bool has_shared_tables(const OpenModel& model) {
          embedding->parts == head->parts;
 }
 
-bool has_own_head(Files& files, const OpenModel& model) {
-  const std::vector<Bindings::Twins>& twins = model.bindings.twins;
-  return std::any_of(twins.begin(), twins.end(), [&](const Bindings::Twins& pair) {
-    return !have_same_values(files, model.catalog, model.catalog.tensors[pair.used],
-                             model.catalog.tensors[pair.other]);
-  });
+std::string own_head(Files& files, const OpenModel& model, const std::function<void()>& alive) {
+  for (const Bindings::Twins& pair : model.bindings.twins) {
+    const std::string text = difference(files, model.catalog, pair, alive);
+    if (text.empty()) continue;
+    return fmt::format(
+        "the config says that embedding and head are one table (tie_word_embeddings), but {} and "
+        "{} "
+        "are not (the first {}): both are used",
+        quote(model.catalog.tensors[pair.used].name), quote(model.catalog.tensors[pair.other].name),
+        text);
+  }
+  return "";
 }
 
 }  // namespace initrt

@@ -1,6 +1,7 @@
 #include "runtime/load/element_reader.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/convert/convert.h"
 #include "sharding/read_plan.h"
@@ -21,8 +22,9 @@ bool has_columns_together(const RowRun& run, const TensorEntry& entry) {
 
 }  // namespace
 
-ElementReader::ElementReader(const Catalog& catalog)
+ElementReader::ElementReader(const Catalog& catalog, std::function<void()> on_read)
     : catalog_(catalog),
+      on_read_(std::move(on_read)),
       block_(allocate_host_memory(ledger_, MemoryCategory::Staging, kBlockBytes)) {
   for (const CheckpointFile& file : catalog.files) {
     files_.push_back(std::make_unique<FileReader>(file.path, file.bytes, statistics_));
@@ -43,6 +45,7 @@ void ElementReader::read(const Tensor& tensor, const Binding& binding, std::uint
   plan_elements(tensor, binding, catalog_, begin, end, 0, to, pieces);
   const UnitReads reads = coalesce(std::move(pieces), to, kBlockBytes - 2 * kBlockAlignment);
   for (const Read& read : reads.reads) {
+    if (on_read_) on_read_();
     const auto bytes = files_[read.file]->read(read.offset, read.bytes, block_.span());
     convert_read(reads, read, bytes, out.data(), to);
   }

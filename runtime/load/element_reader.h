@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -16,8 +17,10 @@ namespace initrt {
 /// Memory stays at one block, and what is given for the elements. Not thread-safe.
 class ElementReader {
  public:
-  /// @param catalog must outlive this @throws Error where a file cannot be opened or has changed
-  explicit ElementReader(const Catalog& catalog);
+  /// @param catalog must outlive this
+  /// @param on_read called before each read of a file, since much may be read; may be empty
+  /// @throws Error where a file cannot be opened or has changed
+  explicit ElementReader(const Catalog& catalog, std::function<void()> on_read = {});
 
   /// How many of a tensor's elements to read at once, as `to`: 8 MiB of them, which need not be
   /// held for long; four times that where a file has the columns one after the other, since each
@@ -31,6 +34,7 @@ class ElementReader {
 
  private:
   const Catalog& catalog_;
+  const std::function<void()> on_read_;
   Ledger ledger_;
   Buffer block_;
   ReadStatistics statistics_;

@@ -11,7 +11,7 @@
 namespace initrt {
 namespace {
 
-enum class Call : std::uint8_t { Stat = 1, List, Read, ReadStream };
+enum class Call : std::uint8_t { Stat = 1, List, Read, ReadStream, Ask };
 
 void put(std::vector<std::byte>& log, const void* data, std::uint64_t bytes) {
   const auto* begin = static_cast<const std::byte*>(data);
@@ -148,6 +148,14 @@ std::vector<std::byte> RecordingFiles::read_stream(const std::string& path, std:
       });
 }
 
+std::string RecordingFiles::ask(const std::string& question,
+                                const std::function<std::string()>& answer) {
+  put_call(log_, Call::Ask, question);
+  return record(
+      log_, [&] { return inner_.ask(question, answer); },
+      [&](const std::string& text) { put_string(log_, text); });
+}
+
 std::optional<FileInfo> ReplayFiles::stat(const std::string& path) {
   LogReader log(log_, position_);
   log.expect(Call::Stat, path);
@@ -190,6 +198,13 @@ std::vector<std::byte> ReplayFiles::read_stream(const std::string& path, std::ui
   const std::uint64_t bytes = log.number();
   const std::byte* content = log.take(bytes);
   return {content, content + bytes};
+}
+
+std::string ReplayFiles::ask(const std::string& question, const std::function<std::string()>&) {
+  LogReader log(log_, position_);
+  log.expect(Call::Ask, question);
+  log.outcome();
+  return log.string();
 }
 
 }  // namespace initrt

@@ -21,6 +21,7 @@ class RecordingFiles final : public Files {
   std::vector<std::byte> read(const std::string& path, std::uint64_t offset,
                               std::uint64_t bytes) override;
   std::vector<std::byte> read_stream(const std::string& path, std::uint64_t limit) override;
+  std::string ask(const std::string& question, const std::function<std::string()>& answer) override;
 
   /// The calls so far; what ReplayFiles takes.
   [[nodiscard]] const std::vector<std::byte>& log() const { return log_; }
@@ -41,6 +42,7 @@ class ReplayFiles final : public Files {
   std::vector<std::byte> read(const std::string& path, std::uint64_t offset,
                               std::uint64_t bytes) override;
   std::vector<std::byte> read_stream(const std::string& path, std::uint64_t limit) override;
+  std::string ask(const std::string& question, const std::function<std::string()>& answer) override;
 
  private:
   std::vector<std::byte> log_;

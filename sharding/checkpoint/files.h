@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,13 @@ class Files {
   /// standard input (see is_standard_input()).
   /// @throws Error where it cannot be read, or holds more than `limit` bytes
   virtual std::vector<std::byte> read_stream(const std::string& path, std::uint64_t limit);
+
+  /// What `answer` finds out by reading more than ranks can send one another, in few words. Where
+  /// one rank reads for all, the others are told the words. @param question the same on all ranks
+  virtual std::string ask(const std::string& question, const std::function<std::string()>& answer) {
+    static_cast<void>(question);
+    return answer();
+  }
 
   /// The whole of a text file of at most `limit` bytes. @throws Error also where it is larger.
   std::string read_text(const std::string& path, std::uint64_t limit = kMostTextBytes);

@@ -59,7 +59,8 @@ TEST(RecordedFiles, EachKindOfCallAndResultIsReplayed) {
   MemoryFiles files = small_model();
   files.content["d/empty"] = "";
   RecordingFiles recording(files);
-  const auto calls = [](Files& from) {
+  int asked = 0;  // by the rank that reads alone
+  const auto calls = [&](Files& from) {
     EXPECT_EQ(from.stat("d")->kind, FileInfo::Kind::Directory);
     EXPECT_EQ(from.stat("d/config.json")->kind, FileInfo::Kind::Regular);
     EXPECT_EQ(from.stat("d/config.json")->bytes, 23u);
@@ -71,6 +72,7 @@ TEST(RecordedFiles, EachKindOfCallAndResultIsReplayed) {
     EXPECT_EQ(from.read("d/config.json", 1, 1)[0], std::byte{'"'});
     EXPECT_TRUE(from.read("d/empty", 0, 0).empty());
     EXPECT_EQ(from.read_text("d/config.json"), R"({"model_type": "llama"})");
+    EXPECT_EQ(from.ask("how many", [&] { return std::to_string(++asked); }), "1");
   };
   calls(recording);
   ReplayFiles replay(recording.log());
