@@ -103,7 +103,6 @@ std::vector<TimelineFile::Header> TimelineFile::exchange_headers() const {
   return all;
 }
 
-// Every rank sends as far round as `from` does to rank 0; all but `from` send nothing.
 std::span<const Span> TimelineFile::bring(std::uint32_t from, std::uint64_t begin,
                                           std::uint64_t end) {
   const bool mine = comm_.rank() == from;
@@ -111,9 +110,11 @@ std::span<const Span> TimelineFile::bring(std::uint32_t from, std::uint64_t begi
       mine ? std::span(timeline_.spans()).subspan(begin, end - begin) : std::span<const Span>();
   if (from == 0) return out;
   received_.resize(comm_.rank() == 0 ? end - begin : 0);
-  const std::uint32_t world = comm_.size(), rank = comm_.rank();
-  comm_.send_receive(std::as_bytes(out), (rank + world - from) % world,
-                     std::as_writable_bytes(std::span(received_)), (rank + from) % world);
+  std::vector<std::uint64_t> out_bytes(comm_.size()), in_bytes(comm_.size());
+  out_bytes[0] = out.size_bytes();
+  in_bytes[from] = std::span(received_).size_bytes();
+  comm_.all_to_all(std::as_bytes(out), out_bytes, std::as_writable_bytes(std::span(received_)),
+                   in_bytes);
   return received_;
 }
 

@@ -1,6 +1,9 @@
 #include "launch/world.h"
 
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
 
 #include "launch/progress.h"
 #include "runtime/comm/self.h"
@@ -20,12 +23,11 @@ World::World() {
           "this is one of several Slurm tasks, but they cannot find each other: start with "
           "srun --mpi=pmix (srun --mpi=list shows what there is), or with mpirun");
     case Launcher::None:
-      comm_ = std::make_unique<SelfCommunicator>();
+      make_self();
       return;
     case Launcher::Mpi:
       session_ = std::make_unique<MpiSession>();
-      // Whether ranks have cores to spare for waiting is not known yet; sleeping between polls
-      // costs little while headers are read.
+      // Whether ranks have cores to wait on is known once they are placed: see set_spin().
       auto mpi = std::make_unique<MpiCommunicator>(*session_, false, kDefaultTimeout);
       mpi->before_last_line(end_all_progress);
       mpi_ = mpi.get();
@@ -33,8 +35,33 @@ World::World() {
   }
 }
 
+// What has stalled may hold on to anything, so nothing is unwound.
+void World::make_self() {
+  auto self = std::make_unique<SelfCommunicator>([](const std::string& message) {
+    const std::string line = "initrt: " + one_line(message) + "\n";
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+    std::_Exit(1);
+  });
+  self_ = self.get();
+  comm_ = std::move(self);
+}
+
 void World::set_timeout(std::chrono::seconds timeout) {
   if (mpi_ != nullptr) mpi_->set_timeout(timeout);
+  if (self_ != nullptr) self_->set_timeout(timeout);
+}
+
+void World::end_watch() {
+  if (mpi_ != nullptr) mpi_->set_timeout(std::chrono::hours(24 * 365));
+}
+
+void World::note_reader_waits() {
+  comm_->note_progress(Stage::Output, 0);
+  comm_->check();
+}
+
+void World::set_spin(bool spin) {
+  if (mpi_ != nullptr) mpi_->set_spin(spin);
 }
 
 void World::fail(const std::string& message) {

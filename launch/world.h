@@ -9,6 +9,7 @@
 #include "launch/limits.h"
 #include "runtime/comm/communicator.h"
 #include "runtime/comm/mpi.h"
+#include "runtime/comm/self.h"
 
 namespace initrt {
 
@@ -26,8 +27,15 @@ class World {
 
   void set_timeout(std::chrono::seconds timeout);
 
+  /// Whether waits for other ranks may poll without sleeping: QueuedCommunicator::set_spin().
+  void set_spin(bool spin);
+
   /// No watch for progress: the ranks have nothing to do with each other from here on.
-  void end_watch() { set_timeout(std::chrono::hours(24 * 365)); }
+  void end_watch();
+
+  /// For put(): whoever reads standard output keeps this rank waiting, which is no stall.
+  /// @throws Error if some rank has failed meanwhile
+  void note_reader_waits();
 
   /// Says what went wrong, once for the whole world, and ends it: with a launcher this does not
   /// return.
@@ -48,8 +56,11 @@ class World {
  private:
   std::unique_ptr<MpiSession> session_;  // before comm_: outlives it
   std::unique_ptr<Communicator> comm_;
-  MpiCommunicator* mpi_ = nullptr;  // comm_, where it is one
-  bool failed_ = false;             // and said so
+  void make_self();
+
+  MpiCommunicator* mpi_ = nullptr;    // comm_, where it is one
+  SelfCommunicator* self_ = nullptr;  // or the other
+  bool failed_ = false;               // and said so
 };
 
 }  // namespace initrt

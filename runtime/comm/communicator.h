@@ -18,7 +18,10 @@
 namespace initrt {
 
 /// What a rank is doing, for deadline messages and for tests that hold a rank at a place.
-enum class Stage : std::uint32_t { Start, Load, Generate, Finish };
+enum class Stage : std::uint32_t { Start, Load, Generate, Output, Finish };
+
+/// "loading unit 3". @param unit counts where the stage is of one
+[[nodiscard]] std::string describe(Stage stage, std::uint32_t unit);
 
 /// A transfer under way; wait() on the communicator that gave it.
 class Transfer;
@@ -34,9 +37,11 @@ class Communicator {
   /// all = every rank's `mine`, in rank order. all.size() == mine.size() * size().
   virtual void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
 
-  /// Sends `out` to rank `to` and receives `in` from rank `from`, which must send that many bytes.
-  virtual void send_receive(std::span<const std::byte> out, std::uint32_t to,
-                            std::span<std::byte> in, std::uint32_t from) = 0;
+  /// Sends every rank its part of `out` and receives one from each into `in`, all at once. Parts
+  /// lie one after the other in rank order; out_bytes[r] and in_bytes[r], one for each rank, are
+  /// their sizes, and rank r's out_bytes must be this rank's in_bytes. Parts may be empty.
+  virtual void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
+                          std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) = 0;
 
   /// data on every rank becomes data of `root`.
   virtual void broadcast(std::vector<std::byte>& data, std::uint32_t root) = 0;

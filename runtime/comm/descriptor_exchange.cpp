@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -17,7 +18,7 @@
 namespace initrt {
 namespace {
 
-constexpr int kAcceptTimeoutMs = 30000;
+constexpr std::chrono::seconds kReceiveTimeout{30};
 constexpr int kCheckMs = 50;  // how late a failure of another rank may be noticed
 
 sockaddr_un address_of(const std::vector<std::byte>& key, std::uint32_t rank, socklen_t& length) {
@@ -54,6 +55,7 @@ void send_descriptor(int socket, std::uint32_t rank, int fd) {
   }
 }
 
+// Of a socket that has something to say.
 std::pair<std::uint32_t, Descriptor> receive_descriptor(int socket) {
   std::uint32_t rank = 0;
   iovec data{&rank, sizeof(rank)};
@@ -78,6 +80,36 @@ bool same_user(int socket) {
   ucred peer{};
   socklen_t length = sizeof(peer);
   return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == geteuid();
+}
+
+// One from each other rank. Whoever connects and says nothing holds nobody up.
+void receive_all(Communicator& base, int listener, std::vector<Descriptor>& descriptors) {
+  std::vector<Descriptor> accepted;
+  std::vector<pollfd> waiting;
+  const auto deadline = std::chrono::steady_clock::now() + kReceiveTimeout;
+  for (std::uint32_t received = 1; received < base.size();) {
+    waiting.assign(1, {listener, POLLIN, 0});
+    for (const Descriptor& one : accepted) waiting.push_back({one.get(), POLLIN, 0});
+    if (::poll(waiting.data(), waiting.size(), kCheckMs) <= 0) base.check();
+    if (std::chrono::steady_clock::now() > deadline) {
+      fail("mapped memory: no word from another rank for {} s", kReceiveTimeout.count());
+    }
+    for (std::size_t i = accepted.size(); i-- > 0;) {
+      if (waiting[i + 1].revents == 0) continue;
+      const Descriptor from = std::move(accepted[i]);
+      accepted.erase(accepted.begin() + static_cast<std::ptrdiff_t>(i));
+      auto [rank, descriptor] = receive_descriptor(from.get());
+      if (rank >= base.size() || descriptors[rank].get() >= 0) {
+        fail("mapped memory: a descriptor from rank {}, which is not expected", rank);
+      }
+      descriptors[rank] = std::move(descriptor);
+      ++received;
+    }
+    if (waiting.front().revents == 0) continue;
+    Descriptor from =
+        checked(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC), "accepting a rank");
+    if (same_user(from.get())) accepted.push_back(std::move(from));
+  }
 }
 
 }  // namespace
@@ -125,25 +157,7 @@ std::vector<Descriptor> exchange_descriptors(Communicator& base, int mine) {
   }
   std::vector<Descriptor> descriptors(base.size());
   descriptors[base.rank()] = checked(fcntl(mine, F_DUPFD_CLOEXEC, 0), "duplicating a descriptor");
-  int waited_ms = 0;
-  for (std::uint32_t received = 1; received < base.size();) {
-    pollfd waiting{listener.get(), POLLIN, 0};
-    if (::poll(&waiting, 1, kCheckMs) <= 0) {
-      base.check();
-      waited_ms += kCheckMs;
-      if (waited_ms < kAcceptTimeoutMs) continue;
-      fail("mapped memory: no word from another rank for {} s", kAcceptTimeoutMs / 1000);
-    }
-    const Descriptor from =
-        checked(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), "accepting a rank");
-    if (!same_user(from.get())) continue;
-    auto [rank, descriptor] = receive_descriptor(from.get());
-    if (rank >= base.size() || descriptors[rank].get() >= 0) {
-      fail("mapped memory: a descriptor from rank {}, which is not expected", rank);
-    }
-    descriptors[rank] = std::move(descriptor);
-    ++received;
-  }
+  receive_all(base, listener.get(), descriptors);
   base.all_gather({&here, 1}, all);  // nobody closes before everyone has received
   return descriptors;
 }

@@ -41,9 +41,9 @@ class Exchange {
   /// @throws whatever made it fail, or what the first rank to fail failed with
   virtual void finish(const GatheringHandle& gathering) = 0;
 
-  /// Sends `out` to rank `to` and receives `in` from rank `from`, which must send that many bytes.
-  virtual void send_receive(std::span<const std::byte> out, std::uint32_t to,
-                            std::span<std::byte> in, std::uint32_t from) = 0;
+  /// As Communicator::all_to_all(), of the device's memory.
+  virtual void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
+                          std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) = 0;
 
   /// Prepares memory that units will be gathered from and to, for as long as what is returned
   /// lives; null where there is nothing to prepare.

@@ -15,9 +15,9 @@ class HostExchange final : public Exchange {
                                    std::span<const std::byte> chunk,
                                    std::span<std::byte> whole) override;
   void finish(const GatheringHandle& gathering) override;
-  void send_receive(std::span<const std::byte> out, std::uint32_t to, std::span<std::byte> in,
-                    std::uint32_t from) override {
-    comm_.send_receive(out, to, in, from);
+  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
+                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override {
+    comm_.all_to_all(out, out_bytes, in, in_bytes);
   }
   void check() override { comm_.check(); }
 

@@ -65,9 +65,9 @@ class MappedCommunicator final : public Communicator {
   [[nodiscard]] std::uint32_t rank() const override { return base_.rank(); }
   [[nodiscard]] std::uint32_t size() const override { return base_.size(); }
   void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override;
-  void send_receive(std::span<const std::byte> out, std::uint32_t to, std::span<std::byte> in,
-                    std::uint32_t from) override {
-    base_.send_receive(out, to, in, from);
+  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
+                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override {
+    base_.all_to_all(out, out_bytes, in, in_bytes);
   }
   void broadcast(std::vector<std::byte>& data, std::uint32_t root) override {
     base_.broadcast(data, root);

@@ -63,19 +63,8 @@ class PageType {
   MPI_Datatype type_ = MPI_DATATYPE_NULL;
 };
 
-std::string describe(std::uint64_t place) {
-  const auto unit = static_cast<std::uint32_t>(place);
-  switch (static_cast<Stage>(place >> 32)) {
-    case Stage::Start:
-      return "starting";
-    case Stage::Load:
-      return fmt::format("loading unit {}", unit);
-    case Stage::Generate:
-      return fmt::format("running unit {}", unit);
-    case Stage::Finish:
-      return "finishing";
-  }
-  return "";
+std::string describe_place(std::uint64_t place) {
+  return describe(static_cast<Stage>(place >> 32), static_cast<std::uint32_t>(place));
 }
 
 }  // namespace
@@ -85,7 +74,9 @@ struct MpiCommunicator::Requests {
   MPI_Comm data = MPI_COMM_NULL;
   MPI_Comm news = MPI_COMM_NULL;
   PageType page;
-  std::map<std::uint64_t, std::array<MPI_Request, 2>> active;  // by Transfer::sequence
+  std::map<std::uint64_t, std::vector<MPI_Request>> active;  // by Transfer::sequence
+
+  std::vector<MPI_Status> statuses;  // of the transfer that is looked at
 
   News incoming;                             // rank 0
   MPI_Request listening = MPI_REQUEST_NULL;  // rank 0
@@ -100,6 +91,8 @@ struct MpiCommunicator::Requests {
   std::optional<std::string> not_ready;  // what a ready() has thrown
   Clock::time_point not_ready_at{};
   bool failure_sent = false;
+
+  void begin_all_to_all(const Transfer& transfer, std::vector<MPI_Request>& requests) const;
 };
 
 MpiCommunicator::MpiCommunicator(const MpiSession& session, bool spin, std::chrono::seconds timeout)
@@ -147,40 +140,66 @@ void MpiCommunicator::note_progress(Stage stage, std::uint32_t unit) {
 
 void MpiCommunicator::begin(const TransferHandle& transfer) {
   auto& requests = requests_->active[transfer->sequence];
-  requests.fill(MPI_REQUEST_NULL);
-  const bool gather = transfer->kind == Transfer::Kind::AllGather;
-  const Count out = requests_->page.count(transfer->out.size(),
-                                          gather ? transfer->in.size() : transfer->out.size());
-  const Count in = requests_->page.count(transfer->in.size(), transfer->in.size());
-  const bool in_place =
-      gather && transfer->out.data() == transfer->in.data() + rank_ * transfer->out.size();
   switch (transfer->kind) {
-    case Transfer::Kind::AllGather:
+    case Transfer::Kind::AllGather: {
+      const Count out = requests_->page.count(transfer->out.size(), transfer->in.size());
+      const bool in_place =
+          transfer->out.data() == transfer->in.data() + rank_ * transfer->out.size();
+      requests.assign(1, MPI_REQUEST_NULL);
       check_mpi(MPI_Iallgather(in_place ? MPI_IN_PLACE : transfer->out.data(), out.count, out.type,
                                transfer->in.data(), out.count, out.type, requests_->data,
                                requests.data()),
                 "MPI_Iallgather");
       break;
-    case Transfer::Kind::SendReceive:
-      check_mpi(MPI_Irecv(transfer->in.data(), in.count, in.type, static_cast<int>(transfer->from),
-                          0, requests_->data, requests.data()),
-                "MPI_Irecv");
-      check_mpi(MPI_Isend(transfer->out.data(), out.count, out.type, static_cast<int>(transfer->to),
-                          0, requests_->data, &requests[1]),
-                "MPI_Isend");
+    }
+    case Transfer::Kind::AllToAll:
+      requests_->begin_all_to_all(*transfer, requests);
       break;
-    case Transfer::Kind::Broadcast:
-      check_mpi(MPI_Ibcast(transfer->in.data(), in.count, in.type, static_cast<int>(transfer->from),
+    case Transfer::Kind::Broadcast: {
+      const Count in = requests_->page.count(transfer->in.size(), transfer->in.size());
+      requests.assign(1, MPI_REQUEST_NULL);
+      check_mpi(MPI_Ibcast(transfer->in.data(), in.count, in.type, static_cast<int>(transfer->root),
                            requests_->data, requests.data()),
                 "MPI_Ibcast");
       break;
+    }
+  }
+}
+
+// Request r is what is received from rank r, ranks + r what is sent to it; null where that is
+// nothing. Not MPI_Ialltoallv, whose places in memory are numbers of 32 bits.
+void MpiCommunicator::Requests::begin_all_to_all(const Transfer& transfer,
+                                                 std::vector<MPI_Request>& requests) const {
+  const std::size_t ranks = transfer.in_bytes.size();
+  requests.assign(2 * ranks, MPI_REQUEST_NULL);
+  std::uint64_t in_at = 0, out_at = 0;
+  for (std::uint32_t peer = 0; peer < ranks; ++peer) {
+    const std::uint64_t bytes = transfer.in_bytes[peer];
+    if (bytes > 0) {
+      const Count in = page.count(bytes, bytes);
+      check_mpi(MPI_Irecv(transfer.in.data() + in_at, in.count, in.type, static_cast<int>(peer), 0,
+                          data, &requests[peer]),
+                "MPI_Irecv");
+    }
+    in_at += bytes;
+  }
+  for (std::uint32_t peer = 0; peer < ranks; ++peer) {
+    const std::uint64_t bytes = transfer.out_bytes[peer];
+    if (bytes > 0) {
+      const Count out = page.count(bytes, bytes);
+      check_mpi(MPI_Isend(transfer.out.data() + out_at, out.count, out.type, static_cast<int>(peer),
+                          0, data, &requests[ranks + peer]),
+                "MPI_Isend");
+    }
+    out_at += bytes;
   }
 }
 
 bool MpiCommunicator::test(const TransferHandle& transfer) {
   const auto found = requests_->active.find(transfer->sequence);
   int done = 0;
-  std::array<MPI_Status, 2> statuses{};
+  std::vector<MPI_Status>& statuses = requests_->statuses;
+  statuses.assign(found->second.size(), MPI_Status{});
   const int code = MPI_Testall(static_cast<int>(found->second.size()), found->second.data(), &done,
                                statuses.data());
   if (code == MPI_ERR_IN_STATUS) {
@@ -190,13 +209,14 @@ bool MpiCommunicator::test(const TransferHandle& transfer) {
   check_mpi(code, "a transfer between ranks");
   if (done == 0) return false;
   requests_->active.erase(found);
-  if (transfer->kind == Transfer::Kind::SendReceive) {
-    const Count in = requests_->page.count(transfer->in.size(), transfer->in.size());
+  for (std::uint32_t peer = 0; peer < transfer->in_bytes.size(); ++peer) {
+    const std::uint64_t bytes = transfer->in_bytes[peer];
+    if (bytes == 0) continue;
+    const Count in = requests_->page.count(bytes, bytes);
     int received = 0;
-    MPI_Get_count(statuses.data(), in.type, &received);
+    MPI_Get_count(&statuses[peer], in.type, &received);
     if (received != in.count) {
-      fail("rank {} sends less than the {} bytes that rank {} expects", transfer->from,
-           transfer->in.size(), rank_);
+      fail("rank {} sends less than the {} bytes that rank {} expects", peer, bytes, rank_);
     }
   }
   return true;
@@ -265,7 +285,8 @@ void MpiCommunicator::watch_deadline(Clock::time_point now) {
       where += fmt::format(", and {} more", size_ - rank);
       break;
     }
-    where += fmt::format("{}rank {} was {}", rank == 0 ? "" : ", ", rank, describe(r.places[rank]));
+    where += fmt::format("{}rank {} was {}", rank == 0 ? "" : ", ", rank,
+                         describe_place(r.places[rank]));
   }
   abort_job(fmt::format("no rank has made progress for {} s (key \"timeout\"): {}", timeout.count(),
                         where));

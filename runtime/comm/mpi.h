@@ -19,7 +19,7 @@ namespace initrt {
 class MpiCommunicator final : public QueuedCommunicator {
  public:
   /// @param session outlives this
-  /// @param spin see QueuedCommunicator
+  /// @param spin see QueuedCommunicator::set_spin()
   /// @param timeout the job ends when no rank has made progress for this long
   MpiCommunicator(const MpiSession& session, bool spin, std::chrono::seconds timeout);
   /// Waits until every rank is here, listening for failures meanwhile. A rank that gives up calls

@@ -71,14 +71,16 @@ TransferHandle QueuedCommunicator::start_all_gather(std::function<bool()> ready,
   return queue(std::move(transfer));
 }
 
-void QueuedCommunicator::send_receive(std::span<const std::byte> out, std::uint32_t to,
-                                      std::span<std::byte> in, std::uint32_t from) {
+void QueuedCommunicator::all_to_all(std::span<const std::byte> out,
+                                    std::span<const std::uint64_t> out_bytes,
+                                    std::span<std::byte> in,
+                                    std::span<const std::uint64_t> in_bytes) {
   auto transfer = std::make_shared<Transfer>();
-  transfer->kind = Transfer::Kind::SendReceive;
+  transfer->kind = Transfer::Kind::AllToAll;
   transfer->out = out;
   transfer->in = in;
-  transfer->to = to;
-  transfer->from = from;
+  transfer->out_bytes = out_bytes;
+  transfer->in_bytes = in_bytes;
   wait(queue(std::move(transfer)));
 }
 
@@ -90,12 +92,15 @@ void QueuedCommunicator::broadcast(std::vector<std::byte>& data, std::uint32_t r
   auto transfer = std::make_shared<Transfer>();
   transfer->kind = Transfer::Kind::Broadcast;
   transfer->in = data;
-  transfer->from = root;
+  transfer->root = root;
   wait(queue(std::move(transfer)));
 }
 
 Interval QueuedCommunicator::wait(const TransferHandle& transfer) {
+  ++waiting_;
+  wake_.notify_one();  // the thread may sleep between looks at what nobody waited for
   transfer->state.wait(Transfer::State::Pending, std::memory_order_acquire);
+  --waiting_;
   if (transfer->state.load(std::memory_order_acquire) == Transfer::State::Failed) {
     std::rethrow_exception(transfer->failure);
   }
@@ -153,10 +158,17 @@ void QueuedCommunicator::step(std::deque<TransferHandle>& queued,
   poll();
 }
 
+bool QueuedCommunicator::may_spin(std::chrono::steady_clock::time_point since) const {
+  return spin_.load(std::memory_order_relaxed) && waiting_.load(std::memory_order_relaxed) > 0 &&
+         std::chrono::steady_clock::now() - since < longest_spin_;
+}
+
 void QueuedCommunicator::run() {
   std::deque<TransferHandle> queued;
   std::deque<TransferHandle> active;
   int polls = 0;
+  bool waited_for = false;
+  auto changed = std::chrono::steady_clock::now();  // a transfer came or ended, or a wait began
   auto sleep = std::chrono::duration_cast<std::chrono::microseconds>(kShortestSleep);
   while (true) {
     {
@@ -183,12 +195,16 @@ void QueuedCommunicator::run() {
     }
     if (active.empty() && queued.empty()) continue;
     if (polls == 0) sleep = kShortestSleep;
+    const bool waited = waiting_.load(std::memory_order_relaxed) > 0;
+    if (polls == 0 || (waited && !waited_for)) changed = std::chrono::steady_clock::now();
+    waited_for = waited;
     if (++polls < kPollsBeforeSleep) {
-      if (!spin_) std::this_thread::yield();
+      std::this_thread::yield();
       continue;
     }
-    if (spin_ && !active.empty()) continue;
-    // Cores are fewer than threads, or only a chunk that has not arrived holds the queue up.
+    if (!active.empty() && may_spin(changed)) continue;
+    // Cores are fewer than threads, nobody waits for what is under way, or only a chunk that has
+    // not arrived holds the queue up.
     std::unique_lock lock(mutex_);
     if (incoming_.empty()) wake_.wait_for(lock, sleep);
     sleep = std::min(sleep * 2, std::chrono::microseconds(kLongestSleep));

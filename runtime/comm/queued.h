@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -18,16 +19,16 @@ namespace initrt {
 /// One transfer. Fields up to `sequence` are set once, before it is queued.
 class Transfer {
  public:
-  enum class Kind : std::uint8_t { AllGather, SendReceive, Broadcast };
+  enum class Kind : std::uint8_t { AllGather, AllToAll, Broadcast };
   enum class State : std::uint32_t { Pending, Done, Failed };
 
   Kind kind = Kind::AllGather;
   std::span<const std::byte> out;
   std::span<std::byte> in;
-  std::uint32_t to = 0;
-  std::uint32_t from = 0;       ///< or the root of a broadcast
-  std::function<bool()> ready;  ///< empty: at once
-  std::uint64_t sequence = 0;   ///< counts this rank's transfers; the same on every rank
+  std::span<const std::uint64_t> out_bytes, in_bytes;  ///< by rank, of an all-to-all
+  std::uint32_t root = 0;                              ///< of a broadcast
+  std::function<bool()> ready;                         ///< empty: at once
+  std::uint64_t sequence = 0;  ///< counts this rank's transfers; the same on every rank
 
   std::atomic<State> state{State::Pending};
   std::exception_ptr failure;  ///< written before state becomes Failed
@@ -37,19 +38,27 @@ class Transfer {
 class QueuedCommunicator : public Communicator {
  public:
   void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override;
-  void send_receive(std::span<const std::byte> out, std::uint32_t to, std::span<std::byte> in,
-                    std::uint32_t from) override;
+  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
+                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override;
   void broadcast(std::vector<std::byte>& data, std::uint32_t root) override;
   TransferHandle start_all_gather(std::function<bool()> ready, std::span<const std::byte> chunk,
                                   std::span<std::byte> whole) override;
   Interval wait(const TransferHandle& transfer) override;
   void check() override;
 
+  /// Whether each of the ranks' threads that compute has a core of its own. While one waits for a
+  /// transfer, its core is free, and polling without sleeping sees the end at once. May change at
+  /// any time: cores are known later than the world.
+  void set_spin(bool spin) { spin_.store(spin, std::memory_order_relaxed); }
+
  protected:
-  /// @param spin whether the thread may poll without sleeping while something is under way (there
-  /// is
-  ///        a core for it)
-  explicit QueuedCommunicator(bool spin) : spin_(spin) {}
+  /// Where a wait is longer, seeing its end half a millisecond late is little of it.
+  static constexpr std::chrono::milliseconds kLongestSpin{20};
+
+  /// @param spin see set_spin()
+  /// @param longest_spin how long to poll without sleeping for a thread that waits
+  explicit QueuedCommunicator(bool spin, std::chrono::milliseconds longest_spin = kLongestSpin)
+      : spin_(spin), longest_spin_(longest_spin) {}
 
   /// Derived constructors and destructors call these: the thread uses their virtual functions.
   void start_thread();
@@ -78,7 +87,11 @@ class QueuedCommunicator : public Communicator {
   bool next_is_ready(std::deque<TransferHandle>& queued);
   void fail_transfers(const std::exception_ptr& failure, std::deque<TransferHandle>& transfers);
 
-  const bool spin_;
+  [[nodiscard]] bool may_spin(std::chrono::steady_clock::time_point since) const;
+
+  std::atomic<bool> spin_;
+  const std::chrono::milliseconds longest_spin_;
+  std::atomic<int> waiting_{0};  // threads in wait()
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<TransferHandle> incoming_;  // guarded by mutex_

@@ -1,8 +1,9 @@
 #include "runtime/comm/self.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <chrono>
-#include <thread>
+#include <utility>
 
 #include "runtime/comm/queued.h"
 
@@ -10,6 +11,9 @@ namespace initrt {
 namespace {
 
 constexpr auto kPollInterval = std::chrono::microseconds(100);
+constexpr std::chrono::milliseconds kLook{100};  // how late a stall may be noticed
+// Of the time between two looks, what counts: a process that was stopped has not stalled.
+constexpr std::chrono::milliseconds kMostBetweenLooks{1000};
 
 void copy(std::span<const std::byte> from, std::span<std::byte> to) {
   if (from.data() != to.data()) std::copy(from.begin(), from.end(), to.begin());
@@ -17,12 +21,53 @@ void copy(std::span<const std::byte> from, std::span<std::byte> to) {
 
 }  // namespace
 
+SelfCommunicator::~SelfCommunicator() {
+  {
+    const std::lock_guard lock(mutex_);
+    leaving_ = true;
+  }
+  wake_.notify_all();
+  if (watcher_.joinable()) watcher_.join();
+}
+
+void SelfCommunicator::set_timeout(std::chrono::seconds timeout) {
+  timeout_seconds_ = timeout.count();
+  if (on_stall_ && !watcher_.joinable()) watcher_ = std::thread([this] { watch(); });
+}
+
+void SelfCommunicator::note_progress(Stage stage, std::uint32_t unit) {
+  place_.store(static_cast<std::uint64_t>(stage) << 32 | unit, std::memory_order_relaxed);
+  progress_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void SelfCommunicator::watch() {
+  using Clock = std::chrono::steady_clock;
+  std::uint64_t seen = progress_.load(std::memory_order_relaxed);
+  Clock::duration without_progress{};
+  Clock::time_point looked = Clock::now();
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, kLook, [this] { return leaving_; })) {
+    const Clock::time_point now = Clock::now();
+    without_progress += std::min<Clock::duration>(now - looked, kMostBetweenLooks);
+    looked = now;
+    const std::uint64_t progress = progress_.load(std::memory_order_relaxed);
+    if (std::exchange(seen, progress) != progress) without_progress = {};
+    const std::chrono::seconds timeout(timeout_seconds_.load());
+    if (without_progress <= timeout) continue;
+    const std::uint64_t place = place_.load(std::memory_order_relaxed);
+    on_stall_(
+        fmt::format("no progress for {} s (key \"timeout\") while {}", timeout.count(),
+                    describe(static_cast<Stage>(place >> 32), static_cast<std::uint32_t>(place))));
+    return;
+  }
+}
+
 void SelfCommunicator::all_gather(std::span<const std::byte> mine, std::span<std::byte> all) {
   copy(mine, all);
 }
 
-void SelfCommunicator::send_receive(std::span<const std::byte> out, std::uint32_t,
-                                    std::span<std::byte> in, std::uint32_t) {
+void SelfCommunicator::all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t>,
+                                  std::span<std::byte> in, std::span<const std::uint64_t>) {
   copy(out, in);
 }
 

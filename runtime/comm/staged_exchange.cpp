@@ -68,14 +68,15 @@ void StagedExchange::finish(const GatheringHandle& gathering) {
   slot.emptied = device_.fence();
 }
 
-void StagedExchange::send_receive(std::span<const std::byte> out, std::uint32_t to,
-                                  std::span<std::byte> in, std::uint32_t from) {
+void StagedExchange::all_to_all(std::span<const std::byte> out,
+                                std::span<const std::uint64_t> out_bytes, std::span<std::byte> in,
+                                std::span<const std::uint64_t> in_bytes) {
   const std::size_t half = rows_.bytes() / 2;
   const std::span<std::byte> outgoing = rows_.span().first(half).first(out.size());
   const std::span<std::byte> incoming = rows_.span().subspan(half).first(in.size());
   device_.read(out.data(), outgoing);
   device_.synchronize();  // the last upload from `incoming`, too
-  comm_.send_receive(outgoing, to, incoming, from);
+  comm_.all_to_all(outgoing, out_bytes, incoming, in_bytes);
   device_.upload(incoming, in.data());
 }
 

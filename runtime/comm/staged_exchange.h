@@ -13,7 +13,7 @@ namespace initrt {
 class StagedExchange final : public Exchange {
  public:
   /// @param slots how many units may be under way at once, and of what size
-  /// @param row_bytes the most that send_receive() sends or receives
+  /// @param row_bytes the most that all_to_all() sends or receives
   /// References outlive the exchange.
   StagedExchange(Communicator& comm, Device& device, const HostSlots& slots,
                  std::uint64_t row_bytes, Ledger& ledger);
@@ -22,8 +22,8 @@ class StagedExchange final : public Exchange {
                                    std::span<const std::byte> chunk,
                                    std::span<std::byte> whole) override;
   void finish(const GatheringHandle& gathering) override;
-  void send_receive(std::span<const std::byte> out, std::uint32_t to, std::span<std::byte> in,
-                    std::uint32_t from) override;
+  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
+                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override;
   void check() override { comm_.check(); }
 
  private:

@@ -1,6 +1,7 @@
 #include "runtime/comm/threads.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "sharding/error.h"
 
@@ -41,15 +42,24 @@ void ThreadCommunicator::copy_in(const ThreadWorld::Posted& posted, Transfer& tr
         copy(chunk, transfer.in.data() + peer * chunk.size());
       }
       break;
-    case Transfer::Kind::SendReceive:
-      if (posted.by_rank[transfer.from]->out.size() != transfer.in.size()) {
-        fail("rank {} sends {} bytes to rank {}, which expects {}", transfer.from,
-             posted.by_rank[transfer.from]->out.size(), rank_, transfer.in.size());
+    case Transfer::Kind::AllToAll: {
+      std::byte* to = transfer.in.data();
+      for (std::uint32_t peer = 0; peer < size(); ++peer) {
+        const Transfer& other = *posted.by_rank[peer];
+        const std::uint64_t bytes = other.out_bytes[rank_];
+        if (bytes != transfer.in_bytes[peer]) {
+          fail("rank {} sends {} bytes to rank {}, which expects {}", peer, bytes, rank_,
+               transfer.in_bytes[peer]);
+        }
+        const std::uint64_t before = std::accumulate(
+            other.out_bytes.begin(), other.out_bytes.begin() + rank_, std::uint64_t{0});
+        copy(other.out.subspan(before, bytes), to);
+        to += bytes;
       }
-      copy(posted.by_rank[transfer.from]->out, transfer.in.data());
       break;
+    }
     case Transfer::Kind::Broadcast:
-      copy(posted.by_rank[transfer.from]->in, transfer.in.data());
+      copy(posted.by_rank[transfer.root]->in, transfer.in.data());
       break;
   }
 }

@@ -4,27 +4,8 @@
 #include <optional>
 
 #include "sharding/error.h"
-#include "sharding/memory_plan.h"
 
 namespace initrt {
-
-EmbeddingTable::EmbeddingTable(const Graph& graph, const Layout& layout)
-    : row_bytes_(embedding_row_bytes(graph, layout)) {
-  for (const TableTile& tile : graph.embedding) {
-    tiles_.push_back({graph.units[tile.unit].params[tile.param].row_begin,
-                      {tile.unit, layout.units[tile.unit].params[tile.param].offset}});
-    units_needed_ = std::max(units_needed_, tile.unit + 1);
-  }
-}
-
-TableRow EmbeddingTable::find(TokenId token) const {
-  const auto row = static_cast<std::uint64_t>(token);
-  const auto after =
-      std::upper_bound(tiles_.begin(), tiles_.end(), row,
-                       [](std::uint64_t r, const Tile& t) { return r < t.row_begin; });
-  const Tile& tile = *std::prev(after);
-  return {tile.start.unit, tile.start.offset + (row - tile.row_begin) * row_bytes_};
-}
 
 void InPlaceGather::wait_for(std::uint32_t units) {
   if (units <= arrived_) return;
@@ -40,14 +21,14 @@ const std::byte* InPlaceGather::acquire(std::uint32_t unit) {
 void InPlaceGather::fetch_rows(std::span<const TokenId> tokens, std::uint32_t,
                                std::span<std::byte> out) {
   wait_for(table_.units_needed());
-  std::vector<CopyPiece> pieces;
+  pieces_.clear();
   std::byte* to = out.data();
   for (const TokenId token : tokens) {
     const TableRow row = table_.find(token);
-    pieces.push_back({units_[row.unit] + row.offset, to, table_.row_bytes()});
+    pieces_.push_back({units_[row.unit] + row.offset, to, table_.row_bytes()});
     to += table_.row_bytes();
   }
-  device_.copy(pieces);
+  device_.copy(pieces_);
 }
 
 CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut,
@@ -65,7 +46,7 @@ CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, con
       slots_(std::max(slots, 1u)),
       slot_bytes_(slots_bytes / slots_),
       slot_memory_(allocate(device, ledger, MemoryCategory::Slots, slots_bytes)),
-      row_buffers_(row_buffers),
+      rows_(table_, cut, comm, exchange, device, shard, row_buffers),
       timeline_(timeline),
       prepared_shard_(exchange.prepare(shard)),
       prepared_slots_(exchange.prepare(slot_memory_.span())),
@@ -105,13 +86,7 @@ void CollectiveGather::warm_up() {
         {}, device_.fence(), chunk,
         {place(*largest, 0), static_cast<std::size_t>(cut_.gathered_bytes(*largest))}));
   }
-  const std::size_t half = row_buffers_.size() / 2;
-  const std::size_t bytes = std::min<std::size_t>(half, 256);
-  for (std::uint32_t k = 1; k < comm_.size(); ++k) {
-    exchange_.send_receive(row_buffers_.first(bytes), (comm_.rank() + k) % comm_.size(),
-                           row_buffers_.subspan(half, bytes),
-                           (comm_.rank() + comm_.size() - k) % comm_.size());
-  }
+  rows_.warm_up();
 }
 
 void CollectiveGather::begin_sweep() {
@@ -125,9 +100,9 @@ void CollectiveGather::append(std::span<const std::uint32_t> units) {
 }
 
 void CollectiveGather::agree(std::span<std::byte> wanted) {
-  std::vector<std::byte> all(wanted.size() * comm_.size());
-  comm_.all_gather(wanted, all);
-  for (std::size_t i = 0; i < all.size(); ++i) wanted[i % wanted.size()] |= all[i];
+  agreed_.resize(wanted.size() * comm_.size());
+  comm_.all_gather(wanted, agreed_);
+  for (std::size_t i = 0; i < agreed_.size(); ++i) wanted[i % wanted.size()] |= agreed_[i];
 }
 
 std::byte* CollectiveGather::place(std::uint32_t unit, std::size_t position) const {
@@ -189,85 +164,10 @@ bool CollectiveGather::settled() const {
   return on_demand_ == 0 && position_ == posted_.size() && gathered_once_ == is_gathered_;
 }
 
-// Calls visit(index of the token, bytes into its row, bytes into the owner's chunk, chunk's unit,
-// length) for every part of the tokens' rows that `owner` holds; returns the sum of the lengths.
-template <class Visit>
-std::size_t CollectiveGather::for_each_part(std::span<const TokenId> tokens, std::uint32_t owner,
-                                            Visit visit) const {
-  std::size_t sum = 0;
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const TableRow row = table_.find(tokens[i]);
-    const std::uint64_t begin = owner * cut_.units[row.unit].chunk_bytes;
-    const std::uint64_t end = begin + cut_.units[row.unit].chunk_bytes;
-    const std::uint64_t from = std::max(row.offset, begin);
-    const std::uint64_t until = std::min(row.offset + table_.row_bytes(), end);
-    if (from >= until) continue;
-    visit(i, from - row.offset, from - begin, row.unit, until - from);
-    sum += until - from;
-  }
-  return sum;
-}
-
-std::size_t CollectiveGather::part_bytes(std::span<const TokenId> tokens,
-                                         std::uint32_t owner) const {
-  return for_each_part(tokens, owner, [](auto...) {});
-}
-
-std::size_t CollectiveGather::pack(std::span<const TokenId> tokens, std::span<std::byte> packed) {
-  std::vector<CopyPiece> pieces;
-  std::byte* to = packed.data();
-  const std::size_t bytes_packed =
-      for_each_part(tokens, comm_.rank(),
-                    [&](std::size_t, std::uint64_t, std::uint64_t in_chunk, std::uint32_t unit,
-                        std::uint64_t bytes) {
-                      const std::uint64_t chunk = cut_.chunk_offset(unit, comm_.rank());
-                      pieces.push_back({shard_.data() + chunk + in_chunk, to, bytes});
-                      to += bytes;
-                    });
-  device_.copy(pieces);
-  return bytes_packed;
-}
-
-void CollectiveGather::unpack(std::span<const TokenId> tokens, std::uint32_t owner,
-                              std::span<const std::byte> packed, std::span<std::byte> out) {
-  std::vector<CopyPiece> pieces;
-  const std::byte* from = packed.data();
-  for_each_part(
-      tokens, owner,
-      [&](std::size_t i, std::uint64_t in_row, std::uint64_t, std::uint32_t, std::uint64_t bytes) {
-        pieces.push_back({from, out.data() + i * table_.row_bytes() + in_row, bytes});
-        from += bytes;
-      });
-  device_.copy(pieces);
-}
-
 void CollectiveGather::fetch_rows(std::span<const TokenId> tokens, std::uint32_t most_rows,
                                   std::span<std::byte> out) {
   arrivals_.wait(table_.units_needed());
-  const std::uint32_t world = comm_.size(), rank = comm_.rank();
-  // Every rank learns every rank's tokens; -1 fills up.
-  std::vector<TokenId> mine(most_rows, -1), all(std::size_t{most_rows} * world);
-  std::copy(tokens.begin(), tokens.end(), mine.begin());
-  comm_.all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)));
-  const auto tokens_of = [&](std::uint32_t r) {
-    const std::span<const TokenId> row(all.data() + std::size_t{most_rows} * r, most_rows);
-    return row.first(static_cast<std::size_t>(std::find(row.begin(), row.end(), -1) - row.begin()));
-  };
-  const std::size_t half = row_buffers_.size() / 2;
-  const std::span<std::byte> outgoing = row_buffers_.first(half);
-  const std::span<std::byte> incoming = row_buffers_.subspan(half);
-  // In round k each rank sends to the rank k after it: bounded buffers, and no two send to one.
-  for (std::uint32_t k = 0; k < world; ++k) {
-    const std::uint32_t to = (rank + k) % world, from = (rank + world - k) % world;
-    const std::size_t sent = pack(tokens_of(to), outgoing);
-    if (k == 0) {
-      unpack(tokens, rank, outgoing.first(sent), out);
-      continue;
-    }
-    const std::span<std::byte> received = incoming.first(part_bytes(tokens, from));
-    exchange_.send_receive(outgoing.first(sent), to, received, from);
-    unpack(tokens, from, received, out);
-  }
+  rows_.fetch(tokens, most_rows, out);
 }
 
 }  // namespace initrt

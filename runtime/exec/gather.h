@@ -11,8 +11,8 @@
 #include "runtime/comm/exchange.h"
 #include "runtime/device/device.h"
 #include "runtime/device/timeline.h"
+#include "runtime/exec/row_exchange.h"
 #include "runtime/load/arrivals.h"
-#include "runtime/text/tokenizer.h"
 #include "sharding/layout.h"
 
 namespace initrt {
@@ -61,31 +61,6 @@ class Gather {
                           std::span<std::byte> out) = 0;
 };
 
-/// Where an embedding row lies.
-struct TableRow {
-  std::uint32_t unit = 0;
-  std::uint64_t offset = 0;  ///< bytes into the unit
-};
-
-/// Finds embedding rows in the tiles that hold them. References outlive it.
-class EmbeddingTable {
- public:
-  EmbeddingTable(const Graph& graph, const Layout& layout);
-  [[nodiscard]] TableRow find(TokenId token) const;
-  [[nodiscard]] std::uint64_t row_bytes() const { return row_bytes_; }
-  /// The first `units_needed()` units hold all rows.
-  [[nodiscard]] std::uint32_t units_needed() const { return units_needed_; }
-
- private:
-  struct Tile {
-    std::uint64_t row_begin;
-    TableRow start;
-  };
-  std::vector<Tile> tiles_;
-  std::uint64_t row_bytes_ = 0;
-  std::uint32_t units_needed_ = 0;
-};
-
 /// Whole units are addressable as they are: one rank's own memory, or mapped memory.
 class InPlaceGather final : public Gather {
  public:
@@ -119,7 +94,8 @@ class InPlaceGather final : public Gather {
   Device& device_;
   const std::vector<const std::byte*> units_;
   const std::function<void(std::uint32_t)> wait_for_;
-  std::uint32_t arrived_ = 0;  // that have been waited for
+  std::uint32_t arrived_ = 0;      // that have been waited for
+  std::vector<CopyPiece> pieces_;  // of fetch_rows(), kept from sweep to sweep
 };
 
 /// Units are all-gathered from the ranks' chunks into slots, `prefetch` ahead of use; resident
@@ -167,15 +143,6 @@ class CollectiveGather final : public Gather {
 
   [[nodiscard]] std::byte* place(std::uint32_t unit, std::size_t position) const;
   void post(std::size_t position);
-  template <class Visit>
-  std::size_t for_each_part(std::span<const TokenId> tokens, std::uint32_t owner,
-                            Visit visit) const;
-  // The parts of some rank's rows that this rank holds, one after the other.
-  std::size_t pack(std::span<const TokenId> tokens, std::span<std::byte> packed);
-  // The other way: this rank's own rows' parts that `owner` holds, out of `packed`.
-  void unpack(std::span<const TokenId> tokens, std::uint32_t owner,
-              std::span<const std::byte> packed, std::span<std::byte> out);
-  std::size_t part_bytes(std::span<const TokenId> tokens, std::uint32_t owner) const;
 
   const EmbeddingTable table_;
   const Cut& cut_;
@@ -187,7 +154,7 @@ class CollectiveGather final : public Gather {
   const std::uint32_t slots_;
   const std::uint64_t slot_bytes_;
   Buffer slot_memory_;
-  const std::span<std::byte> row_buffers_;
+  RowExchange rows_;
   Timeline* const timeline_;
 
   std::vector<std::uint32_t> sequence_;
@@ -199,6 +166,7 @@ class CollectiveGather final : public Gather {
   std::vector<bool> gathered_once_;     // resident units that are whole, or will be
   std::vector<bool> is_gathered_;       // units that are gathered at all
   std::uint32_t on_demand_ = 0;         // how many of them are not resident
+  std::vector<std::byte> agreed_;       // of agree(), kept from sweep to sweep
 };
 
 }  // namespace initrt

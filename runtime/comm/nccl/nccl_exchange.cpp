@@ -190,8 +190,9 @@ void NcclExchange::finish(const GatheringHandle& gathering) {
 }
 
 // In order with the gatherings: those before it are posted first, on every rank.
-void NcclExchange::send_receive(std::span<const std::byte> out, std::uint32_t to,
-                                std::span<std::byte> in, std::uint32_t from) {
+void NcclExchange::all_to_all(std::span<const std::byte> out,
+                              std::span<const std::uint64_t> out_bytes, std::span<std::byte> in,
+                              std::span<const std::uint64_t> in_bytes) {
   post_ready();
   for (int looks = 0; !pending_.empty(); ++looks) {
     check();
@@ -201,12 +202,19 @@ void NcclExchange::send_receive(std::span<const std::byte> out, std::uint32_t to
   cuda::run_after(stream_.get(), device_.fence());
   settle(ncclGroupStart(), "beginning to send rows");
   ncclResult_t sent = ncclSuccess, received = ncclSuccess;
-  if (!out.empty()) {
-    sent = ncclSend(out.data(), out.size(), ncclUint8, static_cast<int>(to), comm_, stream_.get());
-  }
-  if (!in.empty()) {
-    received =
-        ncclRecv(in.data(), in.size(), ncclUint8, static_cast<int>(from), comm_, stream_.get());
+  std::size_t out_at = 0, in_at = 0;
+  for (std::size_t peer = 0; peer < out_bytes.size(); ++peer) {
+    const std::size_t out_part = out_bytes[peer], in_part = in_bytes[peer];
+    if (out_part > 0 && sent == ncclSuccess) {
+      sent = ncclSend(out.data() + out_at, out_part, ncclUint8, static_cast<int>(peer), comm_,
+                      stream_.get());
+    }
+    if (in_part > 0 && received == ncclSuccess) {
+      received = ncclRecv(in.data() + in_at, in_part, ncclUint8, static_cast<int>(peer), comm_,
+                          stream_.get());
+    }
+    out_at += out_part;
+    in_at += in_part;
   }
   const ncclResult_t ended = ncclGroupEnd();  // in any case: an open group takes in what follows
   settle(sent, "sending rows");

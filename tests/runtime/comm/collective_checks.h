@@ -64,18 +64,26 @@ inline void in_place_all_gathers(Communicator& comm) {
   }
 }
 
-/// In round k each rank sends to the one k after it; sizes differ by pair, and some are 0.
-inline void unequal_rings(Communicator& comm) {
+/// Sizes differ by pair, and some are 0; a rank's own part comes back to it.
+inline void unequal_parts(Communicator& comm) {
   const std::uint32_t size = comm.size(), rank = comm.rank();
   const auto bytes_of = [](std::uint32_t from, std::uint32_t to) {
-    return (from + to) % 3 == 0 ? 0 : std::size_t{from} * 70001 + to * 13 + 1;
+    return (from + to) % 3 == 0 ? 0 : std::uint64_t{from} * 70001 + to * 13 + 1;
   };
-  for (std::uint32_t k = 0; k < size; ++k) {
-    const std::uint32_t to = (rank + k) % size, from = (rank + size - k) % size;
-    const Bytes out = pattern(bytes_of(rank, to), rank, to);
-    Bytes in(bytes_of(from, rank));
-    comm.send_receive(out, to, in, from);
-    expect_pattern(in, from, rank, "send_receive");
+  Bytes out, in;
+  std::vector<std::uint64_t> out_bytes, in_bytes;
+  for (std::uint32_t peer = 0; peer < size; ++peer) {
+    out_bytes.push_back(bytes_of(rank, peer));
+    in_bytes.push_back(bytes_of(peer, rank));
+    const Bytes part = pattern(out_bytes.back(), rank, peer);
+    out.insert(out.end(), part.begin(), part.end());
+    in.resize(in.size() + in_bytes.back());
+  }
+  comm.all_to_all(out, out_bytes, in, in_bytes);
+  std::size_t at = 0;
+  for (std::uint32_t peer = 0; peer < size; ++peer) {
+    expect_pattern(std::span(in).subspan(at, in_bytes[peer]), peer, rank, "all_to_all");
+    at += in_bytes[peer];
   }
 }
 
@@ -185,7 +193,7 @@ inline void small_all_gathers_in_step(Communicator& comm, std::uint32_t rounds,
 inline void every_collective(Communicator& comm) {
   all_gathers(comm);
   in_place_all_gathers(comm);
-  unequal_rings(comm);
+  unequal_parts(comm);
   broadcasts(comm);
   delayed_all_gathers(comm);
   posting_order(comm);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <map>
@@ -68,8 +69,35 @@ void measure(Communicator& comm, const char* what, std::size_t bytes, int rounds
               spin ? "true" : "false", time.count() / rounds, bytes);
 }
 
+// How late the end of an all-gather is seen by who has waited for the last rank to come.
+void measure_wait(const Check& check, std::chrono::microseconds late) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kRounds = 500;
+  const Bytes mine(8);
+  Bytes all(mine.size() * check.comm.size());
+  std::vector<double> waits;
+  for (int i = 0; i < kRounds; ++i) {
+    check.comm.all_gather(mine, all);
+    const Clock::time_point start = Clock::now();
+    if (check.comm.rank() == check.comm.size() - 1) {
+      while (Clock::now() - start < late) {
+      }
+    }
+    check.comm.all_gather(mine, all);
+    waits.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start - late).count());
+  }
+  if (check.comm.rank() != 0) return;
+  std::sort(waits.begin(), waits.end());
+  std::printf(
+      "mpi, spin %s: the last rank comes %lld us late, its 8 bytes are seen %.1f us (median), "
+      "%.1f us (90%%) later\n",
+      check.spin ? "true" : "false", static_cast<long long>(late.count()), waits[kRounds / 2],
+      waits[kRounds * 9 / 10]);
+}
+
 void latency(const Check& check) {
-  measure(check.comm, "mpi", 64, 5000, check.spin);
+  measure(check.comm, "mpi", 8, 5000, check.spin);
+  for (const auto late : {200us, 1000us, 3000us}) measure_wait(check, late);
   measure(check.comm, "mpi", 4u << 20, 100, check.spin);
   mapped_checks::with_mapped(check.comm, check.spin, [&](Communicator& comm) {
     measure(comm, "mapped", 64, 5000, check.spin);

@@ -133,8 +133,12 @@ TEST(ThreadWorld, MemoryIsNotReadAfterItsRankHasFailed) {
 
 TEST(ThreadWorld, SizesThatDoNotMatchAreAnError) {
   const auto ring = run_ranks(2, [](Communicator& comm) {
-    Bytes out(10), in(comm.rank() == 1 ? 10 : 11);
-    comm.send_receive(out, 1 - comm.rank(), in, 1 - comm.rank());
+    const std::uint64_t expected = comm.rank() == 1 ? 10 : 11;
+    std::vector<std::uint64_t> out_bytes(2), in_bytes(2);
+    out_bytes[1 - comm.rank()] = 10;
+    in_bytes[1 - comm.rank()] = expected;
+    Bytes out(10), in(expected);
+    comm.all_to_all(out, out_bytes, in, in_bytes);
   });
   EXPECT_THAT(ring[0], testing::HasSubstr("rank 1 sends 10 bytes to rank 0, which expects 11"));
   const auto gather = run_ranks(2, [](Communicator& comm) {
@@ -150,7 +154,8 @@ TEST(ThreadWorld, DifferentCollectivesAtOnceAreAnError) {
     if (comm.rank() == 0) {
       comm.all_gather(mine, all);
     } else {
-      comm.send_receive(mine, 0, mine, 0);
+      const std::vector<std::uint64_t> bytes = {4, 0};
+      comm.all_to_all(mine, bytes, mine, bytes);
     }
   });
   EXPECT_THAT(failures, Each(testing::HasSubstr("call different collectives")));

@@ -88,6 +88,76 @@ TEST(CollectiveGather, BringsRowsWholeThatChunkBoundariesCut) {
   }
 }
 
+/// Counts what goes through it.
+class CountingExchange final : public Exchange {
+ public:
+  explicit CountingExchange(Communicator& comm) : host_(comm) {}
+
+  GatheringHandle start_all_gather(std::function<bool()> ready, FenceHandle free,
+                                   std::span<const std::byte> chunk,
+                                   std::span<std::byte> whole) override {
+    return host_.start_all_gather(std::move(ready), std::move(free), chunk, whole);
+  }
+  void finish(const GatheringHandle& gathering) override { host_.finish(gathering); }
+  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
+                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override {
+    ++all_to_alls;
+    host_.all_to_all(out, out_bytes, in, in_bytes);
+  }
+  void check() override { host_.check(); }
+
+  int all_to_alls = 0;
+
+ private:
+  HostExchange host_;
+};
+
+/// Every rank asks for `tokens` with buffers of so many rows. @returns how many all-to-alls it took
+int all_to_alls_for(const OpenModel& model, std::uint32_t world,
+                    const std::vector<TokenId>& tokens) {
+  const std::vector<std::byte> expected = rows_of_one_rank(model, tokens);
+  Setting setting;
+  setting.world = world;
+  setting.transport = Transport::Mpi;
+  std::atomic<int> count{0};
+  const auto failures = run_ranks(world, [&](Communicator& comm) {
+    RankModel rank(model, setting, comm);
+    rank.load();
+    const EmbeddingTable table(model.graph, model.layout);
+    std::vector<std::byte> buffers(2 * expected.size()), rows(expected.size());
+    CountingExchange exchange(comm);
+    const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
+    RowExchange rows_of_ranks(table, rank.placement().cut, comm, exchange, *device,
+                              rank.instance().shard(), buffers);
+    for (int round = 0; round < 2; ++round) {  // what is kept from one to the next is in no way
+      std::fill(rows.begin(), rows.end(), std::byte{0xee});
+      rows_of_ranks.fetch(tokens, static_cast<std::uint32_t>(tokens.size()), rows);
+      EXPECT_EQ(rows, expected) << world << " ranks, rank " << comm.rank();
+    }
+    count = exchange.all_to_alls / 2;
+  });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+  return count;
+}
+
+TEST(RowExchange, BringsRowsInOneAllToAllWhereTheyFitItsBuffers) {
+  const SmallCheckpoint checkpoint;
+  const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "bf16-true");
+  for (const std::uint32_t world : {2u, 3u, 7u}) {
+    EXPECT_EQ(all_to_alls_for(model, world, every_token(model)), 1) << world;
+  }
+}
+
+// One rank holds all that the others ask for, and its buffer has room for one of them.
+TEST(RowExchange, TakesAsManyAllToAllsAsItsBuffersNeed) {
+  const SmallCheckpoint checkpoint;
+  const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "bf16-true");
+  for (const std::uint32_t world : {2u, 3u, 7u}) {
+    EXPECT_EQ(all_to_alls_for(model, world, std::vector<TokenId>(5, 0)),
+              static_cast<int>(world) - 1);
+  }
+}
+
 TEST(CollectiveGather, RefusesUnitsOutOfOrder) {
   const SmallCheckpoint checkpoint;
   const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "bf16-true");
