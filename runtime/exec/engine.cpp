@@ -7,13 +7,6 @@
 namespace initrt {
 namespace {
 
-// What every rank tells the others before a sweep.
-struct SweepHeader {
-  std::uint32_t rows = 0;
-  std::uint32_t logit_rows = 0;
-  std::uint32_t finished = 0;
-};
-
 // The experts that may follow a unit, or none.
 std::uint32_t experts_after(const Unit& unit) {
   const auto* route = unit.ops.empty() ? nullptr : std::get_if<RouteOp>(&unit.ops.back());
@@ -45,7 +38,8 @@ Engine::Engine(const Graph& graph, const Layout& layout, const RunShape& shape, 
           graph.units, [](const Unit& unit) { return unit.kind == UnitKind::Expert; })),
       runner_(graph, layout, shape, device, ledger),
       rows_(allocate(device, ledger, MemoryCategory::Scratch,
-                     shape.sweep_rows * embedding_row_bytes(graph, layout))) {
+                     shape.sweep_rows * embedding_row_bytes(graph, layout))),
+      headers_(comm.size()) {
   device_.set_watch([this] { gather_.check(); });
 }
 
@@ -92,7 +86,8 @@ std::span<const std::uint32_t> Engine::stretch(std::span<const std::uint32_t> or
 
 std::vector<std::uint32_t> Engine::chosen_experts(std::uint32_t router) {
   const std::uint32_t experts = experts_after(graph_.units[router]);
-  std::vector<std::byte> wanted(experts);
+  std::vector<std::byte>& wanted = wanted_;
+  wanted.assign(experts, std::byte{0});
   for (std::uint32_t e = 0; e < runner_.routed().size(); ++e) {
     if (!runner_.routed()[e].rows.empty()) wanted[e] = std::byte{1};
   }
@@ -153,12 +148,11 @@ SweepOutput Engine::sweep(const SweepInput& input) {
   check(input);
   const SweepHeader mine{static_cast<std::uint32_t>(input.rows.size()),
                          static_cast<std::uint32_t>(input.logit_rows.size()), input.finished};
-  std::vector<SweepHeader> all(comm_.size());
-  comm_.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+  comm_.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(headers_)));
   std::uint32_t most_rows = 0;
   bool any_logits = false;
   SweepOutput output;
-  for (const SweepHeader& header : all) {
+  for (const SweepHeader& header : headers_) {
     most_rows = std::max(most_rows, header.rows);
     any_logits = any_logits || header.logit_rows > 0;
     output.any_finished = output.any_finished || header.finished > 0;
@@ -168,8 +162,6 @@ SweepOutput Engine::sweep(const SweepInput& input) {
   const std::vector<std::uint32_t>& order = any_logits ? order_ : blocks_only_;
   // What experts are run is the rows' choice; all else goes by how many rows there are.
   const bool same_ops = gather_.settled() && !has_experts_ && !times_.wanted();
-  gather_.begin_sweep();
-  gather_.append(stretch(order, 0));
   gather_.fetch_rows(input.tokens, most_rows, rows_.span());
   runner_.begin(input.rows, input.logit_rows);
   if (same_ops) {
@@ -193,7 +185,10 @@ SweepOutput Engine::sweep(const SweepInput& input) {
   return output;
 }
 
+// From the start of a pass over the units, for a device that fails to record this runs it again.
 void Engine::run_units(std::span<const std::uint32_t> order) {
+  gather_.begin_sweep();
+  gather_.append(stretch(order, 0));
   runner_.embed(rows_.data());
   bool in_head = false;
   for (std::size_t i = 0; i < order.size(); ++i) {

@@ -82,6 +82,13 @@ class Engine {
   [[nodiscard]] Communicator& comm() { return comm_; }
 
  private:
+  /// What every rank tells the others before a sweep.
+  struct SweepHeader {
+    std::uint32_t rows = 0;
+    std::uint32_t logit_rows = 0;
+    std::uint32_t finished = 0;
+  };
+
   void check(const SweepInput& input) const;
   [[nodiscard]] std::span<const std::uint32_t> stretch(std::span<const std::uint32_t> order,
                                                        std::size_t from) const;
@@ -105,6 +112,8 @@ class Engine {
   UnitRunner runner_;
   Buffer rows_;  // of the embedding table, as they arrive
   ExpertBytes experts_;
+  std::vector<SweepHeader> headers_;  // by rank
+  std::vector<std::byte> wanted_;     // by expert, of the router that was run last
 };
 
 }  // namespace initrt

@@ -73,22 +73,34 @@ Instance::Instance(const Model& model, const Placement& placement, InstanceOptio
       arrivals_([this](std::uint32_t units) {
         if (mapped_) mapped_->publish(units);
       }) {
+  try {
+    bring_up(ledger);
+  } catch (const std::exception& error) {
+    // Others may wait in a collective that this rank will not come to, and the device in one that
+    // they will not: told first, since memory that it uses could not be given back.
+    base_.fail_world(error.what());
+    if (exchange_) exchange_->abandon();
+    throw;
+  }
+}
+
+void Instance::bring_up(Ledger& ledger) {
   const Cut& cut = placement_.cut;
-  check_world(options_.transport, cut, base_.size(), device.own_memory());
+  check_world(options_.transport, cut, base_.size(), device_.own_memory());
   if (options_.transport == Transport::Mapped) {
     mapped_.emplace(base_, cut, ledger);
     mapped_comm_.emplace(base_, *mapped_, options_.spin);
   } else {
-    own_memory_ = device.allocate(
+    own_memory_ = device_.allocate(
         ledger, std::array<BufferPart, 2>{{{MemoryCategory::Shard, cut.chunks_bytes},
                                            {MemoryCategory::Resident, cut.resident_bytes}}});
   }
   exchange_ = make_exchange(ledger);
   gather_ = make_gather(ledger);
   loader_ = make_loader(ledger);
-  engine_ = std::make_unique<Engine>(model_.graph, model_.layout, options_.shape, device, comm(),
+  engine_ = std::make_unique<Engine>(model_.graph, model_.layout, options_.shape, device_, comm(),
                                      *gather_, ledger, options_.on_execute, options_.timeline);
-  if (device.own_memory()) engine_->warm_up();
+  if (device_.own_memory()) engine_->warm_up();
 }
 
 // While an error unwinds, other ranks may never come: memory that a GPU's collective uses could not

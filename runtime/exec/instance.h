@@ -78,6 +78,7 @@ class Instance {
   [[nodiscard]] std::span<std::byte> shard() const;
 
  private:
+  void bring_up(Ledger& ledger);
   [[nodiscard]] std::unique_ptr<Exchange> make_exchange(Ledger& ledger);
   [[nodiscard]] std::unique_ptr<Gather> make_gather(Ledger& ledger);
   [[nodiscard]] std::unique_ptr<Loader> make_loader(Ledger& ledger);
