@@ -42,10 +42,13 @@ class AnswerText {
 /// there.
 class AnswerLines {
  public:
-  /// What is given must outlive this.
+  /// What is given must outlive this. @param reader_waits as put()'s `waiting`
   AnswerLines(const Tokenizer& tokenizer, const std::vector<PromptText>& prompts,
-              const std::vector<std::string>& stop)
-      : tokenizer_(tokenizer), prompts_(prompts), stop_(stop) {}
+              const std::vector<std::string>& stop, std::function<void()> reader_waits = {})
+      : tokenizer_(tokenizer),
+        prompts_(prompts),
+        stop_(stop),
+        reader_waits_(std::move(reader_waits)) {}
 
   void add(std::vector<Completion> completions);
 
@@ -55,6 +58,7 @@ class AnswerLines {
   const Tokenizer& tokenizer_;
   const std::vector<PromptText>& prompts_;
   const std::vector<std::string>& stop_;
+  const std::function<void()> reader_waits_;
   std::map<std::uint32_t, Completion> waiting_;
   std::uint32_t next_ = 0;
 };

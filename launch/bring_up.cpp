@@ -48,6 +48,14 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       device_(make_device(job, choice_, cpu_)),
       staging_(make_staging_ring(job.load.staging)),
       shape_(shape) {
+  // Before anything of this is unwound, which joins threads and may wait for the device.
+  world.guard([&] { bring_up(options); });
+}
+
+void BringUp::bring_up(const RunOptions& options) {
+  World& world = world_;
+  const OpenModel& model = model_;
+  world.set_spin(cpu_.spin);
   if (world.rank() == 0 && !options.report.empty()) report_file_.emplace(options.report);
   if (!options.timeline.empty()) timeline_.emplace(world.comm(), options.timeline);
   placement_ = place_memory(
@@ -108,6 +116,7 @@ void BringUp::show_warnings(const RunOptions& options) const {
   if (choice_.kind == DeviceKind::Cpu && !cpu_.warning.empty()) warn(cpu_.warning);
   if (world_.rank() != 0) return;
   note_choice(model_.catalog);
+  if (!model_.warning.empty()) warn(model_.warning);
   if (!model_.bindings.unexpected.empty()) {
     warn(describe_unexpected(model_.bindings, options.verbose));
   }

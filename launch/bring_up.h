@@ -51,6 +51,7 @@ class BringUp {
   void give_report(const RankReport& mine);
 
  private:
+  void bring_up(const RunOptions& options);
   void check_memory() const;
   void show_warnings(const RunOptions& options) const;
   void compare_with_plan() const;

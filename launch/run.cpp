@@ -1,5 +1,6 @@
 // The main job, from the job file to the report. Read it from the bottom.
 #include <map>
+#include <optional>
 
 #include "launch/answers.h"
 #include "launch/chat_template.h"
@@ -26,7 +27,8 @@ Prepared prepare(Files& files, World& world, const RunOptions& options) {
   world.set_timeout(std::chrono::seconds(prepared.job.timeout));
   prepared.sampler = sampler_options(prepared.job);
   prepared.prompt_texts = read_prompts(files, prepared.job);
-  prepared.model = open_model(files, prepared.job, options.verbose);
+  prepared.model = open_model(files, prepared.job, options.verbose,
+                              [&] { world.comm().note_progress(Stage::Start, 0); });
   prepared.text = open_text(files, prepared.job, prepared.model);
   apply_chat_template(files, prepared.model, prepared.job, prepared.text, prepared.prompt_texts);
   world.comm().note_progress(Stage::Start, 0);
@@ -48,16 +50,20 @@ GenerateOptions generate_options(const Prepared& prepared, const RunShape& shape
 // One prompt and its answer, or a conversation's answer alone, on standard output as it comes.
 class TextStream {
  public:
+  /// @param reader_waits as put()'s `waiting`
+  explicit TextStream(std::function<void()> reader_waits)
+      : reader_waits_(std::move(reader_waits)) {}
   void show(const std::string& text) {
     if (text.empty()) return;
     last_ = text.back();
-    put(text);
+    put(text, reader_waits_);
   }
   void end() {
-    if (last_ != '\n') put("\n");
+    if (last_ != '\n') put("\n", reader_waits_);
   }
 
  private:
+  const std::function<void()> reader_waits_;
   char last_ = 0;
 };
 
@@ -68,8 +74,9 @@ void run_prepared(World& world, const Prepared& prepared, BringUp& rank) {
   const bool streamed = wanted.prompts.empty() && wanted.logprobs == 0;
   const bool speaks = world.rank() == 0 && streamed;
   const Tokenizer& tokenizer = *prepared.text.tokenizer;
-  TextStream stream;
-  AnswerLines lines(tokenizer, prepared.prompt_texts, wanted.stop);
+  const auto reader_waits = [&world] { world.note_reader_waits(); };
+  TextStream stream(reader_waits);
+  AnswerLines lines(tokenizer, prepared.prompt_texts, wanted.stop, reader_waits);
   std::map<std::uint32_t, AnswerText> texts;  // of this rank's prompts, where anyone looks at them
   const TokenHook on_token = [&](std::uint32_t prompt, TokenId id, bool end) {
     if (!speaks && wanted.stop.empty()) return false;
@@ -114,10 +121,13 @@ void run(World& world, const RunOptions& options) {
   world.comm().note_progress(Stage::Start, 0);
   const Prepared prepared = prepare_on_all_ranks(
       world.comm(), [&](Files& files) { return prepare(files, world, options); });
-  BringUp rank(world, prepared.job, prepared.model,
-               generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),
-               options);
-  world.guard([&] { run_prepared(world, prepared, rank); });
+  std::optional<BringUp> rank;
+  world.guard([&] {
+    rank.emplace(world, prepared.job, prepared.model,
+                 generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),
+                 options);
+    run_prepared(world, prepared, *rank);
+  });
 }
 
 }  // namespace initrt

@@ -21,7 +21,8 @@ Prepared prepare(Files& files, World& world, const RunOptions& options, const Sc
   Prepared prepared;
   prepared.job = read_job(files, options.config, options.settings);
   world.set_timeout(std::chrono::seconds(prepared.job.timeout));
-  prepared.model = open_model(files, prepared.job, options.verbose);
+  prepared.model = open_model(files, prepared.job, options.verbose,
+                              [&] { world.comm().note_progress(Stage::Start, 0); });
   prepared.tokens = score.tokens;
   if (!score.text_path.empty()) {
     const std::string text = files.read_input(score.text_path);
@@ -68,7 +69,7 @@ void score_prepared(World& world, const Prepared& prepared, BringUp& rank,
       text += fmt::format("mean negative log-likelihood {:.6f}\nperplexity {:.6f}\n", sum / scored,
                           std::exp(sum / scored));
     }
-    put(text);
+    put(text, [&world] { world.note_reader_waits(); });
   }
   rank.give_report(report);
 }
@@ -80,13 +81,16 @@ void score(World& world, const RunOptions& options, const ScoreOptions& score_op
   const Prepared prepared = prepare_on_all_ranks(
       world.comm(), [&](Files& files) { return prepare(files, world, options, score_options); });
   std::optional<NpyWriter> logits_file;
-  if (world.rank() == 0 && !score_options.logits_path.empty()) {
-    logits_file.emplace(score_options.logits_path, prepared.tokens.size(),
-                        prepared.model.graph.vocabulary);
-  }
-  BringUp rank(world, prepared.job, prepared.model,
-               score_shape(prepared.job, prepared.model.graph, prepared.tokens.size()), options);
-  world.guard([&] { score_prepared(world, prepared, rank, logits_file); });
+  std::optional<BringUp> rank;
+  world.guard([&] {
+    if (world.rank() == 0 && !score_options.logits_path.empty()) {
+      logits_file.emplace(score_options.logits_path, prepared.tokens.size(),
+                          prepared.model.graph.vocabulary);
+    }
+    rank.emplace(world, prepared.job, prepared.model,
+                 score_shape(prepared.job, prepared.model.graph, prepared.tokens.size()), options);
+    score_prepared(world, prepared, *rank, logits_file);
+  });
 }
 
 }  // namespace initrt

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/integration/worlds.h"
+#include "tests/support/small_llama.h"
 
 namespace initrt::testing {
 namespace {
@@ -28,6 +29,32 @@ TEST_P(Death, OfOneRankEndsTheJob) {
                            "--set", "sharding.communicator=" + communicator}),
               {{"INITRT_TEST_PAUSE", std::to_string(rank) + ":" + place}});
   expect_death_ends(job);
+}
+
+// The checkpoint's path is relative, and one rank is elsewhere: it fails between the headers, which
+// rank 0 has read for it, and the first sweep.
+TEST(BringUp, OfOneRankThatFailsEndsTheJob) {
+  const TemporaryDirectory here, elsewhere;
+  const SmallLlama small;
+  std::filesystem::create_directory(here.file("model"));
+  write_safetensors(here.file("model"), small, random_tensors(small, 3), DType::F32, 2);
+  for (const char* communicator : {"mapped", "mpi"}) {
+    std::vector<std::string> command = {INITRT_MPIRUN};
+    for (const TemporaryDirectory* const at : {&here, &elsewhere, &here}) {
+      if (command.size() > 1) command.push_back(":");
+      const std::vector<std::string> program =
+          alone({"score", "--set", "model=model", "--tokens", "1,2,3", "--set",
+                 std::string("sharding.communicator=") + communicator});
+      command.insert(command.end(), {"-np", "1", "--wdir", at->path()});
+      command.insert(command.end(), program.begin(), program.end());
+    }
+    const Finished finished = run(command, {}, std::chrono::seconds(30));
+    EXPECT_FALSE(finished.timed_out);
+    EXPECT_NE(finished.exit_code, 0);
+    ASSERT_FALSE(finished.own_lines().empty()) << finished.err;
+    EXPECT_THAT(finished.own_lines().back(), ::testing::HasSubstr("cannot open")) << finished.err;
+    EXPECT_LT(finished.took, std::chrono::seconds(15));
+  }
 }
 
 }  // namespace

@@ -1,7 +1,11 @@
 // What is written, where it goes, and that it is told where it cannot be.
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -166,6 +170,51 @@ TEST_F(Output, APlanSaysWhatItAssumes) {
   EXPECT_NE(finished.exit_code, 0);
   EXPECT_THAT(finished.own_lines(),
               ElementsAre(HasSubstr("--nodes is 2, more than the ranks (1)")));
+}
+
+// A pager on its first page: three times the timeout passes without a look at the pipe.
+TEST_F(Output, AReaderThatStallsIsNoStallOfTheJob) {
+  const std::string fifo = directory_.file("fifo");
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const int reader = open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(fcntl(reader, F_SETPIPE_SZ, 4096), 0);
+  std::string prompts = "generate.prompts=[\"Hello\"";
+  for (int i = 1; i < 60; ++i) prompts += ",\"Hello, my name is number " + std::to_string(i) + "\"";
+  std::vector<std::string> command = on_ranks(
+      2, {"--set", "model=" + model_, "--set", std::string("tokenizer=") + kTokenizer, "--set",
+          prompts + "]", "--set", "generate.max_new_tokens=2", "--set", "timeout=1"});
+  const std::vector<std::string> shell = {
+      "sh", "-c",
+      "[ $OMPI_COMM_WORLD_RANK = 0 ] && exec \"$0\" \"$@\" > '" + fifo + "' || exec \"$0\" \"$@\""};
+  command.insert(command.begin() + 3, shell.begin(), shell.end());
+  Process job(command);
+  int waiting = 0;
+  for (int i = 0; i < 3000 && waiting == 0; ++i) {
+    ASSERT_EQ(ioctl(reader, FIONREAD, &waiting), 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  std::string text, some(4096, '\0');
+  for (int i = 0; i < 3000; ++i) {
+    const ssize_t got = read(reader, some.data(), some.size());
+    if (got == 0) break;
+    if (got > 0) text.append(some, 0, static_cast<std::size_t>(got));
+    if (got < 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  close(reader);
+  const Finished finished = job.wait(std::chrono::seconds(20));
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 60);
+}
+
+// Alone, too, nothing waits for ever.
+TEST_F(Output, AStalledRunOfOneRankEnds) {
+  const Finished finished = run(alone(score({"--set", "timeout=1"})),
+                                {{"INITRT_TEST_PAUSE", "0:load:2"}}, std::chrono::seconds(20));
+  EXPECT_FALSE(finished.timed_out);
+  EXPECT_NE(finished.exit_code, 0);
+  EXPECT_THAT(finished.own_lines(),
+              ElementsAre(StartsWith("initrt: no progress for 1 s (key \"timeout\") while ")));
 }
 
 }  // namespace
