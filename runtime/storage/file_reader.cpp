@@ -37,6 +37,12 @@ std::uint64_t round_up(std::uint64_t value, std::uint64_t alignment) {
   return round_down(value + alignment - 1, alignment);
 }
 
+/// Whether the file system, and not the file, is why a direct read failed. EFAULT: it cannot read
+/// into such memory, as some cannot into what a driver has pinned.
+bool declines_direct_reads(int error) {
+  return error == EINVAL || error == EOPNOTSUPP || error == EFAULT;
+}
+
 }  // namespace
 
 FileReader::FileReader(std::string path, std::uint64_t expected_bytes, ReadStatistics& statistics)
@@ -111,7 +117,7 @@ bool FileReader::read_direct(std::uint64_t offset, std::uint64_t bytes,
   while (at < needed) {
     const ssize_t got = read_some(direct_.get(), block.data() + (at - begin), end - at, at);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && at == begin && (errno == EINVAL || errno == EOPNOTSUPP)) {
+    if (got < 0 && at == begin && declines_direct_reads(errno)) {
       direct_works_ = false;
       return false;
     }

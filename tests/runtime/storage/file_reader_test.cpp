@@ -214,7 +214,7 @@ TEST(FileReader, FallsBackWhereDirectReadsTurnOutNotToWork) {
   const std::string content = random_bytes(50'000, 9);
   const TemporaryFile file(content);
   if (!does_direct_reads(file)) GTEST_SKIP() << "no direct reads on this file system";
-  for (const int error : {EINVAL, EOPNOTSUPP}) {
+  for (const int error : {EINVAL, EOPNOTSUPP, EFAULT}) {
     FaultyReader reader(file, content.size(), Way::Direct);
     reader.faults = {Fault{.error = error}};
     ASSERT_NO_FATAL_FAILURE(expect_range(reader, content, 5000, 20'000));
