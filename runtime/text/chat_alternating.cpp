@@ -3,6 +3,7 @@
 // named, from their tokenizer_config.json.
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <span>
 #include <utility>
 

@@ -1,6 +1,7 @@
 // Names and shapes of a checkpoint, bound to the graph of a model config and planned for reading.
 // The input is a config.json on one line, then a line for each tensor: name, dtype, extents, mark.
 #include <array>
+#include <cstdlib>
 #include <sstream>
 
 #include "runtime/model/family.h"

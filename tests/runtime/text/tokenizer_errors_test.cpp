@@ -1,4 +1,6 @@
 // A tokenizer.json is untrusted: whatever is wrong in it is one line that names the key.
+#include <limits>
+
 #include <gtest/gtest.h>
 
 #include "runtime/text/json_node.h"

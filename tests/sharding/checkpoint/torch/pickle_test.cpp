@@ -1,6 +1,7 @@
 // The pickle reader: every opcode it knows, and what is made of its values.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <random>
 
 #include "tests/sharding/checkpoint/torch/pickle_reading.h"

@@ -1,6 +1,7 @@
 // PyTorch's files in every way wrong: hostile, broken, or not supported.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <random>
 
 #include "tests/sharding/checkpoint/torch/torch_files.h"
