@@ -65,6 +65,14 @@ struct LinearWeights {
   std::uint64_t in_columns = 0, out_columns = 0;
 };
 
+/// A matrix that inputs are multiplied with, and where the products go: rows `out_stride` elements
+/// apart.
+struct LinearProduct {
+  LinearWeights weights;
+  float* out = nullptr;
+  std::uint64_t out_stride = 0;
+};
+
 /// An expert that a row chose.
 struct Choice {
   std::uint32_t expert = 0;
@@ -243,6 +251,11 @@ class Device {
   /// With 16-bit weights, inputs are rounded to that type first; sums are float32.
   virtual void linear(const float* in, const LinearWeights& weights, float* out, std::uint64_t rows,
                       std::uint64_t out_stride) = 0;
+
+  /// linear() of the same inputs for each product, with the same bits; what has to be made of the
+  /// inputs is made once. Dtype and in_columns are the same for all, and no output is in `in`.
+  virtual void linear_of_each(const float* in, std::span<const LinearProduct> products,
+                              std::uint64_t rows);
 
   /// Rotates, in place, each head of each row: for i < dimensions/2, the pair (i, i + dimensions/2)
   /// by the angle whose cosine and sine are table[row, 0, i] and table[row, 1, i].

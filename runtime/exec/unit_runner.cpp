@@ -144,10 +144,14 @@ struct UnitRunner::Run {
                         {weight(op.weight), weight(op.bias), dtype(), op.weight_offset}, op.epsilon,
                         at(op.out), rows * (columns(op.in) / op.group), op.group);
   }
+  [[nodiscard]] LinearProduct product(const LinearOp& op) const {
+    return {{weight(op.weight), weight(op.bias), dtype(), columns(op.in), columns(op.out)},
+            at(op.out),
+            columns(op.out)};
+  }
   void operator()(const LinearOp& op) const {
-    runner.device_.linear(
-        at(op.in), {weight(op.weight), weight(op.bias), dtype(), columns(op.in), columns(op.out)},
-        at(op.out), rows, columns(op.out));
+    const LinearProduct one = product(op);
+    runner.device_.linear(at(op.in), one.weights, one.out, rows, one.out_stride);
   }
   void operator()(const RotaryOp& op) const {
     runner.device_.rotary(at(op.x), rows, op.heads, runner.graph_.head_size,
@@ -192,11 +196,34 @@ struct UnitRunner::Run {
   }
 };
 
+// Products of the same inputs that follow each other, as q, k and v do, are asked for together.
+void UnitRunner::run_ops(const Run& run) {
+  const std::vector<Op>& ops = run.unit.ops;
+  for (std::size_t i = 0; i < ops.size();) {
+    const auto* const first = std::get_if<LinearOp>(&ops[i]);
+    if (first == nullptr) {
+      std::visit(run, ops[i++]);
+      continue;
+    }
+    products_.clear();
+    for (; i < ops.size(); ++i) {
+      const auto* const op = std::get_if<LinearOp>(&ops[i]);
+      if (op == nullptr || op->in != first->in) break;
+      products_.push_back(run.product(*op));
+    }
+    device_.linear_of_each(run.at(first->in), products_, run.rows);
+  }
+}
+
 void UnitRunner::run(std::uint32_t index, const std::byte* weights) {
   const Unit& unit = graph_.units[index];
   const Run run{*this, unit, layout_.units[index], weights, running_, nullptr};
+  if (running_ > 0) {
+    run_ops(run);
+    return;
+  }
   for (const Op& op : unit.ops) {
-    if (running_ > 0 || std::holds_alternative<RouteOp>(op)) std::visit(run, op);
+    if (std::holds_alternative<RouteOp>(op)) std::visit(run, op);
   }
 }
 
@@ -205,7 +232,7 @@ void UnitRunner::run_expert(std::uint32_t index, const std::byte* weights,
   if (chosen.rows.empty()) return;
   const Unit& unit = graph_.units[index];
   const Run run{*this, unit, layout_.units[index], weights, chosen.rows.size(), &chosen};
-  for (const Op& op : unit.ops) std::visit(run, op);
+  run_ops(run);
 }
 
 }  // namespace initrt

@@ -55,6 +55,7 @@ class UnitRunner {
  private:
   struct Run;  // one unit's ops on their way through
 
+  void run_ops(const Run& run);
   void route(const RouteOp& op);
   void fill_rotary(const RotarySpec& rotary, std::span<const RowInfo> rows, float* table);
   [[nodiscard]] KvView kv_of_layer(std::uint32_t layer) const;
@@ -79,6 +80,7 @@ class UnitRunner {
   std::uint64_t rows_ = 0, logit_rows_ = 0;  // of the sweep
   std::uint64_t running_ = 0;  // rows that blocks, or after keep_logit_rows() the head, run on
   std::vector<float> rotary_rows_;
+  std::vector<LinearProduct> products_;
   std::vector<Choice> choices_;
   std::vector<ExpertRows> routed_;
   std::vector<Sampled> sampled_;

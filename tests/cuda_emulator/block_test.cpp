@@ -31,7 +31,7 @@ __global__ void write_place(uint4* out) {
 
 TEST_F(EmulatedBlock, EveryThreadOfEveryBlockRunsOnce) {
   DeviceArray<uint4> out(2 * 3 * 4 * 5 * 6 * 7);
-  launch(write_place, dim3(2, 3, 4), dim3(5, 6, 7), 0, nullptr, out.get());
+  launch<write_place>(dim3(2, 3, 4), dim3(5, 6, 7), 0, nullptr, out.get());
   const std::vector<uint4> places = out.read();
   for (unsigned i = 0; i < places.size(); ++i) {
     const unsigned thread = i % (5 * 6 * 7);
@@ -59,7 +59,7 @@ __global__ void reverse_rounds(int* data, int rounds) {
 
 TEST_F(EmulatedBlock, BarriersOrderThreads) {
   DeviceArray<int> data(std::vector<int>(100, 0));
-  launch(reverse_rounds, 1, 100, 0, nullptr, data.get(), 7);
+  launch<reverse_rounds>(1, 100, 0, nullptr, data.get(), 7);
   EXPECT_EQ(data.read(), std::vector<int>(100, 7));
 }
 
@@ -71,7 +71,7 @@ __global__ void without_barrier(int* seen) {
 
 TEST_F(EmulatedBlock, AMissingBarrierShowsInThePermutedOrder) {
   DeviceArray<int> seen(64 * 16);
-  launch(without_barrier, 16, 64, 0, nullptr, seen.get());
+  launch<without_barrier>(16, 64, 0, nullptr, seen.get());
   const std::vector<int> values = seen.read();
   int wrong = 0;
   for (std::size_t i = 0; i < values.size(); ++i)
@@ -85,7 +85,7 @@ __global__ void note_block_order(unsigned* order, unsigned* next) {
 
 TEST_F(EmulatedBlock, BlocksRunInAPermutedOrder) {
   DeviceArray<unsigned> order(64), next(std::vector<unsigned>{0});
-  launch(note_block_order, 64, 2, 0, nullptr, order.get(), next.get());
+  launch<note_block_order>(64, 2, 0, nullptr, order.get(), next.get());
   std::vector<unsigned> blocks = order.read();
   EXPECT_FALSE(std::is_sorted(blocks.begin(), blocks.end()));
   std::sort(blocks.begin(), blocks.end());
@@ -102,7 +102,7 @@ __global__ void votes(int* out) {
 
 TEST_F(EmulatedBlock, BlockVotesCountAllThreads) {
   DeviceArray<int> out(70);
-  launch(votes, 1, 70, 0, nullptr, out.get());
+  launch<votes>(1, 70, 0, nullptr, out.get());
   EXPECT_EQ(out.read(), std::vector<int>(70, 5035));
 }
 
@@ -125,7 +125,7 @@ TEST_F(EmulatedBlock, WarpOperationsExchangeLanes) {
   DeviceArray<float> sums(96);
   DeviceArray<int> firsts(96);
   DeviceArray<unsigned> ballots(96);
-  launch(shuffles, 1, 96, 0, nullptr, sums.get(), firsts.get(), ballots.get());
+  launch<shuffles>(1, 96, 0, nullptr, sums.get(), firsts.get(), ballots.get());
   unsigned ballot = 0;
   for (unsigned lane = 0; lane < 32; lane += 3) ballot |= 1u << lane;
   const std::vector<float> sum = sums.read();
@@ -149,7 +149,7 @@ __global__ void early_exits(int* out) {
 
 TEST_F(EmulatedBlock, ThreadsThatEndDoNotHoldUpOthers) {
   DeviceArray<int> out(64);
-  launch(early_exits, 1, 64, 0, nullptr, out.get());
+  launch<early_exits>(1, 64, 0, nullptr, out.get());
   EXPECT_EQ(out.read()[62], 3216);
 }
 
@@ -166,7 +166,7 @@ __global__ void sum_in_dynamic_shared(const float* in, float* out) {
 
 TEST_F(EmulatedBlock, DynamicSharedMemoryIsTheBlocks) {
   DeviceArray<float> in(std::vector<float>(256, 0.5f)), out(1);
-  launch(sum_in_dynamic_shared, 1, 256, 256 * sizeof(float), nullptr, in.get(), out.get());
+  launch<sum_in_dynamic_shared>(1, 256, 256 * sizeof(float), nullptr, in.get(), out.get());
   EXPECT_EQ(out.read()[0], 128.0f);
 }
 
@@ -178,12 +178,12 @@ TEST_F(EmulatedBlock, CudaSourcesAreCompiledUnchanged) {
 
 TEST_F(EmulatedBlock, LargeSharedMemoryMustBeAskedFor) {
   DeviceArray<float> in(std::vector<float>(2, 0.5f)), out(1);
-  EXPECT_THROW(launch(sum_in_dynamic_shared, 1, 2, 100 << 10, nullptr, in.get(), out.get()),
+  EXPECT_THROW(launch<sum_in_dynamic_shared>(1, 2, 100 << 10, nullptr, in.get(), out.get()),
                initrt::Error);
   ASSERT_EQ(cudaFuncSetAttribute(sum_in_dynamic_shared, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                  100 << 10),
             cudaSuccess);
-  launch(sum_in_dynamic_shared, 1, 2, 100 << 10, nullptr, in.get(), out.get());
+  launch<sum_in_dynamic_shared>(1, 2, 100 << 10, nullptr, in.get(), out.get());
   EXPECT_EQ(out.read()[0], 1.0f);
   EXPECT_EQ(cudaFuncSetAttribute(sum_in_dynamic_shared, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                  228 << 10),
@@ -192,9 +192,9 @@ TEST_F(EmulatedBlock, LargeSharedMemoryMustBeAskedFor) {
 
 TEST_F(EmulatedBlock, ImpossibleShapesAreRefused) {
   DeviceArray<uint4> out(1);
-  EXPECT_THROW(launch(write_place, 0, 1, 0, nullptr, out.get()), initrt::Error);
-  EXPECT_THROW(launch(write_place, 1, 1025, 0, nullptr, out.get()), initrt::Error);
-  EXPECT_THROW(launch(write_place, dim3(1, 65536), 1, 0, nullptr, out.get()), initrt::Error);
+  EXPECT_THROW(launch<write_place>(0, 1, 0, nullptr, out.get()), initrt::Error);
+  EXPECT_THROW(launch<write_place>(1, 1025, 0, nullptr, out.get()), initrt::Error);
+  EXPECT_THROW(launch<write_place>(dim3(1, 65536), 1, 0, nullptr, out.get()), initrt::Error);
   EXPECT_EQ(cudaGetLastError(), cudaErrorInvalidConfiguration);
   EXPECT_EQ(cudaGetLastError(), cudaSuccess);
 }
@@ -220,17 +220,18 @@ __global__ void absent_lane() {
   __shfl_xor_sync(0xffffffffu, 1, 1);
 }
 
-template <class Kernel>
-void run(Kernel kernel) {
-  launch(kernel, 2, 5, 0, nullptr);
+template <auto kKernel>
+void run() {
+  launch<kKernel>(2, 5, 0, nullptr);
   cudaDeviceSynchronize();
 }
 
 TEST_F(EmulatedBlockDeathTest, DivergentBarriersAreNamed) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(run(divergent_barriers), "block \\([01],0,0\\) of grid .*__syncthreads.*block_test");
-  EXPECT_DEATH(run(barrier_and_shuffle), "not all threads meet.*__syncthreads");
-  EXPECT_DEATH(run(absent_lane), "thread \\(0,0,0\\).*shuffles from a lane that is not there");
+  EXPECT_DEATH(run<divergent_barriers>(),
+               "block \\([01],0,0\\) of grid .*__syncthreads.*block_test");
+  EXPECT_DEATH(run<barrier_and_shuffle>(), "not all threads meet.*__syncthreads");
+  EXPECT_DEATH(run<absent_lane>(), "thread \\(0,0,0\\).*shuffles from a lane that is not there");
 }
 
 }  // namespace

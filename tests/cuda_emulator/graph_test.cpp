@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <thread>
 #include <utility>
 
 #include "device_array.h"
@@ -118,6 +119,14 @@ TEST_F(EmulatedGraph, WhatCannotBeCapturedInvalidatesTheCapture) {
     EXPECT_EQ(graph, nullptr);
   }
   EXPECT_EQ(a.read()[0], 1);
+}
+
+TEST_F(EmulatedGraph, AWaitForTheDeviceInvalidatesTheCapturesOfAllThreads) {
+  begin();
+  cudaError_t waited = cudaSuccess;
+  std::thread([&] { waited = cudaDeviceSynchronize(); }).join();
+  EXPECT_EQ(waited, cudaErrorStreamCaptureUnsupported);
+  EXPECT_EQ(end(), cudaErrorStreamCaptureInvalidated);
 }
 
 TEST_F(EmulatedGraph, EventsOfCapturesAreNotWaitedFor) {

@@ -71,6 +71,17 @@ bool gather(Rank& rank, int ranks, std::size_t count, bool in_place) {
   return all.read() == expected;
 }
 
+TEST_F(EmulatedNccl, GivesMemoryThatItTakesBack) {
+  void *own = nullptr, *other = nullptr;
+  ASSERT_EQ(ncclMemAlloc(&own, 4096), ncclSuccess);
+  ASSERT_EQ(cudaMalloc(&other, 4096), cudaSuccess);
+  EXPECT_EQ(counters().nccl_bytes, 4096);
+  EXPECT_EQ(ncclMemFree(other), ncclInvalidArgument);
+  EXPECT_EQ(ncclMemFree(own), ncclSuccess);
+  EXPECT_EQ(counters().nccl_bytes, 0);
+  EXPECT_EQ(cudaFree(other), cudaSuccess);
+}
+
 TEST_F(EmulatedNccl, ThreadsAllGather) {
   on_threads(3, [&](int number) {
     Rank rank(id, 3, number);

@@ -20,5 +20,5 @@ __global__ void __launch_bounds__(128) saxpy_kernel(float a, const float* __rest
 }  // namespace
 
 void saxpy(cudaStream_t stream, float a, const float* x, float* y, unsigned count) {
-  initrt::cuda::launch(saxpy_kernel, (count + 511) / 512, 128, 0, stream, a, x, y, count);
+  initrt::cuda::launch<saxpy_kernel>((count + 511) / 512, 128, 0, stream, a, x, y, count);
 }

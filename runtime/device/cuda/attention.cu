@@ -27,7 +27,7 @@ __device__ void find_run(const AttentionArguments& a, std::uint32_t begin, std::
 }
 
 template <class Lines, int kWide>
-__global__ void __launch_bounds__(kThreads) attend_rows(AttentionArguments a) {
+__global__ void __launch_bounds__(kAttentionThreads) attend_rows(AttentionArguments a) {
   constexpr int kQueries = queries_of(kWide);
   __shared__ BlockMemory<kWide> memory;
   // The longest rows are mostly the last: they go first.
@@ -73,8 +73,9 @@ void launch_split(cudaStream_t stream, AttentionArguments a, unsigned blocks, st
       reinterpret_cast<float*>(a.softmax_of_spans + std::uint64_t{rows} * a.shape.heads * a.spans);
   for (std::uint32_t left = a.count; left > 0; left -= a.count) {
     a.count = std::min(left, rows);
-    launch(attend_rows<Lines, kWide>, dim3(a.count, blocks, a.splits), kThreads, 0, stream, a);
-    launch(merge_spans, a.count * a.shape.heads, threads, 0, stream, a);
+    launch<attend_rows<Lines, kWide>>(dim3(a.count, blocks, a.splits), kAttentionThreads, 0, stream,
+                                      a);
+    launch<merge_spans>(a.count * a.shape.heads, threads, 0, stream, a);
     a.q += a.count * columns;
     a.out += a.count * columns;
     a.rows += a.count;
@@ -104,7 +105,7 @@ void launch_attention(cudaStream_t stream, AttentionArguments a, std::span<std::
     return;
   }
   const std::uint32_t blocks_of_rows = (a.count + a.rows_of_block - 1) / a.rows_of_block;
-  launch(attend_rows<Lines, kWide>, dim3(blocks_of_rows, blocks), kThreads, 0, stream, a);
+  launch<attend_rows<Lines, kWide>>(dim3(blocks_of_rows, blocks), kAttentionThreads, 0, stream, a);
 }
 
 }  // namespace

@@ -14,7 +14,8 @@
 namespace initrt::cuda {
 
 inline constexpr unsigned kWarps = 16;
-inline constexpr unsigned kThreads = kWarps * kWarp;
+/// Not kThreads, which is grid.cuh's.
+inline constexpr unsigned kAttentionThreads = kWarps * kWarp;
 /// Positions of a span: a tile of each warp.
 inline constexpr std::uint32_t kSpan = kWarps * kTile;
 
@@ -93,7 +94,7 @@ template <int kWide>
 struct BlockMemory {
   static constexpr int kQueries = queries_of(kWide);
   /// Queries whose elements all threads hold between them.
-  static constexpr int kJoined = kThreads / (kWarp * kWide);
+  static constexpr int kJoined = kAttentionThreads / (kWarp * kWide);
 
   union {
     WarpMemory of_warps[kWarps];
@@ -117,7 +118,7 @@ __device__ void load_queries(const AttentionArguments& a, BlockMemory<kWide>& me
   constexpr std::uint32_t kLine = kWarp * kWide;
   const Run& run = memory.run;
   const std::uint32_t queries = run.queries(), size = a.shape.head_size;
-  for (std::uint32_t i = threadIdx.x; i < kQueries * kLine; i += kThreads) {
+  for (std::uint32_t i = threadIdx.x; i < kQueries * kLine; i += kAttentionThreads) {
     const std::uint32_t query = i / kLine, d = i % kLine;
     float x = 0;
     if (query < queries && d < size) {
@@ -285,7 +286,7 @@ __device__ void attend(const AttentionArguments& a, BlockMemory<kWide>& memory) 
     join_span(a, span, memory, values);
   }
   if (a.splits > 1) return;
-  for (std::uint32_t i = threadIdx.x; i < memory.run.queries() * kLine; i += kThreads) {
+  for (std::uint32_t i = threadIdx.x; i < memory.run.queries() * kLine; i += kAttentionThreads) {
     const std::uint32_t query = i / kLine, d = i % kLine;
     if (d >= size) continue;
     a.out[memory.run.place(query, a.shape.heads) * size + d] =

@@ -236,15 +236,15 @@ void convert(cudaStream_t stream, DType from, DType to, const ConvertPiece* piec
   with_source(
       from,
       [&]<DType From>() {
-        launch(convert_plain<From>,
-               grid((longest + kSpan - 1) / kSpan, (count + kPieces - 1) / kPieces), kThreads, 0,
-               stream, pieces, count, to);
+        launch<convert_plain<From>>(
+            grid((longest + kSpan - 1) / kSpan, (count + kPieces - 1) / kPieces), kThreads, 0,
+            stream, pieces, count, to);
       },
       [&]<DType From, std::uint32_t kElements, std::uint32_t kBytes>() {
         // Blocks of the longest piece, wherever in its first one it begins.
         const std::uint64_t blocks = (longest + kElements - 2) / kElements + 1;
-        launch(convert_quantized<From, kElements, kBytes>, grid((blocks + kWarp - 1) / kWarp, count),
-               kWarp, 0, stream, pieces, count, to);
+        launch<convert_quantized<From, kElements, kBytes>>(
+            grid((blocks + kWarp - 1) / kWarp, count), kWarp, 0, stream, pieces, count, to);
       });
 }
 

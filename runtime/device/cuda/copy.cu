@@ -57,7 +57,7 @@ void copy(cudaStream_t stream, const CopyPiece* pieces, std::uint64_t count,
   if (count == 0 || longest == 0) return;
   const dim3 grid(static_cast<unsigned>((longest + kSpan - 1) / kSpan),
                   static_cast<unsigned>(std::min(kRowsAtMost, count)));
-  launch(copy_pieces, grid, kThreads, 0, stream, pieces, count);
+  launch<copy_pieces>(grid, kThreads, 0, stream, pieces, count);
 }
 
 }  // namespace initrt::cuda

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "runtime/device/cuda/kernels.h"
+#include "runtime/device/cuda/load_kernels.h"
 #include "runtime/device/cuda/uploader.h"
 #include "sharding/error.h"
 
@@ -35,7 +36,8 @@ CudaDevice::CudaDevice(unsigned gpu, const DeviceOptions& options)
   name_ = fmt::format("cuda {}", static_cast<const char*>(properties.name));
   check(cudaFree(nullptr), "starting the GPU");  // a context, before what it takes is asked for
   used_at_start_ = memory().now;
-  linear_.emplace(options.tf32);
+  load_kernels();
+  linear_.emplace(options.tf32, options.note);
   stream_ = make_stream();
   downloads_ = make_stream();
   clock_stream_ = make_stream();

@@ -57,6 +57,8 @@ class CudaDevice final : public Device {
             std::uint64_t rows, std::uint64_t columns) override;
   void linear(const float* in, const LinearWeights& weights, float* out, std::uint64_t rows,
               std::uint64_t out_stride) override;
+  void linear_of_each(const float* in, std::span<const LinearProduct> products,
+                      std::uint64_t rows) override;
   void rotary(float* x, std::uint64_t rows, std::uint32_t heads, std::uint32_t head_size,
               std::uint32_t dimensions, const float* table) override;
   void store_kv(const float* k, const float* v, const AttentionShape& shape,
@@ -98,6 +100,7 @@ class CudaDevice final : public Device {
   [[nodiscard]] const RowInfo* rows() const { return scratch<RowInfo>(division_.rows); }
   /// Waits with an eye on the watch.
   void wait_for(cudaEvent_t event) const;
+  const void* product_inputs(const float* in, const LinearWeights& weights, std::uint64_t rows);
   void check_rows(std::uint64_t rows, const char* op) const;
   void check_cache(const KvView& cache, const char* op) const;
 

@@ -17,6 +17,7 @@ void CudaDevice::set_scratch(std::span<std::byte> scratch, std::span<std::byte> 
   }
   scratch_ = scratch;
   most_rows_ = rows;
+  linear_->set_most_tiles((rows + kRowTile - 1) / kRowTile);
   ring_ = PinnedRing(pinned, stream(), [this](cudaEvent_t event) { wait_for(event); });
   recorded_.forget();  // they are about other memory
 }
@@ -56,28 +57,41 @@ void CudaDevice::norm(NormKind kind, const float* in, const NormWeights& weights
 
 void CudaDevice::linear(const float* in, const LinearWeights& weights, float* out,
                         std::uint64_t rows, std::uint64_t out_stride) {
-  if (rows == 0) return;
+  const LinearProduct product{weights, out, out_stride};
+  linear_of_each(in, std::span(&product, 1), rows);
+}
+
+void CudaDevice::linear_of_each(const float* in, std::span<const LinearProduct> products,
+                                std::uint64_t rows) {
+  if (rows == 0 || products.empty()) return;
   check_rows(rows, "linear");
-  if (out_stride < weights.out_columns) {
-    fail("cuda linear: output rows {} elements apart cannot hold {} columns", out_stride,
-         weights.out_columns);
-  }
-  const void* inputs = in;
-  if (weights.dtype != DType::F32) {
-    const std::uint64_t elements = rows * weights.in_columns;
-    const std::uint64_t room = scratch_.size() - division_.inputs;
-    if (bytes_of(weights.dtype, elements) > room) {
-      fail("cuda linear: {} rows of {} columns do not fit {} bytes of scratch", rows,
-           weights.in_columns, room);
+  const void* const inputs = product_inputs(in, products.front().weights, rows);
+  for (const auto& [weights, out, out_stride] : products) {
+    if (out_stride < weights.out_columns) {
+      fail("cuda linear: output rows {} elements apart cannot hold {} columns", out_stride,
+           weights.out_columns);
     }
-    round_to(stream(), in, weights.dtype, scratch<std::byte>(division_.inputs), elements);
-    inputs = scratch<std::byte>(division_.inputs);
+    // Rows up to a whole tile are computed from whatever lies there, and used by nobody.
+    linear_->run(stream(), inputs, weights, out, (rows + kRowTile - 1) / kRowTile, out_stride,
+                 {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
+    if (weights.bias == nullptr) continue;
+    add_bias(stream(), weights.bias, weights.dtype, out, rows, weights.out_columns, out_stride);
   }
-  // Rows up to a whole tile are computed from whatever lies there, and used by nobody.
-  linear_->run(stream(), inputs, weights, out, (rows + kRowTile - 1) / kRowTile, out_stride,
-               {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
-  if (weights.bias == nullptr) return;
-  add_bias(stream(), weights.bias, weights.dtype, out, rows, weights.out_columns, out_stride);
+}
+
+// In the weights' dtype: where they are, or rounded, in scratch.
+const void* CudaDevice::product_inputs(const float* in, const LinearWeights& weights,
+                                       std::uint64_t rows) {
+  if (weights.dtype == DType::F32) return in;
+  const std::uint64_t elements = rows * weights.in_columns;
+  const std::uint64_t room = scratch_.size() - division_.inputs;
+  if (bytes_of(weights.dtype, elements) > room) {
+    fail("cuda linear: {} rows of {} columns do not fit {} bytes of scratch", rows,
+         weights.in_columns, room);
+  }
+  auto* const rounded = scratch<std::byte>(division_.inputs);
+  round_to(stream(), in, weights.dtype, rounded, elements);
+  return rounded;
 }
 
 void CudaDevice::rotary(float* x, std::uint64_t rows, std::uint32_t heads, std::uint32_t head_size,

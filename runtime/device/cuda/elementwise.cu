@@ -1,4 +1,6 @@
 // Ops that take each element by itself, wherever it is.
+#include <bit>
+
 #include "runtime/device/cuda/elements.cuh"
 #include "runtime/device/cuda/functions.cuh"
 #include "runtime/device/cuda/grid.cuh"
@@ -29,6 +31,46 @@ struct RoundTo {
   template <int kCount>
   __device__ void at(std::uint64_t i) const {
     store<Type>(out + i, load<kCount>(in + i));
+  }
+};
+
+template <DType Type>
+struct Random {
+  typename Element<Type>::Stored* out;
+  std::uint32_t seed;
+
+  template <int kCount>
+  __device__ void at(std::uint64_t i) const {
+    Several<float, kCount> y;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) y.of[k] = number(i + k);
+    store<Type>(out + i, y);
+  }
+
+  /// In [-1, 1), by the finalizer of MurmurHash3.
+  __device__ float number(std::uint64_t i) const {
+    std::uint64_t bits = i + (std::uint64_t{seed} << 48);
+    bits = (bits ^ bits >> 33) * 0xff51afd7ed558ccdull;
+    bits = (bits ^ bits >> 33) * 0xc4ceb9fe1a85ec53ull;
+    return static_cast<float>(static_cast<std::int32_t>((bits ^ bits >> 33) >> 32)) * 0x1p-31f;
+  }
+};
+
+struct Differ {
+  const float* a;  // bits of any kind
+  const float* b;
+  std::uint32_t* differ;
+
+  template <int kCount>
+  __device__ void at(std::uint64_t i) const {
+    const auto x = load<kCount>(a + i);
+    const auto y = load<kCount>(b + i);
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) {
+      if (std::bit_cast<std::uint32_t>(x.of[k]) != std::bit_cast<std::uint32_t>(y.of[k])) {
+        *differ = 1;
+      }
+    }
   }
 };
 
@@ -110,6 +152,21 @@ void round_to(cudaStream_t stream, const float* in, DType dtype, std::byte* out,
     launch_each<kConverted>(stream, RoundTo<Type>{in, stored<Type>(out)}, elements,
                             aligned_16(in, out));
   });
+}
+
+void fill_random(cudaStream_t stream, DType dtype, std::byte* out, std::uint64_t elements,
+                 std::uint32_t seed) {
+  with_dtype(dtype, [&]<DType Type>() {
+    launch_each<kConverted>(stream, Random<Type>{stored<Type>(out), seed}, elements,
+                            aligned_16(out));
+  });
+}
+
+void note_difference(cudaStream_t stream, const std::byte* a, const std::byte* b,
+                     std::uint64_t bytes, std::uint32_t* differ) {
+  launch_each(stream,
+              Differ{reinterpret_cast<const float*>(a), reinterpret_cast<const float*>(b), differ},
+              bytes / sizeof(float), aligned_16(a, b));
 }
 
 void gate(cudaStream_t stream, GateFunction function, const float* gate, const float* up,

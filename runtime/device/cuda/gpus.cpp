@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "runtime/device/cuda/cuda_device.h"
+#include "runtime/device/cuda/driver.h"
 #include "sharding/error.h"
 
 namespace initrt::cuda {
@@ -11,9 +12,9 @@ namespace initrt::cuda {
 bool is_built() { return true; }
 
 void set_environment() {
-  // All kernels are loaded with the program: loading one later may wait for the whole GPU, on which
-  // a collective may be waiting for another rank.
-  setenv("CUDA_MODULE_LOADING", "EAGER", /*overwrite=*/0);
+  // Libraries' kernels are loaded when they are first run: all of cuBLASLt's would take seconds and
+  // some hundred MB of each rank. load_kernels() and Engine::warm_up() see to those that are used.
+  setenv("CUDA_MODULE_LOADING", "LAZY", /*overwrite=*/0);
   // Queues of a GPU: streams that share one wait for each other, and a loader has many.
   setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", /*overwrite=*/0);
 }
@@ -40,6 +41,7 @@ std::vector<Gpu> visible_gpus() {
     check(cudaGetDeviceProperties(&properties, i), "asking what a GPU is");
     Gpu gpu;
     std::memcpy(gpu.uuid.data(), &properties.uuid, gpu.uuid.size());
+    static_cast<void>(driver::uuid_of(i, gpu.uuid));
     gpu.name = static_cast<const char*>(properties.name);
     std::array<char, 32> bus_id{};
     check(cudaDeviceGetPCIBusId(bus_id.data(), static_cast<int>(bus_id.size()), i),

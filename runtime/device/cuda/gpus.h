@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,6 +44,8 @@ struct DeviceOptions {
   /// Whether products of 32-bit matrices may round what they multiply to TF32 (10 bits of
   /// mantissa): many times as fast, and no longer float32.
   bool tf32 = false;
+  /// Told what a person may want to know of how the device will compute; may be empty.
+  std::function<void(const std::string&)> note = {};
 };
 
 /// The device on the GPU of that index. It becomes the calling thread's.

@@ -38,7 +38,11 @@ void launch_each(cudaStream_t stream, const Op& op, std::uint64_t elements, bool
   const std::uint64_t per_block = std::uint64_t{kThreads} * (aligned ? kCount : 1);
   const auto blocks = static_cast<unsigned>(
       std::min(kBlocksAtMost, (elements + per_block - 1) / per_block));
-  launch(aligned ? each<kCount, Op> : each<1, Op>, blocks, kThreads, 0, stream, op, elements);
+  if (aligned) {
+    launch<each<kCount, Op>>(blocks, kThreads, 0, stream, op, elements);
+  } else {
+    launch<each<1, Op>>(blocks, kThreads, 0, stream, op, elements);
+  }
 }
 
 template <int kCount, class Op>
@@ -69,8 +73,11 @@ void launch_each_of_rows(cudaStream_t stream, const Op& op, std::uint64_t rows,
       std::min<std::uint64_t>(kThreads, (threads + 31) / 32 * 32));
   const dim3 grid(static_cast<unsigned>(std::min(kBlocksAtMost, (threads + block - 1) / block)),
                   static_cast<unsigned>(std::min(kRowsAtMost, rows)));
-  launch(aligned ? each_of_rows<kCount, Op> : each_of_rows<1, Op>, grid, block, 0, stream, op, rows,
-         columns);
+  if (aligned) {
+    launch<each_of_rows<kCount, Op>>(grid, block, 0, stream, op, rows, columns);
+  } else {
+    launch<each_of_rows<1, Op>>(grid, block, 0, stream, op, rows, columns);
+  }
 }
 
 }  // namespace initrt::cuda

@@ -1,6 +1,7 @@
 #include "runtime/device/cuda/handles.h"
 
 #include <string>
+#include <utility>
 
 #include "sharding/error.h"
 
@@ -27,9 +28,13 @@ Event make_event_with(unsigned flags) {
 
 }  // namespace
 
-Stream make_stream() {
+Stream make_stream(Priority priority) {
+  int least = 0, greatest = 0;
+  check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "asking for priorities");
   cudaStream_t stream = nullptr;
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
+  check(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking,
+                                     priority == Priority::High ? greatest : least),
+        "making a stream");
   return Stream(stream);
 }
 
@@ -76,10 +81,18 @@ Buffer allocate_device_memory(Ledger& ledger, std::span<const BufferPart> parts)
   if (const cudaError_t status = cudaMalloc(&memory, bytes); status != cudaSuccess) {
     fail_to_allocate(parts, "GPU", status);
   }
-  Buffer buffer(ledger, parts, static_cast<std::byte*>(memory),
-                [](std::byte* data) { static_cast<void>(cudaFree(data)); });
-  check(cudaMemset(memory, 0, bytes), "clearing memory");
-  check(cudaDeviceSynchronize(), "clearing memory");
+  return take_device_memory(ledger, parts, memory,
+                            [](std::byte* data) { static_cast<void>(cudaFree(data)); });
+}
+
+// On a stream of its own: to synchronize the whole device would break what another thread records,
+// and wait for collectives that are under way.
+Buffer take_device_memory(Ledger& ledger, std::span<const BufferPart> parts, void* memory,
+                          Buffer::Release release) {
+  Buffer buffer(ledger, parts, static_cast<std::byte*>(memory), std::move(release));
+  const Stream stream = make_stream();
+  check(cudaMemsetAsync(memory, 0, buffer.bytes(), stream.get()), "clearing memory");
+  check(cudaStreamSynchronize(stream.get()), "clearing memory");
   return buffer;
 }
 

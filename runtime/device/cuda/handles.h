@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
 #include <memory>
 #include <type_traits>
 
@@ -23,8 +24,11 @@ struct Freed {
 using Stream = std::unique_ptr<std::remove_pointer_t<cudaStream_t>, Freed<cudaStreamDestroy>>;
 using Event = std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, Freed<cudaEventDestroy>>;
 
+/// Whose work goes first where streams have some at once.
+enum class Priority : std::uint8_t { Usual, High };
+
 /// A stream that does not wait for the legacy default stream.
-[[nodiscard]] Stream make_stream();
+[[nodiscard]] Stream make_stream(Priority priority = Priority::Usual);
 
 /// An event without timing. @param blocking whether threads that wait for it sleep
 [[nodiscard]] Event make_event(bool blocking = false);
@@ -53,6 +57,10 @@ void run_after(cudaStream_t stream, const FenceHandle& fence);
 
 /// Zeroed memory of the current device. @throws Error naming the categories and sizes
 [[nodiscard]] Buffer allocate_device_memory(Ledger& ledger, std::span<const BufferPart> parts);
+
+/// Takes over memory of the current device, of as many bytes as the parts have, and zeroes it.
+[[nodiscard]] Buffer take_device_memory(Ledger& ledger, std::span<const BufferPart> parts,
+                                        void* memory, Buffer::Release release);
 
 /// Host memory that the current device reads and writes.
 [[nodiscard]] Buffer allocate_pinned_memory(Ledger& ledger, std::span<const BufferPart> parts);

@@ -24,6 +24,14 @@ void to_float(cudaStream_t stream, const std::byte* in, DType dtype, float* out,
 void round_to(cudaStream_t stream, const float* in, DType dtype, std::byte* out,
               std::uint64_t elements);
 
+/// Numbers of the order of 1 that go by index and seed alone, rounded to `dtype`.
+void fill_random(cudaStream_t stream, DType dtype, std::byte* out, std::uint64_t elements,
+                 std::uint32_t seed);
+
+/// *differ = 1 where any of the bytes differ, else as it was. @param bytes a multiple of 4
+void note_difference(cudaStream_t stream, const std::byte* a, const std::byte* b,
+                     std::uint64_t bytes, std::uint32_t* differ);
+
 void norm(cudaStream_t stream, NormKind kind, const float* in, const NormWeights& weights,
           float epsilon, float* out, std::uint64_t rows, std::uint64_t columns);
 

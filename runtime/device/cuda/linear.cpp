@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 
+#include "runtime/device/cuda/batch_check.h"
 #include "runtime/device/cuda/needs.h"
 #include "sharding/error.h"
 
@@ -29,9 +30,9 @@ cudaDataType_t data_type(DType dtype) {
   }
 }
 
-/// Of an address, as far as it matters.
-std::uint32_t alignment_of(const void* address) {
-  const auto bits = reinterpret_cast<std::uintptr_t>(address) | 256u;
+/// Of an address, and of all that lie steps of so many bytes apart from it, as far as it matters.
+std::uint32_t alignment_of(const void* address, std::uint64_t step = 0) {
+  const std::uint64_t bits = reinterpret_cast<std::uintptr_t>(address) | step | 256u;
   return 1u << std::countr_zero(bits);
 }
 
@@ -62,18 +63,23 @@ cublasLtMatrixLayout_t make_layout(cudaDataType_t type, std::uint64_t rows, std:
   return layout;
 }
 
-/// Whether each sum is made by one block of threads, from its first term to its last.
-bool sums_are_whole(const cublasLtMatmulAlgo_t& algorithm) {
-  std::int32_t splits = 0;
-  std::uint32_t reduction = 0;
+template <class Value>
+Value attribute_of(const cublasLtMatmulAlgo_t& algorithm,
+                   cublasLtMatmulAlgoConfigAttributes_t attribute) {
+  Value value{};
   std::size_t written = 0;
-  check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &splits,
-                                             sizeof splits, &written),
-        "asking for an algorithm's splits");
-  check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
-                                             &reduction, sizeof reduction, &written),
-        "asking for an algorithm's reduction");
-  return (splits == 0 || splits == 1) && reduction == CUBLASLT_REDUCTION_SCHEME_NONE;
+  check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, attribute, &value, sizeof value, &written),
+        "asking what an algorithm is");
+  return value;
+}
+
+/// Whether each sum is made by one block of threads, from its first term to its last, as far as
+/// cuBLASLt tells.
+bool sums_are_whole(const cublasLtMatmulAlgo_t& algorithm) {
+  const auto splits = attribute_of<std::int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM);
+  return (splits == 0 || splits == 1) &&
+         attribute_of<std::uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME) ==
+             CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
 /// `count` blocks of rows, and the same weights for each: a step of 0.
@@ -94,7 +100,27 @@ constexpr std::uint64_t kMostBatches = 1u << 15;
 
 }  // namespace
 
-Linear::Linear(bool tf32) : tf32_(tf32) {
+std::string describe(const cublasLtMatmulAlgo_t& algorithm) {
+  const auto whole = [&](cublasLtMatmulAlgoConfigAttributes_t attribute) {
+    return attribute_of<std::uint32_t>(algorithm, attribute);
+  };
+  const auto half = [&](cublasLtMatmulAlgoConfigAttributes_t attribute) {
+    return attribute_of<std::uint16_t>(algorithm, attribute);
+  };
+  return fmt::format(
+      "id {}, tile {}, stages {}, inner shape {}, cluster shape {}, custom option {}, swizzling "
+      "{}, "
+      "split {}, reduction {}",
+      attribute_of<std::int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_ID),
+      whole(CUBLASLT_ALGO_CONFIG_TILE_ID), whole(CUBLASLT_ALGO_CONFIG_STAGES_ID),
+      half(CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID), half(CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID),
+      whole(CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION), whole(CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING),
+      attribute_of<std::int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM),
+      whole(CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME));
+}
+
+Linear::Linear(bool tf32, std::function<void(const std::string&)> note)
+    : tf32_(tf32), note_(std::move(note)) {
   cublasLtHandle_t handle = nullptr;
   check(cublasLtCreate(&handle), "starting");
   handle_.reset(handle);
@@ -102,7 +128,8 @@ Linear::Linear(bool tf32) : tf32_(tf32) {
 
 // cuBLAS's matrices are column-major: the row-major [out, in] weights are an [in, out] matrix,
 // which is transposed; inputs are [in, rows], and outputs [out, rows].
-Linear::Plan Linear::make_plan(const Shape& shape) const {
+Linear::Plan Linear::make_plan(const Shape& shape, cudaStream_t stream,
+                               std::span<std::byte> workspace) const {
   const cudaDataType_t type = data_type(shape.dtype);
   Plan plan;
   cublasLtMatmulDesc_t operation = nullptr;
@@ -115,6 +142,17 @@ Linear::Plan Linear::make_plan(const Shape& shape) const {
   plan.in.reset(make_layout(type, shape.in_columns, kRowTile, shape.in_columns));
   plan.out.reset(make_layout(CUDA_R_32F, shape.out_columns, kRowTile, shape.out_stride));
   choose_algorithm(shape, plan);
+  if (most_tiles_ == 1) return plan;
+  const bool takes = takes_batches(shape, plan);
+  if (takes && same_in_batches(shape, plan, stream, workspace)) {
+    plan.tiles_at_once = kMostBatches;
+  } else if (note_) {
+    note_(fmt::format(
+        "products with a {} matrix [{}, {}] take one call for each {} rows: the "
+        "algorithm ({}) {} at once",
+        name(shape.dtype), shape.out_columns, shape.in_columns, kRowTile, describe(plan.algorithm),
+        takes ? "was not seen to have the same bits for several" : "does not take several"));
+  }
   return plan;
 }
 
@@ -126,6 +164,7 @@ void Linear::choose_algorithm(const Shape& shape, Plan& plan) const {
   set(made, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
       std::uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE});
   set(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, shape.weight_alignment);
+  set(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, shape.in_alignment);
   set(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, shape.out_alignment);
   set(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, shape.out_alignment);
 
@@ -145,7 +184,6 @@ void Linear::choose_algorithm(const Shape& shape, Plan& plan) const {
          name(shape.dtype), shape.out_columns, shape.in_columns);
   }
   plan.algorithm = chosen->algo;
-  plan.tiles_at_once = takes_batches(shape, plan) ? kMostBatches : 1;
 }
 
 // Whether the algorithm that was chosen for one block takes several at once, as a batch: the most,
@@ -160,28 +198,46 @@ bool Linear::takes_batches(const Shape& shape, const Plan& plan) const {
   return status == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= kWorkspaceBytes;
 }
 
+bool Linear::same_in_batches(const Shape& shape, const Plan& plan, cudaStream_t stream,
+                             std::span<std::byte> workspace) const {
+  const BatchShape batches{shape.dtype, shape.in_columns * shape.out_columns,
+                           kRowTile * shape.in_columns, kRowTile * shape.out_stride, most_tiles_};
+  return same_bits_in_batches(stream, batches, [&](const BatchOperands& at, std::uint64_t tiles) {
+    multiply(shape, plan, stream, at.in, at.weight, at.out, tiles, workspace);
+  });
+}
+
+void Linear::multiply(const Shape& shape, const Plan& plan, cudaStream_t stream,
+                      const std::byte* in, const std::byte* weight, float* out, std::uint64_t tiles,
+                      std::span<std::byte> workspace) const {
+  const Blocks blocks{tiles, kRowTile * shape.in_columns, kRowTile * shape.out_stride};
+  blocks.describe(plan.weight.get(), plan.in.get(), plan.out.get());
+  const float one = 1.0f, zero = 0.0f;
+  check(cublasLtMatmul(handle_.get(), plan.operation.get(), &one, weight, plan.weight.get(), in,
+                       plan.in.get(), &zero, out, plan.out.get(), out, plan.out.get(),
+                       &plan.algorithm, workspace.data(), workspace.size(), stream),
+        "a product");
+}
+
 void Linear::run(cudaStream_t stream, const void* in, const LinearWeights& weights, float* out,
                  std::uint64_t tiles, std::uint64_t out_stride, std::span<std::byte> workspace) {
-  const Shape shape{weights.dtype, weights.in_columns,           weights.out_columns,
-                    out_stride,    alignment_of(weights.weight), alignment_of(out)};
+  const std::uint64_t in_step = bytes_of(weights.dtype, kRowTile * weights.in_columns);
+  const Shape shape{weights.dtype,    weights.in_columns,           weights.out_columns,
+                    out_stride,       alignment_of(weights.weight), alignment_of(in, in_step),
+                    alignment_of(out)};
   auto found = plans_.find(shape);
-  if (found == plans_.end()) found = plans_.emplace(shape, make_plan(shape)).first;
+  if (found == plans_.end()) {
+    found = plans_.emplace(shape, make_plan(shape, stream, workspace)).first;
+  }
   const Plan& plan = found->second;
 
   const auto* from = static_cast<const std::byte*>(in);
   while (tiles > 0) {
-    const Blocks some{std::min(tiles, plan.tiles_at_once), kRowTile * weights.in_columns,
-                      kRowTile * out_stride};
-    some.describe(plan.weight.get(), plan.in.get(), plan.out.get());
-    const float one = 1.0f, zero = 0.0f;
-    check(
-        cublasLtMatmul(handle_.get(), plan.operation.get(), &one, weights.weight, plan.weight.get(),
-                       from, plan.in.get(), &zero, out, plan.out.get(), out, plan.out.get(),
-                       &plan.algorithm, workspace.data(), workspace.size(), stream),
-        "a product");
-    from += some.count * some.in_step * info(weights.dtype).block_bytes;
-    out += some.count * some.out_step;
-    tiles -= some.count;
+    const std::uint64_t some = std::min(tiles, plan.tiles_at_once);
+    multiply(shape, plan, stream, from, weights.weight, out, some, workspace);
+    from += some * in_step;
+    out += some * kRowTile * out_stride;
+    tiles -= some;
   }
 }
 

@@ -1,25 +1,37 @@
 // Matrix products by cuBLASLt, whose results do not depend on how many rows there are: every
 // product is of blocks of kRowTile rows, by the one algorithm that was chosen for such a block,
-// without splitting sums.
+// without splitting sums. Several blocks at once are a batch, where that has the same bits:
+// cuBLASLt does not promise it, so it is tried for each shape (batch_check.h).
 #pragma once
 
 #include <cublasLt.h>
 
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <type_traits>
 
 #include "runtime/device/cuda/handles.h"
 
 namespace initrt::cuda {
 
+/// What cuBLASLt tells of an algorithm, for people: "id 21, tile 20, stages 8, ...".
+[[nodiscard]] std::string describe(const cublasLtMatmulAlgo_t& algorithm);
+
 class Linear {
  public:
-  /// @param tf32 as in DeviceOptions
-  explicit Linear(bool tf32);
+  /// @param tf32, note as in DeviceOptions
+  Linear(bool tf32, std::function<void(const std::string&)> note);
+
+  /// The most blocks of any product to come; 1 at first.
+  void set_most_tiles(std::uint64_t tiles) {
+    if (tiles > most_tiles_) plans_.clear();  // of which batches more has to be known
+    most_tiles_ = tiles;
+  }
 
   /// out[r, o] = sum_k in[r, k] * weight[o, k] for `tiles` blocks of kRowTile rows.
   /// @param in [tiles * kRowTile, in_columns] in the weights' dtype
@@ -37,7 +49,7 @@ class Linear {
   struct Shape {
     DType dtype;
     std::uint64_t in_columns, out_columns, out_stride;
-    std::uint32_t weight_alignment, out_alignment;  ///< bytes
+    std::uint32_t weight_alignment, in_alignment, out_alignment;  ///< bytes
     auto operator<=>(const Shape&) const = default;
   };
 
@@ -48,11 +60,21 @@ class Linear {
     std::uint64_t tiles_at_once = 1;  ///< more than one where the algorithm takes batches
   };
 
-  [[nodiscard]] Plan make_plan(const Shape& shape) const;
+  [[nodiscard]] Plan make_plan(const Shape& shape, cudaStream_t stream,
+                               std::span<std::byte> workspace) const;
   void choose_algorithm(const Shape& shape, Plan& plan) const;
   [[nodiscard]] bool takes_batches(const Shape& shape, const Plan& plan) const;
+  /// Whether blocks have the same bits in a batch as one by one, with random numbers.
+  [[nodiscard]] bool same_in_batches(const Shape& shape, const Plan& plan, cudaStream_t stream,
+                                     std::span<std::byte> workspace) const;
+  /// One call of cuBLASLt, of `tiles` blocks.
+  void multiply(const Shape& shape, const Plan& plan, cudaStream_t stream, const std::byte* in,
+                const std::byte* weight, float* out, std::uint64_t tiles,
+                std::span<std::byte> workspace) const;
 
   const bool tf32_;
+  const std::function<void(const std::string&)> note_;
+  std::uint64_t most_tiles_ = 1;
   Owner<cublasLtDestroy, cublasLtHandle_t> handle_;
   std::map<Shape, Plan> plans_;
 };

@@ -156,9 +156,8 @@ template <DType Type, unsigned kRowThreads, unsigned kRowsOfBlock, unsigned kKep
 void launch_norm(cudaStream_t stream, const NormArguments& norm) {
   constexpr std::uint64_t kBlocks = std::uint64_t{1} << 20;
   const std::uint64_t blocks = (norm.rows + kRowsOfBlock - 1) / kRowsOfBlock;
-  launch(norm_rows<Type, kRowThreads, kRowsOfBlock, kKept>,
-         static_cast<unsigned>(std::min(blocks, kBlocks)), kRowThreads * kRowsOfBlock, 0, stream,
-         norm);
+  launch<norm_rows<Type, kRowThreads, kRowsOfBlock, kKept>>(
+      static_cast<unsigned>(std::min(blocks, kBlocks)), kRowThreads * kRowsOfBlock, 0, stream, norm);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "runtime/device/cuda/recorded_ops.h"
 
+#include <exception>
 #include <utility>
 
 namespace initrt::cuda {
@@ -15,16 +16,17 @@ RecordedOps::Executable RecordedOps::record(cudaStream_t stream, const std::func
   // Of this thread alone: others, which load, go on with what a recording must not contain.
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording ops");
   cudaGraph_t made = nullptr;
+  std::exception_ptr thrown;
   try {
     ops();
   } catch (...) {
-    static_cast<void>(cudaStreamEndCapture(stream, &made));
-    const Graph graph(made);
-    throw;
+    thrown = std::current_exception();
   }
-  // Some library's call that cannot be recorded is no failure: the ops are then run as they are.
+  // Some library's call that cannot be recorded is no failure, even where it has thrown: the ops
+  // are then run as they are, and what is wrong with more than the recording shows itself again.
   const cudaError_t ended = cudaStreamEndCapture(stream, &made);
   const Graph graph(made);
+  if (thrown && ended == cudaSuccess) std::rethrow_exception(thrown);
   cudaGraphExec_t executable = nullptr;
   if (ended != cudaSuccess || cudaGraphInstantiate(&executable, graph.get(), 0) != cudaSuccess) {
     static_cast<void>(cudaGetLastError());

@@ -85,7 +85,7 @@ void route(cudaStream_t stream, const float* scores, std::uint64_t rows, std::ui
            std::uint32_t chosen, bool normalize, Choice* out) {
   if (rows == 0 || chosen == 0) return;
   constexpr std::uint64_t kBlocks = 65536;
-  launch(route_row, static_cast<unsigned>(std::min(rows, kBlocks)), kWarp,
+  launch<route_row>(static_cast<unsigned>(std::min(rows, kBlocks)), kWarp,
          experts * 2 * sizeof(float), stream, scores, rows, experts, chosen, normalize, out);
 }
 

@@ -280,7 +280,7 @@ unsigned threads_for(std::uint64_t vocabulary) {
 void sample(cudaStream_t stream, const float* logits, std::uint64_t rows, std::uint64_t vocabulary,
             const SamplerOptions& options, const double* draws, Sampled* out) {
   if (rows == 0) return;
-  launch(sample_rows, static_cast<unsigned>(rows), threads_for(vocabulary), 0, stream, logits,
+  launch<sample_rows>(static_cast<unsigned>(rows), threads_for(vocabulary), 0, stream, logits,
          static_cast<std::uint32_t>(vocabulary), options, draws, out);
 }
 

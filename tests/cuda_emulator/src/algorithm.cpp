@@ -14,7 +14,8 @@ namespace {
 
 struct Algorithm {
   std::int32_t id;
-  std::uint32_t alignment;  ///< bytes; 0: its elements'
+  std::uint32_t alignment;         ///< of matrices and their lines, bytes; 0: its elements'
+  std::uint32_t matrix_alignment;  ///< of matrices, of each of a batch, whatever their lines'
   std::int32_t split_k;
   std::uint32_t reduction;
   std::uint64_t workspace_bytes;
@@ -22,9 +23,10 @@ struct Algorithm {
 
 constexpr std::uint64_t kShortestSplit = 256;  // of K
 constexpr Algorithm kAlgorithms[] = {
-    {66, 16, 3, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 1 << 20},
-    {21, 16, 1, CUBLASLT_REDUCTION_SCHEME_NONE, 0},
-    {0, 0, 1, CUBLASLT_REDUCTION_SCHEME_NONE, 0},
+    {66, 16, 16, 3, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 1 << 20},
+    {21, 16, 16, 1, CUBLASLT_REDUCTION_SCHEME_NONE, 0},
+    {31, 0, 256, 1, CUBLASLT_REDUCTION_SCHEME_NONE, 0},
+    {0, 0, 0, 1, CUBLASLT_REDUCTION_SCHEME_NONE, 0},
 };
 
 // Tells an algorithm's description from memory that is none.
@@ -82,10 +84,18 @@ bool lines_aligned(const Layout& layout, std::uint32_t alignment) {
           static_cast<std::size_t>(layout.batch_stride) * bytes % alignment == 0);
 }
 
+bool batches_aligned(const Layout& layout, std::uint32_t alignment) {
+  return alignment == 0 || layout.batches == 1 ||
+         static_cast<std::size_t>(layout.batch_stride) * element_bytes(layout.type) % alignment ==
+             0;
+}
+
 cublasStatus_t suits(const Algorithm& algorithm, const Layouts& layouts,
                      const cublasLtMatmulDescOpaque_t& descriptor) {
   for (const Layout* one : layouts.all())
-    if (!lines_aligned(*one, algorithm.alignment)) return CUBLAS_STATUS_NOT_SUPPORTED;
+    if (!lines_aligned(*one, algorithm.alignment) ||
+        !batches_aligned(*one, algorithm.matrix_alignment))
+      return CUBLAS_STATUS_NOT_SUPPORTED;
   const std::uint64_t inner = descriptor.a == CUBLAS_OP_N ? layouts.a->columns : layouts.a->rows;
   if (algorithm.split_k > 1 && inner < kShortestSplit) return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
@@ -142,7 +152,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle,
   for (const Algorithm& one : kAlgorithms) {
     const bool wanted = one.workspace_bytes <= preference->workspace_bytes &&
                         (one.reduction & preference->reductions) == one.reduction &&
-                        one.alignment <= least;
+                        one.matrix_alignment <= least;
     if (wanted && suits(one, layouts, *descriptor) == CUBLAS_STATUS_SUCCESS &&
         *returned < requested)
       results[(*returned)++] = result_of(one);
@@ -209,7 +219,7 @@ cublasStatus_t cublasLtMatmulAlgoCapGetAttribute(const cublasLtMatmulAlgo_t* alg
     case CUBLASLT_ALGO_CAP_MIN_ALIGNMENT_B_BYTES:
     case CUBLASLT_ALGO_CAP_MIN_ALIGNMENT_C_BYTES:
     case CUBLASLT_ALGO_CAP_MIN_ALIGNMENT_D_BYTES:
-      return give(std::max<std::uint32_t>(algorithm->alignment, 2), value, bytes, written);
+      return give(std::max<std::uint32_t>(algorithm->matrix_alignment, 2), value, bytes, written);
   }
   return CUBLAS_STATUS_INVALID_VALUE;
 }
@@ -246,7 +256,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
       !on_device(D, extent_bytes(*d)) || (product.beta != 0.0f && !on_device(C, extent_bytes(*c))))
     return CUBLAS_STATUS_INVALID_VALUE;
   for (const void* memory : {A, B, C, static_cast<const void*>(D)})
-    if (!aligned(memory, algorithm->alignment)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!aligned(memory, algorithm->matrix_alignment)) return CUBLAS_STATUS_INVALID_VALUE;
+  const bool several = d->batches > 1;
+  if (several && Runtime::get().batches_round_otherwise) product.split_k = 2;
+  if (note_loaded(on->device, algorithm, std::uint64_t{several} << 32 | std::uint64_t{a->type}))
+    count(Runtime::get().counters.product_loads);
   const cudaError_t submitted = on->submit({[product](CUstream_st&) { compute(product); }});
   return submitted == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

@@ -12,10 +12,18 @@ void pause() { std::this_thread::sleep_for(std::chrono::microseconds(100)); }
 }  // namespace
 
 Communicator::Communicator(std::string name, int ranks, int rank, bool blocking, Device& device)
-    : name_(std::move(name)), ranks_(ranks), rank_(rank), blocking_(blocking), device_(&device) {}
+    : name_(std::move(name)),
+      ranks_(ranks),
+      rank_(rank),
+      blocking_(blocking),
+      device_(&device),
+      bytes_(Runtime::get().communicator_bytes) {
+  device_->used_bytes += bytes_;
+}
 
 Communicator::~Communicator() {
   if (starting_.joinable()) starting_.join();
+  device_->used_bytes -= bytes_;
 }
 
 ncclResult_t Communicator::start() {
@@ -87,6 +95,7 @@ void Communicator::abort() {
 
 void Communicator::run(const std::vector<Transfer>& transfers) {
   ++running_;
+  count(Runtime::get().counters.collectives);
   {
     const std::scoped_lock lock(one_at_a_time_);
     Runtime& runtime = Runtime::get();

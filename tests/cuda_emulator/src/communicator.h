@@ -53,6 +53,7 @@ class Communicator {
   int ranks_, rank_;
   bool blocking_;
   Device* device_;
+  const std::size_t bytes_;  ///< of the device's memory
   Rendezvous rendezvous_;
   std::atomic<ncclResult_t> state_ = ncclInProgress;
   std::atomic<bool> aborted_ = false;

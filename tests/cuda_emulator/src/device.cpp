@@ -40,7 +40,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return about_device(__func__, device, [&](const DeviceDescription& of) {
     *properties = {};
     of.name.copy(properties->name, sizeof properties->name - 1);
-    std::memcpy(properties->uuid.bytes, of.uuid.data(), of.uuid.size());
+    const bool part = of.uuid_of_whole != std::array<unsigned char, 16>{};
+    std::memcpy(properties->uuid.bytes, (part ? of.uuid_of_whole : of.uuid).data(), of.uuid.size());
     properties->totalGlobalMem = of.memory_bytes;
     properties->sharedMemPerBlock = kSharedBytes;
     properties->sharedMemPerBlockOptin = kSharedBytesOptin;

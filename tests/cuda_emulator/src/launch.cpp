@@ -1,5 +1,7 @@
 // Kernel launches.
 #include <map>
+#include <set>
+#include <tuple>
 
 #include "block.h"
 #include "hidden.h"
@@ -28,6 +30,15 @@ std::size_t shared_bytes_allowed(const void* kernel) {
   return found == attributes.shared_bytes.end() ? kSharedBytes : found->second;
 }
 
+struct Loaded {
+  static Loaded& get() {
+    static Loaded* const instance = new Loaded;
+    return *instance;
+  }
+  std::mutex mutex;
+  std::set<std::tuple<const Device*, const void*, std::uint64_t>> all;
+};
+
 bool valid(const cudaLaunchConfig_t& config) {
   const dim3 &grid = config.gridDim, &block = config.blockDim;
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 ||
@@ -40,6 +51,18 @@ bool valid(const cudaLaunchConfig_t& config) {
 
 }  // namespace
 
+bool note_loaded(const Device& device, const void* kernel, std::uint64_t name) {
+  Loaded& loaded = Loaded::get();
+  const HiddenLock lock(loaded.mutex);
+  return loaded.all.emplace(&device, kernel, name).second;
+}
+
+void forget_loaded() {
+  Loaded& loaded = Loaded::get();
+  const HiddenLock lock(loaded.mutex);
+  loaded.all.clear();
+}
+
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
                    std::function<void()> thread) {
   return stream_api("cudaLaunchKernelEx", config.stream, [&](CUstream_st& on) {
@@ -47,6 +70,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
     if (!valid(config)) return cudaErrorInvalidConfiguration;
     if (config.numAttrs != 0) return cudaErrorNotSupported;
     if (config.dynamicSmemBytes > shared_bytes_allowed(kernel)) return cudaErrorInvalidValue;
+    if (note_loaded(on.device, kernel)) count(Runtime::get().counters.lazy_loads);
     const KernelShape shape{config.gridDim, config.blockDim, config.dynamicSmemBytes};
     return on.submit({[shape, body = std::move(thread)](CUstream_st& stream) {
       Runtime& runtime = Runtime::get();
@@ -85,6 +109,15 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* fu
     attributes->maxThreadsPerBlock = kThreadsAtMost;
     attributes->numRegs = 32;
     attributes->maxDynamicSharedSizeBytes = static_cast<int>(shared_bytes_allowed(function));
+    return cudaSuccess;
+  });
+}
+
+// A function is its kernel's address.
+cudaError_t cudaGetFuncBySymbol(cudaFunction_t* function, const void* symbol) {
+  return api(__func__, [&] {
+    if (symbol == nullptr) return cudaErrorInvalidDeviceFunction;
+    *function = reinterpret_cast<cudaFunction_t>(const_cast<void*>(symbol));
     return cudaSuccess;
   });
 }

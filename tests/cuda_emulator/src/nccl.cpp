@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <random>
 
 #include "communicator.h"
@@ -21,6 +23,32 @@ std::optional<ncclResult_t> failure_of(const char* function) {
 ncclResult_t result_of(cudaError_t error) {
   return error == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
 }
+
+/// What ncclMemAlloc() gave, which only ncclMemFree() takes.
+class NcclMemory {
+ public:
+  static NcclMemory& get() {
+    static NcclMemory* const instance = new NcclMemory;
+    return *instance;
+  }
+  void add(void* memory, std::size_t bytes) {
+    const std::scoped_lock lock(mutex_);
+    bytes_[memory] = bytes;
+    Runtime::get().counters.nccl_bytes += static_cast<std::int64_t>(bytes);
+  }
+  bool remove(void* memory) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = bytes_.find(memory);
+    if (found == bytes_.end()) return false;
+    Runtime::get().counters.nccl_bytes -= static_cast<std::int64_t>(found->second);
+    bytes_.erase(found);
+    return true;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<void*, std::size_t> bytes_;
+};
 
 }  // namespace
 
@@ -128,10 +156,15 @@ ncclResult_t ncclCommUserRank(ncclComm_t comm, int* rank) {
 
 ncclResult_t ncclMemAlloc(void** memory, std::size_t bytes) {
   if (const auto failure = failure_of(__func__)) return *failure;
-  return result_of(cudaMalloc(memory, bytes));
+  const ncclResult_t result = result_of(cudaMalloc(memory, bytes));
+  if (result == ncclSuccess) NcclMemory::get().add(*memory, bytes);
+  return result;
 }
 
-ncclResult_t ncclMemFree(void* memory) { return result_of(cudaFree(memory)); }
+ncclResult_t ncclMemFree(void* memory) {
+  if (!NcclMemory::get().remove(memory)) return ncclInvalidArgument;
+  return result_of(cudaFree(memory));
+}
 
 ncclResult_t ncclCommRegister(ncclComm_t comm, void* memory, std::size_t bytes, void** handle) {
   if (const auto failure = failure_of(__func__)) return *failure;

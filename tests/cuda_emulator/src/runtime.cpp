@@ -175,10 +175,18 @@ void set_devices(const std::vector<DeviceDescription>& devices) {
   runtime.set_devices(devices);
   AtomicCounters& counters = runtime.counters;
   counters.kernels = counters.graphs = counters.host_synchronizations = 0;
+  counters.lazy_loads = counters.product_loads = counters.collectives = 0;
+  runtime.batches_round_otherwise = false;
+  runtime.communicator_bytes = 0;
+  forget_loaded();
   for (auto& bytes : counters.bytes) bytes = 0;
   current_number = 0;
   last_error = cudaSuccess;
 }
+
+void round_batches_otherwise() { Runtime::get().batches_round_otherwise = true; }
+
+void set_communicator_bytes(std::size_t bytes) { Runtime::get().communicator_bytes = bytes; }
 
 void reset() { set_devices(devices_from_environment()); }
 
@@ -187,6 +195,10 @@ Counters counters() {
   Counters counters;
   counters.kernels = now.kernels;
   counters.graphs = now.graphs;
+  counters.lazy_loads = now.lazy_loads;
+  counters.product_loads = now.product_loads;
+  counters.collectives = now.collectives;
+  counters.nccl_bytes = now.nccl_bytes;
   counters.bytes_to_device = now.bytes[cudaMemcpyHostToDevice];
   counters.bytes_to_host = now.bytes[cudaMemcpyDeviceToHost];
   counters.bytes_within_device = now.bytes[cudaMemcpyDeviceToDevice];

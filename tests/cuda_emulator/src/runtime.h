@@ -26,7 +26,9 @@ struct Device {
 };
 
 struct AtomicCounters {
-  std::atomic<std::uint64_t> kernels = 0, graphs = 0;
+  std::atomic<std::uint64_t> kernels = 0, graphs = 0, lazy_loads = 0, product_loads = 0;
+  std::atomic<std::uint64_t> collectives = 0;
+  std::atomic<std::int64_t> nccl_bytes = 0;
   std::atomic<std::uint64_t> bytes[5] = {};  ///< by cudaMemcpyKind
   std::atomic<std::uint64_t> host_synchronizations = 0;
   std::atomic<std::int64_t> streams = 0, events = 0, graph_handles = 0;
@@ -52,6 +54,8 @@ class Runtime {
   void forget_failures();
 
   AtomicCounters counters;
+  std::atomic<bool> batches_round_otherwise = false;
+  std::atomic<std::size_t> communicator_bytes = 0;
 
   /// Of a process's streams, in the order in which they are made.
   [[nodiscard]] std::uint64_t seed() const { return seed_; }
@@ -76,6 +80,11 @@ class Runtime {
 };
 
 void count(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1);
+
+/// What has been loaded on a device: a kernel, or another thing with a name of its own.
+/// @returns false where it had been before
+bool note_loaded(const Device& device, const void* kernel, std::uint64_t name = 0);
+void forget_loaded();
 
 /// Notes `error` for cudaGetLastError().
 cudaError_t remember(cudaError_t error);

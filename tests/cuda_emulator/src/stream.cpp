@@ -1,6 +1,7 @@
 // Streams as threads.
 #include "stream.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -94,12 +95,23 @@ void synchronize_streams(const Device& device) {
   for (const std::shared_ptr<CUstream_st>& stream : streams_of(&device)) stream->synchronize();
 }
 
+std::vector<int> stream_priorities() {
+  std::vector<int> priorities;
+  for (const std::shared_ptr<CUstream_st>& stream : streams_of(nullptr))
+    priorities.push_back(stream->priority);
+  std::ranges::sort(priorities);
+  return priorities;
+}
+
 }  // namespace cuda_emulator
 
 using namespace cuda_emulator;
 
-CUstream_st::CUstream_st(Device& of, std::uint64_t number)
-    : device(of), random(Runtime::get().seed(), number), thread_([this] { work(); }) {}
+CUstream_st::CUstream_st(Device& of, std::uint64_t number, int with_priority)
+    : device(of),
+      priority(with_priority),
+      random(Runtime::get().seed(), number),
+      thread_([this] { work(); }) {}
 
 CUstream_st::~CUstream_st() {
   {
@@ -176,11 +188,11 @@ void CUstream_st::delay() {
     std::this_thread::yield();
 }
 
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned, int) {
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned, int priority) {
   return api(__func__, [&] {
     Runtime& runtime = Runtime::get();
-    auto fresh =
-        std::make_shared<CUstream_st>(*runtime.current_device(), runtime.next_stream_number());
+    auto fresh = std::make_shared<CUstream_st>(*runtime.current_device(),
+                                               runtime.next_stream_number(), priority);
     *stream = fresh.get();
     ++runtime.counters.streams;
     Streams& streams = Streams::get();
@@ -204,6 +216,13 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
   return api(__func__, [&] {
     *least = 0;
     *greatest = -5;
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaStreamGetPriority(cudaStream_t stream, int* priority) {
+  return stream_api(__func__, stream, [&](CUstream_st& on) {
+    *priority = on.priority;
     return cudaSuccess;
   });
 }
@@ -240,10 +259,15 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
   });
 }
 
+// Of all streams, those that other threads capture too: it invalidates what is captured.
 cudaError_t cudaDeviceSynchronize() {
   return api(__func__, [] {
     if (const cudaError_t refused = refuse_in_capture(); refused != cudaSuccess) return refused;
     Device& device = *Runtime::get().current_device();
+    for (const std::shared_ptr<CUstream_st>& stream : streams_of(&device)) {
+      if (const cudaError_t refused = refuse_in_capture(*stream); refused != cudaSuccess)
+        return refused;
+    }
     count(Runtime::get().counters.host_synchronizations);
     synchronize_streams(device);
     return device.failure.load();

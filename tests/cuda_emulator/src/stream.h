@@ -59,7 +59,7 @@ cudaError_t stream_api(const char* function, cudaStream_t handle, Body&& body) {
 
 struct CUstream_st {
  public:
-  CUstream_st(cuda_emulator::Device& device, std::uint64_t number);
+  CUstream_st(cuda_emulator::Device& device, std::uint64_t number, int priority = 0);
   ~CUstream_st();
   CUstream_st(const CUstream_st&) = delete;
   CUstream_st& operator=(const CUstream_st&) = delete;
@@ -72,6 +72,7 @@ struct CUstream_st {
   [[nodiscard]] bool idle();
 
   cuda_emulator::Device& device;
+  const int priority;
   cuda_emulator::Random random;                     ///< the stream's own thread's
   std::shared_ptr<cuda_emulator::Capture> capture;  ///< the host thread's
   std::vector<std::size_t> captured_last;           ///< nodes that the next one comes after

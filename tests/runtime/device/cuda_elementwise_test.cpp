@@ -124,7 +124,9 @@ TEST_F(CudaElementwise, NothingIsLaunchedForNothing) {
   cuda::add_rows(nullptr, x.get(), nullptr, nullptr, 0, 4, x.get());
   cuda::copy(nullptr, nullptr, 0, 0);
   cuda::convert(nullptr, DType::BF16, DType::F32, nullptr, 0, 0);
+#ifdef INITRT_ON_CUDA_EMULATOR
   EXPECT_EQ(cuda_emulator::counters().kernels, 0u);
+#endif
 }
 
 TEST_F(CudaElementwise, OtherDtypesAreRefused) {

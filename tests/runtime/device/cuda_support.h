@@ -1,5 +1,5 @@
-// Shared by the tests of CUDA kernels, which run on the CUDA emulator: device memory with a guard
-// on each side of it, and random data.
+// Shared by the tests of CUDA kernels, which run on the CUDA emulator and on GPUs: device memory
+// with a guard on each side of it, and random data.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -13,7 +13,10 @@
 #include <random>
 #include <vector>
 
+#if __has_include("cuda_emulator/control.h")
 #include "cuda_emulator/control.h"
+#define INITRT_ON_CUDA_EMULATOR
+#endif
 #include "runtime/device/cuda/kernels.h"
 #include "sharding/error.h"
 #include "tests/runtime/device/cpu_support.h"
@@ -82,7 +85,9 @@ inline constexpr const char* kNotFused = "this CPU has no fused multiply-add, wh
 
 class CudaKernels : public testing::Test {
  protected:
+#ifdef INITRT_ON_CUDA_EMULATOR
   void SetUp() override { cuda_emulator::reset(); }
+#endif
 
   std::vector<float> random(std::size_t count, float scale = 1.0f) {
     std::normal_distribution<float> normal(0.0f, scale);

@@ -12,7 +12,9 @@ namespace initrt::test {
 class GpuDevice {
  public:
   /// @param dtype, rows, columns as for Device::needs()
-  GpuDevice(DType dtype, std::uint64_t rows, std::uint64_t columns) {
+  GpuDevice(DType dtype, std::uint64_t rows, std::uint64_t columns,
+            const cuda::DeviceOptions& options = {})
+      : device_(cuda::make_device(0, options)) {
     const DeviceNeeds needs = device_->needs(dtype, rows, columns);
     scratch_ = make(needs.scratch_bytes);
     pinned_ = make_pinned(needs.pinned_bytes);
@@ -35,7 +37,7 @@ class GpuDevice {
 
  private:
   Ledger ledger_;
-  const std::unique_ptr<Device> device_ = cuda::make_device(0);
+  const std::unique_ptr<Device> device_;
   Buffer scratch_, pinned_;
 };
 

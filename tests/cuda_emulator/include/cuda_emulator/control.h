@@ -31,6 +31,8 @@ namespace cuda_emulator {
 struct DeviceDescription {
   std::string name = "Emulated GPU";
   std::array<unsigned char, 16> uuid{};
+  /// What properties have instead, as they may of a part of a GPU; all 0: the same.
+  std::array<unsigned char, 16> uuid_of_whole{};
   int pci_domain = 0, pci_bus = 0, pci_device = 0;
   std::size_t memory_bytes = std::size_t{4} << 30;
   int multiprocessors = 4;
@@ -63,14 +65,29 @@ void hang_collective(int collectives_before = 0);
 /// It moves nothing, and its communicator then has this asynchronous error (an ncclResult_t).
 void fail_collective(int error, int collectives_before = 0);
 
+/// From here on products of several matrices at once round in another way than those of one, as
+/// with an algorithm that shares their sums out among blocks of threads.
+void round_batches_otherwise();
+
+/// What every communicator takes of its device's memory from here on, in bytes.
+void set_communicator_bytes(std::size_t bytes);
+
+/// Priorities of the streams that are alive, the highest (the least number) first.
+[[nodiscard]] std::vector<int> stream_priorities();
+
 struct Counters {
   std::uint64_t kernels = 0;  ///< launched, or run by a graph
-  std::uint64_t graphs = 0;   ///< launched
+  /// Kernels that nobody had loaded when they were launched, and sorts of products (algorithm,
+  /// type, one or several at once) that were run for the first time, on each device.
+  std::uint64_t lazy_loads = 0, product_loads = 0;
+  std::uint64_t graphs = 0;  ///< launched
   std::uint64_t bytes_to_device = 0, bytes_to_host = 0, bytes_within_device = 0;
   std::uint64_t host_synchronizations = 0;                  ///< waits of the host: calls, not time
   std::int64_t streams = 0, events = 0, graph_handles = 0;  ///< alive
   std::int64_t device_allocations = 0, host_allocations = 0;  ///< alive
   std::int64_t device_bytes = 0, host_bytes = 0;              ///< alive
+  std::int64_t nccl_bytes = 0;    ///< of device_bytes, what ncclMemAlloc() gave
+  std::uint64_t collectives = 0;  ///< all-gathers and groups that were run
 };
 [[nodiscard]] Counters counters();
 
