@@ -13,10 +13,13 @@
 namespace initrt {
 namespace {
 
+/// @param speaks whether this rank says what all would say alike
 std::unique_ptr<Device> make_device(const Job& job, const DeviceChoice& choice,
-                                    const CpuPlacement& cpu) {
+                                    const CpuPlacement& cpu, bool speaks) {
   if (choice.kind == DeviceKind::Cuda) {
-    return cuda::make_device(choice.gpu, {job.load.gpu_direct != "off", job.cuda.tf32});
+    cuda::DeviceOptions options{job.load.gpu_direct != "off", job.cuda.tf32};
+    if (speaks) options.note = warn;
+    return cuda::make_device(choice.gpu, options);
   }
   return make_cpu_device(cpu.instruction_set, cpu.threads, cpu.spin);
 }
@@ -45,7 +48,7 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       transport_(choose_transport(job,
                                   {world.size(), world.one_node(), choice_.kind, choice_.shared},
                                   model.graph.units.size())),
-      device_(make_device(job, choice_, cpu_)),
+      device_(make_device(job, choice_, cpu_, world.rank() == 0)),
       staging_(make_staging_ring(job.load.staging)),
       shape_(shape) {
   // Before anything of this is unwound, which joins threads and may wait for the device.
@@ -84,6 +87,7 @@ void BringUp::bring_up(const RunOptions& options) {
   instance.make_nccl_exchange = [this](Communicator& base) {
     return nccl::make_exchange(*device_, base, timeline_.has_value());
   };
+  instance.on_connected = [this] { check_gpu_memory_left(); };
   instance.on_load = hook(Stage::Load);
   instance.on_execute = hook(Stage::Generate);
   instance_ = std::make_unique<Instance>(model.view(), placement_, std::move(instance),
@@ -104,10 +108,17 @@ void BringUp::check_memory() const {
   const std::string short_of_memory =
       check_node_memory(world_.comm(), node_id(), memory.host_total(own));
   if (!short_of_memory.empty()) warn(short_of_memory);
-  if (!own) return;
-  // By now every rank has its device, and with it what the driver keeps for each.
+  check_gpu_memory_left();
+}
+
+// By now every rank has its device, and with it what the driver keeps for each; the second time
+// what NCCL takes, too. What is too much by far is told before NCCL fails for it in its own words.
+void BringUp::check_gpu_memory_left() const {
+  if (!device_->own_memory()) return;
   const cuda::GpuMemory gpu = cuda::memory_of(*device_);
-  check_gpu_memory(world_.comm(), {choice_.uuid, memory.device_total(own), gpu.total - gpu.now},
+  check_gpu_memory(world_.comm(),
+                   {choice_.uuid, placement_.memory.device_total(true), gpu.total - gpu.now,
+                    gpu_margin_bytes(gpu.total)},
                    device_->name());
 }
 

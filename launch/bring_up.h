@@ -53,6 +53,7 @@ class BringUp {
  private:
   void bring_up(const RunOptions& options);
   void check_memory() const;
+  void check_gpu_memory_left() const;
   void show_warnings(const RunOptions& options) const;
   void compare_with_plan() const;
   void show_report(const std::vector<RankReport>& reports);

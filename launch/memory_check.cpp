@@ -32,7 +32,8 @@ std::uint64_t control_group_limit() {
 struct Part {
   std::uint64_t memory;  // a number for each
   std::uint64_t planned;
-  std::uint64_t available;  // of several that were told different numbers, the least
+  std::uint64_t available;   // of several that were told different numbers, the least
+  std::uint64_t margin = 0;  // beside what is planned
 };
 struct Sum {
   Part part;
@@ -48,6 +49,7 @@ Sum sum_parts(Communicator& comm, const Part& mine) {
     if (all[rank].memory != mine.memory) continue;
     if (sum.ranks++ == 0) sum.first = rank;
     sum.part.planned += all[rank].planned;
+    sum.part.margin += all[rank].margin;
     sum.part.available = std::min(sum.part.available, all[rank].available);
   }
   return sum;
@@ -93,19 +95,26 @@ std::string check_node_memory(Communicator& comm, std::uint64_t node, std::uint6
   return sum.first == comm.rank() ? warning : "";  // one rank speaks for all
 }
 
+std::uint64_t gpu_margin_bytes(std::uint64_t gpu_bytes) {
+  return std::min<std::uint64_t>(gpu_bytes / 64, 512u << 20);
+}
+
 void check_gpu_memory(Communicator& comm, const GpuPlan& mine, const std::string& gpu) {
-  const Sum sum =
-      sum_parts(comm, {hash_of(std::as_bytes(std::span(mine.uuid))), mine.planned, mine.free});
-  if (sum.part.planned <= sum.part.available) return;
+  const Sum sum = sum_parts(
+      comm, {hash_of(std::as_bytes(std::span(mine.uuid))), mine.planned, mine.free, mine.margin});
+  const auto& [memory, planned, available, margin] = sum.part;
+  if (planned <= available && margin <= available - planned) return;
   const std::string who =
       sum.ranks == 1 ? fmt::format("rank {} plans", sum.first)
                      : fmt::format("rank {} and {} more on its GPU plan", sum.first, sum.ranks - 1);
+  const std::string beside = margin == 0 ? ""
+                                         : fmt::format(" and the driver some {} beside it",
+                                                       human_bytes(static_cast<double>(margin)));
   fail(
-      "{} {} of that GPU's memory, but {} has {} free: more GPUs, a smaller precision, context, "
-      "batch or "
-      "memory.budget would need less",
-      who, human_bytes(static_cast<double>(sum.part.planned)), gpu,
-      human_bytes(static_cast<double>(sum.part.available)));
+      "{} {} of that GPU's memory{}, but {} has {} free: more GPUs, a smaller precision, context, "
+      "batch or memory.budget would need less",
+      who, human_bytes(static_cast<double>(planned)), beside, gpu,
+      human_bytes(static_cast<double>(available)));
 }
 
 }  // namespace initrt

@@ -39,11 +39,18 @@ struct GpuPlan {
   std::array<std::uint8_t, 16> uuid{};  ///< the same on ranks that share a GPU, and only there
   std::uint64_t planned = 0;            ///< bytes
   std::uint64_t free = 0;               ///< bytes that the driver says are not in use
+  std::uint64_t margin = 0;             ///< bytes that this rank wants beside the plan
 };
+
+/// What a rank should leave of a GPU beside what it plans, in bytes: for kernels and graphs that
+/// are loaded later, the trying out of products, and what memory is rounded up to.
+[[nodiscard]] std::uint64_t gpu_margin_bytes(std::uint64_t gpu_bytes);
 
 /// Collective; for all ranks, once each has its device and before any allocates. @param gpu its
 /// name
-/// @throws Error where the ranks of this rank's GPU plan more together than is free
+/// @throws Error where the ranks of this rank's GPU plan more together than is free, or so much
+/// that
+///         their margins are not
 void check_gpu_memory(Communicator& comm, const GpuPlan& mine, const std::string& gpu);
 
 }  // namespace initrt

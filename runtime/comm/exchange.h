@@ -45,6 +45,13 @@ class Exchange {
   virtual void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
                           std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) = 0;
 
+  /// Memory of `device`, the exchange's, that units will be gathered from and to: as allocate(), of
+  /// a kind that this transport moves fastest. It may outlive the exchange.
+  [[nodiscard]] virtual Buffer allocate(Device& device, Ledger& ledger,
+                                        std::span<const BufferPart> parts) {
+    return device.allocate(ledger, parts);
+  }
+
   /// Prepares memory that units will be gathered from and to, for as long as what is returned
   /// lives; null where there is nothing to prepare.
   [[nodiscard]] virtual std::shared_ptr<void> prepare(std::span<std::byte> memory) {

@@ -6,7 +6,7 @@
 
 namespace initrt {
 
-class HostExchange final : public Exchange {
+class HostExchange : public Exchange {
  public:
   /// @param comm outlives the exchange
   explicit HostExchange(Communicator& comm) : comm_(comm) {}

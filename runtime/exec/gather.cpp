@@ -1,7 +1,9 @@
 #include "runtime/exec/gather.h"
 
 #include <algorithm>
-#include <optional>
+#include <array>
+#include <set>
+#include <utility>
 
 #include "sharding/error.h"
 
@@ -45,7 +47,8 @@ CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, con
       shard_(shard),
       slots_(std::max(slots, 1u)),
       slot_bytes_(slots_bytes / slots_),
-      slot_memory_(allocate(device, ledger, MemoryCategory::Slots, slots_bytes)),
+      slot_memory_(exchange.allocate(
+          device, ledger, std::array<BufferPart, 1>{{{MemoryCategory::Slots, slots_bytes}}})),
       rows_(table_, cut, comm, exchange, device, shard, row_buffers),
       timeline_(timeline),
       prepared_shard_(exchange.prepare(shard)),
@@ -70,21 +73,19 @@ CollectiveGather::~CollectiveGather() {
   }
 }
 
-// The largest unit of each kind, into a slot and in place, and rows from and to every other rank.
-// Ops asked for before may still read what this writes.
+// A unit of each size, into a slot and in place, and rows from and to every other rank: by size a
+// transport chooses the way that it connects and what it runs. Ops asked for before may still read
+// what this writes.
 void CollectiveGather::warm_up() {
-  for (const bool resident : {false, true}) {
-    std::optional<std::uint32_t> largest;
-    for (std::uint32_t unit = 0; unit < cut_.units.size(); ++unit) {
-      if (!is_gathered_[unit] || cut_.units[unit].resident != resident) continue;
-      if (!largest || cut_.gathered_bytes(unit) > cut_.gathered_bytes(*largest)) largest = unit;
-    }
-    if (!largest) continue;
+  std::set<std::pair<bool, std::uint64_t>> done;
+  for (std::uint32_t unit = 0; unit < cut_.units.size(); ++unit) {
+    const UnitCut& placed = cut_.units[unit];
+    if (!is_gathered_[unit] || !done.emplace(placed.resident, placed.chunk_bytes).second) continue;
     const std::span<const std::byte> chunk =
-        shard_.subspan(cut_.chunk_offset(*largest, comm_.rank()), cut_.units[*largest].chunk_bytes);
+        shard_.subspan(cut_.chunk_offset(unit, comm_.rank()), placed.chunk_bytes);
     exchange_.finish(exchange_.start_all_gather(
         {}, device_.fence(), chunk,
-        {place(*largest, 0), static_cast<std::size_t>(cut_.gathered_bytes(*largest))}));
+        {place(unit, 0), static_cast<std::size_t>(cut_.gathered_bytes(unit))}));
   }
   rows_.warm_up();
 }

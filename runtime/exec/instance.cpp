@@ -90,12 +90,17 @@ void Instance::bring_up(Ledger& ledger) {
   if (options_.transport == Transport::Mapped) {
     mapped_.emplace(base_, cut, ledger);
     mapped_comm_.emplace(base_, *mapped_, options_.spin);
-  } else {
-    own_memory_ = device_.allocate(
-        ledger, std::array<BufferPart, 2>{{{MemoryCategory::Shard, cut.chunks_bytes},
-                                           {MemoryCategory::Resident, cut.resident_bytes}}});
   }
+  // Before memory is allocated: what connecting takes of a GPU is not in the plan, but can be
+  // asked.
   exchange_ = make_exchange(ledger);
+  if (options_.on_connected) options_.on_connected();
+  if (!mapped_) {
+    const std::array<BufferPart, 2> parts{{{MemoryCategory::Shard, cut.chunks_bytes},
+                                           {MemoryCategory::Resident, cut.resident_bytes}}};
+    own_memory_ =
+        exchange_ ? exchange_->allocate(device_, ledger, parts) : device_.allocate(ledger, parts);
+  }
   gather_ = make_gather(ledger);
   loader_ = make_loader(ledger);
   engine_ = std::make_unique<Engine>(model_.graph, model_.layout, options_.shape, device_, comm(),

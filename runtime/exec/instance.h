@@ -49,6 +49,9 @@ struct InstanceOptions {
   bool spin = true;  ///< whether ranks have cores of their own to wait on
   /// Makes the exchange between GPUs, for Transport::Nccl. Collective.
   std::function<std::unique_ptr<Exchange>(Communicator& base)> make_nccl_exchange;
+  /// Called once the ranks are connected, before the device's memory is allocated; may be empty.
+  /// Through the host (mpi) connecting takes pinned memory, as planned.
+  std::function<void()> on_connected;
   Loader::UnitHook on_load;      ///< may be empty
   Engine::UnitHook on_execute;   ///< may be empty
   Timeline* timeline = nullptr;  ///< told what happens when; outlives the instance, may be null

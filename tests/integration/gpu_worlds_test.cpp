@@ -121,6 +121,11 @@ TEST_F(GpuWorlds, NeverShareAGpuUnasked) {
   const std::string alone = logits(0, 1, {"device=cuda"});
   EXPECT_EQ(logits(2, 1, {"device=cuda", "placement.share_gpu=true"}), alone);
   EXPECT_EQ(nlohmann::json::parse(contents(report_)).at("communicator"), "mpi");
+  const Finished by_nccl =
+      score(2, 1, {"device=cuda", "placement.share_gpu=true", "sharding.communicator=nccl"},
+            {{"NCCL_MULTI_RANK_GPU_ENABLE", "1"}});
+  EXPECT_EQ(by_nccl.exit_code, 0) << by_nccl.err;
+  EXPECT_EQ(contents(npy_), alone);
 }
 
 TEST_F(GpuWorlds, ShareAGpusMemoryOrSayThatItIsNotEnough) {

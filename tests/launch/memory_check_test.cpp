@@ -76,5 +76,19 @@ TEST(GpuMemory, IsWhatTheRanksOfOneGpuHaveTogether) {
   EXPECT_EQ(refusals({{b, 1, 100}, {a, 60, 100}, {a, 40, 99}}), "\n" + shared + "\n" + shared);
 }
 
+TEST(GpuMemory, LeavesAMarginForWhatIsNotPlanned) {
+  const std::array<std::uint8_t, 16> a{1};
+  EXPECT_EQ(refusals({{a, 90, 100, 10}}), "");
+  EXPECT_EQ(refusals({{a, 45, 100, 5}, {a, 45, 100, 5}}), "\n");
+  EXPECT_EQ(
+      refusals({{a, 91, 100, 10}}),
+      "rank 0 plans 91 B of that GPU's memory and the driver some 10 B beside it, but a GPU has "
+      "100 B free: more GPUs, a smaller precision, context, batch or memory.budget would need "
+      "less");
+  EXPECT_NE(refusals({{a, 45, 100, 6}, {a, 45, 100, 6}}), "\n");
+  EXPECT_EQ(gpu_margin_bytes(64), 1u);
+  EXPECT_EQ(gpu_margin_bytes(141ull << 30), 512u << 20);
+}
+
 }  // namespace
 }  // namespace initrt

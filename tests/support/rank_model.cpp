@@ -21,7 +21,9 @@ std::unique_ptr<Device> make_device(const Setting& setting, std::uint32_t rank) 
 
 Transport transport_of(const Setting& setting) {
   if (!on_gpus() || setting.transport != Transport::Mapped) return setting.transport;
-  const bool one_each = cuda::visible_gpus().size() >= setting.world;
+  // NCCL from 2.30 on takes several ranks of one GPU, where it is told to.
+  const bool one_each = cuda::visible_gpus().size() >= setting.world ||
+                        std::getenv("NCCL_MULTI_RANK_GPU_ENABLE") != nullptr;
   return nccl::is_built() && one_each ? Transport::Nccl : Transport::Mpi;
 }
 
@@ -70,7 +72,8 @@ Placement place(const OpenModel& model, const Setting& setting) {
 }
 
 RankModel::RankModel(const OpenModel& model, const Setting& setting, Communicator& base,
-                     Loader::UnitHook on_load, Engine::UnitHook on_execute, Timeline* timeline)
+                     Loader::UnitHook on_load, Engine::UnitHook on_execute, Timeline* timeline,
+                     std::function<void()> on_connected)
     : device_(make_device(setting, base.rank())), placement_(place(model, setting)) {
   InstanceOptions options;
   options.transport = transport_of(setting);
@@ -80,6 +83,7 @@ RankModel::RankModel(const OpenModel& model, const Setting& setting, Communicato
   options.shape = shape_of(model, setting);
   options.staging = make_staging_ring(setting.staging);
   options.spin = false;
+  options.on_connected = std::move(on_connected);
   options.on_load = std::move(on_load);
   options.on_execute = std::move(on_execute);
   options.timeline = timeline;

@@ -45,7 +45,7 @@ class RankModel {
   /// Collective. @param model must outlive this
   RankModel(const OpenModel& model, const Setting& setting, Communicator& base,
             Loader::UnitHook on_load = {}, Engine::UnitHook on_execute = {},
-            Timeline* timeline = nullptr);
+            Timeline* timeline = nullptr, std::function<void()> on_connected = {});
 
   [[nodiscard]] Instance& instance() { return *instance_; }
   [[nodiscard]] Engine& engine() { return instance_->engine(); }

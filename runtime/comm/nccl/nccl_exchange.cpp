@@ -40,7 +40,11 @@ struct NcclExchange::Pending final : Gathering {
 };
 
 NcclExchange::NcclExchange(cuda::CudaDevice& device, Communicator& base, bool timed)
-    : device_(device), base_(base), timed_(timed), stream_(cuda::make_stream()) {
+    : device_(device),
+      base_(base),
+      timed_(timed),
+      // Its few blocks of threads would otherwise wait behind those of a product's thousands.
+      stream_(cuda::make_stream(cuda::Priority::High)) {
   std::vector<std::byte> bytes(sizeof(ncclUniqueId));
   ncclUniqueId id{};
   if (base.rank() == 0) {
@@ -126,6 +130,19 @@ void NcclExchange::check() {
   if (asked != ncclSuccess) state = asked;
   if (state != ncclInProgress) settle(state, "a collective");
   post_ready();  // while this rank waits, others wait for what it has not posted
+}
+
+// NCCL's own memory, which GPUs of a node map from each other: of cudaMalloc's it makes no use of
+// being registered there. NCCL rounds it up, to as much as 512 MB where GPUs have multicast.
+Buffer NcclExchange::allocate(Device& device, Ledger& ledger, std::span<const BufferPart> parts) {
+  const std::uint64_t bytes = bytes_of(parts);
+  void* memory = nullptr;
+  if (bytes == 0 || ncclMemAlloc(&memory, bytes) != ncclSuccess) {
+    static_cast<void>(cudaGetLastError());  // of what has been refused
+    return device.allocate(ledger, parts);  // which says so where there is no memory at all
+  }
+  return cuda::take_device_memory(ledger, parts, memory,
+                                  [](std::byte* data) { static_cast<void>(ncclMemFree(data)); });
 }
 
 // On all ranks or on none: they must not differ in what a collective uses. Where the library cannot

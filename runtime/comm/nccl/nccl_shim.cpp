@@ -34,6 +34,10 @@ const char* ncclGetErrorString(ncclResult_t result) { return NCCL(ncclGetErrorSt
 
 const char* ncclGetLastError(ncclComm_t comm) { return NCCL(ncclGetLastError)(comm); }
 
+ncclResult_t ncclMemAlloc(void** memory, size_t bytes) { return NCCL(ncclMemAlloc)(memory, bytes); }
+
+ncclResult_t ncclMemFree(void* memory) { return NCCL(ncclMemFree)(memory); }
+
 ncclResult_t ncclCommRegister(const ncclComm_t comm, void* memory, size_t bytes, void** handle) {
   return NCCL(ncclCommRegister)(comm, memory, bytes, handle);
 }

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <map>
 #include <numeric>
 #include <thread>
 
@@ -177,6 +178,49 @@ TEST(CollectiveGather, RefusesUnitsOutOfOrder) {
     gather.begin_sweep();
     gather.append(model.graph.execution_order());
     EXPECT_THROW((void)gather.acquire(2), Error);
+  });
+  EXPECT_THAT(failures, Each(IsEmpty()));
+}
+
+/// Counts what is gathered, by bytes.
+class CountingExchange final : public HostExchange {
+ public:
+  using HostExchange::HostExchange;
+  GatheringHandle start_all_gather(std::function<bool()> ready, FenceHandle free,
+                                   std::span<const std::byte> chunk,
+                                   std::span<std::byte> whole) override {
+    ++gathered[whole.size()];
+    return HostExchange::start_all_gather(std::move(ready), std::move(free), chunk, whole);
+  }
+  std::map<std::size_t, int> gathered;
+};
+
+// A transport may connect in another way, or load another kernel, for each size.
+TEST(CollectiveGather, WarmsUpWithEverySizeOfAUnit) {
+  const SmallCheckpoint checkpoint;
+  const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "bf16-true");
+  const auto failures = run_ranks(2, [&](Communicator& comm) {
+    Setting setting;
+    setting.world = 2;
+    setting.transport = Transport::Mpi;
+    const Placement placement = place(model, setting);
+    std::map<std::size_t, int> sizes;
+    for (std::uint32_t unit = 0; unit < model.graph.units.size(); ++unit) {
+      if (model.graph.units[unit].kind != UnitKind::Embedding) {
+        sizes[placement.cut.gathered_bytes(unit)] = 1;
+      }
+    }
+    ASSERT_GT(sizes.size(), 1u);
+    Arrivals arrivals;
+    Ledger ledger;
+    std::vector<std::byte> shard(placement.cut.memory_bytes()), buffers(1024);
+    CountingExchange exchange(comm);
+    const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
+    CollectiveGather gather(model.graph, model.layout, placement.cut, comm, exchange, *device,
+                            arrivals, shard, placement.slots,
+                            placement.memory[MemoryCategory::Slots], ledger, buffers);
+    gather.warm_up();
+    EXPECT_EQ(exchange.gathered, sizes);
   });
   EXPECT_THAT(failures, Each(IsEmpty()));
 }
