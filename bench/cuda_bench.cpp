@@ -1,14 +1,19 @@
-// The CUDA device's ops beside what the GPU can do, measured in the same run: copies within the GPU
-// and to it are the limits of what reads weights, and of loading.
+// The CUDA device's ops beside what the GPU can do, measured in the same run: copies by the driver,
+// within the GPU and to it, are the limits of what reads weights, and of loading. Numbers are
+// random.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "runtime/device/cuda/cuda_device.h"
 #include "runtime/device/cuda/gpus.h"
+#include "runtime/device/cuda/kernels.h"
 #include "runtime/device/cuda/needs.h"
 #include "sharding/reads.h"
 
@@ -30,6 +35,9 @@ class Gpu {
   }
 
   Device& device() { return *device_; }
+  [[nodiscard]] cudaStream_t stream() const {
+    return dynamic_cast<cuda::CudaDevice&>(*device_).stream();
+  }
   [[nodiscard]] std::byte* arena() const { return arena_.data(); }
   [[nodiscard]] float* in() const { return in_.floats(); }
   [[nodiscard]] float* out() const { return out_.floats(); }
@@ -48,6 +56,12 @@ class Gpu {
     pinned_ = device_->allocate_host(ledger_, MemoryCategory::Pinned, needs.pinned_bytes);
     host_ = device_->allocate_host(ledger_, MemoryCategory::Pinned, 256u << 20);
     device_->set_scratch(scratch_.span(), pinned_.span(), kMostRows);
+    // A GPU multiplies zeros faster: with them it takes less power, and clocks higher.
+    cuda::fill_random(stream(), DType::BF16, arena_.data(), kArenaBytes / 2, 1);
+    for (const Buffer* one : {&in_, &out_}) {
+      cuda::fill_random(stream(), DType::F32, one->data(), one->bytes() / sizeof(float), 2);
+    }
+    device_->synchronize();
   }
 
   Ledger ledger_;
@@ -81,6 +95,16 @@ void copy_within(benchmark::State& state) {
   const CopyPiece piece{gpu.arena(), gpu.arena() + kArenaBytes / 2, kArenaBytes / 2};
   measure(state, static_cast<double>(kArenaBytes), 0,
           [&](std::uint64_t) { gpu.device().copy(std::span(&piece, 1)); });
+}
+
+/// The same by the driver: the limit.
+void memcpy_within(benchmark::State& state) {
+  Gpu& gpu = Gpu::get();
+  measure(state, static_cast<double>(kArenaBytes), 0, [&](std::uint64_t) {
+    cuda::check(cudaMemcpyAsync(gpu.arena() + kArenaBytes / 2, gpu.arena(), kArenaBytes / 2,
+                                cudaMemcpyDeviceToDevice, gpu.stream()),
+                "copying");
+  });
 }
 
 void copy_from_host(benchmark::State& state) {
@@ -142,12 +166,13 @@ void silu_gate(benchmark::State& state) {
   });
 }
 
-/// Arguments: dtype of the file. What a loader's thread does with a block of 4 MiB: bytes of the
-/// file, to BF16.
+/// Arguments: dtype of the file, workers. What each of a loader's threads does with blocks of 4
+/// MiB: bytes of the file, to BF16.
 void store(benchmark::State& state) {
   Gpu& gpu = Gpu::get();
   Ledger ledger;
-  const StagingRing ring{1, 4u << 20};
+  const auto workers = static_cast<std::uint32_t>(state.range(1));
+  const StagingRing ring{workers, 4u << 20};
   const auto uploaders = gpu.device().make_uploaders(ledger, ring);
   const DTypeInfo& from = info(static_cast<DType>(state.range(0)));
   const std::uint64_t blocks = (ring.block_bytes - 2 * 4096) / from.block_bytes;
@@ -156,10 +181,23 @@ void store(benchmark::State& state) {
   plan.pieces.push_back(
       {.offset = 0, .bytes = bytes, .from = from.dtype, .elements = blocks * from.block_elements});
   plan.reads.push_back({0, 0, bytes, 0, 1});
-  measure(state, static_cast<double>(bytes), 0, [&](std::uint64_t) {
-    uploaders[0]->store(plan, plan.reads[0], uploaders[0]->block().first(bytes), gpu.arena(),
-                        DType::BF16);
-  });
+  std::byte* const places = gpu.arena() + kArenaBytes / 2;  // of each worker 64 MiB
+  const auto work = [&](std::uint32_t worker) {
+    Uploader& uploader = *uploaders[worker];
+    for (int i = 0; i < kOps; ++i) {
+      uploader.store(plan, plan.reads[0], uploader.block().first(bytes),
+                     places + worker * (std::uint64_t{64} << 20), DType::BF16);
+    }
+  };
+  for (auto _ : state) {
+    std::vector<std::thread> threads;
+    for (std::uint32_t worker = 1; worker < workers; ++worker) threads.emplace_back(work, worker);
+    work(0);
+    for (std::thread& thread : threads) thread.join();
+  }
+  state.SetLabel(gpu.device().name());
+  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(kOps * bytes) * workers / 1e9,
+                                              benchmark::Counter::kIsIterationInvariantRate);
 }
 
 /// Choosing tokens of Llama 3's vocabulary, beside bringing the logits to the host. Logits are as
@@ -204,7 +242,8 @@ void register_sampling() {
 }
 
 void register_all() {
-  benchmark::RegisterBenchmark("limit/copy_within", copy_within)->UseRealTime();
+  benchmark::RegisterBenchmark("limit/memcpy_within", memcpy_within)->UseRealTime();
+  benchmark::RegisterBenchmark("copy_within", copy_within)->UseRealTime();
   benchmark::RegisterBenchmark("limit/copy_from_host", copy_from_host)->UseRealTime();
   for (const DType dtype : {DType::BF16, DType::F32}) {
     for (const int rows : {1, 8, 64, 256, 2048}) {
@@ -226,9 +265,11 @@ void register_all() {
   }
   for (const DType dtype : {DType::BF16, DType::F32, DType::F8_E4M3, DType::Q4_0, DType::Q4_K,
                             DType::Q6_K, DType::Q8_0}) {
-    benchmark::RegisterBenchmark("store", store)
-        ->Args({static_cast<std::int64_t>(dtype)})
-        ->UseRealTime();
+    for (const int workers : {1, 16}) {
+      benchmark::RegisterBenchmark("store", store)
+          ->Args({static_cast<std::int64_t>(dtype), workers})
+          ->UseRealTime();
+    }
   }
   register_sampling();
 }
