@@ -90,27 +90,23 @@ TEST(CollectiveGather, BringsRowsWholeThatChunkBoundariesCut) {
 }
 
 /// Counts what goes through it.
-class CountingExchange final : public Exchange {
+class CountingExchange final : public HostExchange {
  public:
-  explicit CountingExchange(Communicator& comm) : host_(comm) {}
-
+  using HostExchange::HostExchange;
   GatheringHandle start_all_gather(std::function<bool()> ready, FenceHandle free,
                                    std::span<const std::byte> chunk,
                                    std::span<std::byte> whole) override {
-    return host_.start_all_gather(std::move(ready), std::move(free), chunk, whole);
+    ++gathered[whole.size()];
+    return HostExchange::start_all_gather(std::move(ready), std::move(free), chunk, whole);
   }
-  void finish(const GatheringHandle& gathering) override { host_.finish(gathering); }
   void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
                   std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override {
     ++all_to_alls;
-    host_.all_to_all(out, out_bytes, in, in_bytes);
+    HostExchange::all_to_all(out, out_bytes, in, in_bytes);
   }
-  void check() override { host_.check(); }
 
+  std::map<std::size_t, int> gathered;  ///< by bytes of the whole unit
   int all_to_alls = 0;
-
- private:
-  HostExchange host_;
 };
 
 /// Every rank asks for `tokens` with buffers of so many rows. @returns how many all-to-alls it took
@@ -181,19 +177,6 @@ TEST(CollectiveGather, RefusesUnitsOutOfOrder) {
   });
   EXPECT_THAT(failures, Each(IsEmpty()));
 }
-
-/// Counts what is gathered, by bytes.
-class CountingExchange final : public HostExchange {
- public:
-  using HostExchange::HostExchange;
-  GatheringHandle start_all_gather(std::function<bool()> ready, FenceHandle free,
-                                   std::span<const std::byte> chunk,
-                                   std::span<std::byte> whole) override {
-    ++gathered[whole.size()];
-    return HostExchange::start_all_gather(std::move(ready), std::move(free), chunk, whole);
-  }
-  std::map<std::size_t, int> gathered;
-};
 
 // A transport may connect in another way, or load another kernel, for each size.
 TEST(CollectiveGather, WarmsUpWithEverySizeOfAUnit) {
