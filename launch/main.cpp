@@ -5,9 +5,9 @@
 #include <cstdio>
 #include <string>
 
-#include "launch/commands.h"
-#include "launch/limits.h"
-#include "launch/standard_output.h"
+#include "launch/commands/commands.h"
+#include "launch/machine/limits.h"
+#include "launch/output/standard_output.h"
 #include "runtime/device/cuda/gpus.h"
 #include "sharding/error.h"
 

@@ -152,6 +152,7 @@ std::optional<Catalog> first_that_passes(Files& files, const Choices& choices,
       try {
         catalog = candidate.open(files);
       } catch (const Error& error) {
+        if (!choices.directory) throw;  // a file that is named must be well-formed itself
         note(claim.name(candidate), error);
         continue;
       }

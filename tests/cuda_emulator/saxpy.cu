@@ -4,8 +4,8 @@
 
 namespace {
 
-__global__ void __launch_bounds__(128) saxpy_kernel(float a, const float* __restrict__ x,
-                                                    float* __restrict__ y, unsigned count) {
+__global__ void __launch_bounds__(128)
+    saxpy_kernel(float a, const float* __restrict__ x, float* __restrict__ y, unsigned count) {
   __shared__ float tile[128][4];
   const unsigned first = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
 #pragma unroll

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "launch/commands.h"
+#include "launch/commands/commands.h"
 #include "runtime/exec/generate.h"
 #include "tests/golden/family_checkpoint.h"
 #include "tests/golden/family_logits.h"

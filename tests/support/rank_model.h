@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/prepare.h"
+#include "launch/model/prepare.h"
 #include "runtime/device/device.h"
 #include "runtime/exec/instance.h"
 

@@ -1,21 +1,22 @@
-// Elements of a checkpoint to elements of a unit, with the bits of initrt::convert(). A block takes a
-// span of elements of some neighbouring pieces. Where these are neighbouring columns (the lines of a
-// matrix that is turned while it streams) they go through shared memory, so that neighbouring threads
-// write neighbours; else an element that is apart from the next costs a memory transaction of its own.
+// Elements of a checkpoint to elements of a unit, with the bits of initrt::convert(). A block takes
+// a span of elements of some neighbouring pieces. Where these are neighbouring columns (the lines
+// of a matrix that is turned while it streams) they go through shared memory, so that neighbouring
+// threads write neighbours; else an element that is apart from the next costs a memory transaction
+// of its own.
 //
-// Destinations are aligned to their elements. A NaN that arithmetic makes of one may have other bits
-// than on the host: F64's, and those of block scales.
+// Destinations are aligned to their elements. A NaN that arithmetic makes of one may have other
+// bits than on the host: F64's, and those of block scales.
 #include <algorithm>
 
+#include "runtime/convert/decode.h"
 #include "runtime/device/cuda/grid.cuh"
 #include "runtime/device/cuda/kernels.h"
-#include "runtime/convert/decode.h"
 
 namespace initrt::cuda {
 namespace {
 
-constexpr std::uint64_t kSpan = 2048;       // elements of a piece of a plain dtype for each block
-constexpr std::uint32_t kPieces = 32;       // for each block
+constexpr std::uint64_t kSpan = 2048;  // elements of a piece of a plain dtype for each block
+constexpr std::uint32_t kPieces = 32;  // for each block
 constexpr std::uint32_t kWarp = 32;
 constexpr std::uint32_t kWarps = kThreads / kWarp;
 static_assert(kPieces == kWarp);
@@ -131,8 +132,8 @@ __device__ __forceinline__ std::uint32_t read_as(const ConvertPiece& piece, std:
 
 /// Whether `piece` is line `line` of a matrix whose line 0 is `first`, and a column of the
 /// destination next to those of its neighbours.
-__device__ bool is_column(const ConvertPiece& first, const ConvertPiece& piece,
-                          std::uint32_t line, std::uint32_t out_bytes) {
+__device__ bool is_column(const ConvertPiece& first, const ConvertPiece& piece, std::uint32_t line,
+                          std::uint32_t out_bytes) {
   return first.destination_step != 1 && piece.source_step == 1 && piece.skip == 0 &&
          piece.destination_step == first.destination_step && piece.elements == first.elements &&
          piece.to == first.to + line * out_bytes;
@@ -170,9 +171,9 @@ __global__ void __launch_bounds__(kThreads)
     const auto here = static_cast<std::uint32_t>(min(std::uint64_t{kPieces}, count - at));
     if (threadIdx.x < here) own[threadIdx.x] = pieces[at + threadIdx.x];
     __syncthreads();
-    const bool apart = threadIdx.x < kPieces &&
-                       (threadIdx.x >= here ||
-                        !is_column(own[0], own[threadIdx.x], threadIdx.x, out_bytes));
+    const bool apart =
+        threadIdx.x < kPieces &&
+        (threadIdx.x >= here || !is_column(own[0], own[threadIdx.x], threadIdx.x, out_bytes));
     if (__syncthreads_or(apart) == 0) {
       convert_columns<From>(own, begin, min(begin + kSpan, own[0].elements), to);
     } else {

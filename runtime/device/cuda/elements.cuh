@@ -1,5 +1,5 @@
-// Elements of the dtypes that units and KV caches have, as device code reads and writes them: one by
-// one, or several at once where they are aligned.
+// Elements of the dtypes that units and KV caches have, as device code reads and writes them: one
+// by one, or several at once where they are aligned.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "runtime/device/cuda/check.h"
 #include "runtime/convert/decode.h"
+#include "runtime/device/cuda/check.h"
 #include "sharding/dtype.h"
 
 namespace initrt::cuda {
@@ -58,8 +58,7 @@ struct alignas(kCount * sizeof(T) < 16 ? kCount * sizeof(T) : 16) Several {
 
 /// @param from aligned to what is read, at most 16 bytes
 template <DType Type, int kCount>
-__device__ __forceinline__ Several<float, kCount> load(
-    const typename Element<Type>::Stored* from) {
+__device__ __forceinline__ Several<float, kCount> load(const typename Element<Type>::Stored* from) {
   const auto stored =
       *reinterpret_cast<const Several<typename Element<Type>::Stored, kCount>*>(from);
   Several<float, kCount> values;

@@ -1,5 +1,6 @@
-// Launches of ops that are the same for each element: over one range, or over rows and columns. An op
-// is a struct of pointers with a device function at<kCount>(), which does kCount neighbours at once.
+// Launches of ops that are the same for each element: over one range, or over rows and columns. An
+// op is a struct of pointers with a device function at<kCount>(), which does kCount neighbours at
+// once.
 #pragma once
 
 #include <algorithm>
@@ -36,8 +37,8 @@ template <int kCount = kVector, class Op>
 void launch_each(cudaStream_t stream, const Op& op, std::uint64_t elements, bool aligned) {
   if (elements == 0) return;
   const std::uint64_t per_block = std::uint64_t{kThreads} * (aligned ? kCount : 1);
-  const auto blocks = static_cast<unsigned>(
-      std::min(kBlocksAtMost, (elements + per_block - 1) / per_block));
+  const auto blocks =
+      static_cast<unsigned>(std::min(kBlocksAtMost, (elements + per_block - 1) / per_block));
   if (aligned) {
     launch<each<kCount, Op>>(blocks, kThreads, 0, stream, op, elements);
   } else {
@@ -69,8 +70,8 @@ void launch_each_of_rows(cudaStream_t stream, const Op& op, std::uint64_t rows,
   if (rows == 0 || columns == 0) return;
   const std::uint64_t columns_per_thread = aligned ? kCount : 1;
   const std::uint64_t threads = (columns + columns_per_thread - 1) / columns_per_thread;
-  const auto block = static_cast<unsigned>(
-      std::min<std::uint64_t>(kThreads, (threads + 31) / 32 * 32));
+  const auto block =
+      static_cast<unsigned>(std::min<std::uint64_t>(kThreads, (threads + 31) / 32 * 32));
   const dim3 grid(static_cast<unsigned>(std::min(kBlocksAtMost, (threads + block - 1) / block)),
                   static_cast<unsigned>(std::min(kRowsAtMost, rows)));
   if (aligned) {

@@ -1,6 +1,6 @@
-// Normalisation: a warp or a block for each row, as its columns alone decide. Which thread adds which
-// elements, and the tree over threads, go by the number of columns too: never by alignment, which a
-// row's place in the batch may change.
+// Normalisation: a warp or a block for each row, as its columns alone decide. Which thread adds
+// which elements, and the tree over threads, go by the number of columns too: never by alignment,
+// which a row's place in the batch may change.
 #include <algorithm>
 
 #include "runtime/device/cuda/elements.cuh"
@@ -67,7 +67,8 @@ struct Row {
   Several<float, kGroup> kept[kKept];
 
   __device__ Row(const NormArguments& arguments, std::uint64_t row)
-      : norm(arguments), in(arguments.in + row * arguments.columns),
+      : norm(arguments),
+        in(arguments.in + row * arguments.columns),
         thread(threadIdx.x % kRowThreads) {
 #pragma unroll
     for (unsigned group = 0; group < kKept; ++group) {
@@ -157,7 +158,8 @@ void launch_norm(cudaStream_t stream, const NormArguments& norm) {
   constexpr std::uint64_t kBlocks = std::uint64_t{1} << 20;
   const std::uint64_t blocks = (norm.rows + kRowsOfBlock - 1) / kRowsOfBlock;
   launch<norm_rows<Type, kRowThreads, kRowsOfBlock, kKept>>(
-      static_cast<unsigned>(std::min(blocks, kBlocks)), kRowThreads * kRowsOfBlock, 0, stream, norm);
+      static_cast<unsigned>(std::min(blocks, kBlocks)), kRowThreads * kRowsOfBlock, 0, stream,
+      norm);
 }
 
 }  // namespace
@@ -165,17 +167,17 @@ void launch_norm(cudaStream_t stream, const NormArguments& norm) {
 void norm(cudaStream_t stream, NormKind kind, const float* in, const NormWeights& weights,
           float epsilon, float* out, std::uint64_t rows, std::uint64_t columns) {
   if (rows == 0 || columns == 0) return;
-  const NormArguments norm{in,
-                           weights.weight,
-                           weights.bias,
-                           out,
-                           rows,
-                           static_cast<std::uint32_t>(columns),
-                           weights.weight_offset,
-                           epsilon,
-                           kind,
-                           aligned_16(in, out, weights.weight, weights.bias) &&
-                               columns % kGroup == 0};
+  const NormArguments norm{
+      in,
+      weights.weight,
+      weights.bias,
+      out,
+      rows,
+      static_cast<std::uint32_t>(columns),
+      weights.weight_offset,
+      epsilon,
+      kind,
+      aligned_16(in, out, weights.weight, weights.bias) && columns % kGroup == 0};
   with_dtype(weights.dtype, [&]<DType Type>() {
     if (columns <= 128) {
       launch_norm<Type, 32, 8, 1>(stream, norm);

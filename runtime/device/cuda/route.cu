@@ -1,5 +1,5 @@
-// The router of a mixture of experts: a warp for each row. Sums are taken in the order of the experts
-// and of the choices, by one lane, so that weights have the bits of cpu/route.cpp.
+// The router of a mixture of experts: a warp for each row. Sums are taken in the order of the
+// experts and of the choices, by one lane, so that weights have the bits of cpu/route.cpp.
 #include <algorithm>
 #include <limits>
 
@@ -86,7 +86,8 @@ void route(cudaStream_t stream, const float* scores, std::uint64_t rows, std::ui
   if (rows == 0 || chosen == 0) return;
   constexpr std::uint64_t kBlocks = 65536;
   launch<route_row>(static_cast<unsigned>(std::min(rows, kBlocks)), kWarp,
-         experts * 2 * sizeof(float), stream, scores, rows, experts, chosen, normalize, out);
+                    experts * 2 * sizeof(float), stream, scores, rows, experts, chosen, normalize,
+                    out);
 }
 
 }  // namespace initrt::cuda

@@ -154,10 +154,9 @@ void add_positions(cudaStream_t stream, const std::byte* table, DType dtype, con
 void rotary(cudaStream_t stream, float* x, std::uint64_t rows, std::uint32_t heads,
             std::uint32_t head_size, std::uint32_t dimensions, const float* table) {
   const std::uint32_t half = dimensions / 2;
-  launch_each_of_rows(
-      stream, Rotary{x, table, std::uint64_t{heads} * head_size, head_size, half}, rows,
-      std::uint64_t{heads} * half,
-      aligned_16(x, table) && head_size % kVector == 0 && half % kVector == 0);
+  launch_each_of_rows(stream, Rotary{x, table, std::uint64_t{heads} * head_size, head_size, half},
+                      rows, std::uint64_t{heads} * half,
+                      aligned_16(x, table) && head_size % kVector == 0 && half % kVector == 0);
 }
 
 void store_kv(cudaStream_t stream, const float* k, const float* v, const RowInfo* rows,
@@ -173,8 +172,8 @@ void store_kv(cudaStream_t stream, const float* k, const float* v, const RowInfo
   });
 }
 
-void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows,
-               std::uint64_t count, std::uint64_t columns, float* out) {
+void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows, std::uint64_t count,
+               std::uint64_t columns, float* out) {
   const bool aligned = aligned_16(in, out) && columns % kVector == 0;
   if (in != out) {
     launch_each_of_rows(stream, TakeRow{in, rows, out, columns}, count, columns, aligned);

@@ -281,7 +281,7 @@ void sample(cudaStream_t stream, const float* logits, std::uint64_t rows, std::u
             const SamplerOptions& options, const double* draws, Sampled* out) {
   if (rows == 0) return;
   launch<sample_rows>(static_cast<unsigned>(rows), threads_for(vocabulary), 0, stream, logits,
-         static_cast<std::uint32_t>(vocabulary), options, draws, out);
+                      static_cast<std::uint32_t>(vocabulary), options, draws, out);
 }
 
 }  // namespace initrt::cuda

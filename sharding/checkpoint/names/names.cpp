@@ -232,7 +232,7 @@ void check_found(const Graph& graph, const std::vector<Located>& located, const 
     } else {
       needed.push_back({names.prefix() + tensor.stored.name});
       missing.push_back(needed.back().name);
-      head = head && graph.tensors[i].name == "lm_head.weight";
+      head = head && graph.tensors[i].name == "lm_head.weight" && catalog.absent_files.empty();
     }
   }
   refuse_quantized(catalog, names, needed);

@@ -75,8 +75,8 @@ TEST(SmolLm2Golden, TheFirstPromptIsAsPublished) {
 TEST(SmolLm2Golden, TextsComeBack) {
   const auto tokenizer = make_tokenizer(tokenizer_json_from_gguf(smollm2_metadata("smollm")));
   for (const std::string text :
-       {"Hello, world! It's 2024.", "def f(x):\n    return x\n\n",
-        "Grüße, Привет, 世界, 😀👍🏽", "  spaces\t\ttabs\r\n", "a\u00a0b\u2003c"}) {
+       {"Hello, world! It's 2024.", "def f(x):\n    return x\n\n", "Grüße, Привет, 世界, 😀👍🏽",
+        "  spaces\t\ttabs\r\n", "a\u00a0b\u2003c"}) {
     Utf8Stream stream;
     std::string back;
     for (const TokenId id : tokenizer->encode(text))

@@ -54,11 +54,15 @@ inline void __threadfence() {}
 inline void __threadfence_block() {}
 
 template <class T>
-requires std::is_arithmetic_v<T>
-constexpr T min(T x, T y) { return y < x ? y : x; }
+  requires std::is_arithmetic_v<T>
+constexpr T min(T x, T y) {
+  return y < x ? y : x;
+}
 template <class T>
-requires std::is_arithmetic_v<T>
-constexpr T max(T x, T y) { return x < y ? y : x; }
+  requires std::is_arithmetic_v<T>
+constexpr T max(T x, T y) {
+  return x < y ? y : x;
+}
 constexpr unsigned min(int x, unsigned y) { return min(static_cast<unsigned>(x), y); }
 constexpr unsigned min(unsigned x, int y) { return min(x, static_cast<unsigned>(y)); }
 constexpr unsigned max(int x, unsigned y) { return max(static_cast<unsigned>(x), y); }

@@ -11,14 +11,10 @@ struct dim3 {
   constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
 
-#define CUDA_EMULATOR_VECTORS(name, type)                             \
-  struct alignas(2 * sizeof(type)) name##2 {                          \
-    type x, y;                                                        \
-  };                                                                  \
-  struct alignas(sizeof(type) == 8 ? 16 : 4 * sizeof(type)) name##4 { \
-    type x, y, z, w;                                                  \
-  };                                                                  \
-  inline name##2 make_##name##2(type x, type y) { return {x, y}; }    \
+#define CUDA_EMULATOR_VECTORS(name, type)                                                 \
+  struct alignas(2 * sizeof(type)) name##2 { type x, y; };                                \
+  struct alignas(sizeof(type) == 8 ? 16 : 4 * sizeof(type)) name##4 { type x, y, z, w; }; \
+  inline name##2 make_##name##2(type x, type y) { return {x, y}; }                        \
   inline name##4 make_##name##4(type x, type y, type z, type w) { return {x, y, z, w}; }
 CUDA_EMULATOR_VECTORS(char, signed char)
 CUDA_EMULATOR_VECTORS(uchar, unsigned char)

@@ -1,0 +1,62 @@
+// What a person can ask for; main parses the command line into these.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launch/commands/bring_up.h"
+#include "launch/machine/world.h"
+
+namespace initrt {
+
+/// The main job: loads and generates on all ranks. Collective.
+void run(World& world, const RunOptions& options);
+
+struct ScoreOptions {
+  std::string text_path;  ///< a text file, or "" where tokens are given
+  std::vector<TokenId> tokens;
+  std::string logits_path;  ///< an .npy of float32 [tokens, vocabulary], or ""
+};
+/// Runs a text through the model teacher-forced and prints how likely it is. Collective.
+void score(World& world, const RunOptions& options, const ScoreOptions& score);
+
+struct PlanOptions {
+  std::uint32_t world = 1;  ///< ranks
+  bool one_node = true;     ///< whether all ranks are on one
+  bool json = false;
+};
+/// Prints what a run would allocate and read, without a world or a read of payload.
+void print_plan(const RunOptions& options, const PlanOptions& plan);
+
+struct InspectOptions {
+  std::string path;
+  std::string format;  ///< a Format's name, or "" for the first that is there
+  bool json = false;
+};
+/// Lists a checkpoint.
+void inspect(const InspectOptions& options);
+
+struct VerifyOptions {
+  std::string path, format;             ///< as InspectOptions
+  std::string against, against_format;  ///< another checkpoint, or ""
+  bool stored = false;                  ///< tensors as they are stored, though the model is known
+  bool json = false;
+};
+/// Prints hashes of a checkpoint's values, or whether two checkpoints hold the same.
+/// @throws Error naming the first difference
+void verify(const VerifyOptions& options);
+
+struct ConvertOptions {
+  std::string from;              ///< checkpoint
+  std::string to;                ///< directory to make
+  std::string precision;         ///< "" for the checkpoint's own, or 32-true where it has none
+  std::uint64_t file_bytes = 0;  ///< most tensor bytes of a file
+  std::string format, model_config, tokenizer;  ///< as the job's keys
+  bool verbose = false;
+};
+/// Writes a checkpoint as a Hugging Face directory of safetensors.
+void convert_to_safetensors(const ConvertOptions& options);
+
+}  // namespace initrt

@@ -1,0 +1,199 @@
+// initrt plan: what a run would allocate and read, from headers alone.
+#include <algorithm>
+
+#include "launch/commands/commands.h"
+#include "launch/machine/transport.h"
+#include "launch/model/chat_template.h"
+#include "launch/model/tokenizer_files.h"
+#include "launch/model/without_weights.h"
+#include "launch/output/standard_output.h"
+#include "runtime/device/cuda/needs.h"
+#include "runtime/load/loader.h"
+#include "sharding/error.h"
+#include "sharding/precision.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint32_t kMostRows = 32;  // ranks listed one by one
+
+// What a run on the best of this machine's instruction sets would need, or on any GPU.
+NeedsOfDevice needs_of(DeviceKind kind) {
+  if (kind == DeviceKind::Cuda) return cuda::needs;
+  return [](DType dtype, std::uint64_t rows, std::uint64_t columns) {
+    return make_cpu_device(best_instruction_set(), 1, false)->needs(dtype, rows, columns);
+  };
+}
+
+struct RankReads {
+  std::uint64_t bytes = 0, reads = 0, files = 0;
+};
+
+std::vector<RankReads> reads_of_ranks(const OpenModel& model, const Cut& cut,
+                                      const StagingRing& staging) {
+  const LoadSource source{model.graph, model.layout, cut, model.bindings, model.catalog};
+  std::vector<RankReads> ranks;
+  for (std::uint32_t rank = 0; rank < cut.world; ++rank) {
+    const ReadTotals totals = count_reads(source, rank, max_read_bytes(staging));
+    ranks.push_back(
+        {totals.bytes, totals.reads,
+         static_cast<std::uint64_t>(std::count(totals.files.begin(), totals.files.end(), true))});
+  }
+  return ranks;
+}
+
+Json plan_json(const Job& job, const OpenModel& model, Transport transport,
+               const Placement& placement, const RunShape& shape,
+               const std::vector<RankReads>& ranks, bool one_node) {
+  Json memory;
+  for (std::size_t i = 0; i < kMemoryCategories; ++i) {
+    memory[std::string(name(static_cast<MemoryCategory>(i)))] = placement.memory.bytes[i];
+  }
+  memory["total"] = placement.memory.total();
+  std::uint64_t requested = 0;
+  Json rows = Json::array();
+  for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
+    requested += ranks[rank].bytes;
+    rows.push_back({{"rank", rank},
+                    {"memory", memory},
+                    {"bytes_to_read", ranks[rank].bytes},
+                    {"reads", ranks[rank].reads},
+                    {"files", ranks[rank].files}});
+  }
+  std::uint64_t resident = 0;
+  for (const UnitCut& unit : placement.cut.units) resident += unit.resident ? 1 : 0;
+  return {{"model", job.model},
+          {"format", model.catalog.format},
+          {"family", model.graph.family},
+          {"precision", job.precision},
+          {"world", ranks.size()},
+          {"one_node", one_node},
+          {"device", shape.device.own_memory ? "cuda" : "cpu"},
+          {"communicator", name(transport)},
+          {"units", model.graph.units.size()},
+          {"units_resident", resident},
+          {"unit_bytes", model.layout.bytes()},
+          {"context", shape.context},
+          {"sequences", shape.sequences},
+          {"payload_bytes", model.bindings.payload_bytes},
+          {"bytes_to_read", requested},
+          {"requested_to_needed",
+           static_cast<double>(requested) / static_cast<double>(model.bindings.payload_bytes)},
+          {"ranks", rows}};
+}
+
+// Without a tokenizer: a token for each byte, which is the most that one makes of a text, and one
+// before them.
+std::vector<Prompt> prompts_by_bytes(const std::vector<PromptText>& texts) {
+  std::vector<Prompt> prompts;
+  for (const PromptText& text : texts) {
+    std::size_t bytes = text.text.size();
+    for (const Message& message : text.messages) bytes += message.content.size();
+    prompts.push_back({static_cast<std::uint32_t>(prompts.size()), std::vector<TokenId>(bytes + 1),
+                       static_cast<std::uint32_t>(text.max_new_tokens)});
+  }
+  return prompts;
+}
+
+bool has_prompts(const Job& job) {
+  return job.generate.prompt || !job.generate.prompts.empty() || !job.generate.messages.empty();
+}
+
+std::vector<Prompt> planned_prompts(Files& files, const Job& job, const OpenModel& model) {
+  const bool weights = model.catalog.format != kNoWeights;
+  // How much a model needs can be asked before there is anything to run.
+  if (!weights && !has_prompts(job)) return prompts_by_bytes({{"", job.generate.max_new_tokens}});
+  std::vector<PromptText> texts = read_prompts(files, job);
+  if (!weights && find_tokenizer(files, job).empty()) return prompts_by_bytes(texts);
+  OpenText text = open_text(files, job, model);
+  apply_chat_template(files, model, job, text, texts);
+  return tokenize(*text.tokenizer, texts, model.graph.vocabulary);
+}
+
+std::string table_row(const Json& rank, const std::string& label) {
+  const Json& memory = rank["memory"];
+  const auto bytes = [](const Json& value) { return human_bytes(value.get<double>()); };
+  const double shard = memory["shard"].get<double>() + memory["resident"].get<double>();
+  const double other = memory["logits"].get<double>() + memory["scratch"].get<double>() +
+                       memory["conversion"].get<double>() + memory["pinned"].get<double>();
+  return fmt::format("{:>5} {:>10} {:>10} {:>10} {:>12} {:>10} {:>10} {:>10} {:>12} {:>6}\n", label,
+                     human_bytes(shard), bytes(memory["slots"]), bytes(memory["kv_cache"]),
+                     bytes(memory["activations"]), bytes(memory["staging"]), human_bytes(other),
+                     bytes(memory["total"]), bytes(rank["bytes_to_read"]),
+                     rank["files"].get<std::uint64_t>());
+}
+
+std::string plan_text(const Json& plan) {
+  std::string text = fmt::format(
+      "{} ({}, {}), {}, {} rank{} on {}, communicator {}\n"
+      "{} units, {} whole in {}; {} sequence{} of {} positions per rank\n\n",
+      one_line(plan["model"].get<std::string>()), plan["format"].get<std::string>(),
+      plan["family"].get<std::string>(), plan["precision"].get<std::string>(),
+      plan["world"].get<std::uint64_t>(), plan["world"] == 1 ? "" : "s",
+      plan["one_node"].get<bool>() ? "one node" : "several nodes",
+      plan["communicator"].get<std::string>(), plan["units"].get<std::uint64_t>(),
+      human_bytes(plan["unit_bytes"].get<double>()), plan["precision"].get<std::string>(),
+      plan["sequences"].get<std::uint64_t>(), plan["sequences"] == 1 ? "" : "s",
+      plan["context"].get<std::uint64_t>());
+  text += fmt::format("{:>5} {:>10} {:>10} {:>10} {:>12} {:>10} {:>10} {:>10} {:>12} {:>6}\n",
+                      "rank", "shard", "slots", "KV cache", "activations", "staging", "other",
+                      "total", "to read", "files");
+  const Json& ranks = plan["ranks"];
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    if (ranks.size() > kMostRows && i == kMostRows - 1) {
+      text += fmt::format("{:>5}\n", "...");
+      i = ranks.size() - 1;
+    }
+    text += table_row(ranks[i], std::to_string(i));
+  }
+  text += fmt::format("\nto read in all: {}, {:.4f} of the payload of {}\n",
+                      human_bytes(plan["bytes_to_read"].get<double>()),
+                      plan["requested_to_needed"].get<double>(),
+                      human_bytes(plan["payload_bytes"].get<double>()));
+  if (plan.contains("assumed_dtype")) {
+    text += fmt::format(
+        "no weights are here: what is to be read is what the config's tensors would be in {}\n",
+        plan["assumed_dtype"].get<std::string>());
+  }
+  if (plan["device"] == "cuda") {
+    const Json& memory = ranks[0]["memory"];
+    const double host = memory["staging"].get<double>() + memory["pinned"].get<double>();
+    text += fmt::format("of a rank's total, {} is on its GPU and {} pinned host memory\n",
+                        human_bytes(memory["total"].get<double>() - host), human_bytes(host));
+  }
+  if (const auto resident = plan["units_resident"].get<std::uint64_t>(); resident > 0) {
+    text += fmt::format("memory.budget keeps {} units gathered on every rank\n", resident);
+  }
+  return text;
+}
+
+}  // namespace
+
+void print_plan(const RunOptions& options, const PlanOptions& plan) {
+  LocalFiles files;
+  const Job job = read_job(files, options.config, options.settings);
+  const OpenModel model =
+      open_model(files, job, options.verbose,
+                 open_checkpoint_or_config(files, job.model, wanted_format(job),
+                                           precision_from_name(job.precision)->dtype));
+  note_choice(model.catalog);
+  if (!model.warning.empty()) warn(model.warning);
+  const std::vector<Prompt> prompts = planned_prompts(files, job, model);
+  const DeviceKind device = planned_device(job);
+  const Transport transport = choose_transport(
+      job, {plan.world, plan.one_node, device, /*share_gpus=*/false}, model.graph.units.size());
+  RunShape shape = generate_shape(job, model.graph, prompts, plan.world);
+  const Placement placement = place_memory(model, plan.world, transport, needs_of(device), shape);
+  Json json = plan_json(job, model, transport, placement, shape,
+                        reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)),
+                        plan.one_node);
+  if (model.catalog.format == kNoWeights) {
+    json["assumed_dtype"] = name(model.catalog.tensors.front().dtype);
+  }
+  const std::string out = plan.json ? json.dump(2) + "\n" : plan_text(json);
+  put(out);
+}
+
+}  // namespace initrt

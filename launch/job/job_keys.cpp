@@ -1,0 +1,238 @@
+// The table of keys, and the schema made of it.
+#include <array>
+#include <limits>
+
+#include "launch/job/job.h"
+#include "sharding/checkpoint/catalog.h"
+#include "sharding/overload.h"
+#include "sharding/precision.h"
+#include "sharding/reads.h"
+
+namespace initrt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kAny = std::numeric_limits<std::uint64_t>::max();
+
+Json schema_of(const JobKey& key, Job& defaults) {
+  Json schema = std::visit(
+      Overload{
+          [&](const JobKey::Text& kind) {
+            Json text = {{"type", "string"}, {"default", kind.field(defaults)}};
+            if (!kind.choices.empty()) text["enum"] = kind.choices;
+            if (kind.field(defaults).empty()) text.erase("default");
+            return text;
+          },
+          [](const JobKey::Path&) {
+            return Json{{"type", "string"}, {"minLength", 1}};
+          },
+          [&](const JobKey::Whole& kind) {
+            Json whole = {{"type", "integer"}, {"minimum", kind.least}};
+            if (kind.most != kAny) whole["maximum"] = kind.most;
+            whole["default"] = kind.field(defaults);
+            return whole;
+          },
+          [&](const JobKey::Bytes& kind) {
+            return Json{{"type", Json::array({"integer", "string"})},
+                        {"minimum", kind.least},
+                        {"pattern", "^[0-9]+(\\.[0-9]+)?([KMGT](iB|B)?|B)?$"},
+                        {"default", kind.field(defaults)}};
+          },
+          [&](const JobKey::Number& kind) {
+            Json number = {{"type", "number"},
+                           {kind.above_least ? "exclusiveMinimum" : "minimum", kind.least}};
+            number["maximum"] = kind.most;
+            number["default"] = kind.field(defaults);
+            return number;
+          },
+          [&](const JobKey::Flag& kind) {
+            return Json{{"type", "boolean"}, {"default", kind.field(defaults)}};
+          },
+          [](const JobKey::TextList&) {
+            return Json{{"type", Json::array({"array", "string"})},
+                        {"items", {{"type", "string"}, {"minLength", 1}}},
+                        {"minLength", 1}};
+          },
+          [](const JobKey::PromptList&) {
+            return Json{{"type", Json::array({"array", "string"})},
+                        {"items", {{"type", "string"}}},
+                        {"minItems", 1},
+                        {"minLength", 1}};
+          },
+          [](const JobKey::MessageList&) {
+            const Json roles = Json::array({"system", "user", "assistant"});
+            const Json properties = {{"role", {{"type", "string"}, {"enum", roles}}},
+                                     {"content", {{"type", "string"}}}};
+            return Json{{"type", "array"},
+                        {"items",
+                         {{"type", "object"},
+                          {"additionalProperties", false},
+                          {"required", Json::array({"role", "content"})},
+                          {"properties", properties}}},
+                        {"minItems", 1}};
+          },
+      },
+      key.kind);
+  schema["description"] = key.about;
+  return schema;
+}
+
+std::vector<std::string_view> format_choices() {
+  std::vector<std::string_view> names = {"auto"};
+  for (const Format& format : formats()) names.push_back(format.name);
+  return names;
+}
+
+}  // namespace
+
+std::span<const JobKey> job_keys() {
+  static const std::array keys = std::to_array<JobKey>({
+      {"model", "Checkpoint: a file or a directory, of any of the formats below",
+       JobKey::Path{[](Job& job) -> std::string& { return job.model; }}},
+      {"format",
+       "Which checkpoint to read where a directory holds several; auto: the first of these",
+       JobKey::Text{[](Job& job) -> std::string& { return job.format; }, format_choices()}},
+      {"tokenizer",
+       "tokenizer.json or .model, or vocab.json with merges.txt, or its directory; default: the "
+       "checkpoint's own",
+       JobKey::Path{[](Job& job) -> std::string& { return job.tokenizer; }}},
+      {"model_config", "config.json of the model; default: what the checkpoint carries",
+       JobKey::Path{[](Job& job) -> std::string& { return job.model_config; }}},
+      {"precision", "What the weights and the KV cache are held in",
+       JobKey::Text{[](Job& job) -> std::string& { return job.precision; },
+                    {"32-true", "bf16-true", "16-true"}}},
+      {"device", "Where a rank computes",
+       JobKey::Text{[](Job& job) -> std::string& { return job.device; }, {"auto", "cpu", "cuda"}}},
+      {"threads", "Compute threads of each rank; 0: its share of the cores it may use",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.threads; }, 0, 4096}},
+      {"timeout", "Seconds without progress of any rank after which the job ends",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.timeout; }, 1, 86400}},
+
+      {"placement.share_gpu", "Several ranks may compute on one GPU; without it that is an error",
+       JobKey::Flag{[](Job& job) -> bool& { return job.placement.share_gpu; }}},
+
+      {"cuda.tf32",
+       "Products of 32-bit matrices on GPUs may round their inputs to TF32: faster, not float32",
+       JobKey::Flag{[](Job& job) -> bool& { return job.cuda.tf32; }}},
+
+      {"sharding.strategy", "full_shard: every rank owns one chunk of every unit",
+       JobKey::Text{[](Job& job) -> std::string& { return job.sharding.strategy; },
+                    {"full_shard"}}},
+      {"sharding.prefetch", "Units gathered ahead of the one in use",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.sharding.prefetch; }, 0, 64}},
+      {"sharding.communicator",
+       "mapped: ranks of one node share memory; mpi: any nodes; nccl: a GPU each; self: one rank; "
+       "auto: the first that fits of self, nccl, mapped, mpi",
+       JobKey::Text{[](Job& job) -> std::string& { return job.sharding.communicator; },
+                    {"auto", "self", "mapped", "mpi", "nccl"}}},
+
+      {"load.staging",
+       "Most bytes of each rank's ring of blocks that reads go through; more than 64MiB is not "
+       "used",
+       JobKey::Bytes{[](Job& job) -> std::uint64_t& { return job.load.staging; },
+                     kLeastStagingBytes}},
+      {"load.gpu_direct",
+       "auto: where the machine has GPUDirect Storage, files are read straight into GPUs' memory; "
+       "off: through the host's",
+       JobKey::Text{[](Job& job) -> std::string& { return job.load.gpu_direct; }, {"auto", "off"}}},
+      {"load.strict", "Tensors of the checkpoint that the model does not use are an error",
+       JobKey::Flag{[](Job& job) -> bool& { return job.load.strict; }}},
+
+      {"memory.budget",
+       "Bytes each rank may use: as many units as fit stay gathered; 0: none beyond the slots",
+       JobKey::Bytes{[](Job& job) -> std::uint64_t& { return job.memory.budget; }, 0}},
+
+      {"generate.prompt",
+       "One prompt; the answer is streamed to standard output; an empty one where the tokenizer "
+       "begins every text with a token (BOS)",
+       JobKey::Text{[](Job& job) -> std::string& {
+                      auto& prompt = job.generate.prompt;
+                      return prompt ? *prompt : prompt.emplace();
+                    },
+                    {}}},
+      {"generate.prompts",
+       "Several prompts, or a JSONL file of them, - for standard input (strings, or objects with "
+       "\"prompt\" or \"messages\" and, if it is another, \"max_new_tokens\"); answers are JSONL "
+       "in the same "
+       "order",
+       JobKey::PromptList{[](Job& job) -> Job::Prompts& { return job.generate.prompts; }}},
+      {"generate.messages",
+       "A conversation that the model's chat template makes a prompt of; only the answer is shown",
+       JobKey::MessageList{
+           [](Job& job) -> std::vector<Message>& { return job.generate.messages; }}},
+      {"generate.chat", "Each prompt is a user's message to a chat model; only answers are shown",
+       JobKey::Flag{[](Job& job) -> bool& { return job.generate.chat; }}},
+      {"generate.system", "System message of conversations that begin without one",
+       JobKey::Text{[](Job& job) -> std::string& { return job.generate.system; }, {}}},
+      {"generate.max_new_tokens", "Most tokens generated for a prompt",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.max_new_tokens; }, 1,
+                     kMostPositions}},
+      {"generate.temperature", "Softmax temperature; 0: greedy",
+       JobKey::Number{[](Job& job) -> double& { return job.generate.temperature; }, 0.0, 1000.0,
+                      false}},
+      {"generate.top_k", "Choose among this many of the likeliest tokens; 0: all",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.top_k; }, 0,
+                     std::numeric_limits<int>::max()}},
+      {"generate.top_p", "Choose among the likeliest tokens with this much probability together",
+       JobKey::Number{[](Job& job) -> double& { return job.generate.top_p; }, 0.0, 1.0, true}},
+      {"generate.min_p",
+       "Choose among tokens with this much of the likeliest one's probability, after the "
+       "temperature; 0: all",
+       JobKey::Number{[](Job& job) -> double& { return job.generate.min_p; }, 0.0, 1.0, false}},
+      {"generate.repetition_penalty",
+       "Divides logits above 0 of tokens in the prompt or the answer, multiplies those below; in "
+       "greedy choice too; 1: none",
+       JobKey::Number{[](Job& job) -> double& { return job.generate.repetition_penalty; }, 0.0,
+                      1000.0, true}},
+      {"generate.seed", "The same seed gives the same text, on any number of ranks",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.seed; }, 0, kAny}},
+      {"generate.context", "Positions of the KV cache; 0: the longest prompt and max_new_tokens",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.context; }, 0,
+                     kMostPositions}},
+      {"generate.batch", "Most prompts that a rank runs at once",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.batch; }, 1, 4096}},
+      {"generate.ignore_eos", "Generate max_new_tokens even past the model's end tokens",
+       JobKey::Flag{[](Job& job) -> bool& { return job.generate.ignore_eos; }}},
+      {"generate.stop",
+       "A string, or a list of them: an answer ends as soon as its text holds one, and is cut "
+       "before it",
+       JobKey::TextList{[](Job& job) -> std::vector<std::string>& { return job.generate.stop; }}},
+      {"generate.logprobs",
+       "For each token its log-probability and those of this many likeliest ones, of the model's "
+       "own distribution (before penalty, temperature and filters); one prompt is then answered as "
+       "JSONL too; 0: none",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.logprobs; }, 0, 100}},
+      {"generate.prefill_chunk", "Most prompt tokens that one sweep takes in",
+       JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.prefill_chunk; }, 1,
+                     65536}},
+  });
+  return keys;
+}
+
+nlohmann::ordered_json job_schema() {
+  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                 {"title", "initrt job"},
+                 {"type", "object"},
+                 {"additionalProperties", false},
+                 {"required", Json::array({"model"})},
+                 {"properties", {{"$schema", {{"type", "string"}}}}}};
+  Job defaults;
+  for (const JobKey& key : job_keys()) {
+    const std::size_t dot = key.path.find('.');
+    Json* properties = &schema["properties"];
+    if (dot != std::string_view::npos) {
+      Json& group = (*properties)[std::string(key.path.substr(0, dot))];
+      if (group.is_null()) {
+        group = {
+            {"type", "object"}, {"additionalProperties", false}, {"properties", Json::object()}};
+      }
+      properties = &group["properties"];
+    }
+    const std::size_t begin = dot == std::string_view::npos ? 0 : dot + 1;
+    (*properties)[std::string(key.path.substr(begin))] = schema_of(key, defaults);
+  }
+  return schema;
+}
+
+}  // namespace initrt

@@ -1,0 +1,58 @@
+#include "launch/model/tied_tables.h"
+
+#include "runtime/values/tensor_values.h"
+#include "sharding/checkpoint/checked_json.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+// The stored tensor that is all of a canonical one, if there is one.
+const TensorEntry* entry_of(const OpenModel& model, std::string_view name) {
+  for (std::size_t i = 0; i < model.graph.tensors.size(); ++i) {
+    const std::vector<RowRun>& runs = model.bindings.tensors[i].runs;
+    if (model.graph.tensors[i].name != name || runs.size() != 1) continue;
+    return &model.catalog.tensors[runs.front().source];
+  }
+  return nullptr;
+}
+
+// How two tables of a catalog differ, as a sentence's end; "" where they hold the same.
+std::string difference(Files& files, const Catalog& catalog, const Bindings::Twins& pair,
+                       const std::function<void()>& alive) {
+  const TensorEntry &used = catalog.tensors[pair.used], &other = catalog.tensors[pair.other];
+  if (used.shape != other.shape) {
+    return fmt::format("has shape {} and {}", shape_text(used.shape), shape_text(other.shape));
+  }
+  if (used.dtype == other.dtype && used.parts == other.parts) return "";
+  return files.ask(fmt::format("difference of {} and {}", used.name, other.name), [&] {
+    ElementReader reader(catalog, alive);
+    return first_difference(reader, list_stored(used, pair.used), reader,
+                            list_stored(other, pair.other));
+  });
+}
+
+}  // namespace
+
+bool has_shared_tables(const OpenModel& model) {
+  const TensorEntry* const embedding = entry_of(model, "model.embed_tokens.weight");
+  const TensorEntry* const head = entry_of(model, "lm_head.weight");
+  return embedding != nullptr && head != nullptr && embedding->dtype == head->dtype &&
+         embedding->parts == head->parts;
+}
+
+std::string own_head(Files& files, const OpenModel& model, const std::function<void()>& alive) {
+  for (const Bindings::Twins& pair : model.bindings.twins) {
+    const std::string text = difference(files, model.catalog, pair, alive);
+    if (text.empty()) continue;
+    return fmt::format(
+        "the config says that embedding and head are one table (tie_word_embeddings), but {} and "
+        "{} "
+        "are not (the first {}): both are used",
+        quote(model.catalog.tensors[pair.used].name), quote(model.catalog.tensors[pair.other].name),
+        text);
+  }
+  return "";
+}
+
+}  // namespace initrt
