@@ -1,9 +1,24 @@
 // Chooses among the kernel files by what the CPU reports.
 #include "runtime/device/cpu/instruction_set.h"
 
+#ifdef INITRT_X86_KERNELS
+#include <cpuid.h>
+#endif
+
 #include "sharding/error.h"
 
 namespace initrt {
+namespace {
+
+#ifdef INITRT_X86_KERNELS
+// __builtin_cpu_supports() of Clang 16 does not know the name.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
+}  // namespace
 
 std::string_view name(InstructionSet set) {
   switch (set) {
@@ -33,8 +48,8 @@ bool supported(InstructionSet set) {
   if (set == InstructionSet::Portable) return true;
 #ifdef INITRT_X86_KERNELS
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
-                    __builtin_cpu_supports("f16c") != 0;
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 && has_f16c();
   const bool avx512 =
       avx2 && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
       __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
