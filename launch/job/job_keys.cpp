@@ -128,8 +128,7 @@ std::span<const JobKey> job_keys() {
                     {"auto", "self", "mapped", "mpi", "nccl"}}},
 
       {"load.staging",
-       "Most bytes of each rank's ring of blocks that reads go through; more than 64MiB is not "
-       "used",
+       "Size of each rank's staging ring, which reads go through; more than 64MiB is not used",
        JobKey::Bytes{[](Job& job) -> std::uint64_t& { return job.load.staging; },
                      kLeastStagingBytes}},
       {"load.gpu_direct",

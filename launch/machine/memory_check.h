@@ -1,6 +1,5 @@
 // Whether what ranks plan to allocate fits the memory that they share, a node's or a GPU's, asked
-// before it is allocated: of a node's, the kernel would end one of them in the middle of loading,
-// without a word.
+// before it is allocated: otherwise the OOM killer ends a rank in the middle of loading.
 #pragma once
 
 #include <array>

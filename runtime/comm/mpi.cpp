@@ -337,7 +337,7 @@ void MpiCommunicator::record_failure(const std::string& message) {
 
 void MpiCommunicator::on_failure(const std::string& message) {
   record_failure(message);
-  while (true) {  // nobody who waits is told: see the class
+  while (true) {  // waiters stay blocked: MPI may still write their buffers
     handle_own_failure(Clock::now());
     std::this_thread::sleep_for(1ms);
   }

@@ -88,16 +88,16 @@ struct CopyPiece {
   std::uint64_t bytes = 0;
 };
 
-/// A point in the order of what a device was asked to do. Each device has its own.
+/// A point in a device's stream, like a CUDA event. Each device has a stream of its own.
 class Fence {
  public:
   virtual ~Fence() = default;
-  /// Whether the device has come to it. From any thread.
+  /// Whether the device has reached it. From any thread.
   [[nodiscard]] virtual bool passed() const = 0;
 };
 using FenceHandle = std::shared_ptr<const Fence>;
 
-/// A point in the order of what a device was asked to do that knows when the device came to it.
+/// A Fence that also knows when the device reached it, like a CUDA event with timing.
 class Stamp {
  public:
   virtual ~Stamp() = default;
@@ -156,9 +156,9 @@ class Uploader {
 };
 
 /// Activations are float32, row-major, dense: [rows, columns], with room for rows up to the next
-/// multiple of needs().row_tile. Pointers are to this device's memory, as allocate() gives it. What
-/// is asked for runs in order, and perhaps later: results are visible to the host after
-/// synchronize(). One thread asks; uploaders and downloads may be used beside it.
+/// multiple of needs().row_tile. Pointers are to this device's memory, as allocate() gives it.
+/// Calls are asynchronous and stream-ordered: results are visible to the host after synchronize().
+/// One thread enqueues; uploaders and downloads may be used beside it.
 class Device {
  public:
   virtual ~Device() = default;
@@ -171,7 +171,7 @@ class Device {
   [[nodiscard]] virtual DeviceNeeds needs(DType dtype, std::uint64_t rows,
                                           std::uint64_t columns) const = 0;
 
-  /// Whether its memory is its own, and not the host's.
+  /// Whether its memory is discrete, not the host's.
   [[nodiscard]] virtual bool own_memory() const { return false; }
 
   /// Memory of this device, zeroed, whose parts are of several categories.
@@ -191,34 +191,33 @@ class Device {
   /// Copies to memory from allocate_host().
   virtual void read(const std::byte* from, std::span<std::byte> to) = 0;
 
-  /// The same beside everything that is asked for, and from any thread, of memory that no op
-  /// writes.
+  /// The same on a stream of its own and from any thread, of memory that no op writes.
   [[nodiscard]] virtual std::shared_ptr<Download> start_download(const std::byte* from,
                                                                  std::span<std::byte> to) = 0;
 
   /// Copies within the device, pieces in any order. None overlaps another's destination.
   virtual void copy(std::span<const CopyPiece> pieces) = 0;
 
-  /// After everything asked for so far.
+  /// After everything enqueued so far.
   [[nodiscard]] virtual FenceHandle fence() = 0;
 
-  /// Makes what is asked for from here on run after `fence`, without waiting for it; null: nothing
-  /// to run after.
+  /// Makes what is enqueued from here on run after `fence`, without blocking the host; null: no
+  /// wait.
   virtual void after(const FenceHandle& fence) = 0;
 
   /// fence() with a time. What it costs is small, but not nothing.
   [[nodiscard]] virtual StampHandle stamp() = 0;
 
-  /// Waits until everything asked for so far is done. @throws Error where the device has failed
+  /// Waits until everything enqueued so far is done. @throws Error where the device has failed
   virtual void synchronize() = 0;
 
   /// `watch` is called again and again while the host waits for the device, and may throw: what the
   /// device is waiting for may never come. Empty: nobody watches.
   virtual void set_watch(std::function<void()> watch) = 0;
 
-  /// Runs `ops`, which asks for the same ops with the same arguments, but for the contents of
-  /// memory, whenever it is called with this key. A device may remember what was asked for, and
-  /// then does it again without calling `ops`.
+  /// Runs `ops`, which enqueues the same ops with the same arguments (the contents of memory may
+  /// differ) whenever it is called with this key. A device may record them, and replay the
+  /// recording without calling `ops`.
   virtual void repeat(std::uint64_t key, const std::function<void()>& ops) {
     static_cast<void>(key);
     ops();
@@ -228,14 +227,14 @@ class Device {
   [[nodiscard]] virtual std::vector<std::unique_ptr<Uploader>> make_uploaders(
       Ledger& ledger, const StagingRing& ring) = 0;
 
-  /// Memory that ops use; the caller keeps it alive, until all that was asked for is done.
+  /// Memory that ops use; the caller keeps it alive until all that was enqueued is done.
   /// @param scratch of this device, needs().scratch_bytes for the largest of them
   /// @param pinned of allocate_host(), needs().pinned_bytes
   /// @param rows the most of any op, as needs() was told
   virtual void set_scratch(std::span<std::byte> scratch, std::span<std::byte> pinned,
                            std::uint64_t rows) = 0;
 
-  /// What the rows of the ops that follow are, for those that go by sequence and position, and
+  /// What the rows of the ops that follow are, for those that depend on sequence and position, and
   /// which of them keep_rows() keeps, ascending. Both may change as soon as this returns.
   virtual void set_rows(std::span<const RowInfo> rows, std::span<const std::uint32_t> kept) = 0;
 

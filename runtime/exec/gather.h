@@ -38,7 +38,7 @@ class Gather {
   virtual const std::byte* acquire(std::uint32_t unit) = 0;
   virtual void release(std::uint32_t unit) = 0;
 
-  /// Memory as large as the unit, where it may be one day: for ops whose results nobody wants.
+  /// A buffer of the unit's size with undefined contents, for warm-up.
   [[nodiscard]] virtual const std::byte* place_of(std::uint32_t unit) const = 0;
 
   /// Once moves what gathering moves, whatever it holds, so that what transports make on first use

@@ -127,7 +127,7 @@ struct UnitRunner::Run {
   const UnitLayout& places;
   const std::byte* weights;
   std::uint64_t rows;
-  const ExpertRows* expert;  // null in what is none
+  const ExpertRows* expert;  // null unless the unit is an expert
 
   [[nodiscard]] const std::byte* weight(ParamId param) const {
     return weights + places.params[param].offset;

@@ -18,9 +18,9 @@ using fake_cufile::Counts;
 using fake_cufile::Faults;
 
 // Values of NVIDIA's CUfileOpError.
-constexpr int kSuccess = 0, kNotInitialized = 5001, kNotSupported = 5008, kInvalidValue = 5022,
-              kAlreadyRegistered = 5023, kNotRegistered = 5024, kAlreadyOpen = 5026,
-              kMemoryLimit = 5016;
+[[maybe_unused]] constexpr int kSuccess = 0, kNotInitialized = 5001, kNotSupported = 5008,
+                               kInvalidValue = 5022, kAlreadyRegistered = 5023,
+                               kNotRegistered = 5024, kAlreadyOpen = 5026, kMemoryLimit = 5016;
 
 struct Status {
   int error, cuda_error;

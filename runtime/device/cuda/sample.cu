@@ -1,6 +1,6 @@
 // The choice of tokens: a block for each row. Which thread adds which masses, and the tree over
-// threads, go by the vocabulary alone. What is filtered is found digit by digit of a key, with the
-// logits read anew for each: no memory beside them is needed, and they come from the L2 cache.
+// threads, depend on the vocabulary alone. Filters are radix selects; each pass rereads the logits,
+// so no memory beside them is needed, and they come from the L2 cache.
 //
 // All is as in text/sampler.cpp, masses in double too. What differs is the order of sums and the
 // last bits of e^x, some 1e-16 of a sum: the token is another one where a draw, or what reaches
@@ -115,8 +115,8 @@ struct Reached {
 };
 
 /// The largest key such that it and all larger ones have masses that reach goal(sum of all masses):
-/// found digit by digit, by sums for each value of the next one among the keys that begin with
-/// those found.
+/// a radix select, by sums for each value of the next digit among the keys that begin with those
+/// found.
 template <class Key, class Mass, class Goal>
 __device__ Reached reach(std::uint32_t ids, const Key& key, const Mass& mass, const Goal& goal) {
   Reached reached;

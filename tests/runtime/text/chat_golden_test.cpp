@@ -55,7 +55,7 @@ TEST_P(ChatGolden, WritesWhatTheReferenceWritesAndRefusesWhatItRefuses) {
   const ChatTemplate chat =
       recognise_chat_template(reference["template"].get<std::string>(),
                               {text_or_null(reference["bos"]), text_or_null(reference["eos"])});
-  EXPECT_EQ(chat.name, reference["kind"]);
+  EXPECT_EQ(chat.name, reference["kind"].get<std::string>());
   const auto all = conversations();
   ASSERT_EQ(all.size(), reference["texts"].size());
   for (std::size_t i = 0; i < all.size(); ++i) {
