@@ -54,8 +54,7 @@ export INITRT_MODELS=$root/models
 
 # The first run that fails is the last, so that its summary, which names the tests, ends the output.
 if $sanitize; then
-  cmake --preset asan --log-level=WARNING >&2
-  timed "lint" tests/lint.py
+  timed "form" tests/lint.py --form
   timed "build asan" build asan
   run_tests asan asan
   run_tests asan-mpi asan

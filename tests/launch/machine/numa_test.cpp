@@ -30,7 +30,7 @@ using testing::IsEmpty;
 
 std::string two_sockets() {
   std::ostringstream text;
-  text << std::ifstream(INITRT_SOURCE_DIR "/tests/launch/two_sockets.xml").rdbuf();
+  text << std::ifstream(INITRT_SOURCE_DIR "/tests/launch/machine/two_sockets.xml").rdbuf();
   return text.str();
 }
 

@@ -13,7 +13,7 @@ using nlohmann::json;
 /// The small tokenizer with one added token, <s> = 261, that has this flag set.
 json with_flag(const char* flag) {
   json tokenizer = small_tokenizer();
-  tokenizer["added_tokens"] = {added_token(261, "<s>", true)};
+  tokenizer["added_tokens"] = nlohmann::json::array({added_token(261, "<s>", true)});
   if (flag != nullptr) tokenizer["added_tokens"][0][flag] = true;
   return tokenizer;
 }
@@ -49,7 +49,7 @@ TEST(AddedTokens, LstripAndRstripTakeTheWhitespaceAround) {
 
 TEST(AddedTokens, AWhitespaceTokenInsideStrippedSpaceIsNotGivenTwice) {
   json tokenizer = with_flag(nullptr);
-  tokenizer["added_tokens"] = {added_token(' ', " ", false)};
+  tokenizer["added_tokens"] = nlohmann::json::array({added_token(' ', " ", false)});
   tokenizer["model"]["vocab"][" "] = 261;
   tokenizer["added_tokens"][0]["id"] = 261;
   tokenizer["added_tokens"][0]["lstrip"] = true;
@@ -72,7 +72,7 @@ TEST(AddedTokens, SingleWordNeedsNoWordCharacterBesideIt) {
 TEST(AddedTokens, NormalizedOnesAreFoundInNormalizedText) {
   json tokenizer = small_tokenizer();
   tokenizer["normalizer"] = {{"type", "NFC"}};
-  tokenizer["added_tokens"] = {added_token(261, "<\u00e9>", false)};
+  tokenizer["added_tokens"] = nlohmann::json::array({added_token(261, "<\u00e9>", false)});
   EXPECT_EQ(encode(tokenizer, "<e\u0301>").size(), 4u);
   tokenizer["added_tokens"][0]["normalized"] = true;
   EXPECT_EQ(encode(tokenizer, "<e\u0301>"), Ids{261});

@@ -6,7 +6,7 @@
 
 #include "cuda_emulator/vector_types.h"
 
-enum cudaError {
+enum cudaError : int {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
