@@ -15,23 +15,29 @@ namespace {
 
 using Json = nlohmann::json;
 
-struct IndexKind {
-  std::string_view name, file_suffix;
-};
-constexpr IndexKind kIndices[] = {{"model.safetensors.index.json", ".safetensors"},
-                                  {"pytorch_model.bin.index.json", ".bin"}};
-
-// Whether the directory has an index, and none of the files that such an index names.
-bool has_index_alone(Files& files, const std::string& directory) {
-  return std::any_of(std::begin(kIndices), std::end(kIndices), [&](const IndexKind& kind) {
-    return is_file(files, join_path(directory, kind.name)) &&
-           list_with_suffix(files, directory, kind.file_suffix).empty();
-  });
+bool is_index(std::string_view path) {
+  return path.ends_with(".safetensors.index.json") || path.ends_with(".bin.index.json");
 }
 
-bool claimed(Files& files, const std::string& path) {
-  return std::any_of(formats().begin(), formats().end(),
-                     [&](const Format& format) { return !format.candidates(files, path).empty(); });
+// Whether a format finds files of weights in the directory, be they damaged. An index whose files
+// are not there is none, whatever else it is left over from.
+bool has_weights(Files& files, const std::string& directory) {
+  std::vector<Candidate> unknown;  // only opening them says which files they have
+  for (const Format& format : formats()) {
+    for (Candidate& candidate : format.candidates(files, directory)) {
+      if (!candidate.files.empty()) return true;
+      unknown.push_back(std::move(candidate));
+    }
+  }
+  return std::any_of(unknown.begin(), unknown.end(), [&](const Candidate& candidate) {
+    try {
+      return !candidate.open(files).tensors.empty();
+    } catch (const UnfitCheckpoint&) {
+      return false;
+    } catch (const Error&) {
+      return true;
+    }
+  });
 }
 
 std::optional<DType> torch_dtype(const Json& config) {
@@ -50,7 +56,7 @@ std::optional<DType> torch_dtype(const Json& config) {
 
 std::optional<std::string> config_without_weights(Files& files, const std::string& path) {
   const bool inside = is_directory(files, path);
-  const bool index = !inside && path.ends_with(".index.json");
+  const bool index = !inside && is_index(path) && is_file(files, path);
   if (!inside && !index) {
     if (!path.ends_with(".json") || !is_file(files, path)) return {};
     const Json config = read_json_object(files, path);
@@ -60,8 +66,8 @@ std::optional<std::string> config_without_weights(Files& files, const std::strin
   const std::string directory = inside ? path : directory_of(path);
   std::string config = join_path(directory, "config.json");
   if (!is_file(files, config)) return {};
-  if (has_index_alone(files, directory) || (inside && !claimed(files, path))) return config;
-  return {};
+  if (has_weights(files, directory)) return {};
+  return config;
 }
 
 Catalog catalog_without_weights(Files& files, const std::string& path, const std::string& config,

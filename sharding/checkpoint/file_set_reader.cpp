@@ -34,6 +34,15 @@ std::vector<std::string> files_there(Files& files, const WeightMap& map,
   return there;
 }
 
+// An index is a hint: a malformed one gives way to the files.
+WeightMap read_index(Files& files, const std::string& path) {
+  try {
+    return read_weight_map(files, path);
+  } catch (const Error& error) {
+    throw UnfitCheckpoint(error.what());
+  }
+}
+
 // Of several copies of a tensor keeps the one that is in the index's file.
 class Copies {
  public:
@@ -116,7 +125,7 @@ Catalog open_file_set(Files& files, const FileSetReader& reader, const std::stri
   std::vector<std::string> names = set.files;
   if (!set.index.empty()) {
     const std::string index_path = join_path(directory, set.index);
-    map = read_weight_map(files, index_path);
+    map = read_index(files, index_path);
     names = files_there(files, map, directory, index_path, catalog);
   }
   for (const std::string& name : names) {

@@ -38,6 +38,27 @@ TEST(WithoutWeights, AConfigIsFoundByItsPathOrItsDirectory) {
   EXPECT_EQ(config_without_weights(files, "m"), std::nullopt) << "a checkpoint that is not whole";
 }
 
+TEST(WithoutWeights, AnIndexLeftOverBesideWeightsDoesNotHideThem) {
+  for (const char* weights :
+       {"m/model.safetensors", "m/model-00001-of-00002.safetensors", "m/x.safetensors"}) {
+    MemoryFiles files = config_alone();
+    files.content["m/pytorch_model.bin.index.json"] =
+        R"({"weight_map": {"a": "pytorch_model-00001-of-00002.bin"}})";
+    EXPECT_EQ(config_without_weights(files, "m"), "m/config.json");
+    files.content[weights] = "";
+    EXPECT_EQ(config_without_weights(files, "m"), std::nullopt) << weights;
+    EXPECT_EQ(config_without_weights(files, "m/pytorch_model.bin.index.json"), std::nullopt);
+  }
+}
+
+TEST(WithoutWeights, AnIndexOfFilesWithAnyNameIsFollowed) {
+  MemoryFiles files = config_alone();
+  files.content["m/pytorch_model.bin.index.json"] = R"({"weight_map": {"a": "part one"}})";
+  EXPECT_EQ(config_without_weights(files, "m"), "m/config.json");
+  files.content["m/part one"] = "x";
+  EXPECT_EQ(config_without_weights(files, "m"), std::nullopt);
+}
+
 TEST(WithoutWeights, TensorsAreThoseThatACheckpointWouldHold) {
   MemoryFiles files = config_alone();
   const testing::SmallLlama small;
