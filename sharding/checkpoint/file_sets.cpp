@@ -95,6 +95,35 @@ std::string joined(const std::vector<std::string>& names) {
                           : fmt::format("{}", fmt::join(names, " and "));
 }
 
+// A shard under another name belongs to what is left of its cut, if all tensors are there once.
+// Cuts of another count or suffix are other copies: joined, they would be half a model of each.
+void add_last_resorts(const std::vector<std::string>& names, const std::vector<std::string>& loose,
+                      std::vector<FileSet>& sets) {
+  constexpr std::size_t kMostKinds = 8;  // more are no person's directory
+  struct Kind {
+    std::set<std::string> stems;
+    std::vector<std::string> files;
+  };
+  std::map<std::pair<std::string, std::string>, Kind> kinds;
+  for (const std::string& name : names) {
+    const std::optional<Piece> piece = parse_piece(name);
+    if (!piece) continue;
+    Kind& kind = kinds[{piece->count, piece->after}];
+    kind.stems.insert(piece->before);
+    kind.files.push_back(name);
+  }
+  if (kinds.size() > kMostKinds) return;
+  for (auto& [of, kind] : kinds) {
+    if (loose.empty() && kind.stems.size() < 2) continue;
+    std::string name = kinds.size() == 1
+                           ? "all files together"
+                           : fmt::format("*-of-{}{} and loose files together", of.first, of.second);
+    kind.files.insert(kind.files.end(), loose.begin(), loose.end());
+    std::sort(kind.files.begin(), kind.files.end());
+    sets.push_back({std::move(name), std::move(kind.files), {}, {}, true});
+  }
+}
+
 }  // namespace
 
 std::vector<FileSet> file_sets(const std::vector<std::string>& names, const SetNames& form) {
@@ -137,10 +166,7 @@ std::vector<FileSet> file_sets(const std::vector<std::string>& names, const SetN
   const std::vector<FileSet> special_cuts = cuts_of(special, form.stem);
   add_cuts(special_cuts, true);
   add_cuts(special_cuts, false);
-  // A shard under another name belongs to what is left of its set, if all tensors are there once.
-  if (cuts.size() + (loose.empty() ? 0 : 1) > 1) {
-    sets.push_back({"all files together", tensors, {}, {}, true});
-  }
+  add_last_resorts(tensors, loose, sets);
   return sets;
 }
 

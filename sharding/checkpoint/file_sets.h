@@ -16,7 +16,7 @@ struct FileSet {
   std::vector<std::string> files;   ///< sorted; those of an index are not known yet
   std::vector<std::string> absent;  ///< pieces that should be there
   std::string index;                ///< the file of an index, or ""
-  bool last_resort = false;         ///< all files, whatever set they belong to
+  bool last_resort = false;         ///< one cut under several names, with what is of no cut
 };
 
 /// How a format calls its files in Hugging Face's directories.
@@ -28,7 +28,8 @@ struct SetNames {
 
 /// The sets in a directory that holds `names`, in the order in which transformers would take them
 /// (the single file, the index), then by likelihood: complete cuts into pieces, other indexes,
-/// files of other names together, incomplete cuts, special files, and last all files at once.
+/// files of other names together, incomplete cuts, special files, and last each cut with the files
+/// of other names.
 /// @param names sorted; indexes and the format's files, no others
 [[nodiscard]] std::vector<FileSet> file_sets(const std::vector<std::string>& names,
                                              const SetNames& form);

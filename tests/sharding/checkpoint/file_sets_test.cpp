@@ -35,10 +35,29 @@ TEST(FileSets, TwoCutsAreNeverOneSet) {
   const auto sets = sets_in({"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
                              "model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
                              "model-00003-of-00003.safetensors"});
-  ASSERT_EQ(sets.size(), 3u);
+  ASSERT_EQ(sets.size(), 2u);
   EXPECT_EQ(sets[0].files.size(), 2u);
   EXPECT_EQ(sets[1].files.size(), 3u);
-  EXPECT_TRUE(sets[2].last_resort) << "where nothing else will do: a shard under another name";
+}
+
+TEST(FileSets, TheLastResortJoinsOneCutWithLooseFilesOnly) {
+  const auto last = [](const Names& names) {
+    std::vector<Names> files;
+    for (const FileSet& set : sets_in(names)) {
+      if (set.last_resort) files.push_back(set.files);
+    }
+    return files;
+  };
+  using Sets = std::vector<Names>;
+  EXPECT_EQ(last({"model-1-of-2.safetensors", "model-3-of-3.safetensors"}), Sets());
+  EXPECT_EQ(last({"model-1-of-2.safetensors", "model-2-of-2.fp16.safetensors"}), Sets());
+  EXPECT_EQ(last({"model-1-of-2.safetensors", "x.safetensors"}),
+            (Sets{{"model-1-of-2.safetensors", "x.safetensors"}}));
+  EXPECT_EQ(last({"model-1-of-2.safetensors", "second-2-of-2.safetensors"}),
+            (Sets{{"model-1-of-2.safetensors", "second-2-of-2.safetensors"}}));
+  EXPECT_EQ(last({"model-1-of-2.safetensors", "model-3-of-3.safetensors", "x.safetensors"}),
+            (Sets{{"model-1-of-2.safetensors", "x.safetensors"},
+                  {"model-3-of-3.safetensors", "x.safetensors"}}));
 }
 
 TEST(FileSets, CompleteCutsComeFirstAndIncompleteOnesSayWhatIsMissing) {
