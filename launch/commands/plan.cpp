@@ -174,10 +174,7 @@ std::string plan_text(const Json& plan) {
 void print_plan(const RunOptions& options, const PlanOptions& plan) {
   LocalFiles files;
   const Job job = read_job(files, options.config, options.settings);
-  const OpenModel model =
-      open_model(files, job, options.verbose,
-                 open_checkpoint_or_config(files, job.model, wanted_format(job),
-                                           precision_from_name(job.precision)->dtype));
+  const OpenModel model = open_model_or_config(files, job, options.verbose);
   note_choice(model.catalog);
   if (!model.warning.empty()) warn(model.warning);
   const std::vector<Prompt> prompts = planned_prompts(files, job, model);

@@ -134,6 +134,17 @@ OpenModel open_model(Files& files, const Job& job, bool all_names, Catalog catal
   return model;
 }
 
+OpenModel open_model_or_config(Files& files, const Job& job, bool all_names) {
+  if (wanted_format(job).empty()) {
+    if (const auto config = config_without_weights(files, job.model)) {
+      const DType silent = precision_from_name(job.precision)->dtype;
+      return open_model(files, job, all_names,
+                        catalog_without_weights(files, job.model, *config, silent));
+    }
+  }
+  return open_model(files, job, all_names);
+}
+
 OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
   OpenText text;
   std::string end_text;

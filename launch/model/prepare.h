@@ -47,6 +47,9 @@ struct OpenModel {
 /// The same of a catalog that is open already.
 [[nodiscard]] OpenModel open_model(Files& files, const Job& job, bool all_names, Catalog catalog);
 
+/// What a run would open, or a model without weights (without_weights.h) where a config is alone.
+[[nodiscard]] OpenModel open_model_or_config(Files& files, const Job& job, bool all_names);
+
 struct OpenText {
   std::unique_ptr<Tokenizer> tokenizer;
   std::string file;  ///< the tokenizer's; "" where it is in a GGUF file's metadata

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "launch/model/without_weights.h"
 #include "runtime/storage/local_files.h"
 #include "runtime/values/tensor_listing.h"
 #include "tests/sharding/errors.h"
@@ -70,6 +71,19 @@ TEST_F(OpenModelOf, AnotherCompleteCopyIsFoundWhereTheIndexsIsNot) {
   EXPECT_NE(model.catalog.choice.find(", not the files of model.safetensors.index.json ("),
             std::string::npos)
       << model.catalog.choice;
+}
+
+TEST_F(OpenModelOf, APlanTakesWhatARunTakes) {
+  SafetensorsWriter writer;  // tried first, and no model
+  writer.add("v_head.weight", DType::F32, {1}, {1});
+  writer.write(path("model.safetensors"));
+  LocalFiles files;
+  Job job;
+  job.model = checkpoint_.directory.path();
+  EXPECT_EQ(open_model_or_config(files, job, false).catalog.files.size(), checkpoint_.files.size());
+  for (const std::string& name : checkpoint_.files) std::filesystem::remove(path(name));
+  std::filesystem::remove(path("model.safetensors"));
+  EXPECT_EQ(open_model_or_config(files, job, false).catalog.format, kNoWeights);
 }
 
 TEST_F(OpenModelOf, ADirectoryWithAnAdapterAlone) {
