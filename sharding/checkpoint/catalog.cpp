@@ -114,26 +114,27 @@ std::int64_t Catalog::find(std::string_view name) const {
 }
 
 std::string describe_absent(const Catalog& catalog) {
-  const auto first_of = [](const auto& all, const auto& text) {
+  const auto first_of = [](const auto& all, std::uint64_t count, const auto& text) {
     std::string names;
     std::size_t shown = 0;
     for (const auto& one : all) {
-      if (++shown > 3) return fmt::format("{} and {} more", names, all.size() - 3);
+      if (++shown > 3) return fmt::format("{} and {} more", names, count - 3);
       names += (shown == 1 ? "" : ", ") + text(one);
     }
-    return names;
+    return shown < count ? fmt::format("{} and {} more", names, count - shown) : names;
   };
   const std::vector<std::string>& names = catalog.absent_files;
+  const std::uint64_t files = names.size() + catalog.more_absent_files;
   const std::map<std::string, std::string>& tensors = catalog.absent_tensors;
   std::string text;
   if (!names.empty()) {
-    text = fmt::format("{} file{} missing: {}", names.size(), names.size() == 1 ? " is" : "s are",
-                       first_of(names, [](const std::string& name) { return quote(name); }));
+    text = fmt::format("{} file{} missing: {}", files, files == 1 ? " is" : "s are",
+                       first_of(names, files, [](const std::string& name) { return quote(name); }));
   }
   if (!tensors.empty()) {
     text += fmt::format("{}the index names {} tensor{} that no file holds: {}",
                         text.empty() ? "" : "; ", tensors.size(), tensors.size() == 1 ? "" : "s",
-                        first_of(tensors, [](const auto& placed) {
+                        first_of(tensors, tensors.size(), [](const auto& placed) {
                           return fmt::format("{} in {}", quote(placed.first), quote(placed.second));
                         }));
   }

@@ -90,6 +90,7 @@ class Catalog {
   /// index has each in; and names of files.
   std::map<std::string, std::string> absent_tensors;
   std::vector<std::string> absent_files;
+  std::uint64_t more_absent_files = 0;  ///< beyond those, of a cut of many
 
   /// Index into `tensors` of the tensor with this name, or -1.
   [[nodiscard]] std::int64_t find(std::string_view name) const;

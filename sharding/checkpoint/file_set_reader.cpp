@@ -121,6 +121,7 @@ Catalog open_file_set(Files& files, const FileSetReader& reader, const std::stri
   catalog.path = path;
   catalog.metadata = nlohmann::json::object();
   catalog.absent_files = set.absent;
+  catalog.more_absent_files = set.more_absent;
   WeightMap map;
   std::vector<std::string> names = set.files;
   if (!set.index.empty()) {

@@ -45,26 +45,39 @@ std::optional<Piece> parse_piece(std::string_view name) {
   const std::size_t digits = of - begin, count_digits = end - of - kOf.size();
   if (begin == 0 || digits == 0 || digits > kMostDigits) return {};
   if (count_digits == 0 || count_digits > kMostDigits) return {};
+  if (number_of(name.substr(of + kOf.size(), count_digits)) == 0) return {};
   return Piece{std::string(name.substr(0, begin)), std::string(name.substr(begin, digits)),
                std::string(name.substr(of + kOf.size(), count_digits)),
                std::string(name.substr(end))};
 }
 
+constexpr std::size_t kShownAbsent = 3;  // a name may claim any count
+
+// Whether a piece's number is more than there are: no piece of that cut.
+bool is_beyond(const Piece& piece) { return number_of(piece.number) > number_of(piece.count); }
+
 // The set of pieces of one cut, at least one.
 FileSet set_of(const std::vector<Piece>& pieces) {
   const Piece& first = pieces.front();
   const std::uint64_t count = number_of(first.count);
+  const bool from_zero = std::any_of(pieces.begin(), pieces.end(), [](const Piece& piece) {
+    return number_of(piece.number) == 0;  // some programs count so
+  });
+  const std::uint64_t end = from_zero ? count : count + 1;
   std::set<std::uint64_t> numbers;
   FileSet set;
   set.name = fmt::format("{}*-of-{}{}", first.before, first.count, first.after);
   for (const Piece& piece : pieces) {
+    if (number_of(piece.number) >= end) continue;
     numbers.insert(number_of(piece.number));
     set.files.push_back(piece.before + piece.number + "-of-" + piece.count + piece.after);
   }
-  const std::uint64_t from = *numbers.begin() == 0 ? 0 : 1;  // some programs count from 0
-  for (std::uint64_t number = from; number < from + count; ++number) {
+  const std::uint64_t absent = count - numbers.size();
+  const std::uint64_t shown = std::min<std::uint64_t>(absent, kShownAbsent);
+  for (std::uint64_t number = from_zero ? 0 : 1; set.absent.size() < shown; ++number) {
     if (!numbers.contains(number)) set.absent.push_back(first.name(number));
   }
+  set.more_absent = absent - shown;
   return set;
 }
 
@@ -73,7 +86,7 @@ std::vector<FileSet> cuts_of(const std::vector<std::string>& names, std::string_
   std::map<std::tuple<bool, std::string, std::string, std::string>, std::vector<Piece>> cuts;
   for (const std::string& name : names) {
     const std::optional<Piece> piece = parse_piece(name);
-    if (!piece) continue;
+    if (!piece || is_beyond(*piece)) continue;
     const bool usual = piece->before.size() == stem.size() + 1 && piece->before.starts_with(stem);
     cuts[{!usual, piece->before, piece->count, piece->after}].push_back(*piece);
   }
@@ -136,8 +149,13 @@ std::vector<FileSet> file_sets(const std::vector<std::string>& names, const SetN
     } else if (std::any_of(form.special.begin(), form.special.end(), begins)) {
       special.push_back(name);
     } else if (name != form.single) {
+      const std::optional<Piece> piece = parse_piece(name);
+      if (piece && is_beyond(*piece)) {
+        special.push_back(name);
+        continue;
+      }
       tensors.push_back(name);
-      if (!parse_piece(name)) loose.push_back(name);
+      if (!piece) loose.push_back(name);
     }
   }
   std::vector<FileSet> sets;
@@ -161,7 +179,8 @@ std::vector<FileSet> file_sets(const std::vector<std::string>& names, const SetN
   if (!loose.empty()) sets.push_back({joined(loose), loose, {}, {}});
   add_cuts(cuts, false);
   for (const std::string& name : special) {
-    if (!parse_piece(name)) sets.push_back({name, {name}, {}, {}});
+    const std::optional<Piece> piece = parse_piece(name);
+    if (!piece || is_beyond(*piece)) sets.push_back({name, {name}, {}, {}});
   }
   const std::vector<FileSet> special_cuts = cuts_of(special, form.stem);
   add_cuts(special_cuts, true);
@@ -178,7 +197,7 @@ std::vector<FileSet> sets_of_index(const std::string& index, std::vector<FileSet
 
 bool is_piece(std::string_view name) {
   const std::optional<Piece> piece = parse_piece(name);
-  return piece && number_of(piece->count) > 1;
+  return piece && number_of(piece->count) > 1 && !is_beyond(*piece);
 }
 
 std::vector<FileSet> sets_of_file(const std::string& file, const std::vector<std::string>& names) {
@@ -188,7 +207,7 @@ std::vector<FileSet> sets_of_file(const std::string& file, const std::vector<std
   std::vector<Piece> pieces;
   for (const std::string& name : names) {
     const std::optional<Piece> other = parse_piece(name);
-    if (other && other->cut() == given.cut()) pieces.push_back(*other);
+    if (other && other->cut() == given.cut() && !is_beyond(*other)) pieces.push_back(*other);
   }
   if (!pieces.empty()) sets.push_back(set_of(pieces));
   return sets;

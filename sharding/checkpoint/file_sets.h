@@ -3,6 +3,7 @@
 // Their tensors are never mixed.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,9 +15,10 @@ namespace initrt {
 struct FileSet {
   std::string name;                 ///< for a person
   std::vector<std::string> files;   ///< sorted; those of an index are not known yet
-  std::vector<std::string> absent;  ///< pieces that should be there
+  std::vector<std::string> absent;  ///< pieces that should be there, the first few
   std::string index;                ///< the file of an index, or ""
   bool last_resort = false;         ///< one cut under several names, with what is of no cut
+  std::uint64_t more_absent = 0;    ///< pieces that should be there beyond `absent`
 };
 
 /// How a format calls its files in Hugging Face's directories.

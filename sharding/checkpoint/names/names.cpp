@@ -128,12 +128,12 @@ Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t sour
 std::string absent_files_text(const Catalog& catalog) {
   const std::vector<std::string>& names = catalog.absent_files;
   if (names.empty()) return "";
+  const std::uint64_t count = names.size() + catalog.more_absent_files;
   const std::size_t shown = std::min<std::size_t>(3, names.size());
-  std::string text = names.size() == 1
-                         ? "; a file is not there, download it: "
-                         : fmt::format("; {} files are not there, download them: ", names.size());
+  std::string text = count == 1 ? "; a file is not there, download it: "
+                                : fmt::format("; {} files are not there, download them: ", count);
   for (std::size_t i = 0; i < shown; ++i) text += (i == 0 ? "" : ", ") + quote(names[i]);
-  return text + (shown < names.size() ? ", ..." : "");
+  return text + (shown < count ? ", ..." : "");
 }
 
 std::string missing_message(const std::vector<std::string>& missing, const Catalog& catalog,

@@ -69,6 +69,26 @@ TEST(FileSets, CompleteCutsComeFirstAndIncompleteOnesSayWhatIsMissing) {
   EXPECT_EQ(sets[1].absent, (Names{"model-00002-of-00002.safetensors"}));
 }
 
+TEST(FileSets, OfACutThatClaimsManyPiecesOnlyTheFirstAbsentAreNamed) {
+  const auto sets = sets_in({"model-2-of-999999.safetensors"});
+  ASSERT_EQ(sets.size(), 1u);
+  EXPECT_EQ(sets[0].absent, (Names{"model-1-of-999999.safetensors", "model-3-of-999999.safetensors",
+                                   "model-4-of-999999.safetensors"}));
+  EXPECT_EQ(sets[0].more_absent, 999995u);
+}
+
+TEST(FileSets, APieceBeyondTheCountIsNoneOfTheCut) {
+  const Names cut = {"model-1-of-2.safetensors", "model-2-of-2.safetensors"};
+  const auto sets = sets_in({cut[0], cut[1], "model-3-of-2.safetensors"});
+  ASSERT_EQ(sets.size(), 2u);
+  EXPECT_EQ(sets[0].files, cut);
+  EXPECT_EQ(sets[1].files, (Names{"model-3-of-2.safetensors"}));
+  EXPECT_EQ(sets_of_file(cut[0], {cut[0], cut[1], "model-3-of-2.safetensors"})[1].files, cut);
+  const auto from_zero =
+      sets_in({"m0-of-2.safetensors", "m1-of-2.safetensors", "m2-of-2.safetensors"});
+  EXPECT_EQ(from_zero[0].files, (Names{"m0-of-2.safetensors", "m1-of-2.safetensors"}));
+}
+
 TEST(FileSets, PiecesAreNumberedFromOneOrFromZeroInAnyNumberOfDigits) {
   for (const Names& names :
        {Names{"model-00001-of-000002.safetensors", "model-00002-of-000002.safetensors"},
