@@ -94,6 +94,7 @@ struct Bindings {
 [[nodiscard]] std::string describe_unused_quantization(const Bindings& bindings);
 
 /// The candidate nearest to `word` by edit distance, or "" if none is near (a third of its length).
+/// Candidates of more than 256 bytes are passed over.
 [[nodiscard]] std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 }  // namespace initrt

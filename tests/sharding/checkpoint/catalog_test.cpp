@@ -39,6 +39,14 @@ TEST(Catalog, SortsByPlaceAndFindsByName) {
   EXPECT_EQ(catalog.find("d"), -1);
 }
 
+TEST(Catalog, NamesHaveALimit) {
+  Catalog catalog = catalog_of({dense_entry(std::string(4096, 'x'), DType::F32, {2}, 0, 0)});
+  EXPECT_NO_THROW(catalog.finish());
+  EXPECT_EQ(finish_error({dense_entry(std::string(4097, 'x'), DType::F32, {2}, 0, 0)}),
+            "one: a tensor's name has 4097 bytes, more than the 4096 that one may have: \"" +
+                std::string(64, 'x') + "\"...");
+}
+
 TEST(Catalog, TensorsOfNoBytesOverlapNothing) {
   Catalog catalog = catalog_of({dense_entry("none", DType::F32, {0, 7}, 0, 4),
                                 dense_entry("some", DType::F32, {2}, 0, 0),

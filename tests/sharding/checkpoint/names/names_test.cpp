@@ -411,6 +411,10 @@ TEST(Names, TheNearestNameIsTheOneOfFewestEdits) {
   EXPECT_EQ(nearest("abcdefgh", names), "");
   EXPECT_EQ(nearest("", names), "");
   EXPECT_EQ(nearest("x", {}), "");
+  // Long ones are not compared: that takes long.
+  const std::string word(256, 'x');
+  EXPECT_EQ(nearest(word + "y", std::vector<std::string>{word}), word);
+  EXPECT_EQ(nearest(word, std::vector<std::string>{word + "y"}), "");
   // Up to a third of the word's length is near.
   EXPECT_EQ(nearest("abcdef", std::vector<std::string>{"abcdxy"}), "abcdxy");
   EXPECT_EQ(nearest("abcdef", std::vector<std::string>{"abcxyz"}), "");
