@@ -129,6 +129,12 @@ struct Format {
 /// All formats, in the order in which they are tried.
 [[nodiscard]] std::span<const Format> formats();
 
+/// A well-formed file that is no model: beside one, it is left out.
+class NoModelFile final : public UnfitCheckpoint {
+ public:
+  using UnfitCheckpoint::UnfitCheckpoint;
+};
+
 /// What is asked of a checkpoint. @throws UnfitCheckpoint where it does not hold that, and another
 /// one is to be tried; any other Error ends the search
 using CatalogCheck = std::function<void(const Catalog&)>;

@@ -114,6 +114,42 @@ void add_header(Catalog& catalog, const std::string& path, FileHeader header) {
   for (const auto& [key, value] : header.metadata.items()) catalog.metadata.emplace(key, value);
 }
 
+namespace {
+
+void add_file(Files& files, const FileSetReader& reader, const std::string& path,
+              Catalog& catalog) {
+  if (!files.stat(path)) {
+    throw UnfitCheckpoint(fmt::format("{}: a link to a file that is not there: download it", path));
+  }
+  refuse_partial_download(files, path);
+  add_header(catalog, path, reader.read(files, path));
+}
+
+// Adds those that are models' files. @returns their names
+std::vector<std::string> add_loose_files(Files& files, const FileSetReader& reader,
+                                         const std::string& directory,
+                                         const std::vector<std::string>& names, Catalog& catalog) {
+  std::vector<std::string> added;
+  std::string first_why;
+  for (const std::string& name : names) {
+    try {
+      add_file(files, reader, join_path(directory, name), catalog);
+      added.push_back(name);
+    } catch (const NoModelFile& error) {
+      if (first_why.empty()) first_why = error.what();
+    }
+  }
+  if (added.empty()) throw NoModelFile(first_why);
+  if (!first_why.empty()) {
+    const std::size_t left_out = names.size() - added.size();
+    catalog.choice =
+        fmt::format("{} file{} left out: {}", left_out, left_out == 1 ? " is" : "s are", first_why);
+  }
+  return added;
+}
+
+}  // namespace
+
 Catalog open_file_set(Files& files, const FileSetReader& reader, const std::string& path,
                       const std::string& directory, const FileSet& set) {
   Catalog catalog;
@@ -129,12 +165,11 @@ Catalog open_file_set(Files& files, const FileSetReader& reader, const std::stri
     map = read_index(files, index_path);
     names = files_there(files, map, directory, index_path, catalog);
   }
-  for (const std::string& name : names) {
-    const std::string file_path = join_path(directory, name);
-    if (!files.stat(file_path))
-      fail("{}: a link to a file that is not there: download it", file_path);
-    refuse_partial_download(files, file_path);
-    add_header(catalog, file_path, reader.read(files, file_path));
+  if (!set.loose) {
+    for (const std::string& name : names)
+      add_file(files, reader, join_path(directory, name), catalog);
+  } else {
+    names = add_loose_files(files, reader, directory, names, catalog);
   }
   std::vector<TensorEntry> all = std::exchange(catalog.tensors, {});
   const Copies copies(map, names, directory, all);

@@ -133,7 +133,7 @@ void add_last_resorts(const std::vector<std::string>& names, const std::vector<s
                            : fmt::format("*-of-{}{} and loose files together", of.first, of.second);
     kind.files.insert(kind.files.end(), loose.begin(), loose.end());
     std::sort(kind.files.begin(), kind.files.end());
-    sets.push_back({std::move(name), std::move(kind.files), {}, {}, true});
+    sets.push_back({std::move(name), std::move(kind.files), {}, {}, true, true});
   }
 }
 
@@ -176,7 +176,10 @@ std::vector<FileSet> file_sets(const std::vector<std::string>& names, const SetN
   for (const std::string& index : indexes) {
     if (index != usual_index) sets.push_back(index_set(index));
   }
-  if (!loose.empty()) sets.push_back({joined(loose), loose, {}, {}});
+  if (!loose.empty()) {
+    sets.push_back({joined(loose), loose, {}, {}});
+    sets.back().loose = true;
+  }
   add_cuts(cuts, false);
   for (const std::string& name : special) {
     const std::optional<Piece> piece = parse_piece(name);

@@ -18,6 +18,7 @@ struct FileSet {
   std::vector<std::string> absent;  ///< pieces that should be there, the first few
   std::string index;                ///< the file of an index, or ""
   bool last_resort = false;         ///< one cut under several names, with what is of no cut
+  bool loose = false;               ///< files of any name, of which some may be no model
   std::uint64_t more_absent = 0;    ///< pieces that should be there beyond `absent`
 };
 

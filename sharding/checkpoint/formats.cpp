@@ -233,10 +233,22 @@ std::uint64_t file_bytes(Files& files, const std::string& path) {
   return found->bytes;
 }
 
+bool may_be_a_file(Files& files, const std::string& directory, const std::string& name) {
+  if (name.starts_with('.')) return false;
+  try {
+    const std::optional<FileInfo> found = files.stat(join_path(directory, name));
+    return !found || found->kind == FileInfo::Kind::Regular;
+  } catch (const Error&) {
+    return true;  // it cannot be examined: reading it says why
+  }
+}
+
 std::vector<std::string> list_with_suffix(Files& files, const std::string& directory,
                                           std::string_view suffix) {
   std::vector<std::string> names = files.list(directory);
-  std::erase_if(names, [&](const std::string& name) { return !name.ends_with(suffix); });
+  std::erase_if(names, [&](const std::string& name) {
+    return !name.ends_with(suffix) || !may_be_a_file(files, directory, name);
+  });
   return names;
 }
 

@@ -42,7 +42,12 @@ namespace initrt {
 /// Size of a regular file that must be there. @throws Error naming the path where it is not.
 [[nodiscard]] std::uint64_t file_bytes(Files& files, const std::string& path);
 
-/// Names in `directory` that end with `suffix`, sorted.
+/// Whether a name in `directory` may be a file of a checkpoint: none that begins with "." (macOS
+/// leaves those), and no directory or device. A link to nothing may: the error says so.
+[[nodiscard]] bool may_be_a_file(Files& files, const std::string& directory,
+                                 const std::string& name);
+
+/// Names in `directory` that end with `suffix` and may be files, sorted.
 [[nodiscard]] std::vector<std::string> list_with_suffix(Files& files, const std::string& directory,
                                                         std::string_view suffix);
 

@@ -25,7 +25,8 @@ bool is_lit_name(std::string_view name) {
 }
 
 bool may_be_a_model(std::string_view name) {
-  return !is_lit_name(name) && !is_meta_piece(name) && !name.ends_with("_optim_states.pt") &&
+  return !name.starts_with('.') && !is_lit_name(name) && !is_meta_piece(name) &&
+         !name.ends_with("_optim_states.pt") &&
          std::any_of(kSuffixes.begin(), kSuffixes.end(),
                      [&](std::string_view suffix) { return name.ends_with(suffix); }) &&
          std::none_of(kNoModels.begin(), kNoModels.end(),
@@ -62,7 +63,7 @@ std::vector<std::string> names_in(Files& files, const std::string& directory) {
   std::vector<std::string> names = files.list(directory);
   const bool other_format = has_other_format(files, directory);
   std::erase_if(names, [&](const std::string& name) {
-    if (is_index(name) || name == kSingle) return false;
+    if (is_index(name) || name == kSingle) return !may_be_a_file(files, directory, name);
     if (!may_be_a_model(name) || (other_format && !name.starts_with(kStem))) return true;
     return !is_state_dict(files, join_path(directory, name));
   });

@@ -42,7 +42,9 @@ bool may_be_a_model(const std::string& name) {
 
 std::vector<std::string> names_in(Files& files, const std::string& directory) {
   std::vector<std::string> names = files.list(directory);
-  std::erase_if(names, [](const std::string& name) { return !may_be_a_model(name); });
+  std::erase_if(names, [&](const std::string& name) {
+    return !may_be_a_model(name) || !may_be_a_file(files, directory, name);
+  });
   return names;
 }
 

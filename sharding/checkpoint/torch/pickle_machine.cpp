@@ -5,6 +5,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "sharding/checkpoint/catalog.h"
 #include "sharding/checkpoint/checked_json.h"
 
 namespace initrt {
@@ -203,8 +204,9 @@ void PickleMachine::push_global(std::string_view module, std::string_view name) 
   const std::span<const std::string_view> allowed = pickle_.globals_;
   const auto found = std::lower_bound(allowed.begin(), allowed.end(), full);
   if (found == allowed.end() || *found != full) {
-    fail("{}: byte {}: the global {} is not one that tensors need; nothing of it was run",
-         pickle_.where, byte(), quote(full));
+    throw NoModelFile(fmt::format(
+        "{}: byte {}: the global {} is not one that tensors need; nothing of it was run",
+        pickle_.where, byte(), quote(full)));
   }
   push({.kind = Kind::Global, .begin = static_cast<std::uint32_t>(found - allowed.begin())});
 }

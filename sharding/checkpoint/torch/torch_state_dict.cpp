@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
+#include "sharding/checkpoint/catalog.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/torch/torch_tensors.h"
 #include "sharding/error.h"
@@ -29,8 +30,9 @@ class StateDict {
   std::vector<TorchTensor> read() {
     if (pickle_[pickle_.root].kind != Kind::Dict &&
         !pickle_.is_call(pickle_.root, "collections.OrderedDict")) {
-      fail("{}: it holds {}, expected a dictionary of tensors", pickle_.where,
-           is_tensor(pickle_, pickle_.root) ? "one tensor" : kind_name(pickle_[pickle_.root].kind));
+      throw NoModelFile(fmt::format(
+          "{}: it holds {}, expected a dictionary of tensors", pickle_.where,
+          is_tensor(pickle_, pickle_.root) ? "one tensor" : kind_name(pickle_[pickle_.root].kind)));
     }
     walk(pickle_.root, "", 1);
     std::unordered_set<std::string_view> names;

@@ -265,6 +265,32 @@ TEST(Choice, APathToAShardTakesTheOthersWhereTheyAreNeeded) {
   EXPECT_NE(catalog.choice.find("reading model-*-of-00002.safetensors, not"), std::string::npos);
 }
 
+TEST(Choice, HiddenFilesAndDirectoriesAreNoFilesOfACheckpoint) {
+  MemoryFiles files;
+  files.content["d/foo.safetensors"] = scalars({"a"});
+  files.content["d/._foo.safetensors"] = "Mac OS X";
+  files.content["d/old.safetensors/x"] = "";
+  files.content["d/._model.gguf"] = "Mac OS X";
+  files.content["d/._pytorch_model.bin"] = "Mac OS X";
+  const Catalog catalog = open(files, {"a"});
+  EXPECT_EQ(files_of(catalog), (Names{"d/foo.safetensors"}));
+  EXPECT_EQ(catalog.choice, "");
+}
+
+TEST(Choice, ALooseFileThatIsNoStateDictIsLeftOut) {
+  MemoryFiles files;
+  files.content["d/mymodel.pt"] = torch_file({"a"});
+  files.content["d/loss.pt"] = testing::torch_archive(testing::pickle("]"), {}).file();
+  const Catalog catalog = open(files, {"a"});
+  EXPECT_EQ(files_of(catalog), (Names{"d/mymodel.pt"}));
+  EXPECT_EQ(catalog.choice,
+            "1 file is left out: d/loss.pt: data.pkl: it holds a list, expected a dictionary of "
+            "tensors");
+  files.content.erase("d/mymodel.pt");
+  EXPECT_NE(error_of([&] { (void)open(files, {"a"}); }).find("expected a dictionary of tensors"),
+            std::string::npos);
+}
+
 TEST(Choice, AFileThatIsStillBeingDownloadedIsNotRead) {
   MemoryFiles files;
   files.content["d/model.safetensors"] = scalars({"a"});
