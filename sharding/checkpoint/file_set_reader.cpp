@@ -62,9 +62,10 @@ class Copies {
     if (copy.placed) return is_placed(tensor);
     const std::uint32_t file = tensor.parts.front().file;
     if (file == copy.first) return true;
-    fail("{}: {} and {} both hold tensor {}: name the file of one, or have the files of one model",
-         directory_.empty() ? "." : directory_, quote(names_[copy.first]), quote(names_[file]),
-         quote(tensor.name));
+    throw UnfitCheckpoint(fmt::format(
+        "{}: {} and {} both hold tensor {}: name the file of one, or have the files of one model",
+        directory_.empty() ? "." : directory_, quote(names_[copy.first]), quote(names_[file]),
+        quote(tensor.name)));
   }
 
  private:

@@ -91,7 +91,7 @@ std::string describe_foreign_file(Files& files, const std::string& path) {
 
 void refuse_foreign(Files& files, const std::string& path) {
   const std::string what = describe_foreign_file(files, path);
-  if (!what.empty()) fail("{}: {}", path, what);
+  if (!what.empty()) throw UnfitCheckpoint(fmt::format("{}: {}", path, what));
 }
 
 bool is_partial_download(std::string_view name) {
@@ -105,8 +105,9 @@ bool is_partial_download(std::string_view name) {
 void refuse_partial_download(Files& files, const std::string& path) {
   const std::string control = path + std::string(kControl);
   if (!files.stat(control)) return;
-  fail("{}: an unfinished download, as {} beside it says: finish it, or download it again", path,
-       quote(name_of(control)));
+  throw UnfitCheckpoint(fmt::format(
+      "{}: an unfinished download, as {} beside it says: finish it, or download it again", path,
+      quote(name_of(control))));
 }
 
 }  // namespace initrt

@@ -136,7 +136,14 @@ std::string describe(const Choices& choices, const Candidate& chosen, const Cata
                      fmt::join(others, ", nor "), choices.claims.size() > 1 ? " (--format)" : "");
 }
 
+/// A damaged file is not passed over: what the user means may be in it.
+[[noreturn]] void refuse_damaged(const Error& error, const std::string& chosen) {
+  fail("{}; there is another checkpoint, {}: choose it with --format or by its path", error.what(),
+       chosen);
+}
+
 /// The first candidate that can be opened and passes, or nothing and the first one's failure.
+/// @throws Error where that would be read in place of one that is damaged, not just incomplete
 std::optional<Catalog> first_that_passes(Files& files, const Choices& choices,
                                          const CatalogCheck& check,
                                          std::optional<Failure>& failed) {
@@ -146,6 +153,7 @@ std::optional<Catalog> first_that_passes(Files& files, const Choices& choices,
     failed = {std::move(name), unfit != nullptr ? unfit->reason() : error.what(),
               std::current_exception()};
   };
+  std::optional<Error> damaged;
   for (const Claim& claim : choices.claims) {
     for (const Candidate& candidate : claim.candidates) {
       std::optional<Catalog> catalog;
@@ -154,6 +162,7 @@ std::optional<Catalog> first_that_passes(Files& files, const Choices& choices,
       } catch (const Error& error) {
         if (!choices.directory) throw;  // a file that is named must be well-formed itself
         note(claim.name(candidate), error);
+        if (!damaged && dynamic_cast<const UnfitCheckpoint*>(&error) == nullptr) damaged = error;
         continue;
       }
       try {
@@ -162,6 +171,7 @@ std::optional<Catalog> first_that_passes(Files& files, const Choices& choices,
         note(claim.name(candidate), error);
         continue;
       }
+      if (damaged) refuse_damaged(*damaged, claim.name(candidate));
       const std::string choice = describe(choices, candidate, *catalog, failed);
       if (!choice.empty()) catalog->choice = choice;
       return catalog;

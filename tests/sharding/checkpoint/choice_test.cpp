@@ -291,6 +291,24 @@ TEST(Choice, ALooseFileThatIsNoStateDictIsLeftOut) {
             std::string::npos);
 }
 
+TEST(Choice, ADamagedFileIsNotReplacedByAnotherCheckpoint) {
+  MemoryFiles files;
+  const std::string whole = scalars({"a", "b"});
+  files.content["d/model.safetensors"] = whole.substr(0, whole.size() - 1);
+  files.content["d/pytorch_model.bin"] = torch_file({"a", "b"});
+  const std::string damaged =
+      error_of([&] { (void)open_checkpoint(files, "d/model.safetensors"); });
+  const std::string text = error_of([&] { (void)open(files, {"a", "b"}); });
+  EXPECT_EQ(text, damaged +
+                      "; there is another checkpoint, the one in pytorch: choose it with --format "
+                      "or by its path");
+  EXPECT_EQ(error_of([&] { (void)open_checkpoint(files, "d"); }), text);
+  EXPECT_EQ(open_checkpoint(files, "d", "pytorch", needs({"a"})).format, "pytorch");
+  files.content["d/model.safetensors"] =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:a\n";
+  EXPECT_EQ(open(files, {"a", "b"}).format, "pytorch") << "what is not there is not damaged";
+}
+
 TEST(Choice, AFileThatIsStillBeingDownloadedIsNotRead) {
   MemoryFiles files;
   files.content["d/model.safetensors"] = scalars({"a"});
