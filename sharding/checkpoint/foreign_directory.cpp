@@ -182,6 +182,23 @@ std::string training_state_in(Files&, const std::string&, const Names& names) {
   return "";
 }
 
+// "model.SAFETENSORS": found by its path, whose content says what it is, but not by its name.
+std::string other_case_in(Files& files, const std::string& path, const Names& names) {
+  constexpr std::array<std::string_view, 5> kEnds = {".safetensors", ".gguf", ".bin", ".pth",
+                                                     ".pt"};
+  for (const std::string& name : names) {
+    std::string lower = name;
+    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    if (ends_with_any(name, kEnds) || !ends_with_any(lower, kEnds)) continue;
+    if (!may_be_a_file(files, path, name)) continue;
+    return fmt::format(
+        "{} is not looked for, as its name does not end in small letters: name it "
+        "by its path",
+        quote(name));
+  }
+  return "";
+}
+
 std::string weights_missing_in(Files&, const std::string&, const Names& names) {
   constexpr std::array<std::string_view, 3> kBeside = {"config.json", "tokenizer.json",
                                                        "params.json"};
@@ -200,7 +217,7 @@ std::string describe_foreign_directory(Files& files, const std::string& path) {
   if (names.empty()) return "the directory is empty";
   constexpr std::array kLooks = {foreign_file_in,   partial_download_in, adapter_in,
                                  deepspeed_in,      models_below,        other_framework_in,
-                                 training_state_in, weights_missing_in};
+                                 training_state_in, other_case_in,       weights_missing_in};
   for (const auto& look : kLooks) {
     std::string what = look(files, path, names);
     if (!what.empty()) return what;

@@ -309,6 +309,15 @@ TEST(Choice, ADamagedFileIsNotReplacedByAnotherCheckpoint) {
   EXPECT_EQ(open(files, {"a", "b"}).format, "pytorch") << "what is not there is not damaged";
 }
 
+TEST(Choice, AFileWhoseNameEndsInCapitalsIsNamed) {
+  MemoryFiles files;
+  files.content["d/config.json"] = "{}";
+  files.content["d/model.SAFETENSORS"] = scalars({"a"});
+  EXPECT_NE(error_of([&] { (void)open(files); }).find("\"model.SAFETENSORS\" is not looked for"),
+            std::string::npos);
+  EXPECT_EQ(open_checkpoint(files, "d/model.SAFETENSORS").tensors.size(), 1u);
+}
+
 TEST(Choice, AFileThatIsStillBeingDownloadedIsNotRead) {
   MemoryFiles files;
   files.content["d/model.safetensors"] = scalars({"a"});
