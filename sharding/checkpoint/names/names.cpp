@@ -26,21 +26,6 @@ constexpr std::array kNamings = {
     Naming{"huggingface-base", hf_base_anchors, locate_hf_base},
 };
 
-// The naming of a checkpoint; what stands before all its names is set in `names`.
-const Naming& naming_of(const Graph& graph, StoredNames& names) {
-  for (const Naming& naming : kNamings) {
-    for (const std::string& anchor : naming.anchors(graph)) {
-      if (auto prefix = names.prefix_of(anchor)) {
-        names.set_prefix(std::move(*prefix));
-        return naming;
-      }
-    }
-  }
-  // Its missing names are what the user should see.
-  return *std::find_if(kNamings.begin(), kNamings.end(),
-                       [](const Naming& naming) { return naming.name == "huggingface"; });
-}
-
 // Buffers that a program computes anew or the config was made of, and what a training job keeps
 // beside the model.
 bool is_harmless(std::string_view name, const HfNames& names) {
@@ -194,6 +179,61 @@ Located locate(Tensor tensor, const std::string& canonical, const Graph& graph,
   return located;
 }
 
+// The model's tensors behind the prefix of `names`, or none where one is missing.
+std::vector<std::uint32_t> whole_model(const Graph& graph, const Naming& naming,
+                                       const StoredNames& names) {
+  std::vector<std::uint32_t> whole;
+  for (const Tensor& tensor : graph.tensors) {
+    std::int64_t found = locate(tensor, tensor.name, graph, naming, names).found;
+    for (const std::string& alias : tensor.aliases) {
+      if (found < 0) found = locate(tensor, alias, graph, naming, names).found;
+    }
+    if (found < 0) return {};
+    whole.push_back(static_cast<std::uint32_t>(found));
+  }
+  return whole;
+}
+
+// Sets the prefix, of several the one behind which the whole model is.
+void choose_prefix(const Graph& graph, const Catalog& catalog, const Naming& naming,
+                   const std::vector<std::string>& prefixes, StoredNames& names) {
+  names.set_prefix(prefixes.front());
+  if (prefixes.size() == 1) return;
+  const std::string* chosen = nullptr;
+  std::vector<std::uint32_t> whole;
+  const auto lie_together = [&](std::uint32_t a, std::uint32_t b) {
+    return catalog.tensors[a].parts == catalog.tensors[b].parts;
+  };
+  for (const std::string& prefix : prefixes) {
+    names.set_prefix(prefix);
+    std::vector<std::uint32_t> other = whole_model(graph, naming, names);
+    if (other.empty()) continue;
+    if (chosen == nullptr) {
+      chosen = &prefix;
+      whole = std::move(other);
+    } else if (!std::equal(whole.begin(), whole.end(), other.begin(), lie_together)) {
+      fail("{}: whole models are under the prefixes {} and {}: which is meant? Save the one alone",
+           catalog.path, quote(*chosen), quote(prefix));
+    }
+  }
+  names.set_prefix(chosen == nullptr ? prefixes.front() : *chosen);
+}
+
+// The naming of a checkpoint; what stands before all its names is set in `names`.
+const Naming& naming_of(const Graph& graph, const Catalog& catalog, StoredNames& names) {
+  for (const Naming& naming : kNamings) {
+    for (const std::string& anchor : naming.anchors(graph)) {
+      const std::vector<std::string> prefixes = names.prefixes_of(anchor);
+      if (prefixes.empty()) continue;
+      choose_prefix(graph, catalog, naming, prefixes, names);
+      return naming;
+    }
+  }
+  // Its missing names are what the user should see.
+  return *std::find_if(kNamings.begin(), kNamings.end(),
+                       [](const Naming& naming) { return naming.name == "huggingface"; });
+}
+
 // All of the graph's tensors. @param not_needed gets those that others hold the values of
 std::vector<Located> locate_all(const Graph& graph, const Naming& naming, const StoredNames& names,
                                 std::vector<Bindings::Twins>& twins,
@@ -287,7 +327,7 @@ std::string describe_unused_quantization(const Bindings& bindings) {
 
 Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
   StoredNames names(catalog);
-  const Naming& naming = naming_of(graph, names);
+  const Naming& naming = naming_of(graph, catalog, names);
   Bindings bindings;
   bindings.naming = naming.name;
   std::unordered_set<std::uint32_t> not_needed;

@@ -64,19 +64,22 @@ StoredNames::StoredNames(const Catalog& catalog) : catalog_(&catalog) {
   }
 }
 
-std::optional<std::string> StoredNames::prefix_of(std::string_view anchor) const {
-  if (index_.contains(std::string(anchor))) return "";
-  std::optional<std::string> best;
-  const auto rank = [](const std::string& prefix) {
-    return std::tuple(!holds_the_model(prefix), prefix.size());
-  };
+std::vector<std::string> StoredNames::prefixes_of(std::string_view anchor) const {
+  if (index_.contains(std::string(anchor))) return {""};
+  std::vector<std::string> prefixes;
   for (const std::string& name : names_) {
     if (!name.ends_with(anchor)) continue;
     std::string prefix = name.substr(0, name.size() - anchor.size());
-    if (!prefix.ends_with('.')) continue;
-    if (!best || rank(prefix) < rank(*best)) best = std::move(prefix);
+    if (prefix.ends_with('.')) prefixes.push_back(std::move(prefix));
   }
-  return best;
+  const auto rank = [](const std::string& prefix) {
+    return std::tuple(!holds_the_model(prefix), prefix.size(), std::string_view(prefix));
+  };
+  std::sort(prefixes.begin(), prefixes.end(),
+            [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
+  prefixes.erase(std::unique(prefixes.begin(), prefixes.end()), prefixes.end());
+  if (!prefixes.empty() && holds_the_model(prefixes.front())) prefixes.resize(1);
+  return prefixes;
 }
 
 std::int64_t StoredNames::find_whole(const std::string& name) const {

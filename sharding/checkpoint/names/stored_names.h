@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -26,9 +25,9 @@ class StoredNames {
   /// Keeps a reference: the catalog must outlive this.
   explicit StoredNames(const Catalog& catalog);
 
-  /// What stands before `anchor` in a tensor's name, of several the likeliest and then the
-  /// shortest; nothing where no name ends so.
-  [[nodiscard]] std::optional<std::string> prefix_of(std::string_view anchor) const;
+  /// What stands before `anchor` in tensors' names: the one that is meant, or several that none is
+  /// likelier of, the shortest first. None where no name ends so.
+  [[nodiscard]] std::vector<std::string> prefixes_of(std::string_view anchor) const;
 
   /// From now on, find() looks behind this prefix.
   void set_prefix(std::string prefix) { prefix_ = std::move(prefix); }

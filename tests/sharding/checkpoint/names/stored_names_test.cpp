@@ -73,6 +73,34 @@ TEST(StoredNames, TheHeadMayBeOutsideOfWhatTheRestIsIn) {
   }
 }
 
+TEST(StoredNames, TwoWholeModelsUnderPrefixesAreAnError) {
+  const std::vector<std::string> plain = {"model.embed_tokens.weight", "model.norm.weight",
+                                          "lm_head.weight", "model.layers.0.mlp.down_proj.weight"};
+  std::vector<std::string> names;
+  for (const char* prefix : {"policy.", "ref."}) {
+    for (const std::string& name : plain) names.push_back(prefix + name);
+  }
+  Catalog catalog = catalog_of(names);
+  EXPECT_EQ(error_of([&] { (void)bind(small_graph(), catalog, false); }),
+            "model: whole models are under the prefixes \"ref.\" and \"policy.\": which is meant? "
+            "Save the one alone");
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    catalog.tensors[i + plain.size()].parts = catalog.tensors[i].parts;
+  }
+  EXPECT_NO_THROW((void)bind(small_graph(), catalog, false)) << "one model of two names";
+
+  names.erase(names.begin() + 6);  // the shorter prefix's head: it holds no whole model
+  const Catalog one = catalog_of(names);
+  EXPECT_EQ(source_of(bind(small_graph(), one, false), one, 0), "policy.model.embed_tokens.weight");
+  for (std::string& name : names) {
+    if (name.starts_with("policy.")) name.replace(0, 6, "language_model");
+  }
+  names.push_back("ref.lm_head.weight");
+  const Catalog held = catalog_of(names);
+  EXPECT_EQ(source_of(bind(small_graph(), held, false), held, 0),
+            "language_model.model.embed_tokens.weight");
+}
+
 TEST(StoredNames, AHeadOutsideIsATwinOfATiedTable) {
   Graph graph = small_graph();
   graph.tensors.erase(graph.tensors.begin() + 2);
