@@ -92,9 +92,7 @@ bool changes_weights(std::string_view leaf) {
                      [&](std::string_view word) { return contains(first, word); });
 }
 
-bool is_adapter(std::span<const Companion> companions) {
-  return find(companions, "lora") != nullptr;
-}
+bool is_lora(std::span<const Companion> companions) { return find(companions, "lora") != nullptr; }
 
 std::string quantization_method(const TensorEntry* weight, std::span<const Companion> companions,
                                 std::string_view said) {

@@ -19,8 +19,8 @@ struct Companion {
 /// Scales of KV caches do not.
 [[nodiscard]] bool changes_weights(std::string_view leaf);
 
-/// Whether these are an adapter's.
-[[nodiscard]] bool is_adapter(std::span<const Companion> companions);
+/// Whether these are a LoRA adapter's.
+[[nodiscard]] bool is_lora(std::span<const Companion> companions);
 
 /// The method's name for a person, as "GPTQ" or "bitsandbytes int8"; "" where nothing tells it.
 /// @param weight that is there, or null

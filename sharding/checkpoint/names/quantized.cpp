@@ -28,6 +28,11 @@ bool is_optimizer_state(std::string_view rest) {
                      [&](std::string_view state) { return rest == state; });
 }
 
+// Whether PEFT keeps this of a module that it has put an adapter around.
+bool is_of_adapted_module(const TensorEntry& tensor) {
+  return tensor.name.find(".base_layer.") != std::string::npos;
+}
+
 // Tensors of a catalog that nothing needs, by their names without wrappers.
 class Unused {
  public:
@@ -44,18 +49,23 @@ class Unused {
   }
 
   /// What belongs to a weight: "X.weight_scale", "X.weight.absmax" and whatever else begins with
-  /// its name; and of what is beside it in its module that which changes_weights().
-  [[nodiscard]] std::vector<Companion> beside(std::string_view weight) const {
+  /// its name; and of what is beside it in its module that which changes_weights(), or all of it
+  /// where an adapter wraps the module. @param entry the weight's, or null
+  [[nodiscard]] std::vector<Companion> beside(std::string_view weight,
+                                              const TensorEntry* entry) const {
     std::vector<Companion> found;
+    const bool adapted = entry != nullptr && is_of_adapted_module(*entry);
     const std::string module = std::string(module_of(weight)) + ".";
     const bool has_module = module.size() > 1;
     const std::string_view start = has_module ? std::string_view(module) : weight;
     for (auto at = std::lower_bound(sorted_.begin(), sorted_.end(), Place{start, 0}, by_name);
          at != sorted_.end() && at->name.starts_with(start); ++at) {
       const std::string_view leaf = at->name.substr(has_module ? start.size() : 0);
-      const bool inside = has_module && changes_weights(leaf);
+      const TensorEntry& other = catalog_.tensors[at->tensor];
+      const bool adapts = adapted && !is_of_adapted_module(other);
+      const bool inside = has_module && (adapts || changes_weights(leaf));
       if (inside || begins_with_its_name(at->name, weight)) {
-        found.push_back({leaf, &catalog_.tensors[at->tensor]});
+        found.push_back({leaf, &other});
       }
     }
     return found;
@@ -108,13 +118,15 @@ std::string method_of(const TensorEntry* weight, std::span<const Companion> comp
   const std::string who =
       fmt::format("{}: tensor {} belongs to {}", file_of(catalog, first), quote(first.name),
                   quote(weight == nullptr ? needed.name : weight->name));
-  if (is_adapter(companions)) {
-    fail(
-        "{}: a LoRA adapter that is not merged; merge it into its weights first "
-        "(PEFT's merge_and_unload)",
-        who);
-  }
+  const bool lora = is_lora(companions);
   const std::string method = method_of(weight, companions, said);
+  const bool adapted = weight != nullptr && is_of_adapted_module(*weight);
+  if (lora || (adapted && method.empty())) {
+    fail(
+        "{}: {} adapter that is not merged; merge it into its weights first "
+        "(PEFT's merge_and_unload)",
+        who, lora ? "a LoRA" : "an");
+  }
   if (method.empty()) {
     fail("{}, which would not be the weight that is meant without it: this is not known here", who);
   }
@@ -125,7 +137,7 @@ void check(const Catalog& catalog, const Unused& unused, const NeededTensor& nee
            std::string_view said) {
   const TensorEntry* const weight =
       needed.found < 0 ? nullptr : &catalog.tensors[static_cast<std::size_t>(needed.found)];
-  const std::vector<Companion> companions = unused.beside(needed.name);
+  const std::vector<Companion> companions = unused.beside(needed.name, weight);
   if (!companions.empty()) fail_beside(catalog, needed, weight, companions, said);
   if (weight == nullptr) return;
   const auto fail_as = [&](std::string_view what) {

@@ -168,6 +168,18 @@ TEST(Quantized, AnAdapterIsNotLeftOut) {
               AllOf(HasSubstr("lora_A.default.weight"), HasSubstr("LoRA"), HasSubstr("merge")));
 }
 
+TEST(Quantized, WhateverIsInAModuleWithABaseLayerIsAnAdapter) {
+  for (const char* name : {"oft_r.default.weight", "ia3_l.default", "hada_w1_a.default"}) {
+    EXPECT_THAT(
+        error_with({{"base_layer.weight", DType::BF16, {8, 4}}, {name, DType::BF16, {4, 4}}}),
+        AllOf(HasSubstr(std::string("down_proj.") + name), HasSubstr("an adapter"),
+              HasSubstr("not merged")));
+  }
+  const Catalog alone = catalog_with(
+      {{"base_layer.weight", DType::BF16, {8, 4}}, {"base_layer.bias", DType::BF16, {8}}});
+  EXPECT_NO_THROW((void)bind(small_graph(), alone, false));
+}
+
 TEST(Quantized, WhateverBeginsWithAWeightsNameBelongsToIt) {
   const Beside plain{"weight", DType::BF16, {8, 4}};
   EXPECT_THAT(
