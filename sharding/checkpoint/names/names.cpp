@@ -277,11 +277,13 @@ void check_found(const Graph& graph, const std::vector<Located>& located, const 
   }
   refuse_quantized(catalog, names, needed);
   if (missing.empty()) return;
+  const std::string said = quantization_of(catalog.config);
   throw UnfitCheckpoint(
       missing_message(missing, catalog, all_names) +
           (head ? "; a model that was saved without its head has none, unless its config says "
                   "tie_word_embeddings"
-                : ""),
+                : "") +
+          (said.empty() ? "" : fmt::format(" (the config says it is quantized: {})", quote(said))),
       fmt::format("{} of the model's tensors {} missing{}", missing.size(),
                   missing.size() == 1 ? "is" : "are", absent_files_text(catalog)));
 }

@@ -24,8 +24,8 @@ struct NeededTensor {
 [[nodiscard]] std::string quantization_of(const nlohmann::json& config);
 
 /// @throws Error where a tensor that is not needed belongs, by its name, to one that is (a scale, a
-///         zero point, an adapter); where a needed one is of integers; and where one is missing, or
-///         of 8 bits without scales, while the config says that the checkpoint is quantized
+///         zero point, an adapter); where a needed one is of integers; and where one is of 8 bits
+///         without scales, while the config says that the checkpoint is quantized
 void refuse_quantized(const Catalog& catalog, const StoredNames& names,
                       std::span<const NeededTensor> needed);
 

@@ -155,9 +155,15 @@ TEST(Quantized, AConfigLeftOnPlainWeightsIsNoError) {
   EXPECT_THAT(describe_unused_quantization(bindings), HasSubstr("\"gptq\""));
 }
 
-TEST(Quantized, AMissingWeightIsPutDownToWhatTheConfigSays) {
-  EXPECT_THAT(error_with({}, {{"quantization_config", {{"quant_method", "vptq"}}}}),
-              AllOf(HasSubstr("down_proj.weight\" is missing"), HasSubstr("(\"vptq\")")));
+TEST(Quantized, AMissingWeightIsUnfitWithWhatTheConfigSaysBehindTheFilesThatAreNotThere) {
+  Catalog catalog = catalog_with({}, {{"quantization_config", {{"quant_method", "vptq"}}}});
+  catalog.absent_files = {"model-2.safetensors"};
+  EXPECT_THROW((void)bind(small_graph(), catalog, false), UnfitCheckpoint);
+  EXPECT_THAT(
+      error_of([&] { (void)bind(small_graph(), catalog, false); }),
+      HasSubstr("1 tensor is missing: \"model.layers.0.mlp.down_proj.weight\"; a file is not "
+                "there, download it: \"model-2.safetensors\" (the config says it is "
+                "quantized: \"vptq\")"));
   EXPECT_THAT(error_with({}, {{"quantization_config", nullptr}}), HasSubstr("1 tensor is missing"));
 }
 
