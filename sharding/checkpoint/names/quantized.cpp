@@ -33,6 +33,18 @@ bool is_of_adapted_module(const TensorEntry& tensor) {
   return tensor.name.find(".base_layer.") != std::string::npos;
 }
 
+bool is_integer(DType dtype) { return dtype >= DType::I64 && dtype <= DType::BOOL; }
+bool has_8_bits_or_fewer(DType dtype) { return dtype >= DType::F8_E4M3 && dtype <= DType::F4; }
+
+// Whether this beside plain floats is none of theirs: a KV cache's scale, another norm's vector.
+bool leaves_plain(const TensorEntry* weight, std::string_view module, std::string_view leaf) {
+  if (weight == nullptr || is_integer(weight->dtype) || has_8_bits_or_fewer(weight->dtype)) {
+    return false;
+  }
+  const bool cached = module.ends_with(".k_proj.") || module.ends_with(".v_proj.");
+  return (cached && leaf == "output_scale") || (weight->shape.size() == 1 && leaf == "scale");
+}
+
 // Tensors of a catalog that nothing needs, by their names without wrappers.
 class Unused {
  public:
@@ -63,7 +75,8 @@ class Unused {
       const std::string_view leaf = at->name.substr(has_module ? start.size() : 0);
       const TensorEntry& other = catalog_.tensors[at->tensor];
       const bool adapts = adapted && !is_of_adapted_module(other);
-      const bool inside = has_module && (adapts || changes_weights(leaf));
+      const bool inside =
+          has_module && (adapts || (changes_weights(leaf) && !leaves_plain(entry, module, leaf)));
       if (inside || begins_with_its_name(at->name, weight)) {
         found.push_back({leaf, &other});
       }
@@ -92,9 +105,6 @@ class Unused {
 const std::string& file_of(const Catalog& catalog, const TensorEntry& tensor) {
   return catalog.files[tensor.parts.front().file].path;
 }
-
-bool is_integer(DType dtype) { return dtype >= DType::I64 && dtype <= DType::BOOL; }
-bool has_8_bits_or_fewer(DType dtype) { return dtype >= DType::F8_E4M3 && dtype <= DType::F4; }
 
 // The method's name; integers are quantized, even where nothing tells how.
 std::string method_of(const TensorEntry* weight, std::span<const Companion> companions,

@@ -226,6 +226,27 @@ TEST(Quantized, WhatOtherPartsOfAModelHaveIsNoConcernOfItsWeights) {
   EXPECT_NO_THROW((void)bind(small_graph(), catalog, false));
 }
 
+TEST(Quantized, ScalesOfACacheAndOfNormsLeavePlainFloatsPlain) {
+  Graph graph = small_graph();
+  graph.tensors[1] = {"model.norm.weight", 8, 1, true, 0};
+  graph.tensors.push_back({"model.layers.0.self_attn.k_proj.weight", 8, 4});
+  const auto unexpected = [&](DType dtype) {
+    Catalog catalog;
+    catalog.path = "model";
+    for (const Tensor& tensor : graph.tensors) {
+      const bool vector = tensor.name == "model.norm.weight";
+      add_tensor(catalog, tensor.name, dtype,
+                 vector ? std::vector<std::uint64_t>{8} : std::vector<std::uint64_t>{8, 4});
+    }
+    add_tensor(catalog, "model.norm.scale", DType::F32, {8});
+    add_tensor(catalog, "model.layers.0.self_attn.k_proj.output_scale", DType::F32, {1});
+    catalog.finish();
+    return bind(graph, catalog, false).unexpected.size();
+  };
+  EXPECT_EQ(unexpected(DType::BF16), 2u);
+  EXPECT_THAT(error_of([&] { (void)unexpected(DType::F8_E4M3); }), HasSubstr("fp8 with scales"));
+}
+
 TEST(QuantizationOf, AConfigIsWhatItSays) {
   const auto of = [](const char* text) { return quantization_of(Json::parse(text)); };
   EXPECT_EQ(of(R"({"quantization_config": {"quant_method": "fp8"}})"), "fp8");
