@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -58,6 +59,7 @@ class Unused {
       if (!used[i]) sorted_.push_back({names.name(i), i});
     }
     std::sort(sorted_.begin(), sorted_.end(), by_name);
+    note_far_scales(needed);
   }
 
   /// What belongs to a weight: "X.weight_scale", "X.weight.absmax" and whatever else begins with
@@ -81,6 +83,10 @@ class Unused {
         found.push_back({leaf, &other});
       }
     }
+    const auto far = far_.find(module_of(weight));
+    if (found.empty() && far != far_.end()) {
+      found.push_back({far->second.name, &catalog_.tensors[far->second.tensor]});
+    }
     return found;
   }
 
@@ -91,6 +97,42 @@ class Unused {
   };
   static bool by_name(const Place& a, const Place& b) { return a.name < b.name; }
 
+  // Scales of 8-bit weights that are outside of their modules: "q_proj_scale", "scales.<name>".
+  void note_far_scales(std::span<const NeededTensor> needed) {
+    std::unordered_set<std::string_view> modules;
+    for (const NeededTensor& tensor : needed) {
+      if (tensor.found < 0) continue;
+      const DType dtype = catalog_.tensors[static_cast<std::size_t>(tensor.found)].dtype;
+      if (has_8_bits_or_fewer(dtype)) modules.insert(module_of(tensor.name));
+    }
+    modules.erase("");
+    if (modules.empty()) return;
+    for (const Place& place : sorted_) {
+      const bool scale = place.name.find("scale") != std::string_view::npos ||
+                         place.name.find("zero") != std::string_view::npos;
+      if (scale) note_modules_within(place, modules);
+    }
+  }
+
+  // Looks at parts of the name that begin at a component; a hostile name has millions of them.
+  void note_modules_within(const Place& place,
+                           const std::unordered_set<std::string_view>& modules) {
+    constexpr int kMostStarts = 16, kMostEnds = 64;
+    std::size_t start = 0;
+    for (int i = 0; i < kMostStarts; ++i) {
+      std::size_t end = start;
+      for (int j = 0; j < kMostEnds && end < place.name.size(); ++j) {
+        end = std::min(place.name.find_first_of("._:", end + 1), place.name.size());
+        const auto module = modules.find(place.name.substr(start, end - start));
+        const bool inside = start == 0 && end < place.name.size() && place.name[end] == '.';
+        if (module != modules.end() && !inside) far_.emplace(*module, place);
+      }
+      const std::size_t dot = place.name.find('.', start);
+      if (dot == std::string_view::npos) return;
+      start = dot + 1;
+    }
+  }
+
   static bool begins_with_its_name(std::string_view name, std::string_view weight) {
     constexpr std::string_view kSeparators = "._:";
     return name.size() > weight.size() && name.starts_with(weight) &&
@@ -100,6 +142,7 @@ class Unused {
 
   const Catalog& catalog_;
   std::vector<Place> sorted_;
+  std::unordered_map<std::string_view, Place> far_;  // the first one of a module
 };
 
 const std::string& file_of(const Catalog& catalog, const TensorEntry& tensor) {

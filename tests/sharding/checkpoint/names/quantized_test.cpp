@@ -201,6 +201,25 @@ TEST(Quantized, WrappersDoNotHideWhatBelongsToAWeight) {
       HasSubstr("fp8 with scales"));
 }
 
+TEST(Quantized, ScalesOutsideOfTheModuleBelongTo8BitWeights) {
+  const std::string down = "model.layers.0.mlp.down_proj";
+  for (const std::string& scale : {down + "_scale", "scales." + down + ".weight"}) {
+    for (const DType dtype : {DType::F8_E4M3, DType::BF16}) {
+      Catalog catalog = catalog_with({{"weight", dtype, {8, 4}}});
+      add_tensor(catalog, scale, DType::F32, {1});
+      add_tensor(catalog, "mtp.layers.0.mlp.down_proj_scale", DType::F32, {1});
+      catalog.finish();
+      const auto bound = [&] { return bind(small_graph(), catalog, false).unexpected.size(); };
+      if (dtype == DType::BF16) {
+        EXPECT_EQ(bound(), 2u);
+      } else {
+        EXPECT_THAT(error_of([&] { (void)bound(); }),
+                    AllOf(HasSubstr(scale), HasSubstr("fp8 with scales")));
+      }
+    }
+  }
+}
+
 TEST(Quantized, FusedExpertsHaveScalesOfTheirNames) {
   Graph graph = small_graph();
   graph.tensors.push_back({"model.layers.0.mlp.experts.0.down_proj.weight", 8, 4});
