@@ -186,6 +186,29 @@ std::string method_of(const TensorEntry* weight, std::span<const Companion> comp
   fail("{}: {}; {}", who, method, kNotRead);
 }
 
+// Fails where an index names what belongs to a weight, and no file holds it.
+void refuse_absent_companions(const Catalog& catalog, std::span<const NeededTensor> needed) {
+  if (catalog.absent_tensors.empty()) return;
+  std::unordered_map<std::string, const TensorEntry*> modules;
+  std::unordered_set<std::string_view> names;
+  for (const NeededTensor& tensor : needed) {
+    names.insert(tensor.name);
+    if (tensor.found < 0) continue;
+    modules.emplace(module_of(tensor.name),
+                    &catalog.tensors[static_cast<std::size_t>(tensor.found)]);
+  }
+  for (const auto& [absent, file] : catalog.absent_tensors) {
+    const std::string name = without_wrappers(absent);
+    const std::string module(module_of(name));
+    const auto weight = modules.find(module);
+    if (module.empty() || weight == modules.end() || names.contains(name)) continue;
+    const std::string_view leaf = std::string_view(name).substr(module.size() + 1);
+    if (!changes_weights(leaf) || leaves_plain(weight->second, module + ".", leaf)) continue;
+    fail("{}: tensor {}, which the index has in {} and no file holds, belongs to {}: {}",
+         catalog.path, quote(absent), quote(file), quote(weight->second->name), kNotRead);
+  }
+}
+
 void check(const Catalog& catalog, const Unused& unused, const NeededTensor& needed,
            std::string_view said) {
   const TensorEntry* const weight =
@@ -239,6 +262,7 @@ void refuse_quantized(const Catalog& catalog, const StoredNames& names,
   for (const NeededTensor& tensor : needed) {
     if (checked.insert(tensor.name).second) check(catalog, unused, tensor, said);
   }
+  refuse_absent_companions(catalog, needed);
 }
 
 }  // namespace initrt

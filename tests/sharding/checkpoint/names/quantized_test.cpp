@@ -220,6 +220,17 @@ TEST(Quantized, ScalesOutsideOfTheModuleBelongTo8BitWeights) {
   }
 }
 
+TEST(Quantized, ScalesThatOnlyTheIndexNamesBelongToWeights) {
+  Catalog catalog = catalog_with({{"weight", DType::F8_E4M3, {8, 4}}});
+  catalog.absent_tensors["mtp.down_proj.weight_scale_inv"] = "model-2.safetensors";
+  EXPECT_NO_THROW((void)bind(small_graph(), catalog, false));
+  catalog.absent_tensors[std::string(kModule) + "weight_scale_inv"] = "model-2.safetensors";
+  EXPECT_THAT(error_of([&] { (void)bind(small_graph(), catalog, false); }),
+              AllOf(HasSubstr("down_proj.weight_scale_inv\", which the index has in "
+                              "\"model-2.safetensors\" and no file holds"),
+                    HasSubstr("quantized weights are not read yet")));
+}
+
 TEST(Quantized, FusedExpertsHaveScalesOfTheirNames) {
   Graph graph = small_graph();
   graph.tensors.push_back({"model.layers.0.mlp.experts.0.down_proj.weight", 8, 4});
