@@ -231,6 +231,19 @@ std::string text_at(const nlohmann::json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+// Fails where the model's layers quantize the plain weights that they are given.
+void refuse_quantizing_layers(const Catalog& catalog) {
+  if (!catalog.config.is_object()) return;
+  const auto said = catalog.config.find("quantization_config");
+  if (said == catalog.config.end() || !said->is_object()) return;
+  if (text_at(*said, "quant_method") != "bitnet") return;
+  if (text_at(*said, "quantization_mode") == "online" ||
+      text_at(*said, "linear_class") == "autobitlinear") {
+    fail("{}: the config says \"bitnet\": its layers quantize plain weights as they are used; {}",
+         catalog.path, kNotRead);
+  }
+}
+
 }  // namespace
 
 std::string quantization_of(const nlohmann::json& config) {
@@ -263,6 +276,7 @@ void refuse_quantized(const Catalog& catalog, const StoredNames& names,
     if (checked.insert(tensor.name).second) check(catalog, unused, tensor, said);
   }
   refuse_absent_companions(catalog, needed);
+  refuse_quantizing_layers(catalog);
 }
 
 }  // namespace initrt

@@ -155,6 +155,13 @@ TEST(Quantized, AConfigLeftOnPlainWeightsIsNoError) {
   EXPECT_THAT(describe_unused_quantization(bindings), HasSubstr("\"gptq\""));
 }
 
+TEST(Quantized, LayersThatQuantizePlainWeightsAreRefusedByName) {
+  EXPECT_THAT(error_with({{"weight", DType::BF16, {8, 4}}},
+                         {{"quantization_config",
+                           {{"quant_method", "bitnet"}, {"quantization_mode", "online"}}}}),
+              HasSubstr("\"bitnet\""));
+}
+
 TEST(Quantized, AMissingWeightIsUnfitWithWhatTheConfigSaysBehindTheFilesThatAreNotThere) {
   Catalog catalog = catalog_with({}, {{"quantization_config", {{"quant_method", "vptq"}}}});
   catalog.absent_files = {"model-2.safetensors"};
