@@ -39,6 +39,18 @@ std::string follow_links(std::filesystem::path path) {
   return "";
 }
 
+// 0, or what errno is. File systems that have nothing to sync to say so in these ways: no failure.
+int sync_result(int fd) {
+  int result = 0;
+  do {
+    result = ::fsync(fd);
+  } while (result != 0 && errno == EINTR);
+  if (result == 0 || errno == EINVAL || errno == ENOTSUP || errno == ENOSYS || errno == EROFS) {
+    return 0;
+  }
+  return errno;
+}
+
 }  // namespace
 
 OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
@@ -83,7 +95,7 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 
 void OutputFile::close() {
   // On the disk before its name is: a crash would else leave the name with nothing in it.
-  if (!part_.empty()) sync(fd_);
+  if (!part_.empty() && sync_result(fd_) != 0) fail_with_errno();
   // Closed even where it fails, which is how a network file system tells of a write that failed.
   if (::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) fail_with_errno();
 }
@@ -96,28 +108,19 @@ void OutputFile::commit() {
   sync_directory();
 }
 
-void OutputFile::sync(int fd) const {
-  int result = 0;
-  do {
-    result = ::fsync(fd);
-  } while (result != 0 && errno == EINTR);
-  // File systems that have nothing to sync to, or not a directory, say so in these ways.
-  if (result != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS) fail_with_errno();
-}
-
 // The new name, too. A directory that may be written but not read cannot be opened for it.
 void OutputFile::sync_directory() const {
   const std::filesystem::path parent = std::filesystem::path(target_).parent_path();
   const int directory =
       ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return;
-  try {
-    sync(directory);
-  } catch (...) {
-    ::close(directory);
-    throw;
-  }
+  int error = sync_result(directory);
   ::close(directory);
+  // Network file systems refuse it in these ways for a directory.
+  if (error == EBADF || error == EACCES || error == EPERM) error = 0;
+  if (error == 0) return;
+  fail("{}: written, but a crash of this machine may lose it: its directory cannot be synced: {}",
+       path_, std::strerror(error));
 }
 
 }  // namespace initrt

@@ -31,7 +31,6 @@ class OutputFile {
 
  private:
   [[noreturn]] void fail_with_errno() const;
-  void sync(int fd) const;
   void sync_directory() const;
 
   const std::string path_;  // as given

@@ -23,7 +23,8 @@ namespace {
 
 /// What was asked of the disk, in order, by the two functions below.
 std::vector<std::string> disk_calls;
-int fsync_error = 0;  // errno of every fsync(2) to come, or 0
+int fsync_error = 0;      // errno of every fsync(2) to come, or 0
+int directory_error = 0;  // the same for directories alone
 
 std::string file_name(const std::string& path) {
   return std::filesystem::path(path).filename().string();
@@ -35,8 +36,10 @@ std::string file_name(const std::string& path) {
 extern "C" int fsync(int fd) {
   const std::string self = "/proc/self/fd/" + std::to_string(fd);
   disk_calls.push_back("fsync " + file_name(std::filesystem::read_symlink(self)));
-  if (fsync_error != 0) {
-    errno = fsync_error;
+  const int error =
+      directory_error != 0 && std::filesystem::is_directory(self) ? directory_error : fsync_error;
+  if (error != 0) {
+    errno = error;
     return -1;
   }
   return static_cast<int>(syscall(SYS_fsync, fd));
@@ -216,9 +219,34 @@ TEST_F(OutputFileTest, WhatCannotBeSyncedLeavesTheOldFile) {
 }
 
 TEST_F(OutputFileTest, FileSystemsThatDoNotSyncAreNoFailure) {
-  fsync_error = EINVAL;
-  write_file(path_, "x");
-  fsync_error = 0;
+  for (const int error : {EINVAL, ENOTSUP, ENOSYS, EROFS}) {
+    fsync_error = error;
+    EXPECT_NO_THROW(write_file(path_, std::to_string(error)));
+    fsync_error = 0;
+    EXPECT_EQ(contents(path_), std::to_string(error));
+  }
+}
+
+TEST_F(OutputFileTest, DirectoriesThatCannotBeSyncedByUsAreNoFailure) {
+  for (const int error : {EBADF, EACCES, EPERM}) {
+    directory_error = error;
+    EXPECT_NO_THROW(write_file(path_, std::to_string(error)));
+    directory_error = 0;
+    EXPECT_EQ(contents(path_), std::to_string(error));
+  }
+}
+
+TEST_F(OutputFileTest, AFileWhoseDirectoryFailsIsSaidToBeWritten) {
+  directory_error = EIO;
+  try {
+    write_file(path_, "x");
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(), path_ +
+                                ": written, but a crash of this machine may lose it: its "
+                                "directory cannot be synced: Input/output error");
+  }
+  directory_error = 0;
   EXPECT_EQ(contents(path_), "x");
 }
 
