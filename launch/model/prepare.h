@@ -98,7 +98,10 @@ using NeedsOfDevice =
 /// record of what it read. Collective.
 template <class Prepare>
 auto prepare_on_all_ranks(Communicator& comm, const Prepare& prepare) {
-  LocalFiles local;
+  LocalFiles local([&comm] {  // a person who still types has not stalled the run
+    comm.note_progress(Stage::Start, 0);
+    comm.check();
+  });
   if (comm.size() == 1) return prepare(static_cast<Files&>(local));
   std::vector<std::byte> log;
   if (comm.rank() == 0) {

@@ -1,6 +1,7 @@
 #include "runtime/storage/local_files.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,24 +17,38 @@ namespace initrt {
 namespace {
 
 constexpr std::size_t kStreamStep = 64u << 10;  // what a pipe holds
+constexpr int kLookMs = 100;                    // how often `waiting` is called
 
+// Not blocking, as a FIFO's open would until somebody writes: read_all() waits for that.
 FileDescriptor open_stream(const std::string& path) {
   int fd = -1;
   do {
-    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) fail("{}: cannot open: {}", path, errno_text(errno));
   return FileDescriptor(fd);
 }
 
+// Until a read does not block: there is something, or the end, or an error that the read tells.
+void wait_for_input(int fd, const std::function<void()>& waiting) {
+  while (true) {
+    pollfd input{fd, POLLIN, 0};
+    const int ready = ::poll(&input, 1, kLookMs);
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return;
+    if (waiting) waiting();
+  }
+}
+
 // To the end of what `fd` gives.
-std::vector<std::byte> read_all(int fd, const std::string& name, std::uint64_t limit) {
+std::vector<std::byte> read_all(int fd, const std::string& name, std::uint64_t limit,
+                                const std::function<void()>& waiting) {
   std::vector<std::byte> content;
   std::size_t done = 0;
   while (true) {
     content.resize(done + kStreamStep);
+    wait_for_input(fd, waiting);
     const ssize_t got = ::read(fd, content.data() + done, kStreamStep);
-    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (got < 0) fail("{}: cannot read: {}", name, errno_text(errno));
     done += static_cast<std::size_t>(got);
     if (done > limit) fail("{}: more than the {} bytes that such a text may have", name, limit);
@@ -99,11 +114,11 @@ std::vector<std::byte> LocalFiles::read(const std::string& path, std::uint64_t o
 }
 
 std::vector<std::byte> LocalFiles::read_stream(const std::string& path, std::uint64_t limit) {
-  if (!is_standard_input(path)) return read_all(open_stream(path).get(), path, limit);
+  if (!is_standard_input(path)) return read_all(open_stream(path).get(), path, limit, waiting_);
   if (standard_input_read_) fail("{}: standard input is named twice, and can be read once", path);
   standard_input_read_ = true;
   // Not opened by its name: what is left of it is wanted, and a socket cannot be opened.
-  return read_all(STDIN_FILENO, "standard input", limit);
+  return read_all(STDIN_FILENO, "standard input", limit, waiting_);
 }
 
 }  // namespace initrt

@@ -1,6 +1,9 @@
 // Files on this machine's file systems, for headers, configs and tokenizers.
 #pragma once
 
+#include <functional>
+#include <utility>
+
 #include "sharding/checkpoint/files.h"
 
 namespace initrt {
@@ -9,6 +12,9 @@ namespace initrt {
 /// once.
 class LocalFiles final : public Files {
  public:
+  /// @param waiting called from time to time while read_stream() waits for whoever writes, which is
+  ///        no stall; may be empty, may throw
+  explicit LocalFiles(std::function<void()> waiting = {}) : waiting_(std::move(waiting)) {}
   /// @throws Error where the path cannot be examined (no permission, a loop of links).
   std::optional<FileInfo> stat(const std::string& path) override;
   std::vector<std::string> list(const std::string& directory) override;
@@ -18,6 +24,7 @@ class LocalFiles final : public Files {
   std::vector<std::byte> read_stream(const std::string& path, std::uint64_t limit) override;
 
  private:
+  const std::function<void()> waiting_;
   bool standard_input_read_ = false;
 };
 

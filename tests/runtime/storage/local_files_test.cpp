@@ -1,5 +1,6 @@
 #include "runtime/storage/local_files.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 
 #include <filesystem>
 
+#include "sharding/error.h"
 #include "tests/runtime/storage/temporary_file.h"
 #include "tests/sharding/errors.h"
 
@@ -92,6 +94,54 @@ TEST(LocalFiles, StandardInputIsReadOnce) {
             "/dev/stdin: standard input is named twice, and can be read once");
   dup2(before, STDIN_FILENO);
   close(before);
+}
+
+TEST(LocalFiles, SaysThatItWaitsForWhoeverWrites) {
+  const int before = dup(STDIN_FILENO);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe(ends.data()), 0);
+  dup2(ends[0], STDIN_FILENO);
+  close(ends[0]);
+  int waits = 0;
+  LocalFiles files([&] {
+    switch (++waits) {
+      case 1:
+        EXPECT_EQ(write(ends[1], "typed ", 6), 6);
+        break;
+      case 2:
+        EXPECT_EQ(write(ends[1], "slowly", 6), 6);
+        break;
+      default:
+        close(ends[1]);
+    }
+  });
+  EXPECT_EQ(files.read_input("-"), "typed slowly");
+  EXPECT_EQ(waits, 3);
+  dup2(before, STDIN_FILENO);
+  close(before);
+}
+
+TEST(LocalFiles, WaitsForAFifosWriter) {
+  const std::string fifo = TemporaryFile::fresh_path();
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  int waits = 0;
+  LocalFiles files([&] {
+    if (++waits < 2) return;
+    const int end = open(fifo.c_str(), O_WRONLY);
+    EXPECT_EQ(write(end, "late", 4), 4);
+    close(end);
+  });
+  EXPECT_EQ(files.read_input(fifo), "late");
+  EXPECT_EQ(waits, 2);
+  std::filesystem::remove(fifo);
+}
+
+TEST(LocalFiles, AWaitThatFailsEndsTheRead) {
+  const std::string fifo = TemporaryFile::fresh_path();
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  LocalFiles files([] { fail("another rank has failed"); });
+  EXPECT_EQ(error_of([&] { (void)files.read_input(fifo); }), "another rank has failed");
+  std::filesystem::remove(fifo);
 }
 
 TEST(LocalFiles, ReadIsTheRangeOrAnError) {
