@@ -33,7 +33,8 @@ for plugin in "$(where pkglibdir)"/mca_*.so; do
 done
 cp -rL "$(where pkgdatadir)"/. "$to/share/openmpi/"
 # PMIx, which starts ranks, is a library with plugins of its own.
-pmix=$(ldd "$to"/lib/openmpi/mca_pmix_*.so | awk '/libpmix/ {print $3; exit}')
+# All of the input is read, or ldd would end by SIGPIPE; and there may be no such plugin.
+pmix=$(ldd "$to"/lib/openmpi/mca_pmix_*.so | awk '/libpmix/ && !found++ {print $3}' || true)
 if [[ -n $pmix ]]; then
   plugins=$(find "$(dirname "$(readlink -f "$pmix")")" "$(dirname "$pmix")" -maxdepth 2 -type d -name pmix \
     -print -quit)
