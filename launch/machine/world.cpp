@@ -38,6 +38,7 @@ World::World() {
 // What has stalled may hold on to anything, so nothing is unwound.
 void World::make_self() {
   auto self = std::make_unique<SelfCommunicator>([](const std::string& message) {
+    end_all_progress();
     const std::string line = "initrt: " + one_line(message) + "\n";
     [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
     std::_Exit(1);
