@@ -93,6 +93,11 @@ unsigned share_of_cores(const std::vector<RankSite>& sites, std::size_t rank) {
   return std::max(1u, count(sites[rank].cores) / std::max(1u, sharers));
 }
 
+bool may_spin(std::uint64_t threads, const SharedCores& shared) {
+  return threads * shared.ranks_on_cores <= shared.cores &&
+         threads * shared.ranks_on_node <= shared.quota;
+}
+
 CpuPlacement place_on_cpu(const Job& job, Communicator& comm) {
   const std::vector<std::uint64_t> own = allowed_cores();
   Announcement mine{node_id(), static_cast<std::uint32_t>(best_instruction_set()), 0, {}};
@@ -119,7 +124,7 @@ CpuPlacement place_on_cpu(const Job& job, Communicator& comm) {
   placement.threads = job.threads == 0 ? share : static_cast<unsigned>(job.threads);
   const unsigned cores = count(own);
   const auto online = static_cast<unsigned>(sysconf(_SC_NPROCESSORS_ONLN));
-  placement.spin = placement.threads * on_cores <= cores;
+  placement.spin = may_spin(placement.threads, {on_cores, cores, on_node, quota});
   if (placement.threads * on_cores > cores) {
     placement.warning = fmt::format(
         "{} rank{} of {} thread{} share {} core{}: fewer ranks or threads would be quicker",

@@ -41,6 +41,16 @@ struct RankSite {
   std::vector<std::uint64_t> cores;  ///< bit mask of the cores it may use
 };
 
+/// What a rank shares, and with how many ranks, itself counted.
+struct SharedCores {
+  unsigned ranks_on_cores, cores;  ///< those that it may use
+  unsigned ranks_on_node, quota;   ///< cores' worth of time: cpu_quota()
+};
+
+/// Whether every thread has a core and time on it: one that waits without sleeping uses up its
+/// control group's quota as one that computes does.
+[[nodiscard]] bool may_spin(std::uint64_t threads, const SharedCores& shared);
+
 /// How many of its cores are a rank's own once those it shares are divided; at least 1.
 [[nodiscard]] unsigned share_of_cores(const std::vector<RankSite>& sites, std::size_t rank);
 

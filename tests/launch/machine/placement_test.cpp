@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "launch/machine/transport.h"
 #include "runtime/comm/self.h"
 #include "sharding/error.h"
@@ -35,6 +37,15 @@ TEST(Placement, TheJobsThreadsAreTakenAndTooManyAreWarnedOf) {
   EXPECT_EQ(many.threads, 4096u);
   EXPECT_FALSE(many.spin);
   EXPECT_NE(many.warning.find("4096 threads"), std::string::npos) << many.warning;
+}
+
+TEST(Placement, ThreadsSpinOnlyWithinTheirCoresAndTheQuotaOfTime) {
+  constexpr unsigned kNone = std::numeric_limits<unsigned>::max();
+  EXPECT_TRUE(may_spin(4, {2, 8, 2, kNone}));
+  EXPECT_FALSE(may_spin(5, {2, 8, 2, kNone}));
+  EXPECT_TRUE(may_spin(1, {2, 8, 2, 2}));
+  EXPECT_FALSE(may_spin(4, {2, 8, 2, 2})) << "8 threads, time for 2";
+  EXPECT_FALSE(may_spin(1, {1, 1, 4, 2})) << "each rank has a core, but all share the time";
 }
 
 TEST(Transport, IsTheOneThatFits) {
