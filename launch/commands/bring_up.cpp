@@ -89,6 +89,7 @@ void BringUp::bring_up(const RunOptions& options) {
   };
   instance.on_connected = [this] { check_gpu_memory_left(); };
   instance.on_load = hook(Stage::Load);
+  instance.describe_failure = failure_text;
   instance.on_execute = hook(Stage::Generate);
   instance_ = std::make_unique<Instance>(model.view(), placement_, std::move(instance),
                                          world.comm(), *device_, ledger_);

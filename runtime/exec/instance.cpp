@@ -78,7 +78,7 @@ Instance::Instance(const Model& model, const Placement& placement, InstanceOptio
   } catch (const std::exception& error) {
     // Others may wait in a collective that this rank will not come to, and the device in one that
     // they will not: told first, since memory that it uses could not be given back.
-    base_.fail_world(error.what());
+    base_.fail_world(options_.describe_failure ? options_.describe_failure(error) : error.what());
     if (exchange_) exchange_->abandon();
     throw;
   }

@@ -2,6 +2,7 @@
 // top the gather and the engine. Everything is allocated before the first byte is read.
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -52,6 +53,8 @@ struct InstanceOptions {
   /// Called once the ranks are connected, before the device's memory is allocated; may be empty.
   /// Through the host (mpi) connecting takes pinned memory, as planned.
   std::function<void()> on_connected;
+  /// What the other ranks are told of a failure to come up; what() where empty.
+  std::function<std::string(const std::exception&)> describe_failure;
   Loader::UnitHook on_load;      ///< may be empty
   Engine::UnitHook on_execute;   ///< may be empty
   Timeline* timeline = nullptr;  ///< told what happens when; outlives the instance, may be null

@@ -15,7 +15,9 @@
 namespace initrt::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Each;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 /// Notes what is held when the world is told.
@@ -75,6 +77,9 @@ TEST_P(BringUpFailure, IsToldBeforeAnythingIsGivenBack) {
   options.staging = make_staging_ring(kLeastStagingBytes);
   options.shape.staging_bytes = options.staging.bytes();
   options.spin = false;
+  options.describe_failure = [](const std::exception& error) {
+    return std::string(error.what()) + "; and its limits";
+  };
   const auto failures = run_ranks(kWorld, [&](Communicator& base) {
     const OpenModel& mine = base.rank() == kBadRank ? bad_model : model;
     const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
@@ -95,7 +100,8 @@ TEST_P(BringUpFailure, IsToldBeforeAnythingIsGivenBack) {
     } catch (const Error&) {
       EXPECT_EQ(ledger.held().total(), 0u);
       if (base.rank() == kBadRank) {
-        EXPECT_THAT(comm.told, HasSubstr(copy.directory.path()));
+        EXPECT_THAT(comm.told,
+                    AllOf(HasSubstr(copy.directory.path()), EndsWith("; and its limits")));
         EXPECT_GE(comm.held_when_told, placement.cut.memory_bytes());
       }
       throw;
