@@ -105,7 +105,17 @@ void Instance::bring_up(Ledger& ledger) {
   loader_ = make_loader(ledger);
   engine_ = std::make_unique<Engine>(model_.graph, model_.layout, options_.shape, device_, comm(),
                                      *gather_, ledger, options_.on_execute, options_.timeline);
-  if (device_.own_memory()) engine_->warm_up();
+  if (!device_.own_memory()) return;
+  // What a warm-up takes for a while must not be missing where another rank of the same GPU still
+  // allocates what was planned.
+  wait_for_all_ranks();
+  engine_->warm_up();
+}
+
+void Instance::wait_for_all_ranks() {
+  const std::byte here{};
+  std::vector<std::byte> all(base_.size());
+  base_.all_gather(std::span(&here, 1), all);
 }
 
 // While an error unwinds, other ranks may never come: memory that a GPU's collective uses could not

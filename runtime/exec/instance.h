@@ -85,6 +85,7 @@ class Instance {
 
  private:
   void bring_up(Ledger& ledger);
+  void wait_for_all_ranks();
   [[nodiscard]] std::unique_ptr<Exchange> make_exchange(Ledger& ledger);
   [[nodiscard]] std::unique_ptr<Gather> make_gather(Ledger& ledger);
   [[nodiscard]] std::unique_ptr<Loader> make_loader(Ledger& ledger);
