@@ -13,12 +13,14 @@
 namespace initrt {
 namespace {
 
-/// @param speaks whether this rank says what all would say alike
 std::unique_ptr<Device> make_device(const Job& job, const DeviceChoice& choice,
-                                    const CpuPlacement& cpu, bool speaks) {
+                                    const CpuPlacement& cpu, std::uint32_t rank) {
   if (choice.kind == DeviceKind::Cuda) {
     cuda::DeviceOptions options{job.load.gpu_direct != "off", job.cuda.tf32};
-    if (speaks) options.note = warn;
+    if (rank == 0) options.note = warn;  // for all
+    options.note_own = [rank](const std::string& text) {
+      warn(fmt::format("rank {}: {}", rank, text));
+    };
     return cuda::make_device(choice.gpu, options);
   }
   return make_cpu_device(cpu.instruction_set, cpu.threads, cpu.spin);
@@ -48,7 +50,7 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
       transport_(choose_transport(job,
                                   {world.size(), world.one_node(), choice_.kind, choice_.shared},
                                   model.graph.units.size())),
-      device_(make_device(job, choice_, cpu_, world.rank() == 0)),
+      device_(make_device(job, choice_, cpu_, world.rank())),
       staging_(make_staging_ring(job.load.staging)),
       shape_(shape) {
   // Before anything of this is unwound, which joins threads and may wait for the device.
@@ -87,9 +89,9 @@ void BringUp::bring_up(const RunOptions& options) {
   instance.make_nccl_exchange = [this](Communicator& base) {
     return nccl::make_exchange(*device_, base, timeline_.has_value());
   };
+  instance.describe_failure = failure_text;
   instance.on_connected = [this] { check_gpu_memory_left(); };
   instance.on_load = hook(Stage::Load);
-  instance.describe_failure = failure_text;
   instance.on_execute = hook(Stage::Generate);
   instance_ = std::make_unique<Instance>(model.view(), placement_, std::move(instance),
                                          world.comm(), *device_, ledger_);

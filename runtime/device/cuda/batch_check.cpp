@@ -32,17 +32,21 @@ class Memory {
 
 }  // namespace
 
-bool same_bits_in_batches(
+std::uint64_t blocks_to_try(const BatchShape& shape) {
+  const std::uint64_t room = kMostBytes / (shape.out_step * sizeof(float));
+  return std::min({shape.most_blocks, kMostBlocks, std::max<std::uint64_t>(2, room)});
+}
+
+BatchTrial try_batches(
     cudaStream_t stream, const BatchShape& shape,
     const std::function<void(const BatchOperands&, std::uint64_t blocks)>& multiply) {
   const std::uint64_t out_bytes = shape.out_step * sizeof(float);
-  const std::uint64_t room = std::max<std::uint64_t>(2, kMostBytes / out_bytes);
-  const std::uint64_t most = std::min({shape.most_blocks, kMostBlocks, room});
+  const std::uint64_t most = blocks_to_try(shape);
   const Memory weight(bytes_of(shape.dtype, shape.weights));
   const Memory in(bytes_of(shape.dtype, most * shape.in_step));
   const Memory alone(most * out_bytes), together(most * out_bytes), flag(sizeof(std::uint32_t));
   for (const Memory* one : {&weight, &in, &alone, &together, &flag}) {
-    if (one->data() == nullptr) return false;
+    if (one->data() == nullptr) return BatchTrial::NoMemory;
   }
   auto* const differ = reinterpret_cast<std::uint32_t*>(flag.data());
   check(cudaMemsetAsync(differ, 0, sizeof *differ, stream), "clearing memory");
@@ -57,7 +61,7 @@ bool same_bits_in_batches(
               blocks_alone + i * shape.out_step},
              1);
   }
-  for (const std::uint64_t blocks : {std::uint64_t{2}, most}) {
+  for (std::uint64_t blocks = 2; blocks <= most; ++blocks) {
     multiply({weight.data(), in.data(), reinterpret_cast<float*>(together.data())}, blocks);
     note_difference(stream, alone.data(), together.data(), blocks * out_bytes, differ);
   }
@@ -65,7 +69,7 @@ bool same_bits_in_batches(
   check(cudaMemcpyAsync(&found, differ, sizeof found, cudaMemcpyDeviceToHost, stream),
         "copying from the GPU");
   check(cudaStreamSynchronize(stream), "trying products");
-  return found == 0;
+  return found == 0 ? BatchTrial::Same : BatchTrial::Differs;
 }
 
 }  // namespace initrt::cuda

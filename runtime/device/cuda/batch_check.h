@@ -27,10 +27,21 @@ struct BatchOperands {
   float* out;
 };
 
+/// What a trial of batches has found.
+enum class BatchTrial : std::uint8_t {
+  Same,
+  Differs,
+  NoMemory,  ///< nothing was tried: this GPU has no room for it
+};
+
+/// How many blocks at once are tried, at least 2: of more at once nothing is known.
+[[nodiscard]] std::uint64_t blocks_to_try(const BatchShape& shape);
+
 /// Multiplies random numbers with `multiply(operands, blocks)`, which puts a product of that many
-/// blocks on `stream`, and compares each block's bits. Takes device memory, which it gives back,
-/// and waits for the stream. @returns false also where that memory cannot be had
-[[nodiscard]] bool same_bits_in_batches(
+/// blocks on `stream`, and compares each block's bits: for every number of blocks from 2 to
+/// blocks_to_try(). Takes device memory, which it gives back, and waits for the stream. The weights
+/// are its own: where plans are made, before anything is loaded, real ones are all alike.
+[[nodiscard]] BatchTrial try_batches(
     cudaStream_t stream, const BatchShape& shape,
     const std::function<void(const BatchOperands&, std::uint64_t blocks)>& multiply);
 

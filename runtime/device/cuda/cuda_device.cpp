@@ -37,7 +37,7 @@ CudaDevice::CudaDevice(unsigned gpu, const DeviceOptions& options)
   check(cudaFree(nullptr), "starting the GPU");  // a context, before what it takes is asked for
   used_at_start_ = memory().now;
   load_kernels();
-  linear_.emplace(options.tf32, options.note);
+  linear_.emplace(options.tf32, options.note, options.note_own);
   stream_ = make_stream();
   downloads_ = make_stream();
   clock_stream_ = make_stream();

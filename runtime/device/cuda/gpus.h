@@ -44,8 +44,9 @@ struct DeviceOptions {
   /// Whether products of 32-bit matrices may round what they multiply to TF32 (10 bits of
   /// mantissa): many times as fast, and no longer float32.
   bool tf32 = false;
-  /// Told what a person may want to know of how the device will compute; may be empty.
-  std::function<void(const std::string&)> note = {};
+  /// Told what a person may want to know of how the device will compute; may be empty. `note` is
+  /// of what goes by the sort of GPU, alike on all ranks; `note_own` of this GPU's, such as memory.
+  std::function<void(const std::string&)> note = {}, note_own = {};
 };
 
 /// The device on the GPU of that index. It becomes the calling thread's.

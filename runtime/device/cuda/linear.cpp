@@ -96,8 +96,6 @@ struct Blocks {
   }
 };
 
-constexpr std::uint64_t kMostBatches = 1u << 15;
-
 }  // namespace
 
 std::string describe(const cublasLtMatmulAlgo_t& algorithm) {
@@ -119,8 +117,9 @@ std::string describe(const cublasLtMatmulAlgo_t& algorithm) {
       whole(CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME));
 }
 
-Linear::Linear(bool tf32, std::function<void(const std::string&)> note)
-    : tf32_(tf32), note_(std::move(note)) {
+Linear::Linear(bool tf32, std::function<void(const std::string&)> note,
+               std::function<void(const std::string&)> note_own)
+    : tf32_(tf32), note_(std::move(note)), note_own_(std::move(note_own)) {
   cublasLtHandle_t handle = nullptr;
   check(cublasLtCreate(&handle), "starting");
   handle_.reset(handle);
@@ -142,18 +141,44 @@ Linear::Plan Linear::make_plan(const Shape& shape, cudaStream_t stream,
   plan.in.reset(make_layout(type, shape.in_columns, kRowTile, shape.in_columns));
   plan.out.reset(make_layout(CUDA_R_32F, shape.out_columns, kRowTile, shape.out_stride));
   choose_algorithm(shape, plan);
-  if (most_tiles_ == 1) return plan;
-  const bool takes = takes_batches(shape, plan);
-  if (takes && same_in_batches(shape, plan, stream, workspace)) {
-    plan.tiles_at_once = kMostBatches;
-  } else if (note_) {
-    note_(fmt::format(
-        "products with a {} matrix [{}, {}] take one call for each {} rows: the "
-        "algorithm ({}) {} at once",
-        name(shape.dtype), shape.out_columns, shape.in_columns, kRowTile, describe(plan.algorithm),
-        takes ? "was not seen to have the same bits for several" : "does not take several"));
-  }
+  if (most_tiles_ > 1) plan.tiles_at_once = tiles_at_once(shape, plan, stream, workspace);
   return plan;
+}
+
+std::uint64_t Linear::tiles_at_once(const Shape& shape, const Plan& plan, cudaStream_t stream,
+                                    std::span<std::byte> workspace) const {
+  const BatchShape batches{shape.dtype, shape.in_columns * shape.out_columns,
+                           kRowTile * shape.in_columns, kRowTile * shape.out_stride, most_tiles_};
+  const std::uint64_t most = blocks_to_try(batches);
+  if (!takes_batches(shape, plan, most)) {
+    tell(note_, shape, plan, "does not take several at once");
+    return 1;
+  }
+  const BatchTrial found =
+      try_batches(stream, batches, [&](const BatchOperands& at, std::uint64_t tiles) {
+        multiply(shape, plan, stream, at.in, at.weight, at.out, tiles, workspace);
+      });
+  switch (found) {
+    case BatchTrial::Same:
+      return most;
+    case BatchTrial::Differs:
+      tell(note_, shape, plan, "does not have the same bits for several at once");
+      break;
+    case BatchTrial::NoMemory:
+      tell(note_own_, shape, plan,
+           "could not be tried with several at once, for want of this GPU's memory");
+      break;
+  }
+  return 1;
+}
+
+void Linear::tell(const std::function<void(const std::string&)>& note, const Shape& shape,
+                  const Plan& plan, std::string_view why) const {
+  if (!note) return;
+  note(fmt::format(
+      "products with a {} matrix [{}, {}] take one call for each {} rows: the algorithm ({}) {}",
+      name(shape.dtype), shape.out_columns, shape.in_columns, kRowTile, describe(plan.algorithm),
+      why));
 }
 
 void Linear::choose_algorithm(const Shape& shape, Plan& plan) const {
@@ -188,23 +213,14 @@ void Linear::choose_algorithm(const Shape& shape, Plan& plan) const {
 
 // Whether the algorithm that was chosen for one block takes several at once, as a batch: the most,
 // for which it may want the largest workspace.
-bool Linear::takes_batches(const Shape& shape, const Plan& plan) const {
-  const Blocks most{kMostBatches, kRowTile * shape.in_columns, kRowTile * shape.out_stride};
+bool Linear::takes_batches(const Shape& shape, const Plan& plan, std::uint64_t tiles) const {
+  const Blocks most{tiles, kRowTile * shape.in_columns, kRowTile * shape.out_stride};
   most.describe(plan.weight.get(), plan.in.get(), plan.out.get());
   cublasLtMatmulHeuristicResult_t result{};
   const cublasStatus_t status =
       cublasLtMatmulAlgoCheck(handle_.get(), plan.operation.get(), plan.weight.get(), plan.in.get(),
                               plan.out.get(), plan.out.get(), &plan.algorithm, &result);
   return status == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= kWorkspaceBytes;
-}
-
-bool Linear::same_in_batches(const Shape& shape, const Plan& plan, cudaStream_t stream,
-                             std::span<std::byte> workspace) const {
-  const BatchShape batches{shape.dtype, shape.in_columns * shape.out_columns,
-                           kRowTile * shape.in_columns, kRowTile * shape.out_stride, most_tiles_};
-  return same_bits_in_batches(stream, batches, [&](const BatchOperands& at, std::uint64_t tiles) {
-    multiply(shape, plan, stream, at.in, at.weight, at.out, tiles, workspace);
-  });
 }
 
 void Linear::multiply(const Shape& shape, const Plan& plan, cudaStream_t stream,

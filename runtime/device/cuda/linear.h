@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "runtime/device/cuda/handles.h"
@@ -24,8 +25,9 @@ namespace initrt::cuda {
 
 class Linear {
  public:
-  /// @param tf32, note as in DeviceOptions
-  Linear(bool tf32, std::function<void(const std::string&)> note);
+  /// @param tf32, note, note_own as in DeviceOptions
+  Linear(bool tf32, std::function<void(const std::string&)> note,
+         std::function<void(const std::string&)> note_own);
 
   /// The most blocks of any product to come; 1 at first.
   void set_most_tiles(std::uint64_t tiles) {
@@ -63,17 +65,21 @@ class Linear {
   [[nodiscard]] Plan make_plan(const Shape& shape, cudaStream_t stream,
                                std::span<std::byte> workspace) const;
   void choose_algorithm(const Shape& shape, Plan& plan) const;
-  [[nodiscard]] bool takes_batches(const Shape& shape, const Plan& plan) const;
-  /// Whether blocks have the same bits in a batch as one by one, with random numbers.
-  [[nodiscard]] bool same_in_batches(const Shape& shape, const Plan& plan, cudaStream_t stream,
-                                     std::span<std::byte> workspace) const;
+  /// How many blocks at once the plan is to take: as many as were seen to have the bits of each by
+  /// itself, or one, which is told.
+  [[nodiscard]] std::uint64_t tiles_at_once(const Shape& shape, const Plan& plan,
+                                            cudaStream_t stream,
+                                            std::span<std::byte> workspace) const;
+  [[nodiscard]] bool takes_batches(const Shape& shape, const Plan& plan, std::uint64_t tiles) const;
+  void tell(const std::function<void(const std::string&)>& note, const Shape& shape,
+            const Plan& plan, std::string_view why) const;
   /// One call of cuBLASLt, of `tiles` blocks.
   void multiply(const Shape& shape, const Plan& plan, cudaStream_t stream, const std::byte* in,
                 const std::byte* weight, float* out, std::uint64_t tiles,
                 std::span<std::byte> workspace) const;
 
   const bool tf32_;
-  const std::function<void(const std::string&)> note_;
+  const std::function<void(const std::string&)> note_, note_own_;
   std::uint64_t most_tiles_ = 1;
   Owner<cublasLtDestroy, cublasLtHandle_t> handle_;
   std::map<Shape, Plan> plans_;

@@ -258,7 +258,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   for (const void* memory : {A, B, C, static_cast<const void*>(D)})
     if (!aligned(memory, algorithm->matrix_alignment)) return CUBLAS_STATUS_INVALID_VALUE;
   const bool several = d->batches > 1;
-  if (several && Runtime::get().batches_round_otherwise) product.split_k = 2;
+  if (d->batches > Runtime::get().most_batches_that_round_alike) product.split_k = 2;
   if (note_loaded(on->device, algorithm, std::uint64_t{several} << 32 | std::uint64_t{a->type}))
     count(Runtime::get().counters.product_loads);
   const cudaError_t submitted = on->submit({[product](CUstream_st&) { compute(product); }});

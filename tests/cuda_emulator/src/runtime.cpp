@@ -176,7 +176,7 @@ void set_devices(const std::vector<DeviceDescription>& devices) {
   AtomicCounters& counters = runtime.counters;
   counters.kernels = counters.graphs = counters.host_synchronizations = 0;
   counters.lazy_loads = counters.product_loads = counters.collectives = 0;
-  runtime.batches_round_otherwise = false;
+  runtime.most_batches_that_round_alike = INT_MAX;
   runtime.communicator_bytes = 0;
   forget_loaded();
   for (auto& bytes : counters.bytes) bytes = 0;
@@ -184,7 +184,7 @@ void set_devices(const std::vector<DeviceDescription>& devices) {
   last_error = cudaSuccess;
 }
 
-void round_batches_otherwise() { Runtime::get().batches_round_otherwise = true; }
+void round_batches_otherwise(int above) { Runtime::get().most_batches_that_round_alike = above; }
 
 void set_communicator_bytes(std::size_t bytes) { Runtime::get().communicator_bytes = bytes; }
 

@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include <atomic>
+#include <climits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -54,7 +55,7 @@ class Runtime {
   void forget_failures();
 
   AtomicCounters counters;
-  std::atomic<bool> batches_round_otherwise = false;
+  std::atomic<int> most_batches_that_round_alike = INT_MAX;
   std::atomic<std::size_t> communicator_bytes = 0;
 
   /// Of a process's streams, in the order in which they are made.

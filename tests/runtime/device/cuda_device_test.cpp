@@ -88,13 +88,20 @@ TEST_F(CudaDeviceTest, RoundsInputsOnceForProductsThatShareThem) {
   EXPECT_TRUE(same_numbers(outputs(), one_by_one));
 }
 
-/// Products of 130 rows and of one, with a device that tells `notes`.
-void expect_same_bits(std::vector<std::string>& notes, std::span<const float> weights,
-                      std::span<const float> inputs, std::uint64_t in_columns) {
+/// What a device has told, of its sort and of itself.
+struct Notes {
+  std::vector<std::string> of_all, own;
+};
+
+/// Products of all rows of `inputs` and of one, with a device that tells `notes`.
+void expect_same_bits(Notes& notes, std::span<const float> weights, std::span<const float> inputs,
+                      std::uint64_t in_columns) {
   cuda::DeviceOptions options;
-  options.note = [&](const std::string& note) { notes.push_back(note); };
-  GpuDevice device(DType::F32, 130, in_columns, options);
-  const Buffer in = device.make(192 * in_columns * 4), out = device.make(192 * 8 * 4);
+  options.note = [&](const std::string& note) { notes.of_all.push_back(note); };
+  options.note_own = [&](const std::string& note) { notes.own.push_back(note); };
+  const std::uint64_t all_rows = inputs.size() / in_columns, padded = all_rows + 64;
+  GpuDevice device(DType::F32, all_rows, in_columns, options);
+  const Buffer in = device.make(padded * in_columns * 4), out = device.make(padded * 8 * 4);
   const Buffer w = device.make(8 * in_columns * 4), host = device.make_pinned(out.bytes());
   device->write(std::as_bytes(weights), w.data());
   const LinearWeights matrix{w.data(), nullptr, DType::F32, in_columns, 8};
@@ -105,30 +112,50 @@ void expect_same_bits(std::vector<std::string>& notes, std::span<const float> we
     device->synchronize();
     return std::vector<float>(host.floats(), host.floats() + rows * 8);
   };
-  const std::vector<float> together = products(0, 130);
-  for (const std::uint64_t row : {0u, 63u, 64u, 129u}) {
+  const std::vector<float> together = products(0, all_rows);
+  for (const std::uint64_t row :
+       {std::uint64_t{0}, std::uint64_t{63}, std::uint64_t{64}, all_rows - 1}) {
     EXPECT_TRUE(same_numbers(products(row, 1), part(together, row * 8, 8))) << "row " << row;
   }
 }
 
 TEST_F(CudaDeviceTest, MakesBlocksOneByOneWhereABatchHasOtherBits) {
   const auto weights = random(8 * 300), inputs = random(130 * 300);
-  std::vector<std::string> notes;
+  Notes notes;
   expect_same_bits(notes, weights, inputs, 300);
-  EXPECT_THAT(notes, IsEmpty());
+  EXPECT_THAT(notes.of_all, IsEmpty());
   cuda_emulator::round_batches_otherwise();
   expect_same_bits(notes, weights, inputs, 300);
-  EXPECT_THAT(notes, ElementsAre(AllOf(HasSubstr("F32 matrix [8, 300]"), HasSubstr("64 rows"),
-                                       HasSubstr("custom option"),
-                                       HasSubstr("the same bits for several"))));
+  EXPECT_THAT(notes.own, IsEmpty());
+  EXPECT_THAT(notes.of_all, ElementsAre(AllOf(HasSubstr("F32 matrix [8, 300]"),
+                                              HasSubstr("64 rows"), HasSubstr("custom option"),
+                                              HasSubstr("the same bits for several"))));
 }
 
 TEST_F(CudaDeviceTest, TriesBatchesOnlyWhereThereIsMemoryForIt) {
   const auto weights = random(8 * 300), inputs = random(130 * 300);
   cuda_emulator::fail_call("cudaMalloc", cudaErrorMemoryAllocation, /*calls_before=*/4);
-  std::vector<std::string> notes;
+  Notes notes;
   expect_same_bits(notes, weights, inputs, 300);
-  EXPECT_EQ(notes.size(), 1u);
+  EXPECT_THAT(notes.of_all, IsEmpty()) << "other ranks' GPUs may have memory";
+  EXPECT_THAT(notes.own, ElementsAre(HasSubstr("want of this GPU's memory")));
+}
+
+// Of 8 at once it is known, by trying them; of 9 nothing is.
+TEST_F(CudaDeviceTest, TakesNoMoreBlocksAtOnceThanWereTried) {
+  const auto weights = random(8 * 300), inputs = random(9 * 64 * 300);
+  cuda_emulator::round_batches_otherwise(/*above=*/8);
+  Notes notes;
+  expect_same_bits(notes, weights, inputs, 300);
+  EXPECT_THAT(notes.of_all, IsEmpty()) << "8 at once are the same";
+}
+
+TEST_F(CudaDeviceTest, TriesEveryNumberOfBlocksThatItMayTake) {
+  const auto weights = random(8 * 300), inputs = random(4 * 64 * 300);
+  cuda_emulator::round_batches_otherwise(/*above=*/3);
+  Notes notes;
+  expect_same_bits(notes, weights, inputs, 300);
+  EXPECT_THAT(notes.of_all, ElementsAre(HasSubstr("the same bits for several")));
 }
 
 TEST_F(CudaDeviceTest, AllocatesWhileAnotherThreadRecords) {

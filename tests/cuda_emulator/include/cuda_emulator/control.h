@@ -65,9 +65,9 @@ void hang_collective(int collectives_before = 0);
 /// It moves nothing, and its communicator then has this asynchronous error (an ncclResult_t).
 void fail_collective(int error, int collectives_before = 0);
 
-/// From here on products of several matrices at once round in another way than those of one, as
-/// with an algorithm that shares their sums out among blocks of threads.
-void round_batches_otherwise();
+/// From here on products of more than so many matrices at once round in another way than those of
+/// one, as with an algorithm that shares their sums out among blocks of threads.
+void round_batches_otherwise(int above = 1);
 
 /// What every communicator takes of its device's memory from here on, in bytes.
 void set_communicator_bytes(std::size_t bytes);
