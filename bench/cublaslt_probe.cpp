@@ -27,7 +27,7 @@
 namespace initrt::cuda {
 namespace {
 
-constexpr std::uint64_t kMostRows = 256;
+constexpr std::uint64_t kMaxRows = 256;
 constexpr std::uint64_t kArenaBytes = 2ull << 30;  // of weights: many times the L2 cache
 constexpr int kRuns = 20;
 
@@ -103,7 +103,7 @@ class Probe {
     });
     if (reference == of_64.end()) fail("no algorithm keeps sums whole");
     // The reference for all rows: 64 by 64.
-    for (std::uint64_t row = 0; row < kMostRows; row += kRowTile) {
+    for (std::uint64_t row = 0; row < kMaxRows; row += kRowTile) {
       multiply(Product(shape, kRowTile, 1), shape, reference->algo, arena_.data(), row,
                reference_.floats() + row * shape.out);
     }
@@ -197,7 +197,7 @@ class Probe {
     // Its own bits, one block at a time, are what its batches are compared with.
     std::string batches;
     for (const std::uint64_t count : {2, 4, 16}) {
-      if (count * rows > kMostRows || !runs) continue;
+      if (count * rows > kMaxRows || !runs) continue;
       const Product product(shape, rows, 1);
       for (std::uint64_t i = 0; i < count; ++i) {
         multiply(product, shape, algorithm, arena_.data(), i * rows,
@@ -228,9 +228,9 @@ class Probe {
   Ledger ledger_;
   CudaDevice device_{0, {}};
   cublasLtHandle_t handle_ = nullptr;
-  Buffer arena_ = make(kArenaBytes), in_ = make(kMostRows * 14336 * 2);
-  Buffer out_ = make(kMostRows * 128256 * 4), alone_ = make(kMostRows * 128256 * 4),
-         reference_ = make(kMostRows * 128256 * 4);
+  Buffer arena_ = make(kArenaBytes), in_ = make(kMaxRows * 14336 * 2);
+  Buffer out_ = make(kMaxRows * 128256 * 4), alone_ = make(kMaxRows * 128256 * 4),
+         reference_ = make(kMaxRows * 128256 * 4);
   Buffer workspace_ = make(kWorkspaceBytes), flag_ = make(256);
 };
 
@@ -238,7 +238,7 @@ std::vector<std::uint64_t> numbers(std::string_view text) {
   std::vector<std::uint64_t> values;
   while (!text.empty()) {
     values.push_back(std::stoull(std::string(text.substr(0, text.find(',')))));
-    if (values.back() == 0 || values.back() > kMostRows) fail("rows are from 1 to {}", kMostRows);
+    if (values.back() == 0 || values.back() > kMaxRows) fail("rows are from 1 to {}", kMaxRows);
     const std::size_t comma = text.find(',');
     text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
   }

@@ -22,7 +22,7 @@ namespace {
 
 /// More than any cache, so that weights come from memory as in a decode step of a large model.
 constexpr std::uint64_t kArenaBytes = 4ull << 30;
-constexpr std::uint64_t kMostRows = 2048, kMostColumns = 16384;
+constexpr std::uint64_t kMaxRows = 2048, kMaxColumns = 16384;
 /// Ops between two looks at whether they are done: looking costs as much as a small one.
 constexpr int kOps = 20;
 
@@ -45,17 +45,17 @@ class Gpu {
 
  private:
   Gpu() {
-    const DeviceNeeds needs = cuda::needs(DType::BF16, kMostRows, kMostColumns);
+    const DeviceNeeds needs = cuda::needs(DType::BF16, kMaxRows, kMaxColumns);
     const auto make = [&](std::uint64_t bytes) {
       return allocate(*device_, ledger_, MemoryCategory::Scratch, bytes);
     };
     arena_ = make(kArenaBytes);
-    in_ = make(kMostRows * kMostColumns * sizeof(float));
-    out_ = make(kMostRows * kMostColumns * sizeof(float));
+    in_ = make(kMaxRows * kMaxColumns * sizeof(float));
+    out_ = make(kMaxRows * kMaxColumns * sizeof(float));
     scratch_ = make(needs.scratch_bytes);
     pinned_ = device_->allocate_host(ledger_, MemoryCategory::Pinned, needs.pinned_bytes);
     host_ = device_->allocate_host(ledger_, MemoryCategory::Pinned, 256u << 20);
-    device_->set_scratch(scratch_.span(), pinned_.span(), kMostRows);
+    device_->set_scratch(scratch_.span(), pinned_.span(), kMaxRows);
     // A GPU multiplies zeros faster: with them it takes less power, and clocks higher.
     cuda::fill_random(stream(), DType::BF16, arena_.data(), kArenaBytes / 2, 1);
     for (const Buffer* one : {&in_, &out_}) {

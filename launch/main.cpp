@@ -160,7 +160,7 @@ void run_alone(const CLI::App& app, Options& options) {
     }
     convert_to_safetensors(options.convert);
   } else if (app.got_subcommand("schema")) {
-    put(job_schema().dump(2) + "\n");
+    write_stdout(job_schema().dump(2) + "\n");
   }
 }
 
@@ -184,10 +184,10 @@ int start(int argc, char** argv, World& world) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    if (world.rank() == 0) put(app.help());
+    if (world.rank() == 0) write_stdout(app.help());
     return 0;
   } catch (const CLI::CallForVersion&) {
-    if (world.rank() == 0) put(app.version() + "\n");
+    if (world.rank() == 0) write_stdout(app.version() + "\n");
     return 0;
   } catch (const CLI::ParseError& error) {
     fail("{} (initrt --help lists the options)", error.what());

@@ -38,8 +38,8 @@ std::uint64_t MemoryPlan::total() const {
   return sum;
 }
 
-std::uint64_t MemoryPlan::host_total(bool own_memory) const {
-  if (!own_memory) return total();
+std::uint64_t MemoryPlan::host_total(bool discrete_memory) const {
+  if (!discrete_memory) return total();
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < kMemoryCategories; ++i) {
     if (is_host_memory(static_cast<MemoryCategory>(i)))
@@ -48,8 +48,8 @@ std::uint64_t MemoryPlan::host_total(bool own_memory) const {
   return sum;
 }
 
-std::uint64_t MemoryPlan::device_total(bool own_memory) const {
-  return own_memory ? total() - host_total(own_memory) : total();
+std::uint64_t MemoryPlan::device_total(bool discrete_memory) const {
+  return discrete_memory ? total() - host_total(discrete_memory) : total();
 }
 
 std::uint64_t RunShape::padded(std::uint64_t rows) const {
@@ -123,7 +123,7 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
       "the logits buffer", {shape.padded(shape.logit_rows), graph.vocabulary, sizeof(float)});
   const std::uint64_t results =
       checked_product("the logits buffer", {shape.logit_rows, graph.vocabulary, sizeof(float)});
-  if (shape.device.own_memory) {
+  if (shape.device.discrete_memory) {
     memory[MemoryCategory::Conversion] = shape.staging_bytes;
     memory[MemoryCategory::Pinned] = checked_sum(
         "pinned memory", {shape.device.pinned_bytes, shape.device.upload_bytes, results});
@@ -142,7 +142,7 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
           "pinned memory", {pinned, host_slots(graph, placement.cut, placement.slots).bytes(),
                             2 * row_buffer_bytes(graph, layout, shape) / 3});
     }
-    return memory.device_total(shape.device.own_memory);
+    return memory.device_total(shape.device.discrete_memory);
   };
   std::vector<bool> resident(graph.units.size(), false);
   const std::uint64_t least = cut_with(resident);

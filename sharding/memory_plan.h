@@ -44,10 +44,10 @@ struct MemoryPlan {
     return bytes[static_cast<std::size_t>(category)];
   }
   [[nodiscard]] std::uint64_t total() const;
-  /// What of it is the host's. @param own_memory DeviceNeeds::own_memory
-  [[nodiscard]] std::uint64_t host_total(bool own_memory) const;
+  /// What of it is the host's. @param discrete_memory DeviceNeeds::discrete_memory
+  [[nodiscard]] std::uint64_t host_total(bool discrete_memory) const;
   /// What of it is the device's, which is all of it where that is the host's.
-  [[nodiscard]] std::uint64_t device_total(bool own_memory) const;
+  [[nodiscard]] std::uint64_t device_total(bool discrete_memory) const;
 };
 
 /// How a rank gets at whole units.
@@ -61,7 +61,7 @@ struct DeviceNeeds {
   Granularity granularity = kHostGranularity;
   /// Its memory is not the host's: results come back through host memory, and what is read is
   /// converted from staging blocks of its own.
-  bool own_memory = false;
+  bool discrete_memory = false;
   std::uint64_t row_tile = 1;       ///< matrix products run on multiples of this many rows
   std::uint64_t pinned_bytes = 0;   ///< host memory for what goes to the device in small pieces
   std::uint64_t upload_bytes = 0;   ///< host memory that describes what is uploaded

@@ -183,13 +183,13 @@ std::uint64_t UnitReads::bytes() const {
 StagingRing make_staging_ring(std::uint64_t budget) {
   constexpr std::uint64_t kBlock = 4u << 20;
   constexpr std::uint64_t kSmallBlock = 32u << 10;
-  constexpr std::uint64_t kMostBlocks = 16;
-  if (budget < kLeastStagingBytes) {
-    fail("load.staging is {} bytes; the least is {}", budget, kLeastStagingBytes);
+  constexpr std::uint64_t kMaxBlocks = 16;
+  if (budget < kMinStagingBytes) {
+    fail("load.staging is {} bytes; the least is {}", budget, kMinStagingBytes);
   }
   StagingRing ring;
   ring.blocks = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
-      budget / kBlock, std::min<std::uint64_t>(4, budget / kSmallBlock), kMostBlocks));
+      budget / kBlock, std::min<std::uint64_t>(4, budget / kSmallBlock), kMaxBlocks));
   ring.block_bytes = std::min(kBlock, budget / ring.blocks / 4096 * 4096);
   return ring;
 }

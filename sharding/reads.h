@@ -47,7 +47,7 @@ struct StagingRing {
 };
 
 /// The least staging a job may ask for.
-inline constexpr std::uint64_t kLeastStagingBytes = 64u << 10;
+inline constexpr std::uint64_t kMinStagingBytes = 64u << 10;
 
 /// Blocks of 4 MiB (large enough for a drive's full rate, small enough to stay in a shared cache
 /// between read and conversion), at most 16 of them; smaller and fewer for a small budget.

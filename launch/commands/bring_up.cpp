@@ -39,8 +39,8 @@ void note_choice(const Catalog& catalog) {
   }
 }
 
-BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape shape,
-                 const RunOptions& options)
+RunningRank::RunningRank(World& world, const Job& job, const OpenModel& model, RunShape shape,
+                         const RunOptions& options)
     : world_(world),
       job_(job),
       model_(model),
@@ -57,7 +57,7 @@ BringUp::BringUp(World& world, const Job& job, const OpenModel& model, RunShape 
   world.guard([&] { bring_up(options); });
 }
 
-void BringUp::bring_up(const RunOptions& options) {
+void RunningRank::bring_up(const RunOptions& options) {
   World& world = world_;
   const OpenModel& model = model_;
   world.set_spin(cpu_.spin);
@@ -105,9 +105,9 @@ void BringUp::bring_up(const RunOptions& options) {
   }
 }
 
-void BringUp::check_memory() const {
+void RunningRank::check_memory() const {
   const MemoryPlan& memory = placement_.memory;
-  const bool own = device_->own_memory();
+  const bool own = device_->is_discrete();
   const std::string short_of_memory =
       check_node_memory(world_.comm(), node_id(), memory.host_total(own));
   if (!short_of_memory.empty()) warn(short_of_memory);
@@ -116,8 +116,8 @@ void BringUp::check_memory() const {
 
 // By now every rank has its device, and with it what the driver keeps for each; the second time
 // what NCCL takes, too. What is too much by far is told before NCCL fails for it in its own words.
-void BringUp::check_gpu_memory_left() const {
-  if (!device_->own_memory()) return;
+void RunningRank::check_gpu_memory_left() const {
+  if (!device_->is_discrete()) return;
   const cuda::GpuMemory gpu = cuda::memory_of(*device_);
   check_gpu_memory(world_.comm(),
                    {choice_.uuid, placement_.memory.device_total(true), gpu.total - gpu.now,
@@ -125,7 +125,7 @@ void BringUp::check_gpu_memory_left() const {
                    device_->name());
 }
 
-void BringUp::show_warnings(const RunOptions& options) const {
+void RunningRank::show_warnings(const RunOptions& options) const {
   if (!choice_.warning.empty()) warn(fmt::format("rank {}: {}", world_.rank(), choice_.warning));
   if (choice_.kind == DeviceKind::Cpu && !cpu_.warning.empty()) warn(cpu_.warning);
   if (world_.rank() != 0) return;
@@ -140,7 +140,7 @@ void BringUp::show_warnings(const RunOptions& options) const {
 }
 
 // Everything is allocated by now, and the plan said what that would be.
-void BringUp::compare_with_plan() const {
+void RunningRank::compare_with_plan() const {
   const MemoryPlan held = ledger_.held();
   for (std::size_t i = 0; i < kMemoryCategories; ++i) {
     if (held.bytes[i] == placement_.memory.bytes[i]) continue;
@@ -150,11 +150,11 @@ void BringUp::compare_with_plan() const {
   }
 }
 
-void BringUp::end_progress() {
+void RunningRank::end_progress() {
   if (progress_) progress_->finish();
 }
 
-RankReport BringUp::finish() {
+RankReport RunningRank::finish() {
   const LoadStatistics load = instance_->finish_loading();
   end_progress();
   RankReport report;
@@ -168,7 +168,7 @@ RankReport BringUp::finish() {
   report.process_bytes = proportional_set_bytes();
   const std::span<const std::byte> shard = instance_->shard();
   report.shard_bytes = shard.size();
-  if (device_->own_memory()) {
+  if (device_->is_discrete()) {
     const MemoryPlan held = ledger_.held();
     const cuda::GpuMemory gpu = cuda::memory_of(*device_);
     report.gpu_bytes = held.device_total(true);
@@ -183,13 +183,13 @@ RankReport BringUp::finish() {
   return report;
 }
 
-void BringUp::give_report(const RankReport& mine) {
+void RunningRank::give_report(const RankReport& mine) {
   const std::vector<RankReport> reports = gather_reports(world_.comm(), mine);
   if (world_.rank() == 0) show_report(reports);
   if (timeline_) timeline_->write(model_.graph);
 }
 
-void BringUp::show_report(const std::vector<RankReport>& reports) {
+void RunningRank::show_report(const std::vector<RankReport>& reports) {
   const RunFacts facts{std::string(name(transport_)), device_->name(),
                        model_.bindings.payload_bytes, placement_.memory};
   const nlohmann::ordered_json report = report_json(job_, facts, reports);

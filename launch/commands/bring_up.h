@@ -31,11 +31,11 @@ struct RunOptions {
 };
 
 /// One rank's running model. Loading has begun when it is built; sweeps may begin at once.
-class BringUp {
+class RunningRank {
  public:
   /// Collective. @param shape without what the device and the transport decide, which is filled in
-  BringUp(World& world, const Job& job, const OpenModel& model, RunShape shape,
-          const RunOptions& options);
+  RunningRank(World& world, const Job& job, const OpenModel& model, RunShape shape,
+              const RunOptions& options);
 
   [[nodiscard]] Engine& engine() { return instance_->engine(); }
   [[nodiscard]] const RunShape& shape() const { return shape_; }

@@ -20,8 +20,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t kMostFileBytes = 5'000'000'000;
-constexpr std::uint64_t kLeastFiles = 4;  // so that several can be read at once
+constexpr std::uint64_t kMaxFileBytes = 5'000'000'000;
+constexpr std::uint64_t kMinFiles = 4;  // so that several can be read at once
 
 // One file of tensors to write.
 struct TensorFile {
@@ -167,7 +167,7 @@ void convert_to_safetensors(const ConvertOptions& options) {
   for (const Tensor& tensor : model.graph.tensors) total += bytes_of(dtype, tensor.elements());
   const std::uint64_t most_bytes =
       options.file_bytes > 0 ? options.file_bytes
-                             : std::min(kMostFileBytes, (total + kLeastFiles - 1) / kLeastFiles);
+                             : std::min(kMaxFileBytes, (total + kMinFiles - 1) / kMinFiles);
   const std::vector<TensorFile> tensors =
       divide(hf_tensors(model.graph, model.bindings), dtype, most_bytes);
   const std::vector<TextFile> texts = checkpoint_texts(files, options, model, index_of(tensors));

@@ -60,7 +60,7 @@ void take_over(Files& files, const std::string& directory, std::vector<TextFile>
   const auto take = [&](const char* name) {
     const std::string path = join_path(directory, name);
     if (!is_file(files, path)) return false;
-    texts.push_back({name, files.read_text(path, kMostTokenizerBytes)});
+    texts.push_back({name, files.read_text(path, kMaxTokenizerBytes)});
     return true;
   };
   bool any = false;
@@ -83,7 +83,7 @@ void add_tokenizer(Files& files, const ConvertOptions& options, const OpenModel&
   } else if (!options.tokenizer.empty() && !is_directory(files, options.tokenizer)) {
     const bool sentencepiece = options.tokenizer.ends_with(".model");
     texts.push_back({kTokenizers[sentencepiece ? 1 : 0],
-                     files.read_text(options.tokenizer, kMostTokenizerBytes)});
+                     files.read_text(options.tokenizer, kMaxTokenizerBytes)});
   } else if (!options.tokenizer.empty()) {
     take_over(files, options.tokenizer, texts);
   } else if (!metadata.contains("tokenizer.ggml.tokens")) {

@@ -119,7 +119,7 @@ void inspect(const InspectOptions& options) {
       options.json
           ? catalog_json(catalog).dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
           : catalog_text(catalog);
-  put(out);
+  write_stdout(out);
 }
 
 }  // namespace initrt

@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint32_t kMostRows = 32;  // ranks listed one by one
+constexpr std::uint32_t kMaxRows = 32;  // ranks listed one by one
 
 // What a run on the best of this machine's instruction sets would need, or on any GPU.
 NeedsOfDevice needs_of(DeviceKind kind) {
@@ -70,7 +70,7 @@ Json plan_json(const Job& job, const OpenModel& model, Transport transport,
           {"precision", job.precision},
           {"world", ranks.size()},
           {"one_node", one_node},
-          {"device", shape.device.own_memory ? "cuda" : "cpu"},
+          {"device", shape.device.discrete_memory ? "cuda" : "cpu"},
           {"communicator", name(transport)},
           {"units", model.graph.units.size()},
           {"units_resident", resident},
@@ -142,7 +142,7 @@ std::string plan_text(const Json& plan) {
                       "total", "to read", "files");
   const Json& ranks = plan["ranks"];
   for (std::size_t i = 0; i < ranks.size(); ++i) {
-    if (ranks.size() > kMostRows && i == kMostRows - 1) {
+    if (ranks.size() > kMaxRows && i == kMaxRows - 1) {
       text += fmt::format("{:>5}\n", "...");
       i = ranks.size() - 1;
     }
@@ -190,7 +190,7 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
     json["assumed_dtype"] = name(model.catalog.tensors.front().dtype);
   }
   const std::string out = plan.json ? json.dump(2) + "\n" : plan_text(json);
-  put(out);
+  write_stdout(out);
 }
 
 }  // namespace initrt

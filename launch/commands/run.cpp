@@ -50,16 +50,16 @@ GenerateOptions generate_options(const Prepared& prepared, const RunShape& shape
 // One prompt and its answer, or a conversation's answer alone, on standard output as it comes.
 class TextStream {
  public:
-  /// @param reader_waits as put()'s `waiting`
+  /// @param reader_waits as write_stdout()'s `waiting`
   explicit TextStream(std::function<void()> reader_waits)
       : reader_waits_(std::move(reader_waits)) {}
   void show(const std::string& text) {
     if (text.empty()) return;
     last_ = text.back();
-    put(text, reader_waits_);
+    write_stdout(text, reader_waits_);
   }
   void end() {
-    if (last_ != '\n') put("\n", reader_waits_);
+    if (last_ != '\n') write_stdout("\n", reader_waits_);
   }
 
  private:
@@ -68,7 +68,7 @@ class TextStream {
 };
 
 // Loads, generates and reports, with everything known.
-void run_prepared(World& world, const Prepared& prepared, BringUp& rank) {
+void run_prepared(World& world, const Prepared& prepared, RunningRank& rank) {
   Communicator& comm = world.comm();
   const auto& wanted = prepared.job.generate;
   const bool streamed = wanted.prompts.empty() && wanted.logprobs == 0;
@@ -121,7 +121,7 @@ void run(World& world, const RunOptions& options) {
   world.comm().note_progress(Stage::Start, 0);
   const Prepared prepared = prepare_on_all_ranks(
       world.comm(), [&](Files& files) { return prepare(files, world, options); });
-  std::optional<BringUp> rank;
+  std::optional<RunningRank> rank;
   world.guard([&] {
     rank.emplace(world, prepared.job, prepared.model,
                  generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),

@@ -47,7 +47,7 @@ double negative_log_likelihood(std::span<const float> logits, TokenId token) {
 }
 
 // Loads, scores and reports, with everything known.
-void score_prepared(World& world, const Prepared& prepared, BringUp& rank,
+void score_prepared(World& world, const Prepared& prepared, RunningRank& rank,
                     std::optional<NpyWriter>& logits_file) {
   const bool first = world.rank() == 0;
   double sum = 0;
@@ -69,7 +69,7 @@ void score_prepared(World& world, const Prepared& prepared, BringUp& rank,
       text += fmt::format("mean negative log-likelihood {:.6f}\nperplexity {:.6f}\n", sum / scored,
                           std::exp(sum / scored));
     }
-    put(text, [&world] { world.note_reader_waits(); });
+    write_stdout(text, [&world] { world.note_reader_waits(); });
   }
   rank.give_report(report);
 }
@@ -81,7 +81,7 @@ void score(World& world, const RunOptions& options, const ScoreOptions& score_op
   const Prepared prepared = prepare_on_all_ranks(
       world.comm(), [&](Files& files) { return prepare(files, world, options, score_options); });
   std::optional<NpyWriter> logits_file;
-  std::optional<BringUp> rank;
+  std::optional<RunningRank> rank;
   world.guard([&] {
     if (world.rank() == 0 && !score_options.logits_path.empty()) {
       logits_file.emplace(score_options.logits_path, prepared.tokens.size(),

@@ -46,11 +46,11 @@ void print_hashes(const VerifyOptions& options, const TensorListing& listing) {
   Total total;
   Json rows = Json::array();
   if (!options.json) {
-    put(fmt::format("{}: {}, {}\n\n{:<32}  {:>10} {:>8} {:>8}  {}\n", one_line(options.path),
-                    listing.catalog.format,
-                    listing.canonical ? "the model's tensors under canonical names"
-                                      : "tensors as they are stored",
-                    "hash (XXH3-128 of the values)", "elements", "NaN", "Inf", "name"));
+    write_stdout(fmt::format("{}: {}, {}\n\n{:<32}  {:>10} {:>8} {:>8}  {}\n",
+                             one_line(options.path), listing.catalog.format,
+                             listing.canonical ? "the model's tensors under canonical names"
+                                               : "tensors as they are stored",
+                             "hash (XXH3-128 of the values)", "elements", "NaN", "Inf", "name"));
   }
   for (const ListedTensor& listed : listing.tensors) {
     const Digest one = digest(reader, listed);
@@ -64,9 +64,10 @@ void print_hashes(const VerifyOptions& options, const TensorListing& listing) {
                       {"hash", hash_text(one.hash)}});
       continue;
     }
-    put(fmt::format("{:<32}  {:>10} {:>8} {:>8}  {} {} {}\n", hash_text(one.hash),
-                    listed.tensor.elements(), one.nans, one.infinities,
-                    printable(listed.tensor.name), name(listed.stored), shape_text(listed.shape)));
+    write_stdout(fmt::format("{:<32}  {:>10} {:>8} {:>8}  {} {} {}\n", hash_text(one.hash),
+                             listed.tensor.elements(), one.nans, one.infinities,
+                             printable(listed.tensor.name), name(listed.stored),
+                             shape_text(listed.shape)));
   }
   const Totals all = total.value();
   if (options.json) {
@@ -79,10 +80,10 @@ void print_hashes(const VerifyOptions& options, const TensorListing& listing) {
                        {"nan", all.nans},
                        {"inf", all.infinities},
                        {"hash", hash_text(all.hash)}};
-    put(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    write_stdout(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
     return;
   }
-  put(fmt::format(
+  write_stdout(fmt::format(
       "{:<32}  {:>10} {:>8} {:>8}  total of {} tensors{}\n", hash_text(all.hash), all.elements,
       all.nans, all.infinities, listing.tensors.size(),
       listing.left_out == 0 ? "" : fmt::format(", {} not the model's left out", listing.left_out)));
@@ -122,10 +123,10 @@ void compare(const VerifyOptions& options, const TensorListing& a, const TensorL
   }
   if (options.json) {
     const Json json = {{"equal", true}, {"tensors", a.tensors.size()}, {"elements", elements}};
-    put(json.dump(2) + "\n");
+    write_stdout(json.dump(2) + "\n");
     return;
   }
-  put(fmt::format("equal: {} tensors, {} elements\n", a.tensors.size(), elements));
+  write_stdout(fmt::format("equal: {} tensors, {} elements\n", a.tensors.size(), elements));
 }
 
 }  // namespace

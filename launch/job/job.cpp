@@ -28,9 +28,9 @@ std::string shown(const Json& value) {
   if (value.is_number_float() && !std::isfinite(value.get<double>())) {
     return std::isnan(value.get<double>()) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
   }
-  constexpr std::size_t kMostShown = 120;
+  constexpr std::size_t kMaxShown = 120;
   const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  return text.size() > kMostShown ? text.substr(0, kMostShown) + "..." : text;
+  return text.size() > kMaxShown ? text.substr(0, kMaxShown) + "..." : text;
 }
 
 [[noreturn]] void refuse(const Origin& origin, const JobKey& key, const Json& value,

@@ -17,7 +17,7 @@
 namespace initrt {
 
 /// Most positions or tokens that a job may ask for.
-inline constexpr std::uint64_t kMostPositions = 1u << 30;
+inline constexpr std::uint64_t kMaxPositions = 1u << 30;
 
 /// A job as its file and --set give it: values are of the right type and range, nothing is opened.
 struct Job {

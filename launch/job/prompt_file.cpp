@@ -21,8 +21,8 @@ PromptText parse_prompt(const nlohmann::json& line, std::uint64_t max_new_tokens
   }
   if (const auto own = line.find("max_new_tokens"); own != line.end()) {
     max_new_tokens = own->is_number_unsigned() ? own->get<std::uint64_t>() : 0;
-    if (max_new_tokens < 1 || max_new_tokens > kMostPositions) {
-      fail("{}: max_new_tokens is not a whole number from 1 to {}", where, kMostPositions);
+    if (max_new_tokens < 1 || max_new_tokens > kMaxPositions) {
+      fail("{}: max_new_tokens is not a whole number from 1 to {}", where, kMaxPositions);
     }
   }
   if (conversation)

@@ -21,10 +21,10 @@ struct Announcement {
   std::uint64_t gpu_count;
   std::array<char, 64> host;
   std::array<char, 128> trouble;
-  std::array<AnnouncedGpu, kMostGpus> gpus;
+  std::array<AnnouncedGpu, kMaxGpus> gpus;
 };
 
-void put(std::string_view text, std::span<char> space) {
+void copy_text(std::string_view text, std::span<char> space) {
   std::copy_n(text.begin(), std::min(text.size(), space.size()), space.begin());
 }
 
@@ -111,13 +111,13 @@ std::vector<std::size_t> choose_gpus(const std::vector<GpuSite>& sites, bool sha
 std::vector<GpuSite> gather_gpu_sites(Communicator& comm, const GpuSite& mine) {
   Announcement out{};
   out.node = mine.node;
-  out.gpu_count = std::min(mine.gpus.size(), kMostGpus);
-  put(mine.host, out.host);
-  put(mine.trouble, out.trouble);
+  out.gpu_count = std::min(mine.gpus.size(), kMaxGpus);
+  copy_text(mine.host, out.host);
+  copy_text(mine.trouble, out.trouble);
   for (std::size_t i = 0; i < out.gpu_count; ++i) {
     out.gpus[i].uuid = mine.gpus[i].uuid;
-    put(mine.gpus[i].name, out.gpus[i].name);
-    put(mine.gpus[i].bus_id, out.gpus[i].bus_id);
+    copy_text(mine.gpus[i].name, out.gpus[i].name);
+    copy_text(mine.gpus[i].bus_id, out.gpus[i].bus_id);
   }
   std::vector<Announcement> all(comm.size());
   comm.all_gather(std::as_bytes(std::span(&out, 1)), std::as_writable_bytes(std::span(all)));

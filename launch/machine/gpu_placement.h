@@ -13,7 +13,7 @@
 namespace initrt {
 
 /// GPUs of a rank that gather_gpu_sites() tells the others of; none beyond these is taken.
-inline constexpr std::size_t kMostGpus = 64;
+inline constexpr std::size_t kMaxGpus = 64;
 
 /// Where one rank is, and what it sees there.
 struct GpuSite {

@@ -33,7 +33,7 @@ class World {
   /// No watch for progress: the ranks have nothing to do with each other from here on.
   void end_watch();
 
-  /// For put(): whoever reads standard output keeps this rank waiting, which is no stall.
+  /// For write_stdout(): whoever reads standard output keeps this rank waiting, which is no stall.
   /// @throws Error if some rank has failed meanwhile
   void note_reader_waits();
 

@@ -47,7 +47,7 @@ FoundTemplate template_beside(Files& files, const std::string& tokenizer) {
 
   found.where = join_path(directory, "chat_template.jinja");
   if (is_file(files, found.where)) {
-    found.source = files.read_text(found.where, kMostTemplateBytes);
+    found.source = files.read_text(found.where, kMaxTemplateBytes);
     return found;
   }
   found.where = join_path(directory, "tokenizer_config.json");

@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr auto kMostId = static_cast<std::uint64_t>(std::numeric_limits<TokenId>::max());
+constexpr auto kMaxId = static_cast<std::uint64_t>(std::numeric_limits<TokenId>::max());
 
 // Of a key that may be absent, null, an id or a list of ids. Negative ids say "none".
 void add_ids(const Json& object, std::string_view key, std::string_view where,
@@ -19,7 +19,7 @@ void add_ids(const Json& object, std::string_view key, std::string_view where,
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return;
   for (const Json& id : found->is_array() ? *found : Json::array({*found})) {
-    if (!id.is_number_integer() || (id.is_number_unsigned() && id.get<std::uint64_t>() > kMostId)) {
+    if (!id.is_number_integer() || (id.is_number_unsigned() && id.get<std::uint64_t>() > kMaxId)) {
       fail("{}{} is neither a token id nor a list of them", where, key);
     }
     if (id >= 0) ids.insert(id.get<TokenId>());

@@ -282,7 +282,7 @@ Placement place_memory(const OpenModel& model, std::uint32_t world, Transport tr
                        const NeedsOfDevice& needs, RunShape& shape) {
   shape.gather = gather_kind(transport);
   shape.device = needs(model.layout.dtype, shape.sweep_rows, widest_linear_input(model.graph));
-  shape.through_host = goes_through_host(transport, shape.device.own_memory);
+  shape.through_host = goes_through_host(transport, shape.device.discrete_memory);
   return plan_memory(model.graph, model.layout, world, shape);
 }
 

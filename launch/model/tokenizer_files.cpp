@@ -41,8 +41,8 @@ Place place_of(Files& files, const Job& job) {
 VocabAndMerges read_vocab_and_merges(Files& files, const std::string& path,
                                      const std::string& model_type) {
   VocabAndMerges parts;
-  parts.vocabulary = read_json_object(files, path, kMostTokenizerBytes);
-  parts.merges = files.read_text(join_path(directory_of(path), "merges.txt"), kMostTokenizerBytes);
+  parts.vocabulary = read_json_object(files, path, kMaxTokenizerBytes);
+  parts.merges = files.read_text(join_path(directory_of(path), "merges.txt"), kMaxTokenizerBytes);
   parts.config = object_beside(files, path, kConfig);
   parts.special = object_beside(files, path, kSpecial);
   parts.added = object_beside(files, path, kAdded);
@@ -91,12 +91,12 @@ TokenizerFromFiles read_tokenizer(Files& files, const std::string& path,
   }
   if (path.ends_with(".model")) {
     refuse_foreign(files, path);
-    const std::string model = files.read_text(path, kMostTokenizerBytes);
+    const std::string model = files.read_text(path, kMaxTokenizerBytes);
     return make_of(path, [&]() -> TokenizerFromFiles {
       return {make_sentencepiece_tokenizer(model), ""};
     });
   }
-  const Json json = read_json_object(files, path, kMostTokenizerBytes);
+  const Json json = read_json_object(files, path, kMaxTokenizerBytes);
   return make_of(path, [&]() -> TokenizerFromFiles { return {make_tokenizer(json), ""}; });
 }
 

@@ -12,7 +12,7 @@
 namespace initrt {
 
 /// Most bytes of a tokenizer's file.
-inline constexpr std::uint64_t kMostTokenizerBytes = 256u << 20;
+inline constexpr std::uint64_t kMaxTokenizerBytes = 256u << 20;
 
 /// The job's tokenizer, or else what is in the model's directory: tokenizer.json before
 /// tokenizer.model before vocab.json (which has merges.txt beside it). "" where there is none.

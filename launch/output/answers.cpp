@@ -123,7 +123,7 @@ void AnswerLines::show(const Completion& completion) const {
   line["tokens"] = completion.tokens;
   line["finish_reason"] = completion.ended ? "stop" : "length";
   if (!completion.logprobs.empty()) line["logprobs"] = logprobs_json(tokenizer_, completion);
-  put(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", reader_waits_);
+  write_stdout(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", reader_waits_);
 }
 
 }  // namespace initrt

@@ -42,7 +42,7 @@ class AnswerText {
 /// there.
 class AnswerLines {
  public:
-  /// What is given must outlive this. @param reader_waits as put()'s `waiting`
+  /// What is given must outlive this. @param reader_waits as write_stdout()'s `waiting`
   AnswerLines(const Tokenizer& tokenizer, const std::vector<PromptText>& prompts,
               const std::vector<std::string>& stop, std::function<void()> reader_waits = {})
       : tokenizer_(tokenizer),

@@ -33,7 +33,7 @@ void wait_for_room(const std::function<void()>& waiting) {
 
 }  // namespace
 
-void put(std::string_view text, const std::function<void()>& waiting) {
+void write_stdout(std::string_view text, const std::function<void()>& waiting) {
   if (std::fflush(stdout) != 0) fail_with_errno();  // what others have left in its buffer
   while (!text.empty()) {
     wait_for_room(waiting);

@@ -10,6 +10,6 @@ namespace initrt {
 /// @param waiting called again and again while whoever reads it keeps this waiting (a
 /// pager that shows one page); may throw, which ends the wait; may be empty
 /// @throws Error with the cause
-void put(std::string_view text, const std::function<void()>& waiting = {});
+void write_stdout(std::string_view text, const std::function<void()>& waiting = {});
 
 }  // namespace initrt

@@ -21,8 +21,7 @@ class TimelineFile {
  public:
   /// On rank 0 it is opened now: before hours of work, not after. @throws Error where it cannot be
   /// @param most spans of each rank
-  TimelineFile(Communicator& comm, const std::string& path,
-               std::size_t most = Timeline::kMostSpans);
+  TimelineFile(Communicator& comm, const std::string& path, std::size_t most = Timeline::kMaxSpans);
 
   /// Where this rank's spans go.
   [[nodiscard]] Timeline& timeline() { return timeline_; }

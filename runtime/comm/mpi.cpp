@@ -20,16 +20,16 @@ using namespace std::chrono_literals;
 
 constexpr int kNewsTag = 1;
 constexpr std::size_t kPageBytes = 4096;  // what is above 2^31 bytes is counted in pages
-constexpr std::size_t kMostNewsBytes = 4096;
-constexpr auto kOwnWords = 1s;  // for a rank that cannot go on to say why
-constexpr auto kGrace = 3s;     // for rank 0 to end the job, before a failed rank does so itself
+constexpr std::size_t kMaxFailureBytes = 4096;
+constexpr auto kFailureGrace = 1s;  // for a rank that cannot go on to say why
+constexpr auto kGrace = 3s;  // for rank 0 to end the job, before a failed rank does so itself
 
 // What ranks send to rank 0: a heartbeat, or a failure with its text.
-struct News {
+struct StatusMessage {
   std::uint64_t place = 0;
   std::uint32_t failed = 0;
   std::uint32_t text_bytes = 0;
-  std::array<char, kMostNewsBytes> text{};
+  std::array<char, kMaxFailureBytes> text{};
 };
 
 struct Count {
@@ -50,9 +50,9 @@ class PageType {
   /// `bytes` as a count, in bytes where `whole`, of which they are a part, is below 2^31: libraries
   /// compute places in the receiving buffer in 32 bits.
   [[nodiscard]] Count count(std::size_t bytes, std::size_t whole) const {
-    constexpr std::size_t kMost = std::numeric_limits<int>::max();
-    if (whole <= kMost) return {static_cast<int>(bytes), MPI_BYTE};
-    if (bytes % kPageBytes != 0 || whole / kPageBytes > kMost) {
+    constexpr std::size_t kMax = std::numeric_limits<int>::max();
+    if (whole <= kMax) return {static_cast<int>(bytes), MPI_BYTE};
+    if (bytes % kPageBytes != 0 || whole / kPageBytes > kMax) {
       fail("MPI: a transfer of {} bytes, {} with all ranks', is neither below 2^31 nor whole pages",
            bytes, whole);
     }
@@ -78,12 +78,12 @@ struct MpiCommunicator::Requests {
 
   std::vector<MPI_Status> statuses;  // of the transfer that is looked at
 
-  News incoming;                             // rank 0
+  StatusMessage incoming;                    // rank 0
   MPI_Request listening = MPI_REQUEST_NULL;  // rank 0
   std::vector<std::uint64_t> places;         // rank 0: where each rank was last heard to be
   Clock::time_point last_progress = Clock::now();
 
-  News outgoing;
+  StatusMessage outgoing;
   MPI_Request sending = MPI_REQUEST_NULL;
   std::uint64_t progress_seen = 0;
   Clock::time_point last_sent{};
@@ -226,7 +226,7 @@ bool MpiCommunicator::test(const TransferHandle& transfer) {
 
 void MpiCommunicator::poll() {
   const Clock::time_point now = Clock::now();
-  if (requests_->not_ready && now - requests_->not_ready_at > kOwnWords) {
+  if (requests_->not_ready && now - requests_->not_ready_at > kFailureGrace) {
     record_failure(*requests_->not_ready);
   }
   if (failed_.load(std::memory_order_acquire)) handle_own_failure(now);
@@ -248,15 +248,15 @@ void MpiCommunicator::send_heartbeat(Clock::time_point now) {
   r.progress_seen = progress;
   r.last_sent = now;
   r.outgoing.place = place_.load(std::memory_order_relaxed);
-  MPI_Issend(&r.outgoing, offsetof(News, text), MPI_BYTE, 0, kNewsTag, r.news, &r.sending);
+  MPI_Issend(&r.outgoing, offsetof(StatusMessage, text), MPI_BYTE, 0, kNewsTag, r.news, &r.sending);
 }
 
 void MpiCommunicator::listen(Clock::time_point now) {
   Requests& r = *requests_;
   while (true) {
     if (r.listening == MPI_REQUEST_NULL) {
-      check_mpi(MPI_Irecv(&r.incoming, sizeof(News), MPI_BYTE, MPI_ANY_SOURCE, kNewsTag, r.news,
-                          &r.listening),
+      check_mpi(MPI_Irecv(&r.incoming, sizeof(StatusMessage), MPI_BYTE, MPI_ANY_SOURCE, kNewsTag,
+                          r.news, &r.listening),
                 "MPI_Irecv");
     }
     int done = 0;
@@ -304,9 +304,9 @@ void MpiCommunicator::handle_own_failure(Clock::time_point now) {
     if (done != 0) {
       r.outgoing.failed = 1;
       r.outgoing.text_bytes =
-          static_cast<std::uint32_t>(std::min(failure_message_.size(), kMostNewsBytes));
+          static_cast<std::uint32_t>(std::min(failure_message_.size(), kMaxFailureBytes));
       std::memcpy(r.outgoing.text.data(), failure_message_.data(), r.outgoing.text_bytes);
-      MPI_Isend(&r.outgoing, sizeof(News), MPI_BYTE, 0, kNewsTag, r.news, &r.sending);
+      MPI_Isend(&r.outgoing, sizeof(StatusMessage), MPI_BYTE, 0, kNewsTag, r.news, &r.sending);
       r.failure_sent = true;
     }
   }

@@ -13,7 +13,7 @@ namespace {
 constexpr auto kPollInterval = std::chrono::microseconds(100);
 constexpr std::chrono::milliseconds kLook{100};  // how late a stall may be noticed
 // Of the time between two looks, what counts: a process that was stopped has not stalled.
-constexpr std::chrono::milliseconds kMostBetweenLooks{1000};
+constexpr std::chrono::milliseconds kMaxBetweenLooks{1000};
 
 void copy(std::span<const std::byte> from, std::span<std::byte> to) {
   if (from.data() != to.data()) std::copy(from.begin(), from.end(), to.begin());
@@ -48,7 +48,7 @@ void SelfCommunicator::watch() {
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, kLook, [this] { return leaving_; })) {
     const Clock::time_point now = Clock::now();
-    without_progress += std::min<Clock::duration>(now - looked, kMostBetweenLooks);
+    without_progress += std::min<Clock::duration>(now - looked, kMaxBetweenLooks);
     looked = now;
     const std::uint64_t progress = progress_.load(std::memory_order_relaxed);
     if (std::exchange(seen, progress) != progress) without_progress = {};

@@ -64,9 +64,9 @@ template <std::uint32_t kMantissaBits, std::uint32_t kBias>
 INITRT_INLINE float from_f8_fnuz(std::uint32_t bits) {
   const std::uint32_t magnitude = (bits & 0x7fu) << (23 - kMantissaBits);
   const std::uint32_t normal = magnitude + ((127 - kBias) << 23);
-  constexpr std::uint32_t kLeast = (128 - kBias) << 23;
+  constexpr std::uint32_t kMin = (128 - kBias) << 23;
   const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(
-      std::bit_cast<float>(magnitude + kLeast) - std::bit_cast<float>(kLeast));
+      std::bit_cast<float>(magnitude + kMin) - std::bit_cast<float>(kMin));
   const std::uint32_t finite = magnitude < 0x00800000u ? subnormal : normal;
   const std::uint32_t sign = (bits & 0x80u) << 24;
   return std::bit_cast<float>((bits == 0x80u ? 0x7fc00000u : finite) | sign);

@@ -74,11 +74,11 @@ struct LinearProduct {
 };
 
 /// An expert that a row chose.
-struct Choice {
+struct ExpertChoice {
   std::uint32_t expert = 0;
   float weight = 0.0f;  ///< of what it makes of the row
 
-  bool operator==(const Choice&) const = default;
+  bool operator==(const ExpertChoice&) const = default;
 };
 
 /// Bytes that are copied from one place of a device's memory to another.
@@ -172,7 +172,7 @@ class Device {
                                           std::uint64_t columns) const = 0;
 
   /// Whether its memory is discrete, not the host's.
-  [[nodiscard]] virtual bool own_memory() const { return false; }
+  [[nodiscard]] virtual bool is_discrete() const { return false; }
 
   /// Memory of this device, zeroed, whose parts are of several categories.
   /// @throws Error naming the category and size where the memory cannot be had
@@ -295,7 +295,7 @@ class Device {
   /// ones the first; `normalize` divides their weights by their sum. scores [rows, experts].
   /// @param out [rows, chosen], on the host, there when this returns
   virtual void route(const float* scores, std::uint64_t rows, std::uint32_t experts,
-                     std::uint32_t chosen, bool normalize, std::span<Choice> out) = 0;
+                     std::uint32_t chosen, bool normalize, std::span<ExpertChoice> out) = 0;
 
   /// Row i of x becomes its row kept[i], for those of set_rows().
   virtual void keep_rows(float* x, std::uint64_t columns) = 0;

@@ -39,10 +39,10 @@ static_assert(std::is_trivially_copyable_v<Span> && std::has_unique_object_repre
 class Timeline {
  public:
   /// 8 MiB of them: some five hundred sweeps of a model of 256 units.
-  static constexpr std::size_t kMostSpans = std::size_t{1} << 18;
+  static constexpr std::size_t kMaxSpans = std::size_t{1} << 18;
 
   /// @param most spans that are kept
-  explicit Timeline(std::size_t most = kMostSpans);
+  explicit Timeline(std::size_t most = kMaxSpans);
   Timeline(const Timeline&) = delete;
   Timeline& operator=(const Timeline&) = delete;
 

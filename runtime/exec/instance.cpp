@@ -25,16 +25,16 @@ std::vector<std::unique_ptr<RangeReader>> open_readers(const Catalog& catalog,
   return readers;
 }
 
-void check_world(Transport transport, const Cut& cut, std::uint32_t world, bool own_memory) {
+void check_world(Transport transport, const Cut& cut, std::uint32_t world, bool discrete_memory) {
   if (cut.world != world) {
     fail("a placement for {} ranks does not suit a world of {} ranks", cut.world, world);
   }
   if (transport == Transport::Self && world != 1) {
     fail("transport self is for one rank, but there are {} ranks", world);
   }
-  if (own_memory ? transport == Transport::Mapped : transport == Transport::Nccl) {
+  if (discrete_memory ? transport == Transport::Mapped : transport == Transport::Nccl) {
     fail("transport {} is for {}", name(transport),
-         own_memory ? "devices whose memory is the host's" : "GPUs");
+         discrete_memory ? "devices whose memory is the host's" : "GPUs");
   }
 }
 
@@ -59,8 +59,8 @@ GatherKind gather_kind(Transport transport) {
                                                                      : GatherKind::InPlace;
 }
 
-bool goes_through_host(Transport transport, bool own_memory) {
-  return own_memory && transport == Transport::Mpi;
+bool goes_through_host(Transport transport, bool discrete_memory) {
+  return discrete_memory && transport == Transport::Mpi;
 }
 
 Instance::Instance(const Model& model, const Placement& placement, InstanceOptions options,
@@ -86,7 +86,7 @@ Instance::Instance(const Model& model, const Placement& placement, InstanceOptio
 
 void Instance::bring_up(Ledger& ledger) {
   const Cut& cut = placement_.cut;
-  check_world(options_.transport, cut, base_.size(), device_.own_memory());
+  check_world(options_.transport, cut, base_.size(), device_.is_discrete());
   if (options_.transport == Transport::Mapped) {
     mapped_.emplace(base_, cut, ledger);
     mapped_comm_.emplace(base_, *mapped_, options_.spin);
@@ -98,14 +98,14 @@ void Instance::bring_up(Ledger& ledger) {
   if (!mapped_) {
     const std::array<BufferPart, 2> parts{{{MemoryCategory::Shard, cut.chunks_bytes},
                                            {MemoryCategory::Resident, cut.resident_bytes}}};
-    own_memory_ =
+    allocated_shard_ =
         exchange_ ? exchange_->allocate(device_, ledger, parts) : device_.allocate(ledger, parts);
   }
   gather_ = make_gather(ledger);
   loader_ = make_loader(ledger);
   engine_ = std::make_unique<Engine>(model_.graph, model_.layout, options_.shape, device_, comm(),
                                      *gather_, ledger, options_.on_execute, options_.timeline);
-  if (!device_.own_memory()) return;
+  if (!device_.is_discrete()) return;
   // What a warm-up takes for a while must not be missing where another rank of the same GPU still
   // allocates what was planned.
   wait_for_all_ranks();
@@ -125,13 +125,13 @@ Instance::~Instance() {
 }
 
 std::span<std::byte> Instance::shard() const {
-  return mapped_ ? mapped_->shard() : own_memory_.span();
+  return mapped_ ? mapped_->shard() : allocated_shard_.span();
 }
 
 std::unique_ptr<Exchange> Instance::make_exchange(Ledger& ledger) {
   if (gather_kind(options_.transport) != GatherKind::Collective) return nullptr;
   if (options_.transport == Transport::Nccl) return options_.make_nccl_exchange(base_);
-  if (!device_.own_memory()) return std::make_unique<HostExchange>(base_);
+  if (!device_.is_discrete()) return std::make_unique<HostExchange>(base_);
   return std::make_unique<StagedExchange>(
       base_, device_, host_slots(model_.graph, placement_.cut, placement_.slots),
       options_.shape.sweep_rows * embedding_row_bytes(model_.graph, model_.layout), ledger);
@@ -151,7 +151,8 @@ std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
   }
   std::vector<const std::byte*> units;
   for (std::uint32_t unit = 0; unit < model_.graph.units.size(); ++unit) {
-    units.push_back(mapped_ ? mapped_->unit(unit) : own_memory_.data() + cut.units[unit].offset);
+    units.push_back(mapped_ ? mapped_->unit(unit)
+                            : allocated_shard_.data() + cut.units[unit].offset);
   }
   std::function<void(std::uint32_t)> wait_for = [this](std::uint32_t count) {
     arrivals_.wait(count);

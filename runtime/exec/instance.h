@@ -41,7 +41,7 @@ enum class Transport : std::uint8_t {
 [[nodiscard]] GatherKind gather_kind(Transport transport);
 
 /// Whether with it units go through host memory to a device that has its own.
-[[nodiscard]] bool goes_through_host(Transport transport, bool own_memory);
+[[nodiscard]] bool goes_through_host(Transport transport, bool discrete_memory);
 
 struct InstanceOptions {
   Transport transport = Transport::Self;
@@ -97,7 +97,7 @@ class Instance {
   Device& device_;
 
   // In the order of dependency: what is below uses what is above, and goes first.
-  Buffer own_memory_;  // the shard, but for mapped memory
+  Buffer allocated_shard_;  // the shard, but for mapped memory
   std::optional<MappedMemory> mapped_;
   std::optional<MappedCommunicator> mapped_comm_;
   Buffer row_buffers_;

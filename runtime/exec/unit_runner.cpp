@@ -31,7 +31,7 @@ UnitRunner::UnitRunner(const Graph& graph, const Layout& layout, const RunShape&
         allocate(device, ledger, MemoryCategory::Activations,
                  shape.padded(shape.sweep_rows) * buffer.columns * sizeof(float)));
   }
-  if (shape.device.own_memory) {
+  if (shape.device.discrete_memory) {
     results_ = device.allocate_host(ledger, MemoryCategory::Pinned,
                                     shape.logit_rows * graph.vocabulary * sizeof(float));
   }

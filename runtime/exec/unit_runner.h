@@ -81,7 +81,7 @@ class UnitRunner {
   std::uint64_t running_ = 0;  // rows that blocks, or after keep_logit_rows() the head, run on
   std::vector<float> rotary_rows_;
   std::vector<LinearProduct> products_;
-  std::vector<Choice> choices_;
+  std::vector<ExpertChoice> choices_;
   std::vector<ExpertRows> routed_;
   std::vector<Sampled> sampled_;
 };

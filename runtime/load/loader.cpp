@@ -34,7 +34,7 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
     : source_(source),
       rank_(rank),
       max_read_bytes_(initrt::max_read_bytes(ring)),
-      release_early_(!device.own_memory()),
+      release_early_(!device.is_discrete()),
       files_(std::move(files)),
       uploaders_(device.make_uploaders(ledger, ring)),
       shard_(shard),

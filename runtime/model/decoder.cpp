@@ -240,14 +240,14 @@ void check(const DecoderSpec& spec) {
          spec.head_size, spec.hidden);
   }
   // A config of a hundred bytes can ask for any number of units.
-  constexpr std::uint64_t kMostExperts = 32768;
+  constexpr std::uint64_t kMaxExperts = 32768;
   const ExpertsSpec& experts = spec.experts;
   if (experts.count > 0 && spec.residual_scale != 1) {
     fail("model config: experts whose results are scaled are not known here");
   }
-  if (spec.layers.size() * std::uint64_t{experts.count} > kMostExperts) {
+  if (spec.layers.size() * std::uint64_t{experts.count} > kMaxExperts) {
     fail("model config: {} experts in each of {} layers are more than {}", experts.count,
-         spec.layers.size(), kMostExperts);
+         spec.layers.size(), kMaxExperts);
   }
   if (experts.chosen > experts.count) {
     fail("model config: {} of {} experts are to be chosen for each token", experts.chosen,

@@ -7,9 +7,9 @@
 namespace initrt {
 namespace {
 
-constexpr std::uint64_t kMostWidth = 1u << 20;  // keeps every product of sizes inside 64 bits
-constexpr std::uint64_t kMostHeadSize = 512;
-constexpr std::uint64_t kMostLayers = 4096, kMostHeads = 4096;
+constexpr std::uint64_t kMaxWidth = 1u << 20;  // keeps every product of sizes inside 64 bits
+constexpr std::uint64_t kMaxHeadSize = 512;
+constexpr std::uint64_t kMaxLayers = 4096, kMaxHeads = 4096;
 
 GateFunction function_named(std::string_view key, const std::string& name) {
   constexpr std::pair<std::string_view, GateFunction> kFunctions[] = {
@@ -24,11 +24,11 @@ GateFunction function_named(std::string_view key, const std::string& name) {
 }
 
 void read_heads(const ConfigReader& config, const SizeKeys& keys, DecoderSpec& spec) {
-  spec.heads = static_cast<std::uint32_t>(config.whole(keys.heads, 1, kMostHeads));
+  spec.heads = static_cast<std::uint32_t>(config.whole(keys.heads, 1, kMaxHeads));
   spec.kv_heads =
       keys.kv_heads.empty()
           ? spec.heads
-          : static_cast<std::uint32_t>(config.whole_or(keys.kv_heads, spec.heads, 1, kMostHeads));
+          : static_cast<std::uint32_t>(config.whole_or(keys.kv_heads, spec.heads, 1, kMaxHeads));
   if (spec.heads % spec.kv_heads != 0) {
     fail("model config: {} ({}) is not a multiple of {} ({})", keys.heads, spec.heads,
          keys.kv_heads, spec.kv_heads);
@@ -39,9 +39,9 @@ void read_heads(const ConfigReader& config, const SizeKeys& keys, DecoderSpec& s
          spec.heads);
   }
   const std::uint64_t head_size =
-      given ? config.whole(keys.head_size, 1, kMostWidth) : spec.hidden / spec.heads;
-  if (head_size > kMostHeadSize) {
-    fail("model config: heads of {} elements; the most is {}", head_size, kMostHeadSize);
+      given ? config.whole(keys.head_size, 1, kMaxWidth) : spec.hidden / spec.heads;
+  if (head_size > kMaxHeadSize) {
+    fail("model config: heads of {} elements; the most is {}", head_size, kMaxHeadSize);
   }
   spec.head_size = static_cast<std::uint32_t>(head_size);
 }
@@ -69,14 +69,14 @@ std::vector<std::string> layer_types(const ConfigReader& config, std::size_t lay
 DecoderSpec read_sizes(const ConfigReader& config, std::string family, const SizeKeys& keys) {
   DecoderSpec spec;
   spec.family = std::move(family);
-  spec.hidden = config.whole(keys.hidden, 1, kMostWidth);
+  spec.hidden = config.whole(keys.hidden, 1, kMaxWidth);
   spec.intermediate = keys.intermediate.empty() || !config.has(keys.intermediate)
                           ? 4 * spec.hidden
-                          : config.whole(keys.intermediate, 1, kMostWidth);
-  spec.layers.resize(config.whole(keys.layers, 1, kMostLayers));
+                          : config.whole(keys.intermediate, 1, kMaxWidth);
+  spec.layers.resize(config.whole(keys.layers, 1, kMaxLayers));
   read_heads(config, keys, spec);
   spec.vocabulary = config.whole("vocab_size", 1, 1u << 24);
-  spec.context = config.whole_or(keys.context, 2048, 1, kMostContext);
+  spec.context = config.whole_or(keys.context, 2048, 1, kMaxContext);
   spec.tied = config.flag_or("tie_word_embeddings", keys.tied);
   spec.function =
       function_named(keys.function, config.text_or(keys.function, keys.function_fallback));
@@ -86,7 +86,7 @@ DecoderSpec read_sizes(const ConfigReader& config, std::string family, const Siz
 DecoderSpec read_llama_like(const ConfigReader& config, std::string family, const SizeKeys& keys,
                             const RotaryKeys& rotary, double epsilon) {
   DecoderSpec spec = read_sizes(config, std::move(family), keys);
-  (void)config.whole(keys.intermediate, 1, kMostWidth);
+  (void)config.whole(keys.intermediate, 1, kMaxWidth);
   spec.epsilon = static_cast<float>(config.positive_or("rms_norm_eps", epsilon));
   spec.rotary = {read_rotary(config, spec.head_size, spec.context, rotary)};
   return spec;
@@ -99,9 +99,9 @@ void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_
 }
 
 void read_experts(const ConfigReader& config, DecoderSpec& spec, std::string_view count_key) {
-  constexpr std::uint64_t kMost = 4096;
-  spec.experts.count = static_cast<std::uint32_t>(config.whole(count_key, 1, kMost));
-  spec.experts.chosen = static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, kMost));
+  constexpr std::uint64_t kMax = 4096;
+  spec.experts.count = static_cast<std::uint32_t>(config.whole(count_key, 1, kMax));
+  spec.experts.chosen = static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, kMax));
 }
 
 void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,
@@ -109,7 +109,7 @@ void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t f
   constexpr const char* kKey = "sliding_window";
   const std::vector<std::string> types = layer_types(config, spec.layers.size());
   if (config.is_null(kKey) || (!config.has(kKey) && fallback == 0)) return;
-  const auto window = static_cast<std::uint32_t>(config.whole_or(kKey, fallback, 1, kMostContext));
+  const auto window = static_cast<std::uint32_t>(config.whole_or(kKey, fallback, 1, kMaxContext));
   for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {
     const bool sliding = types.empty() ? slides(layer) : types[layer] == "sliding_attention";
     if (sliding) spec.layers[layer].window = window;

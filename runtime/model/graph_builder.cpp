@@ -6,7 +6,7 @@ namespace initrt {
 namespace {
 
 // A config of a hundred bytes can ask for 2^24 rows beside the smallest of blocks.
-constexpr std::uint64_t kMostTiles = 4096;
+constexpr std::uint64_t kMaxTiles = 4096;
 
 std::uint64_t divide_up(std::uint64_t number, std::uint64_t by) { return (number + by - 1) / by; }
 
@@ -59,7 +59,7 @@ void GraphBuilder::head(const HeadSpec& spec) {
       graph_.tensors[spec.norm_weight].rows * (spec.norm_bias ? 2 : 1);
   const std::uint64_t largest = std::max(largest_block_elements(), norm_elements + 1);
   const std::uint64_t rows_per_tile = std::max((largest - norm_elements) / vocabulary.columns,
-                                               divide_up(vocabulary.rows, kMostTiles));
+                                               divide_up(vocabulary.rows, kMaxTiles));
   const std::uint64_t tiles = divide_up(vocabulary.rows, rows_per_tile);
   for (std::uint64_t tile = 0; tile < tiles; ++tile) {
     const std::uint64_t row_begin = tile * rows_per_tile;

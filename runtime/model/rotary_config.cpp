@@ -49,8 +49,8 @@ class RotaryReader {
   // Positions that the model was trained with before it was stretched.
   [[nodiscard]] std::uint64_t original_context() const {
     constexpr const char* kKey = "original_max_position_embeddings";
-    if (config_.has(kKey)) return config_.whole(kKey, 1, kMostContext);
-    return parameters_.whole_or(kKey, context_, 1, kMostContext);
+    if (config_.has(kKey)) return config_.whole(kKey, 1, kMaxContext);
+    return parameters_.whole_or(kKey, context_, 1, kMaxContext);
   }
 
   // What the config says is the most, stretched or not.
@@ -59,7 +59,7 @@ class RotaryReader {
   // Positions after stretching.
   [[nodiscard]] std::uint64_t times(double factor, std::uint64_t positions) const {
     const double stretched = factor * static_cast<double>(positions);
-    return static_cast<std::uint64_t>(std::min(stretched, static_cast<double>(kMostContext)));
+    return static_cast<std::uint64_t>(std::min(stretched, static_cast<double>(kMaxContext)));
   }
 
   [[nodiscard]] double factor() const {

@@ -10,7 +10,7 @@
 namespace initrt {
 
 /// The most positions that a config may ask for.
-inline constexpr std::uint64_t kMostContext = 1u << 30;
+inline constexpr std::uint64_t kMaxContext = 1u << 30;
 
 /// Keys and values of a family where they are not the usual ones.
 struct RotaryKeys {

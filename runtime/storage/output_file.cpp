@@ -17,7 +17,7 @@
 namespace initrt {
 namespace {
 
-constexpr int kMostLinks = 40;  // as the kernel
+constexpr int kMaxLinks = 40;  // as the kernel
 
 // /dev/stdout leads to /proc/self/fd/1: a link that is the open file itself, whatever it reads.
 bool names_an_open_file(const std::filesystem::path& link) {
@@ -28,7 +28,7 @@ bool names_an_open_file(const std::filesystem::path& link) {
 
 // Where a path leads, through all its links; "" where that is no place in a directory.
 std::string follow_links(std::filesystem::path path) {
-  for (int i = 0; i < kMostLinks; ++i) {
+  for (int i = 0; i < kMaxLinks; ++i) {
     std::error_code error;
     if (!std::filesystem::is_symlink(path, error)) return path;
     if (names_an_open_file(path)) return "";

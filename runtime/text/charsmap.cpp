@@ -10,7 +10,7 @@
 namespace initrt {
 namespace {
 
-constexpr std::size_t kMostWholeCluster = 5;  // bytes
+constexpr std::size_t kMaxWholeCluster = 5;  // bytes
 
 std::string from_base64(const JsonNode& json) {
   constexpr std::string_view kDigits =
@@ -73,7 +73,7 @@ std::string Charsmap::apply(std::string_view text, std::size_t& front) const {
   };
   while (!text.empty()) {
     const std::string_view cluster = first_cluster(text);
-    const char* const replacement = cluster.size() <= kMostWholeCluster ? find(cluster) : nullptr;
+    const char* const replacement = cluster.size() <= kMaxWholeCluster ? find(cluster) : nullptr;
     if (replacement != nullptr) {
       put(cluster, replacement);
     } else {

@@ -89,8 +89,8 @@ bool is_message_role(std::string_view role) {
 }
 
 ChatTemplate recognise_chat_template(std::string_view source, const SpecialTexts& special) {
-  if (source.size() > kMostTemplateBytes) {
-    fail("the chat template has {} bytes, at most {} are read", source.size(), kMostTemplateBytes);
+  if (source.size() > kMaxTemplateBytes) {
+    fail("the chat template has {} bytes, at most {} are read", source.size(), kMaxTemplateBytes);
   }
   const auto beginning = [&] { return in_quotes(source.substr(0, 80)); };
   try {

@@ -13,7 +13,7 @@
 namespace initrt {
 
 /// Most bytes of a template (the longest known have some 10,000).
-inline constexpr std::size_t kMostTemplateBytes = 1u << 20;
+inline constexpr std::size_t kMaxTemplateBytes = 1u << 20;
 
 struct Message {
   std::string role;     ///< "system", "user" or "assistant"
@@ -40,7 +40,7 @@ struct ChatTemplate {
 /// The template whose Jinja source this is, by what the source writes.
 /// @param special what the template writes for bos_token and eos_token
 /// @throws Error quoting the source's beginning where it is none of the kinds known, is larger than
-///   kMostTemplateBytes, or writes a special token that there is no text for
+///   kMaxTemplateBytes, or writes a special token that there is no text for
 [[nodiscard]] ChatTemplate recognise_chat_template(std::string_view source,
                                                    const SpecialTexts& special);
 

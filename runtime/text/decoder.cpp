@@ -11,9 +11,9 @@
 namespace initrt {
 namespace {
 
-constexpr std::size_t kMostSteps = 32;
-constexpr int kMostNesting = 8;
-constexpr std::size_t kMostTokenBytes = 1u << 20;  // of a decoded one
+constexpr std::size_t kMaxSteps = 32;
+constexpr int kMaxNesting = 8;
+constexpr std::size_t kMaxTokenBytes = 1u << 20;  // of a decoded one
 
 /// The byte of "<0x0A>", or nothing where it is no such token.
 std::optional<char> byte_of(std::string_view token) {
@@ -42,7 +42,7 @@ void Decoder::add(const JsonNode& json, int depth) {
   const JsonNode type = json.at("type");
   const std::string& name = type.string();
   if (name == "Sequence") {
-    if (depth == kMostNesting) fail("{} is nested more than {} deep", json.path(), kMostNesting);
+    if (depth == kMaxNesting) fail("{} is nested more than {} deep", json.path(), kMaxNesting);
     const JsonNode parts = json.at("decoders");
     for (std::size_t i = 0; i < parts.size(); ++i) add(parts.item(i), depth + 1);
     return;
@@ -75,7 +75,7 @@ void Decoder::add(const JsonNode& json, int depth) {
     fail("{}: {} after \"Fuse\" or \"ByteLevel\" needs a whole text, and tokens come one by one",
          json.path(), in_quotes(name));
   }
-  if (steps_.size() == kMostSteps) fail("{}: more than {} steps", json.path(), kMostSteps);
+  if (steps_.size() == kMaxSteps) fail("{}: more than {} steps", json.path(), kMaxSteps);
   fused_ = step.kind == Kind::ByteLevel;
   steps_.push_back(std::move(step));
 }
@@ -87,7 +87,7 @@ void Decoder::add_strip(const JsonNode& json) {
   step.start = json.at("start").count();
   step.stop = json.at("stop").count();
   if (!fused_) {
-    if (steps_.size() == kMostSteps) fail("{}: more than {} steps", json.path(), kMostSteps);
+    if (steps_.size() == kMaxSteps) fail("{}: more than {} steps", json.path(), kMaxSteps);
     steps_.push_back(std::move(step));
   } else if (step.stop != 0) {
     json.at("stop").expected("0: the end of a text is not known before it is there");
@@ -102,7 +102,7 @@ std::string Decoder::operator()(std::string_view token) const {
         if (std::optional<std::string> bytes = from_byte_level(text)) text = std::move(*bytes);
         break;
       case Kind::Replace:
-        text = step.pattern->replace(text, step.content, kMostTokenBytes);
+        text = step.pattern->replace(text, step.content, kMaxTokenBytes);
         break;
       case Kind::ByteFallback:
         if (const std::optional<char> byte = byte_of(text)) return {*byte};

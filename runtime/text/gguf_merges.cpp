@@ -16,8 +16,8 @@ using nlohmann::json;
 
 // Sizes that no real vocabulary comes near (Gemma's: 96 bytes, 2.3 merges for each token), and that
 // keep what is made of a file within its own size, times a constant.
-constexpr std::size_t kMostTokenBytes = 1024;
-constexpr std::size_t kMostMergesPerToken = 16;
+constexpr std::size_t kMaxTokenBytes = 1024;
+constexpr std::size_t kMaxMergesPerToken = 16;
 
 std::vector<double> scores_of(const JsonNode& metadata, const GgufTokens& tokens) {
   const JsonNode all = metadata.at("tokenizer.ggml.scores");
@@ -104,9 +104,9 @@ json merges_by_score(const JsonNode& metadata, const GgufTokens& tokens) {
   const std::vector<double> scores = scores_of(metadata, tokens);
   std::unordered_map<std::string_view, std::size_t> ids;
   for (std::size_t id = 0; id < tokens.texts.size(); ++id) {
-    if (tokens.texts[id]->size() > kMostTokenBytes) {
+    if (tokens.texts[id]->size() > kMaxTokenBytes) {
       fail("{}tokenizer.ggml.tokens[{}]: a token of {} bytes, more than the {} that it may have",
-           metadata.path(), id, tokens.texts[id]->size(), kMostTokenBytes);
+           metadata.path(), id, tokens.texts[id]->size(), kMaxTokenBytes);
     }
     // Others are found in the text as they are, or stand for a byte.
     const GgufTokenType type = tokens.types[id];
@@ -123,7 +123,7 @@ json merges_by_score(const JsonNode& metadata, const GgufTokens& tokens) {
       if (right == ids.end()) continue;
       merges.push_back({scores[id], left->first, right->first, left->second, right->second});
     }
-    if (merges.size() > kMostMergesPerToken * tokens.texts.size()) {
+    if (merges.size() > kMaxMergesPerToken * tokens.texts.size()) {
       fail("{}tokenizer.ggml.tokens can be made of one another in too many ways", metadata.path());
     }
   }

@@ -18,10 +18,10 @@ std::string in_path(std::string_view key) {
 }  // namespace
 
 std::string in_quotes(std::string_view text) {
-  constexpr std::size_t kMost = 60;
+  constexpr std::size_t kMax = 60;
   // JSON leaves some control characters as they are: DEL, U+0080 to U+009F.
-  const std::string whole = one_line(nlohmann::json(to_valid_utf8(text.substr(0, kMost))).dump());
-  return text.size() <= kMost ? whole : whole + "...";
+  const std::string whole = one_line(nlohmann::json(to_valid_utf8(text.substr(0, kMax))).dump());
+  return text.size() <= kMax ? whole : whole + "...";
 }
 
 JsonNode JsonNode::at(std::string_view key) const {

@@ -10,11 +10,11 @@
 namespace initrt {
 namespace {
 
-constexpr std::size_t kMostSteps = 32;
-constexpr int kMostNesting = 8;
+constexpr std::size_t kMaxSteps = 32;
+constexpr int kMaxNesting = 8;
 
 // NFKC makes 11 bytes of one (U+FDFA), spaces become three bytes each.
-constexpr std::size_t kMostGrowth = 32;
+constexpr std::size_t kMaxGrowth = 32;
 constexpr std::size_t kRoomToGrow = 1024;
 
 std::string strip(std::string_view text, bool left, bool right, std::size_t& front) {
@@ -71,7 +71,7 @@ void Normalizer::add(const JsonNode& json, int depth) {
   const JsonNode type = json.at("type");
   const std::string& name = type.string();
   if (name == "Sequence") {
-    if (depth == kMostNesting) fail("{} is nested more than {} deep", json.path(), kMostNesting);
+    if (depth == kMaxNesting) fail("{} is nested more than {} deep", json.path(), kMaxNesting);
     const JsonNode parts = json.at("normalizers");
     for (std::size_t i = 0; i < parts.size(); ++i) add(parts.item(i), depth + 1);
     return;
@@ -108,12 +108,12 @@ void Normalizer::add(const JsonNode& json, int depth) {
         "a normalizer known here (\"NFC\", \"NFD\", \"NFKC\", \"NFKD\", \"Prepend\", \"Replace\", "
         "\"Strip\", \"StripAccents\", \"Lowercase\", \"Precompiled\", \"Sequence\")");
   }
-  if (steps_.size() == kMostSteps) fail("{}: more than {} steps", json.path(), kMostSteps);
+  if (steps_.size() == kMaxSteps) fail("{}: more than {} steps", json.path(), kMaxSteps);
   steps_.push_back(std::move(step));
 }
 
 std::string Normalizer::operator()(std::string_view text, std::size_t& front) const {
-  const std::size_t most = kMostGrowth * text.size() + kRoomToGrow;
+  const std::size_t most = kMaxGrowth * text.size() + kRoomToGrow;
   std::string normalized(text);
   for (const Step& step : steps_) {
     normalized = apply(step, normalized, most, front);

@@ -20,8 +20,8 @@ constexpr std::string_view kGpt2Pattern =
 constexpr std::string_view kLaterNumbers = R"(\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6})";
 
 // Steps run by recursion and each may look at the whole text: a file cannot ask for more.
-constexpr std::size_t kMostSteps = 32;
-constexpr int kMostNesting = 8;
+constexpr std::size_t kMaxSteps = 32;
+constexpr int kMaxNesting = 8;
 
 }  // namespace
 
@@ -32,12 +32,12 @@ PreTokenizer::PreTokenizer(const std::optional<JsonNode>& json) {
 void PreTokenizer::add(const JsonNode& json, int depth) {
   const JsonNode type = json.at("type");
   if (type.string() == "Sequence") {
-    if (depth == kMostNesting) fail("{} is nested more than {} deep", json.path(), kMostNesting);
+    if (depth == kMaxNesting) fail("{} is nested more than {} deep", json.path(), kMaxNesting);
     const JsonNode parts = json.at("pretokenizers");
     for (std::size_t i = 0; i < parts.size(); ++i) add(parts.item(i), depth + 1);
     return;
   }
-  if (steps_.size() == kMostSteps) fail("{}: more than {} steps", json.path(), kMostSteps);
+  if (steps_.size() == kMaxSteps) fail("{}: more than {} steps", json.path(), kMaxSteps);
   steps_.push_back(step_of(json, type));
   // Bytes of bytes, prefixes of pieces of prefixes: each time the text would grow, without end.
   const Step& last = steps_.back();

@@ -143,12 +143,12 @@ std::vector<float> penalize(std::span<float> logits, std::span<const TokenId> se
   std::vector<float> before;
   if (penalty == 1) return before;
   before.reserve(seen.size());
-  constexpr float kMost = std::numeric_limits<float>::max();
+  constexpr float kMax = std::numeric_limits<float>::max();
   for (const TokenId id : seen) {
     float& logit = logits[static_cast<std::size_t>(id)];
     before.push_back(logit);
     if (!std::isfinite(logit)) continue;  // ruled out, or for sample() to refuse
-    logit = std::clamp(logit < 0 ? logit * penalty : logit / penalty, -kMost, kMost);
+    logit = std::clamp(logit < 0 ? logit * penalty : logit / penalty, -kMax, kMax);
   }
   return before;
 }

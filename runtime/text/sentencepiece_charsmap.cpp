@@ -13,8 +13,8 @@ namespace initrt {
 namespace {
 
 // A search keeps one result for each byte of the key at most, and the library has room for 32.
-constexpr int kMostKeyBytes = 32;
-constexpr std::size_t kMostReplacementBytes = 256;  // NFKC's longest has 33
+constexpr int kMaxKeyBytes = 32;
+constexpr std::size_t kMaxReplacementBytes = 256;  // NFKC's longest has 33
 constexpr std::uint32_t kNone = 0xffffffff;
 
 using Unit = DoubleArrayUnit;
@@ -43,7 +43,7 @@ class DoubleArray {
     if (units_.empty()) fail("an empty double array");
     std::vector<std::uint32_t> reached = {0}, bases;
     for (int bytes = 0; !reached.empty(); ++bytes) {
-      if (bytes > kMostKeyBytes) fail("a key of more than {} bytes", kMostKeyBytes);
+      if (bytes > kMaxKeyBytes) fail("a key of more than {} bytes", kMaxKeyBytes);
       bases.clear();
       for (const std::uint32_t unit : reached) {
         const std::uint32_t base = unit ^ units_[unit].offset();
@@ -86,8 +86,8 @@ void check_charsmap(std::string_view charsmap) {
   if (replacements.back() != '\0') fail("the last replacement does not end");
   for (std::size_t begin = 0; begin < replacements.size();) {
     const std::size_t end = replacements.find('\0', begin);
-    if (end - begin > kMostReplacementBytes) {
-      fail("a replacement of more than {} bytes", kMostReplacementBytes);
+    if (end - begin > kMaxReplacementBytes) {
+      fail("a replacement of more than {} bytes", kMaxReplacementBytes);
     }
     begin = end + 1;
   }

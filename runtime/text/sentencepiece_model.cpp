@@ -11,12 +11,12 @@
 namespace initrt {
 namespace {
 
-constexpr std::size_t kMostModelBytes = 16u << 20;   // the largest in use have 5 MB
-constexpr std::uint64_t kMostPieces = 1u << 19;      // the largest in use have 2^18
-constexpr std::size_t kMostTrainerBytes = 1u << 20;  // settings and lists of names
-constexpr std::size_t kMostNested = 64;              // results of a search in the library
-constexpr std::uint32_t kUserDefined = 4;            // ModelProto.SentencePiece.Type
-constexpr std::uint32_t kUnigram = 1, kBpe = 2;      // TrainerSpec.ModelType
+constexpr std::size_t kMaxModelBytes = 16u << 20;   // the largest in use have 5 MB
+constexpr std::uint64_t kMaxPieces = 1u << 19;      // the largest in use have 2^18
+constexpr std::size_t kMaxTrainerBytes = 1u << 20;  // settings and lists of names
+constexpr std::size_t kMaxNested = 64;              // results of a search in the library
+constexpr std::uint32_t kUserDefined = 4;           // ModelProto.SentencePiece.Type
+constexpr std::uint32_t kUnigram = 1, kBpe = 2;     // TrainerSpec.ModelType
 
 enum class Wire : std::uint8_t { Varint = 0, Fixed64 = 1, Bytes = 2, Fixed32 = 5 };
 
@@ -124,16 +124,16 @@ void check_nesting(std::vector<std::string_view>& user_defined) {
   for (const std::string_view text : user_defined) {
     while (!prefixes.empty() && !text.starts_with(prefixes.back())) prefixes.pop_back();
     prefixes.push_back(text);
-    if (prefixes.size() > kMostNested) {
-      fail("more than {} user-defined pieces begin with one another", kMostNested);
+    if (prefixes.size() > kMaxNested) {
+      fail("more than {} user-defined pieces begin with one another", kMaxNested);
     }
   }
 }
 
 void check_trainer(const Field& trainer) {
-  if (trainer.bytes.size() > kMostTrainerBytes) {
+  if (trainer.bytes.size() > kMaxTrainerBytes) {
     fail("byte {}: a trainer_spec of {} bytes, more than the {} that it may have", trainer.at,
-         trainer.bytes.size(), kMostTrainerBytes);
+         trainer.bytes.size(), kMaxTrainerBytes);
   }
   Message message(trainer);
   for (Field field; message.next(field);) {
@@ -186,9 +186,9 @@ std::string checked_sentencepiece_model(std::string_view model_bytes) {
   if (is_tiktoken(model_bytes)) {
     fail("tiktoken ranks, not SentencePiece; name a tokenizer.json with \"tokenizer\"");
   }
-  if (model_bytes.size() > kMostModelBytes) {
+  if (model_bytes.size() > kMaxModelBytes) {
     fail("{} bytes, more than the {} that a SentencePiece model may have", model_bytes.size(),
-         kMostModelBytes);
+         kMaxModelBytes);
   }
   std::string kept;
   std::uint64_t pieces = 0, trainers = 0, normalizers = 0;
@@ -217,8 +217,8 @@ std::string checked_sentencepiece_model(std::string_view model_bytes) {
     }
     kept += field.whole;
   }
-  if (pieces == 0 || pieces > kMostPieces) {
-    fail("{} pieces: a SentencePiece model has 1 to {}", pieces, kMostPieces);
+  if (pieces == 0 || pieces > kMaxPieces) {
+    fail("{} pieces: a SentencePiece model has 1 to {}", pieces, kMaxPieces);
   }
   if (trainers != 1 || normalizers != 1) {
     fail("{} trainer_spec and {} normalizer_spec: a SentencePiece model has one of each", trainers,

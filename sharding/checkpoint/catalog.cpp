@@ -51,16 +51,16 @@ void check_part(const TensorEntry& tensor, const TensorPart& part, const Checkpo
   }
 }
 
-constexpr std::size_t kMostNameBytes = 4096;
+constexpr std::size_t kMaxNameBytes = 4096;
 
 /// Checks one tensor by itself. @returns its bytes
 std::uint64_t check_tensor(const TensorEntry& tensor, const std::vector<CheckpointFile>& files) {
   const DTypeInfo& type = info(tensor.dtype);
   if (tensor.parts.empty()) fail("tensor {} is stored nowhere", quote(tensor.name));
   const std::string& path = files.at(tensor.parts.front().file).path;
-  if (tensor.name.size() > kMostNameBytes) {
+  if (tensor.name.size() > kMaxNameBytes) {
     fail("{}: a tensor's name has {} bytes, more than the {} that one may have: {}...", path,
-         tensor.name.size(), kMostNameBytes, quote(std::string_view(tensor.name).substr(0, 64)));
+         tensor.name.size(), kMaxNameBytes, quote(std::string_view(tensor.name).substr(0, 64)));
   }
   const std::string who = fmt::format("{}: tensor {}", path, quote(tensor.name));
   const std::uint64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();

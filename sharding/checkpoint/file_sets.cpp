@@ -13,7 +13,7 @@ namespace initrt {
 namespace {
 
 constexpr std::string_view kIndexEnd = ".json", kIndexPart = ".index.";
-constexpr std::size_t kMostDigits = 6;
+constexpr std::size_t kMaxDigits = 6;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -43,8 +43,8 @@ std::optional<Piece> parse_piece(std::string_view name) {
   while (begin > 0 && is_digit(name[begin - 1])) --begin;
   while (end < name.size() && is_digit(name[end])) ++end;
   const std::size_t digits = of - begin, count_digits = end - of - kOf.size();
-  if (begin == 0 || digits == 0 || digits > kMostDigits) return {};
-  if (count_digits == 0 || count_digits > kMostDigits) return {};
+  if (begin == 0 || digits == 0 || digits > kMaxDigits) return {};
+  if (count_digits == 0 || count_digits > kMaxDigits) return {};
   if (number_of(name.substr(of + kOf.size(), count_digits)) == 0) return {};
   return Piece{std::string(name.substr(0, begin)), std::string(name.substr(begin, digits)),
                std::string(name.substr(of + kOf.size(), count_digits)),
@@ -112,7 +112,7 @@ std::string joined(const std::vector<std::string>& names) {
 // Cuts of another count or suffix are other copies: joined, they would be half a model of each.
 void add_last_resorts(const std::vector<std::string>& names, const std::vector<std::string>& loose,
                       std::vector<FileSet>& sets) {
-  constexpr std::size_t kMostKinds = 8;  // more are no person's directory
+  constexpr std::size_t kMaxKinds = 8;  // more are no person's directory
   struct Kind {
     std::set<std::string> stems;
     std::vector<std::string> files;
@@ -125,7 +125,7 @@ void add_last_resorts(const std::vector<std::string>& names, const std::vector<s
     kind.stems.insert(piece->before);
     kind.files.push_back(name);
   }
-  if (kinds.size() > kMostKinds) return;
+  if (kinds.size() > kMaxKinds) return;
   for (auto& [of, kind] : kinds) {
     if (loose.empty() && kind.stems.size() < 2) continue;
     std::string name = kinds.size() == 1

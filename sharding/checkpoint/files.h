@@ -47,13 +47,13 @@ class Files {
   }
 
   /// The whole of a text file of at most `limit` bytes. @throws Error also where it is larger.
-  std::string read_text(const std::string& path, std::uint64_t limit = kMostTextBytes);
+  std::string read_text(const std::string& path, std::uint64_t limit = kMaxTextBytes);
 
   /// The whole of what a person names: a text file, or what read_stream() reads. For no path that
   /// a checkpoint names: a FIFO's reader waits for its writer.
-  std::string read_input(const std::string& path, std::uint64_t limit = kMostTextBytes);
+  std::string read_input(const std::string& path, std::uint64_t limit = kMaxTextBytes);
 
-  static constexpr std::uint64_t kMostTextBytes = 256ull << 20;
+  static constexpr std::uint64_t kMaxTextBytes = 256ull << 20;
 };
 
 /// Whether a path stands for this process's standard input: "-", "/dev/stdin" and its like.

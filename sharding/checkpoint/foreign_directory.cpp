@@ -19,7 +19,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-constexpr std::size_t kMostLookedAt = 64;  // directories below: more are no training job's
+constexpr std::size_t kMaxLookedAt = 64;  // directories below: more are no training job's
 constexpr std::size_t kShown = 8;
 
 std::string joined(const Names& names) {
@@ -87,7 +87,7 @@ Names checkpoints_below(Files& files, const std::string& path, const Names& name
   Names found;
   std::size_t looked_at = 0;
   const auto look = [&](const std::string& name) {
-    if (++looked_at <= kMostLookedAt && holds_checkpoint(files, join_path(path, name))) {
+    if (++looked_at <= kMaxLookedAt && holds_checkpoint(files, join_path(path, name))) {
       found.push_back(name);
     }
   };

@@ -118,10 +118,10 @@ std::string file_in(Files& files, const std::string& directory, std::string& cho
 
 /// The values of a small tensor that is a parameter of the model, as a header would hold it.
 std::vector<float> read_floats(Files& files, const Catalog& catalog, const TensorEntry& tensor) {
-  constexpr std::uint64_t kMostElements = 4096;
-  if (tensor.dtype != DType::F32 || tensor.elements() > kMostElements) {
+  constexpr std::uint64_t kMaxElements = 4096;
+  if (tensor.dtype != DType::F32 || tensor.elements() > kMaxElements) {
     fail("tensor {} is {} of {}, expected F32 of at most {} elements", quote(tensor.name),
-         name(tensor.dtype), shape_text(tensor.shape), kMostElements);
+         name(tensor.dtype), shape_text(tensor.shape), kMaxElements);
   }
   const TensorPart& part = tensor.parts.front();
   const std::vector<std::byte> bytes =

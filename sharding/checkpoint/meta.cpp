@@ -16,7 +16,7 @@ namespace initrt {
 namespace {
 
 constexpr std::string_view kPrefix = "consolidated.", kSuffix = ".pth";
-constexpr std::uint64_t kMostWidth = 1u << 30;
+constexpr std::uint64_t kMaxWidth = 1u << 30;
 
 enum class Split : std::uint8_t { No, Rows, Columns };
 
@@ -120,7 +120,7 @@ Catalog open_meta(Files& files, const std::string& path) {
   const nlohmann::json params = read_json_object(files, params_path);
   std::uint64_t width = 0;
   try {
-    width = ConfigReader(params).whole("dim", 1, kMostWidth);
+    width = ConfigReader(params).whole("dim", 1, kMaxWidth);
   } catch (const Error& error) {
     fail("{}: {}", params_path, error.what());
   }

@@ -8,7 +8,7 @@ namespace initrt {
 namespace {
 
 // Cuts one within the other: a mesh of ranks has two or three dimensions.
-constexpr int kMostCuts = 16;
+constexpr int kMaxCuts = 16;
 
 using Boxes = std::vector<const TensorPart*>;
 
@@ -56,7 +56,7 @@ void check_parts_cover(const TensorEntry& tensor, std::string_view who) {
     held += elements;
     boxes.push_back(&part);
   }
-  if (!are_apart(boxes, tensor.shape.size(), kMostCuts)) {
+  if (!are_apart(boxes, tensor.shape.size(), kMaxCuts)) {
     fail("{}: some of its {} parts overlap", who, tensor.parts.size());
   }
   if (held != tensor.elements()) {

@@ -6,7 +6,7 @@
 namespace initrt {
 namespace {
 
-constexpr std::uint64_t kMostIndexBytes = 100'000'000;
+constexpr std::uint64_t kMaxIndexBytes = 100'000'000;
 
 bool is_utf8(std::string_view text) {
   try {
@@ -25,7 +25,7 @@ bool is_plain_file_name(std::string_view name) {
 }
 
 WeightMap read_weight_map(Files& files, const std::string& path) {
-  const nlohmann::json index = read_json_object(files, path, kMostIndexBytes);
+  const nlohmann::json index = read_json_object(files, path, kMaxIndexBytes);
   const auto found = index.find("weight_map");
   if (found == index.end() || !found->is_object()) fail("{}: no object \"weight_map\"", path);
   WeightMap map;

@@ -6,8 +6,8 @@
 #include "tests/sharding/checkpoint/catalog_invariants.h"
 #include "tests/sharding/one_line.h"
 
-// Freed memory that AddressSanitizer holds back counts as resident: its default of 256 MB would
-// take half of what options.txt allows.
+// HandleDeleter memory that AddressSanitizer holds back counts as resident: its default of 256 MB
+// would take half of what options.txt allows.
 extern "C" const char* __asan_default_options();
 extern "C" const char* __asan_default_options() { return "quarantine_size_mb=32"; }
 

@@ -11,7 +11,7 @@ using namespace initrt;
 
 namespace {
 
-constexpr std::size_t kMostExperts = 32768;
+constexpr std::size_t kMaxExperts = 32768;
 
 void expect(bool holds, std::string_view what) {
   if (!holds) fuzz::finding(fmt::format("the graph is wrong in {}", what));
@@ -25,7 +25,7 @@ void expect_invariants(const Graph& graph) {
            "the shape of a tensor");
     expect(tensor.rotary_heads == 0 || tensor.rows % tensor.rotary_heads == 0, "rotary heads");
   }
-  expect(graph.units.size() <= 2 + 4096 + kMostExperts + 4096, "the number of units");
+  expect(graph.units.size() <= 2 + 4096 + kMaxExperts + 4096, "the number of units");
   for (const Unit& unit : graph.units) {
     expect(!unit.params.empty(), "a unit without parameters");
     for (const Param& param : unit.params) {

@@ -16,19 +16,19 @@ using namespace initrt;
 
 namespace {
 
-constexpr std::uint64_t kMostElements = 1u << 16;  // of a model whose reads are planned
-constexpr std::uint64_t kMostReadBytes = 4096;
+constexpr std::uint64_t kMaxElements = 1u << 16;  // of a model whose reads are planned
+constexpr std::uint64_t kMaxReadBytes = 4096;
 
 void expect(bool holds, std::string_view what) {
   if (!holds) fuzz::finding(fmt::format("the plan is wrong in {}", what));
 }
 
-// The graph's tensors hold no more elements than kMostElements.
+// The graph's tensors hold no more elements than kMaxElements.
 bool is_small(const Graph& graph) {
   std::uint64_t elements = 0;
   for (const Tensor& tensor : graph.tensors) {
-    elements += std::min(tensor.elements(), kMostElements + 1);
-    if (elements > kMostElements) return false;
+    elements += std::min(tensor.elements(), kMaxElements + 1);
+    if (elements > kMaxElements) return false;
   }
   return true;
 }
@@ -120,7 +120,7 @@ void check_reads(const UnitReads& plan, const Catalog& catalog, const Cut& cut, 
     expect(read.file < catalog.files.size(), "the file of a read");
     const std::uint64_t room = catalog.files[read.file].bytes;
     expect(read.offset <= room && read.bytes <= room - read.offset, "a read past its file's end");
-    expect(read.bytes <= kMostReadBytes, "the bytes of a read");
+    expect(read.bytes <= kMaxReadBytes, "the bytes of a read");
     expect(read.first_piece == pieces && read.pieces <= plan.pieces.size() - pieces, "its pieces");
     pieces += read.pieces;
     for (const Piece& piece : std::span(plan.pieces).subspan(read.first_piece, read.pieces)) {
@@ -148,7 +148,7 @@ void check_world(const Graph& graph, const Bindings& bindings, const Catalog& ca
     }
     for (std::uint32_t rank = 0; rank < world; ++rank) {
       const UnitReads plan =
-          plan_reads(graph, layout, cut, bindings, catalog, unit, rank, kMostReadBytes);
+          plan_reads(graph, layout, cut, bindings, catalog, unit, rank, kMaxReadBytes);
       check_reads(plan, catalog, cut, layout.dtype);
       for (const Piece& piece : plan.pieces) read += piece.elements;
     }

@@ -21,7 +21,7 @@ namespace initrt::testing {
 namespace {
 
 const std::string kFamilies = INITRT_SOURCE_DIR "/tests/golden/families/";
-constexpr float kMostRounding = 1e-6f;
+constexpr float kMaxRounding = 1e-6f;
 
 struct Case {
   std::string family, recipe;
@@ -84,7 +84,7 @@ TEST_P(GgufFamilies, UnitsAreThoseOfTheHuggingFaceCheckpoint) {
   const std::size_t more = GetParam().family == "falcon_7b" ? 1 : 0;
   ASSERT_EQ(alone.size(), expected.size() + more);
   // Gemma's norms are stored as 1 + w, which rounds.
-  const float most = GetParam().family.starts_with("gemma") ? kMostRounding : 0;
+  const float most = GetParam().family.starts_with("gemma") ? kMaxRounding : 0;
   for (std::size_t unit = more; unit < expected.size(); ++unit) {
     EXPECT_TRUE(is_near(alone[unit], expected[unit], most)) << model_.graph.units[unit].name;
   }

@@ -13,7 +13,7 @@
 namespace initrt::testing {
 namespace {
 
-constexpr float kMostDifference = 1e-4f;
+constexpr float kMaxDifference = 1e-4f;
 
 // The rows of one sweep: those `count` from `first` on, all of which want logits.
 struct Rows {
@@ -82,7 +82,7 @@ void expect_logits_of(const std::string& reference, const std::vector<float>& mi
     }
   }
   ::testing::Test::RecordProperty("largest_difference", fmt::format("{:.3g}", largest));
-  EXPECT_LE(largest, kMostDifference)
+  EXPECT_LE(largest, kMaxDifference)
       << "largest difference, at token " << worst / vocabulary << ": logit " << worst % vocabulary
       << " is " << mine[worst] << ", the reference's " << expected[worst];
 }

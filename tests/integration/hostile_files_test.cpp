@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 using ::testing::Matcher;
 
 // With a sanitizer's shadow memory; without, a few MB.
-constexpr std::uint64_t kMostMemory = 512u << 20;
+constexpr std::uint64_t kMaxMemory = 512u << 20;
 constexpr std::uint64_t kHuge = 1ull << 60;
 
 class HostileFiles : public ::testing::Test {
@@ -31,7 +31,7 @@ class HostileFiles : public ::testing::Test {
     EXPECT_EQ(finished.exit_code, 1) << path;
     EXPECT_EQ(finished.out, "");
     EXPECT_THAT(finished.own_lines(), ElementsAre(line)) << finished.err;
-    EXPECT_LT(finished.peak_bytes, kMostMemory);
+    EXPECT_LT(finished.peak_bytes, kMaxMemory);
     std::printf("ended after %lld ms, %llu MB\n", static_cast<long long>(finished.took.count()),
                 static_cast<unsigned long long>(finished.peak_bytes >> 20));
   }

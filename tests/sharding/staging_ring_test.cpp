@@ -27,7 +27,7 @@ TEST(StagingRing, SpendsTheBudgetOnBlocksOfFourMebibytes) {
 TEST(StagingRing, NeverPassesTheBudgetAndIsMadeOfPages) {
   std::mt19937_64 rng(1);
   for (int round = 0; round < 20'000; ++round) {
-    const std::uint64_t budget = kLeastStagingBytes + rng() % (1ull << (17 + rng() % 16));
+    const std::uint64_t budget = kMinStagingBytes + rng() % (1ull << (17 + rng() % 16));
     const StagingRing ring = make_staging_ring(budget);
     EXPECT_LE(ring.bytes(), budget);
     EXPECT_GE(ring.blocks, 2u) << "reading and converting overlap";
@@ -46,7 +46,7 @@ TEST(StagingRing, NeverPassesTheBudgetAndIsMadeOfPages) {
 TEST(StagingRing, ABudgetBelowTheLeastIsAnErrorWithBothNumbers) {
   EXPECT_EQ(testing::error_of([] { (void)make_staging_ring(65535); }),
             "load.staging is 65535 bytes; the least is 65536");
-  EXPECT_EQ(make_staging_ring(kLeastStagingBytes).bytes(), kLeastStagingBytes);
+  EXPECT_EQ(make_staging_ring(kMinStagingBytes).bytes(), kMinStagingBytes);
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ RunShape shape_of(const OpenModel& model, const Setting& setting) {
   shape.device =
       on_gpus() ? cuda::needs(model.layout.dtype, setting.sweep_rows, columns)
                 : make_device(setting, 0)->needs(model.layout.dtype, setting.sweep_rows, columns);
-  shape.through_host = goes_through_host(transport_of(setting), shape.device.own_memory);
+  shape.through_host = goes_through_host(transport_of(setting), shape.device.discrete_memory);
   shape.budget = setting.budget;
   return shape;
 }

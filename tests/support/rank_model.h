@@ -27,7 +27,7 @@ struct Setting {
   std::uint32_t world = 1;
   Transport transport = Transport::Self;
   std::uint32_t prefetch = 1;
-  std::uint64_t staging = kLeastStagingBytes;
+  std::uint64_t staging = kMinStagingBytes;
   unsigned threads = 1;      ///< compute threads of each rank
   std::uint64_t budget = 0;  ///< memory.budget
   std::uint64_t sequences = 1, context = 32, sweep_rows = 8, logit_rows = 8;

@@ -209,7 +209,7 @@ class CpuDevice final : public Device {
   }
 
   void route(const float* scores, std::uint64_t rows, std::uint32_t experts, std::uint32_t chosen,
-             bool normalize, std::span<Choice> out) override {
+             bool normalize, std::span<ExpertChoice> out) override {
     if (chosen > experts || out.size() < rows * chosen) {
       fail("cpu route: {} of {} experts for {} rows into room for {}", chosen, experts, rows,
            out.size());

@@ -18,8 +18,8 @@ inline constexpr std::uint64_t kElementsPerPiece = 16384;
 /// body(begin, end) over [0, total) in pieces of `piece`, or of more where they would be many.
 template <class Body>
 void for_pieces(ThreadPool& pool, std::uint64_t total, std::uint64_t piece, const Body& body) {
-  constexpr std::uint64_t kMost = UINT32_MAX;
-  piece = std::max(piece, total / kMost + 1);
+  constexpr std::uint64_t kMax = UINT32_MAX;
+  piece = std::max(piece, total / kMax + 1);
   const auto count = static_cast<std::uint32_t>((total + piece - 1) / piece);
   pool.parallel_for(count, [&](std::uint32_t i) {
     const std::uint64_t begin = i * piece;

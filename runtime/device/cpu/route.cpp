@@ -8,7 +8,7 @@
 namespace initrt::cpu {
 
 void choose_experts(std::span<const float> scores, bool normalize, const Kernels& kernels,
-                    std::span<Choice> out) {
+                    std::span<ExpertChoice> out) {
   std::vector<std::uint32_t> order(scores.size());
   std::iota(order.begin(), order.end(), 0u);
   // A NaN is taken for the lowest score, so that the order is one in any case.
@@ -29,7 +29,7 @@ void choose_experts(std::span<const float> scores, bool normalize, const Kernels
     chosen_sum += out[i].weight;
   }
   if (!normalize) return;
-  for (Choice& choice : out) choice.weight /= chosen_sum;
+  for (ExpertChoice& choice : out) choice.weight /= chosen_sum;
 }
 
 }  // namespace initrt::cpu

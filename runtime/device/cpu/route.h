@@ -12,6 +12,6 @@ namespace initrt::cpu {
 /// weights are their probabilities. @param normalize divides the weights by their sum
 /// @param kernels whose exp() it is: the standard library's may differ from one machine to another
 void choose_experts(std::span<const float> scores, bool normalize, const Kernels& kernels,
-                    std::span<Choice> out);
+                    std::span<ExpertChoice> out);
 
 }  // namespace initrt::cpu

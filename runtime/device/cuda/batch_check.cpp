@@ -10,9 +10,9 @@ namespace {
 
 /// The most blocks that are tried at once, and the most memory for their outputs: two are tried in
 /// any case.
-constexpr std::uint64_t kMostBlocks = 8, kMostBytes = 128u << 20;
+constexpr std::uint64_t kMaxBlocks = 8, kMaxBytes = 128u << 20;
 
-/// Freed once it has been used: all that is on the stream has ended by then.
+/// HandleDeleter once it has been used: all that is on the stream has ended by then.
 class Memory {
  public:
   explicit Memory(std::uint64_t bytes) {
@@ -33,8 +33,8 @@ class Memory {
 }  // namespace
 
 std::uint64_t blocks_to_try(const BatchShape& shape) {
-  const std::uint64_t room = kMostBytes / (shape.out_step * sizeof(float));
-  return std::min({shape.most_blocks, kMostBlocks, std::max<std::uint64_t>(2, room)});
+  const std::uint64_t room = kMaxBytes / (shape.out_step * sizeof(float));
+  return std::min({shape.most_blocks, kMaxBlocks, std::max<std::uint64_t>(2, room)});
 }
 
 BatchTrial try_batches(

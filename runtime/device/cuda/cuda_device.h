@@ -27,7 +27,7 @@ class CudaDevice final : public Device {
   DeviceNeeds needs(DType dtype, std::uint64_t rows, std::uint64_t columns) const override {
     return cuda::needs(dtype, rows, columns);
   }
-  bool own_memory() const override { return true; }
+  bool is_discrete() const override { return true; }
 
   Buffer allocate(Ledger& ledger, std::span<const BufferPart> parts) override;
   Buffer allocate_host(Ledger& ledger, MemoryCategory category, std::uint64_t bytes) override;
@@ -74,7 +74,7 @@ class CudaDevice final : public Device {
   void add_positions(const std::byte* table, DType dtype, float* into,
                      std::uint64_t columns) override;
   void route(const float* scores, std::uint64_t rows, std::uint32_t experts, std::uint32_t chosen,
-             bool normalize, std::span<Choice> out) override;
+             bool normalize, std::span<ExpertChoice> out) override;
   void keep_rows(float* x, std::uint64_t columns) override;
   void take_rows(const float* in, std::span<const std::uint32_t> rows, std::uint64_t columns,
                  float* out) override;

@@ -145,19 +145,19 @@ void CudaDevice::add_positions(const std::byte* table, DType dtype, float* into,
 }
 
 void CudaDevice::route(const float* scores, std::uint64_t rows, std::uint32_t experts,
-                       std::uint32_t chosen, bool normalize, std::span<Choice> out) {
+                       std::uint32_t chosen, bool normalize, std::span<ExpertChoice> out) {
   check_rows(rows, "route");
-  if (chosen > std::min<std::uint64_t>(experts, kMostChosen) || out.size() < rows * chosen) {
+  if (chosen > std::min<std::uint64_t>(experts, kMaxChosen) || out.size() < rows * chosen) {
     fail("cuda route: {} of {} experts for {} rows into room for {}", chosen, experts, rows,
          out.size());
   }
-  auto* const choices = scratch<Choice>(division_.choices);
+  auto* const choices = scratch<ExpertChoice>(division_.choices);
   cuda::route(stream(), scores, rows, experts, chosen, normalize, choices);
   // In parts that fit the ring; the host goes on only once it has them.
-  const std::uint64_t most = ring_.most() / sizeof(Choice);
+  const std::uint64_t most = ring_.most() / sizeof(ExpertChoice);
   for (std::uint64_t begin = 0; begin < rows * chosen; begin += most) {
     const std::uint64_t some = std::min(most, rows * chosen - begin);
-    const std::span<std::byte> arrived = ring_.take(some * sizeof(Choice));
+    const std::span<std::byte> arrived = ring_.take(some * sizeof(ExpertChoice));
     read(reinterpret_cast<const std::byte*>(choices + begin), arrived);
     synchronize();
     std::memcpy(out.data() + begin, arrived.data(), arrived.size());
@@ -187,8 +187,8 @@ void CudaDevice::add_rows(const float* x, std::span<const std::uint32_t> rows,
 void CudaDevice::sample(const float* logits, std::uint64_t rows, std::uint64_t vocabulary,
                         const SamplerOptions& options, std::span<const double> draws,
                         std::span<Sampled> out) {
-  constexpr std::uint64_t kMostIds = std::numeric_limits<std::int32_t>::max();
-  if (vocabulary == 0 || vocabulary > kMostIds || draws.size() < rows || out.size() < rows) {
+  constexpr std::uint64_t kMaxIds = std::numeric_limits<std::int32_t>::max();
+  if (vocabulary == 0 || vocabulary > kMaxIds || draws.size() < rows || out.size() < rows) {
     fail("cuda sample: {} rows of {} logits, {} draws, room for {}", rows, vocabulary, draws.size(),
          out.size());
   }

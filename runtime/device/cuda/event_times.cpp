@@ -7,7 +7,7 @@ namespace initrt::cuda {
 namespace {
 
 constexpr int kRoundTrips = 4;
-constexpr HostTime kMostAge = 10'000'000'000;  // float milliseconds are then exact to 1 us
+constexpr HostTime kMaxAge = 10'000'000'000;  // float milliseconds are then exact to 1 us
 
 HostTime elapsed(cudaEvent_t from, cudaEvent_t to) {
   float milliseconds = 0;
@@ -39,7 +39,7 @@ Interval ClockBase::between(cudaEvent_t begin, cudaEvent_t end) const {
   return {from, from + elapsed(begin, end)};
 }
 
-bool ClockBase::is_old() const { return host_time() - at_ > kMostAge; }
+bool ClockBase::is_old() const { return host_time() - at_ > kMaxAge; }
 
 void renew(ClockBaseHandle& base, cudaStream_t idle) {
   if (!base || base->is_old()) base = std::make_shared<const ClockBase>(idle);

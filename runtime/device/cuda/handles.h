@@ -14,15 +14,16 @@ namespace initrt::cuda {
 
 /// Frees a handle; what goes wrong while doing so has been seen by an earlier call.
 template <auto Free>
-struct Freed {
+struct HandleDeleter {
   template <class Handle>
   void operator()(Handle handle) const {
     static_cast<void>(Free(handle));
   }
 };
 
-using Stream = std::unique_ptr<std::remove_pointer_t<cudaStream_t>, Freed<cudaStreamDestroy>>;
-using Event = std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, Freed<cudaEventDestroy>>;
+using Stream =
+    std::unique_ptr<std::remove_pointer_t<cudaStream_t>, HandleDeleter<cudaStreamDestroy>>;
+using Event = std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, HandleDeleter<cudaEventDestroy>>;
 
 /// Whose work goes first where streams have some at once.
 enum class Priority : std::uint8_t { Usual, High };

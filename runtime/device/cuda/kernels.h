@@ -69,7 +69,7 @@ void add_positions(cudaStream_t stream, const std::byte* table, DType dtype, con
 
 /// @param out [rows, chosen], in device memory
 void route(cudaStream_t stream, const float* scores, std::uint64_t rows, std::uint32_t experts,
-           std::uint32_t chosen, bool normalize, Choice* out);
+           std::uint32_t chosen, bool normalize, ExpertChoice* out);
 
 /// @param rows `count` of them, ascending, in device memory; `in` and `out` may be the same
 void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows, std::uint64_t count,

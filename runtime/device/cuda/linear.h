@@ -45,7 +45,7 @@ class Linear {
 
  private:
   template <auto Destroy, class Handle>
-  using Owner = std::unique_ptr<std::remove_pointer_t<Handle>, Freed<Destroy>>;
+  using Owner = std::unique_ptr<std::remove_pointer_t<Handle>, HandleDeleter<Destroy>>;
 
   /// What an algorithm is chosen by: nothing that goes by rows or ranks.
   struct Shape {

@@ -21,7 +21,7 @@ Scratch divide_scratch(std::uint64_t rows) {
   scratch.kept = checked_sum(kWhat, {scratch.rows, row_bytes(rows, sizeof(RowInfo))});
   scratch.choices = checked_sum(kWhat, {scratch.kept, row_bytes(rows, sizeof(std::uint32_t))});
   scratch.workspace =
-      checked_sum(kWhat, {scratch.choices, row_bytes(rows, kMostChosen * sizeof(Choice))});
+      checked_sum(kWhat, {scratch.choices, row_bytes(rows, kMaxChosen * sizeof(ExpertChoice))});
   scratch.inputs = checked_sum(kWhat, {scratch.workspace, kWorkspaceBytes});
   return scratch;
 }
@@ -31,7 +31,7 @@ DeviceNeeds needs(DType dtype, std::uint64_t rows, std::uint64_t columns) {
   // No rank maps another's memory, which would take chunks of whole 2 MiB pages (kCudaGranularity):
   // chunks are cut as on the host.
   needs.granularity = kHostGranularity;
-  needs.own_memory = true;
+  needs.discrete_memory = true;
   needs.row_tile = kRowTile;
   needs.pinned_bytes = kWriteBytes;
   needs.upload_bytes = kUploadTableBytes;

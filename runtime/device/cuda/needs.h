@@ -19,7 +19,7 @@ inline constexpr std::uint64_t kRowTile = 64;
 inline constexpr std::uint64_t kWorkspaceBytes = 32u << 20;
 
 /// The most experts that a row may choose.
-inline constexpr std::uint64_t kMostChosen = 64;
+inline constexpr std::uint64_t kMaxChosen = 64;
 
 /// Pinned memory that small writes go through, and that uploaders describe pieces in.
 inline constexpr std::uint64_t kWriteBytes = 1u << 20;
@@ -29,7 +29,7 @@ inline constexpr std::uint64_t kUploadTableBytes = 1u << 20;
 struct Scratch {
   std::uint64_t rows = 0;       ///< RowInfo of each row
   std::uint64_t kept = 0;       ///< indices of rows
-  std::uint64_t choices = 0;    ///< kMostChosen of each row
+  std::uint64_t choices = 0;    ///< kMaxChosen of each row
   std::uint64_t workspace = 0;  ///< kWorkspaceBytes of it; with all the rest, attention's too
   std::uint64_t inputs = 0;     ///< rounded inputs of a matrix product: all the rest
 };

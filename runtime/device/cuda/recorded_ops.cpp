@@ -8,7 +8,7 @@ namespace {
 
 /// The driver keeps some hundred bytes for each op of a graph, and numbers of rows seldom vary
 /// more.
-constexpr std::size_t kMostRecorded = 256;
+constexpr std::size_t kMaxRecorded = 256;
 
 }  // namespace
 
@@ -38,7 +38,7 @@ RecordedOps::Executable RecordedOps::record(cudaStream_t stream, const std::func
 void RecordedOps::run(std::uint64_t key, cudaStream_t stream, const std::function<void()>& ops) {
   const auto found = recorded_.find(key);
   if (found == recorded_.end()) {
-    if (recorded_.size() < kMostRecorded) recorded_.emplace(key, Recording{});
+    if (recorded_.size() < kMaxRecorded) recorded_.emplace(key, Recording{});
     ops();
     return;
   }

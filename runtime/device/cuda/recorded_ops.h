@@ -21,9 +21,10 @@ class RecordedOps {
   void forget() { recorded_.clear(); }
 
  private:
-  using Graph = std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, Freed<cudaGraphDestroy>>;
+  using Graph =
+      std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, HandleDeleter<cudaGraphDestroy>>;
   using Executable =
-      std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, Freed<cudaGraphExecDestroy>>;
+      std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, HandleDeleter<cudaGraphExecDestroy>>;
 
   struct Recording {
     bool tried = false;

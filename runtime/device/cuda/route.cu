@@ -43,13 +43,13 @@ __device__ Candidate next_best(const float* scores, std::int32_t experts, const 
 
 __global__ void __launch_bounds__(kWarp)
     route_row(const float* scores, std::uint64_t rows, std::uint32_t expert_count,
-              std::uint32_t chosen, bool normalize, Choice* out) {
+              std::uint32_t chosen, bool normalize, ExpertChoice* out) {
   const auto experts = static_cast<std::int32_t>(expert_count);
   auto* const of_row = reinterpret_cast<float*>(dynamic_shared());
   float* const powers = of_row + experts;
   for (std::uint64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const float* const from = scores + row * expert_count;
-    Choice* const choices = out + row * chosen;
+    ExpertChoice* const choices = out + row * chosen;
     for (auto i = static_cast<std::int32_t>(threadIdx.x); i < experts; i += kWarp) {
       of_row[i] = from[i];
     }
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kWarp)
 }  // namespace
 
 void route(cudaStream_t stream, const float* scores, std::uint64_t rows, std::uint32_t experts,
-           std::uint32_t chosen, bool normalize, Choice* out) {
+           std::uint32_t chosen, bool normalize, ExpertChoice* out) {
   if (rows == 0 || chosen == 0) return;
   constexpr std::uint64_t kBlocks = 65536;
   launch<route_row>(static_cast<unsigned>(std::min(rows, kBlocks)), kWarp,

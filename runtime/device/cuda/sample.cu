@@ -16,8 +16,8 @@ namespace {
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr unsigned kWarp = 32;
-constexpr unsigned kMostThreads = 512;
-constexpr unsigned kMostWarps = kMostThreads / kWarp;
+constexpr unsigned kMaxThreads = 512;
+constexpr unsigned kMaxWarps = kMaxThreads / kWarp;
 constexpr unsigned kDigitBits = 4;
 constexpr unsigned kDigits = 1u << kDigitBits;
 
@@ -61,7 +61,7 @@ __device__ __forceinline__ double exp(double x) {
 
 /// The lowest id with the largest logit, or with a NaN or +infinity where there is one.
 __device__ std::uint32_t arg_max(const float* logits, std::uint32_t vocabulary) {
-  __shared__ std::uint64_t of_warps[kMostWarps];
+  __shared__ std::uint64_t of_warps[kMaxWarps];
   constexpr std::uint32_t kInfinity = 0x7f800000u, kNoSign = 0x7fffffffu;
   std::uint64_t best = 0;
   for (std::uint32_t id = threadIdx.x; id < vocabulary; id += blockDim.x) {
@@ -82,7 +82,7 @@ __device__ std::uint32_t arg_max(const float* logits, std::uint32_t vocabulary) 
 
 /// Each digit's sum over the block, in `sums` of all threads.
 __device__ __forceinline__ void sum_over_block(double (&sums)[kDigits]) {
-  __shared__ double of_warps[kMostWarps][kDigits];
+  __shared__ double of_warps[kMaxWarps][kDigits];
   const unsigned lane = threadIdx.x % kWarp;
   // Lanes that differ in one bit share the digits out between them, until each has one of them.
 #pragma unroll
@@ -118,7 +118,8 @@ struct Reached {
 /// a radix select, by sums for each value of the next digit among the keys that begin with those
 /// found.
 template <class Key, class Mass, class Goal>
-__device__ Reached reach(std::uint32_t ids, const Key& key, const Mass& mass, const Goal& goal) {
+__device__ Reached radix_select(std::uint32_t ids, const Key& key, const Mass& mass,
+                                const Goal& goal) {
   Reached reached;
   for (unsigned shift = 32 - kDigitBits;; shift -= kDigitBits) {
     double sums[kDigits] = {};
@@ -187,7 +188,7 @@ struct Row {
     const auto kept_mass = [&](std::uint32_t id) {
       return before.keeps(key(id), id) ? mass(logits[id]) : 0.0;
     };
-    const Reached reached = reach(vocabulary, key, kept_mass, goal);
+    const Reached reached = radix_select(vocabulary, key, kept_mass, goal);
     const double each = mass(from_key(reached.key));
     kept = {reached.key, reached.key == before.least ? before.last : ~0u};
     if (reached.own == each) return;  // there is but one
@@ -196,7 +197,7 @@ struct Row {
       return key(id) == reached.key && before.keeps(reached.key, id) ? 1.0 : 0.0;
     };
     const double wanted = ceil((reached.goal - reached.above) / each);
-    kept.last = ~reach(vocabulary, order, equal, [=](double) { return wanted; }).key;
+    kept.last = ~radix_select(vocabulary, order, equal, [=](double) { return wanted; }).key;
   }
 };
 
@@ -204,7 +205,7 @@ struct Row {
 /// warp sums a part of the ids; then the warps share out the part in which it is, and so on.
 template <class Weight>
 __device__ std::uint32_t draw(std::uint32_t ids, const Weight& weight, double part) {
-  __shared__ double of_warps[kMostWarps];
+  __shared__ double of_warps[kMaxWarps];
   const unsigned warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
   std::uint32_t begin = 0, end = ids;
   double reached = 0, goal = -1;
@@ -242,7 +243,7 @@ __device__ std::uint32_t draw(std::uint32_t ids, const Weight& weight, double pa
   return begin;
 }
 
-__global__ void __launch_bounds__(kMostThreads)
+__global__ void __launch_bounds__(kMaxThreads)
     sample_rows(const float* all_logits, std::uint32_t vocabulary, SamplerOptions options,
                 const double* draws, Sampled* out) {
   const float* const logits = all_logits + std::uint64_t{blockIdx.x} * vocabulary;
@@ -272,7 +273,7 @@ __global__ void __launch_bounds__(kMostThreads)
 unsigned threads_for(std::uint64_t vocabulary) {
   constexpr std::uint64_t kLogits = 16;
   const std::uint64_t warps = vocabulary / kLogits / kWarp;
-  return static_cast<unsigned>(std::clamp<std::uint64_t>(warps, 2, kMostWarps)) * kWarp;
+  return static_cast<unsigned>(std::clamp<std::uint64_t>(warps, 2, kMaxWarps)) * kWarp;
 }
 
 }  // namespace

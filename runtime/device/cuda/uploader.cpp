@@ -23,13 +23,13 @@ struct RingMemory {
 };
 
 /// The most pieces that are worth a copy each instead of one and a kernel.
-constexpr std::size_t kMostCopies = 8;
+constexpr std::size_t kMaxCopies = 8;
 
 /// What direct reads count in: blocks of drives, and pages of memory.
 constexpr std::uint64_t kDirectUnit = 4096;
 
 /// The most bytes of a file that are compared with what an ordinary read gives.
-constexpr std::uint64_t kMostCompared = 64 << 10;
+constexpr std::uint64_t kMaxCompared = 64 << 10;
 
 std::uint64_t round_down(std::uint64_t bytes) { return bytes / kDirectUnit * kDirectUnit; }
 
@@ -88,7 +88,7 @@ class CudaUploader final : public Uploader {
     const bool fetched = bytes.data() >= raw_.data() && bytes.data() < raw_.data() + raw_.size();
     StoredRead stored{bytes_of(dtype, elements), std::nullopt, std::nullopt};
     record(begun_);
-    if (copies && pieces.size() <= kMostCopies) {
+    if (copies && pieces.size() <= kMaxCopies) {
       for (const Piece& piece : pieces) {
         copy(bytes.subspan(piece.offset - read.offset, piece.bytes), to + piece.destination);
       }
@@ -130,7 +130,7 @@ class CudaUploader final : public Uploader {
   /// Whether raw_ begins with what the host reads from `begin` on, as far as the two fit block_.
   bool compare(int descriptor, std::uint64_t begin, std::uint64_t read_bytes,
                std::uint64_t& host_bytes) {
-    const std::uint64_t most = std::min(round_down(block_.size() / 2), kMostCompared);
+    const std::uint64_t most = std::min(round_down(block_.size() / 2), kMaxCompared);
     const std::uint64_t bytes = std::min(read_bytes, most);
     const std::span<std::byte> copied = block_.subspan(most, bytes);
     const ssize_t got = ::pread(descriptor, block_.data(), most, static_cast<off_t>(begin));

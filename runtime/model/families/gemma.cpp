@@ -34,10 +34,10 @@ void read_later_gemma(const ConfigReader& config, DecoderSpec& spec) {
 
 // A cap that is null is none.
 float read_cap(const ConfigReader& config, const char* key, double fallback) {
-  constexpr double kLeast = 1e-3;  // scores are divided by it
+  constexpr double kMin = 1e-3;  // scores are divided by it
   if (config.is_null(key)) return 0.0f;
   const double cap = config.positive_or(key, fallback);
-  if (config.has(key) && cap < kLeast) fail("model config: {} is {}, below {}", key, cap, kLeast);
+  if (config.has(key) && cap < kMin) fail("model config: {} is {}, below {}", key, cap, kMin);
   return static_cast<float>(cap);
 }
 

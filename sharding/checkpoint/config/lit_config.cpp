@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::uint64_t kMost = 1u << 30;
+constexpr std::uint64_t kMax = 1u << 30;
 
 // A field under its present or its former name.
 std::string text_of(const ConfigReader& fields, const char* name, const char* former,
@@ -103,14 +103,14 @@ void gemma(const ConfigReader& fields, const Traits&, Json& config) {
 }
 
 void mixtral(const ConfigReader& fields, const Traits&, Json& config) {
-  config["num_local_experts"] = fields.whole("n_expert", 1, kMost);
-  config["num_experts_per_tok"] = fields.whole("n_expert_per_token", 1, kMost);
+  config["num_local_experts"] = fields.whole("n_expert", 1, kMax);
+  config["num_experts_per_tok"] = fields.whole("n_expert_per_token", 1, kMax);
 }
 
 void qwen3_moe(const ConfigReader& fields, const Traits&, Json& config) {
-  config["num_experts"] = fields.whole("n_expert", 1, kMost);
-  config["num_experts_per_tok"] = fields.whole("n_expert_per_token", 1, kMost);
-  config["moe_intermediate_size"] = fields.whole("moe_intermediate_size", 1, kMost);
+  config["num_experts"] = fields.whole("n_expert", 1, kMax);
+  config["num_experts_per_tok"] = fields.whole("n_expert_per_token", 1, kMax);
+  config["moe_intermediate_size"] = fields.whole("moe_intermediate_size", 1, kMax);
   config["norm_topk_prob"] = true;
 }
 
@@ -209,7 +209,7 @@ std::string not_known(const ConfigReader& fields, const Traits& traits, std::str
 // Which layers see a window: a list of flags, or where there is none all of them.
 void add_windows(const ConfigReader& fields, Json& config) {
   if (!fields.has("sliding_window_size")) return;
-  config["sliding_window"] = fields.whole("sliding_window_size", 1, kMost);
+  config["sliding_window"] = fields.whole("sliding_window_size", 1, kMax);
   if (!fields.has("sliding_window_indices")) return;
   const Json& flags = fields.at("sliding_window_indices");
   if (!flags.is_array()) fail("model config: sliding_window_indices is not a list");
@@ -236,7 +236,7 @@ Json rope_scaling(const ConfigReader& fields) {
         {"factor", adjustments.positive("factor")},
         {"low_freq_factor", adjustments.positive("low_freq_factor")},
         {"high_freq_factor", adjustments.positive("high_freq_factor")},
-        {"original_max_position_embeddings", adjustments.whole("original_max_seq_len", 1, kMost)}};
+        {"original_max_position_embeddings", adjustments.whole("original_max_seq_len", 1, kMax)}};
   }
   const double condense =
       fields.positive_or("rope_condense_ratio", fields.positive_or("condense_ratio", 1.0));
@@ -256,15 +256,15 @@ Json config_from_lit_gpt(const Json& json) {
     return {{"model_type", "lit-gpt"}, {"architectures", {"Lit-GPT with " + other}}};
   }
   LlamaSizes sizes;
-  sizes.hidden = fields.whole("n_embd", 1, kMost);
-  sizes.intermediate = fields.whole("intermediate_size", 1, kMost);
-  sizes.layers = fields.whole("n_layer", 1, kMost);
-  sizes.heads = fields.whole("n_head", 1, kMost);
-  sizes.kv_heads = fields.whole_or("n_query_groups", sizes.heads, 1, kMost);
-  sizes.head_size = fields.whole_or("head_size", sizes.hidden / sizes.heads, 1, kMost);
-  sizes.vocabulary = fields.has("padded_vocab_size") ? fields.whole("padded_vocab_size", 1, kMost)
-                                                     : fields.whole("vocab_size", 1, kMost);
-  sizes.context = fields.whole("block_size", 1, kMost);
+  sizes.hidden = fields.whole("n_embd", 1, kMax);
+  sizes.intermediate = fields.whole("intermediate_size", 1, kMax);
+  sizes.layers = fields.whole("n_layer", 1, kMax);
+  sizes.heads = fields.whole("n_head", 1, kMax);
+  sizes.kv_heads = fields.whole_or("n_query_groups", sizes.heads, 1, kMax);
+  sizes.head_size = fields.whole_or("head_size", sizes.hidden / sizes.heads, 1, kMax);
+  sizes.vocabulary = fields.has("padded_vocab_size") ? fields.whole("padded_vocab_size", 1, kMax)
+                                                     : fields.whole("vocab_size", 1, kMax);
+  sizes.context = fields.whole("block_size", 1, kMax);
   sizes.epsilon = fields.positive_or("norm_eps", 1e-5);
   sizes.rope_theta = fields.positive_or("rope_base", 10000.0);
   sizes.rope_scaling = rope_scaling(fields);

@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::uint64_t kMost = 1u << 30;
+constexpr std::uint64_t kMax = 1u << 30;
 // A params.json that has none of these is some other program's.
 constexpr std::array kSizes = {"dim", "n_layers", "n_heads"};
 
@@ -57,11 +57,11 @@ Json config_from_meta(const Json& json, const Catalog& catalog) {
   sizes.intermediate = rows_of(catalog, "layers.0.feed_forward.w1.weight");
   sizes.vocabulary = rows_of(catalog, "tok_embeddings.weight");
   if (sizes.intermediate == 0 || sizes.vocabulary == 0) return nullptr;  // of another model
-  sizes.hidden = params.whole("dim", 1, kMost);
-  sizes.layers = params.whole("n_layers", 1, kMost);
-  sizes.heads = params.whole("n_heads", 1, kMost);
-  sizes.kv_heads = params.whole_or("n_kv_heads", sizes.heads, 1, kMost);
-  sizes.head_size = params.whole_or("head_dim", sizes.hidden / sizes.heads, 1, kMost);
+  sizes.hidden = params.whole("dim", 1, kMax);
+  sizes.layers = params.whole("n_layers", 1, kMax);
+  sizes.heads = params.whole("n_heads", 1, kMax);
+  sizes.kv_heads = params.whole_or("n_kv_heads", sizes.heads, 1, kMax);
+  sizes.head_size = params.whole_or("head_dim", sizes.hidden / sizes.heads, 1, kMax);
   sizes.epsilon = params.positive_or("norm_eps", 1e-5);
   sizes.rope_theta = params.positive_or("rope_theta", 10000.0);
   if (params.flag_or("use_scaled_rope", false)) {
@@ -73,7 +73,7 @@ Json config_from_meta(const Json& json, const Catalog& catalog) {
   if (params.has("sliding_window")) {
     config["model_type"] = "mistral";
     config["architectures"] = {"MistralForCausalLM"};
-    config["sliding_window"] = params.whole("sliding_window", 1, kMost);
+    config["sliding_window"] = params.whole("sliding_window", 1, kMax);
   }
   return config;
 }

@@ -15,10 +15,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::uint64_t kMostYamlBytes = 1u << 20;
+constexpr std::uint64_t kMaxYamlBytes = 1u << 20;
 
 Json read_yaml_object(Files& files, const std::string& path) {
-  Json value = parse_yaml(files.read_text(path, kMostYamlBytes), path);
+  Json value = parse_yaml(files.read_text(path, kMaxYamlBytes), path);
   if (!value.is_object()) fail("{}: expected a YAML mapping, found {}", path, value.type_name());
   return value;
 }

@@ -295,9 +295,9 @@ std::span<const Naming> namings() { return kNamings; }
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
   std::string best;
   std::size_t best_distance = word.size() / 3 + 1;
-  constexpr std::size_t kMostCompared = 256;  // the time grows with the product of the lengths
+  constexpr std::size_t kMaxCompared = 256;  // the time grows with the product of the lengths
   for (const std::string& candidate : candidates) {
-    if (candidate.size() > kMostCompared) continue;
+    if (candidate.size() > kMaxCompared) continue;
     const std::size_t longer = std::max(word.size(), candidate.size());
     if (longer - std::min(word.size(), candidate.size()) >= best_distance) continue;
     const std::size_t distance = edit_distance(word, candidate, best_distance);

@@ -117,11 +117,11 @@ class Unused {
   // Looks at parts of the name that begin at a component; a hostile name has millions of them.
   void note_modules_within(const Place& place,
                            const std::unordered_set<std::string_view>& modules) {
-    constexpr int kMostStarts = 16, kMostEnds = 64;
+    constexpr int kMaxStarts = 16, kMaxEnds = 64;
     std::size_t start = 0;
-    for (int i = 0; i < kMostStarts; ++i) {
+    for (int i = 0; i < kMaxStarts; ++i) {
       std::size_t end = start;
-      for (int j = 0; j < kMostEnds && end < place.name.size(); ++j) {
+      for (int j = 0; j < kMaxEnds && end < place.name.size(); ++j) {
         end = std::min(place.name.find_first_of("._:", end + 1), place.name.size());
         const auto module = modules.find(place.name.substr(start, end - start));
         const bool inside = start == 0 && end < place.name.size() && place.name[end] == '.';

@@ -99,9 +99,9 @@ std::int64_t StoredNames::find(std::string_view name) const {
 }
 
 std::int64_t StoredNames::find_outside(std::string_view name) const {
-  constexpr int kMostComponents = 8;  // that are taken from a prefix: a hostile one has millions
+  constexpr int kMaxComponents = 8;  // that are taken from a prefix: a hostile one has millions
   std::string prefix = prefix_;
-  for (int i = 0; i < kMostComponents; ++i) {
+  for (int i = 0; i < kMaxComponents; ++i) {
     const std::int64_t found = find_whole(prefix + std::string(name));
     if (found >= 0 || prefix.empty()) return found;
     prefix.pop_back();  // its dot

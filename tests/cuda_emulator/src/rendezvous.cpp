@@ -12,10 +12,10 @@
 namespace cuda_emulator {
 
 struct Rendezvous::Header {
-  static constexpr int kMostRanks = 1024;
+  static constexpr int kMaxRanks = 1024;
   std::atomic<std::int32_t> ranks;
   std::atomic<std::int32_t> joined;
-  std::atomic<std::uint8_t> taken[kMostRanks];
+  std::atomic<std::uint8_t> taken[kMaxRanks];
 };
 
 std::size_t Channel::write(const std::byte* from, std::size_t bytes) {

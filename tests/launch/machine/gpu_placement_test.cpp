@@ -192,9 +192,9 @@ TEST(GpuPlacement, TheOthersHearWhatARankSees) {
 }
 
 TEST(GpuPlacement, GpusBeyondTheMostAreNotTaken) {
-  const GpuSite mine = sees(std::string(kMostGpus + 1, 'a'));
+  const GpuSite mine = sees(std::string(kMaxGpus + 1, 'a'));
   const auto errors = run_ranks(1, [&](Communicator& comm) {
-    EXPECT_EQ(gather_gpu_sites(comm, mine)[0].gpus.size(), kMostGpus);
+    EXPECT_EQ(gather_gpu_sites(comm, mine)[0].gpus.size(), kMaxGpus);
   });
   EXPECT_THAT(errors, Each(IsEmpty()));
 }

@@ -106,7 +106,7 @@ TEST(ChatTemplateOfAModel, IsFoundInTheOrderOfTheReference) {
                                   HasSubstr("\"{{ unknown }}\"")));
   chat.files.content["m/chat_template.jinja"] = zephyr("");
   EXPECT_EQ(chat.asked(), kAsked);
-  chat.files.content["m/chat_template.jinja"] = std::string(kMostTemplateBytes + 1, ' ');
+  chat.files.content["m/chat_template.jinja"] = std::string(kMaxTemplateBytes + 1, ' ');
   EXPECT_THAT(chat.error(), HasSubstr("m/chat_template.jinja"));
 }
 

@@ -59,7 +59,7 @@ TEST(StandardOutput, TellsOfAReaderThatStallsAndGoesOnWhenItReads) {
   int waits = 0;
   {
     const PipedOutput pipe;
-    put(text, [&] {
+    write_stdout(text, [&] {
       if (++waits % 3 == 0) read += pipe.read();
     });
     read += pipe.read();
@@ -70,7 +70,7 @@ TEST(StandardOutput, TellsOfAReaderThatStallsAndGoesOnWhenItReads) {
 
 TEST(StandardOutput, AWaitForItsReaderEndsWithWhatTheWatchThrows) {
   const PipedOutput pipe;
-  EXPECT_THROW(put(std::string(10'000, 'x'), [] { fail("rank 1 has failed"); }), Error);
+  EXPECT_THROW(write_stdout(std::string(10'000, 'x'), [] { fail("rank 1 has failed"); }), Error);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ class TimelineFileTest : public ::testing::Test {
  protected:
   /// The file that `world` ranks write after each has added its spans.
   json written(std::uint32_t world, const std::function<void(std::uint32_t, Timeline&)>& add,
-               bool one_clock = true, std::size_t most = Timeline::kMostSpans) {
+               bool one_clock = true, std::size_t most = Timeline::kMaxSpans) {
     const Graph graph = two_units();
     const auto failures = run_ranks(world, [&](Communicator& comm) {
       TimelineFile file(comm, path_, most);

@@ -65,7 +65,7 @@ TEST_P(CpuRows, RoutesChooseTheLargestProbabilities) {
   for (const std::uint32_t experts : {1u, 8u, 130u}) {
     const std::uint32_t rows = 33, chosen = std::min(experts, 4u);
     const auto scores = random(rows * experts, 3.0f);
-    std::vector<Choice> plain(rows * chosen), normalized(rows * chosen);
+    std::vector<ExpertChoice> plain(rows * chosen), normalized(rows * chosen);
     device(2)->route(scores.data(), rows, experts, chosen, false, plain);
     device(1)->route(scores.data(), rows, experts, chosen, true, normalized);
     for (std::uint32_t r = 0; r < rows; ++r) {
@@ -91,7 +91,7 @@ TEST_P(CpuRows, RoutesChooseTheLargestProbabilities) {
 TEST_P(CpuRows, OfEqualScoresTheFirstExpertsAreChosenAndNanIsTheLowest) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> scores = {1, 2, 2, 1, nan, 0, nan, -1};
-  std::vector<Choice> out(4);
+  std::vector<ExpertChoice> out(4);
   device()->route(scores.data(), 2, 4, 2, false, out);
   EXPECT_EQ(out[0].expert, 1u);
   EXPECT_EQ(out[1].expert, 2u);
@@ -101,7 +101,7 @@ TEST_P(CpuRows, OfEqualScoresTheFirstExpertsAreChosenAndNanIsTheLowest) {
 
 TEST_P(CpuRows, MoreExpertsThanThereAreIsAnError) {
   const std::vector<float> scores(4);
-  std::vector<Choice> out(5);
+  std::vector<ExpertChoice> out(5);
   EXPECT_THAT([&] { device()->route(scores.data(), 1, 4, 5, false, out); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("5 of 4 experts")));
 }

@@ -177,10 +177,10 @@ class CudaRoute : public CudaRows {
                         std::uint32_t chosen) {
     for (const bool normalize : {false, true}) {
       const std::size_t rows = scores.size() / experts;
-      std::vector<Choice> expected(rows * chosen);
+      std::vector<ExpertChoice> expected(rows * chosen);
       cpu_->route(scores.data(), rows, experts, chosen, normalize, expected);
       const Guarded scores_there(scores);
-      const Guarded out{std::vector<Choice>(rows * chosen)};
+      const Guarded out{std::vector<ExpertChoice>(rows * chosen)};
       cuda::route(nullptr, scores_there.get(), rows, experts, chosen, normalize, out.get());
       const auto choices = out.read();
       for (std::size_t i = 0; i < choices.size(); ++i) {

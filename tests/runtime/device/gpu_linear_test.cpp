@@ -19,7 +19,7 @@ struct Shape {
 
 class GpuLinear : public testing::TestWithParam<DType> {
  protected:
-  static constexpr std::uint64_t kRows = 200, kMostColumns = 256;
+  static constexpr std::uint64_t kRows = 200, kMaxColumns = 256;
 
   /// The products of `rows` rows of `in`, without what lies between rows.
   std::vector<float> products(std::span<const float> in, std::uint64_t rows, const Shape& shape) {
@@ -81,12 +81,12 @@ class GpuLinear : public testing::TestWithParam<DType> {
   }
 
  private:
-  static constexpr std::uint64_t kBytes = 256 * kMostColumns * sizeof(float);
+  static constexpr std::uint64_t kBytes = 256 * kMaxColumns * sizeof(float);
 
-  GpuDevice device_{GetParam(), kRows, kMostColumns};
+  GpuDevice device_{GetParam(), kRows, kMaxColumns};
   const Buffer results_ = device_.make_pinned(kBytes);
   Buffer in_ = device_.make(kBytes), out_ = device_.make(kBytes), weights_ = device_.make(kBytes);
-  Buffer bias_ = device_.make(kMostColumns * sizeof(float));
+  Buffer bias_ = device_.make(kMaxColumns * sizeof(float));
 };
 
 TEST_P(GpuLinear, HasTheSameBitsForARowInAnyCompany) { expect_products({96, 80, 80}); }

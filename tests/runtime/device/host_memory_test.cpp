@@ -112,9 +112,9 @@ TEST(HostMemory, MoreThanCanBeHadIsAnErrorThatSaysWhatItWasFor) {
   EXPECT_EQ(message({{MemoryCategory::KvCache, 1ull << 60}}),
             "cannot allocate 1152921504606846976 bytes for kv_cache: Cannot allocate memory");
   // Sums that wrap around are no small buffers.
-  constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
-  EXPECT_THAT(message({{MemoryCategory::Staging, kMost}}), testing::HasSubstr("for staging"));
-  EXPECT_THAT(message({{MemoryCategory::Shard, kMost}, {MemoryCategory::Resident, 1}}),
+  constexpr auto kMax = std::numeric_limits<std::uint64_t>::max();
+  EXPECT_THAT(message({{MemoryCategory::Staging, kMax}}), testing::HasSubstr("for staging"));
+  EXPECT_THAT(message({{MemoryCategory::Shard, kMax}, {MemoryCategory::Resident, 1}}),
               testing::HasSubstr("for shard and 1 bytes for resident"));
   EXPECT_EQ(ledger.peak(), 0u);
 }

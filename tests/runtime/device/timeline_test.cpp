@@ -36,8 +36,8 @@ TEST(Timeline, CountsWhatItHasNoRoomFor) {
 }
 
 TEST(Timeline, TakesSpansFromManyThreads) {
-  constexpr std::uint32_t kThreads = 8, kEach = 1000, kMost = 5000;
-  Timeline timeline(kMost);
+  constexpr std::uint32_t kThreads = 8, kEach = 1000, kMax = 5000;
+  Timeline timeline(kMax);
   std::vector<std::thread> threads;
   for (std::uint16_t worker = 0; worker < kThreads; ++worker) {
     threads.emplace_back([&timeline, worker] {
@@ -45,8 +45,8 @@ TEST(Timeline, TakesSpansFromManyThreads) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(timeline.spans().size(), kMost);
-  EXPECT_EQ(timeline.left_out(), kThreads * kEach - kMost);
+  EXPECT_EQ(timeline.spans().size(), kMax);
+  EXPECT_EQ(timeline.left_out(), kThreads * kEach - kMax);
   std::vector<std::uint32_t> next(kThreads);
   for (const Span& span : timeline.spans()) EXPECT_EQ(span.unit, next[span.worker]++);
 }

@@ -74,7 +74,7 @@ TEST_P(BringUpFailure, IsToldBeforeAnythingIsGivenBack) {
   options.shape.gather = gather_kind(GetParam());
   options.shape.sweep_rows = options.shape.logit_rows = 4;
   options.shape.context = 8;
-  options.staging = make_staging_ring(kLeastStagingBytes);
+  options.staging = make_staging_ring(kMinStagingBytes);
   options.shape.staging_bytes = options.staging.bytes();
   options.spin = false;
   options.describe_failure = [](const std::exception& error) {

@@ -174,9 +174,9 @@ TEST(ChatTemplate, ThatDiffersFromAKnownOneInWhatItWritesIsNotTakenForIt) {
 }
 
 TEST(ChatTemplate, LargerThanTheLimitIsNotRead) {
-  const std::string at_limit = std::string(kChatMl) + std::string(kMostTemplateBytes, ' ');
+  const std::string at_limit = std::string(kChatMl) + std::string(kMaxTemplateBytes, ' ');
   EXPECT_THAT(recognise_error(at_limit), HasSubstr("at most 1048576 are read"));
-  EXPECT_THAT(recognise_error(std::string(kMostTemplateBytes, '\'')), HasSubstr("none of those"));
+  EXPECT_THAT(recognise_error(std::string(kMaxTemplateBytes, '\'')), HasSubstr("none of those"));
 }
 
 TEST(ChatTemplate, NeedsTheTextsOfTheTokensThatItWrites) {

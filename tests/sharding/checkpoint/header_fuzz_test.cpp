@@ -40,7 +40,7 @@ using testing::raw;
 
 using Rng = std::mt19937_64;
 
-constexpr std::size_t kMostAllocation = 1u << 20;  // the files have about one KiB
+constexpr std::size_t kMaxAllocation = 1u << 20;  // the files have about one KiB
 
 std::string small_gguf() {
   GgufWriter writer;
@@ -134,7 +134,7 @@ Outcome fuzz(MemoryFiles files, const std::string& path, const std::string& targ
     } catch (const std::exception& other) {
       ADD_FAILURE() << "round " << round << ": " << other.what();
     }
-    EXPECT_LE(largest_allocation, kMostAllocation) << "round " << round;
+    EXPECT_LE(largest_allocation, kMaxAllocation) << "round " << round;
     if (::testing::Test::HasFailure()) break;
   }
   return outcome;
