@@ -12,7 +12,7 @@
 #include <memory>
 #include <span>
 
-#include "runtime/device/device.h"
+#include "runtime/device/memory.h"
 
 namespace initrt {
 
@@ -47,7 +47,7 @@ class Exchange {
 
   /// Memory of `device`, the exchange's, that units will be gathered from and to: as allocate(), of
   /// a kind that this transport moves fastest. It may outlive the exchange.
-  [[nodiscard]] virtual Buffer allocate(Device& device, Ledger& ledger,
+  [[nodiscard]] virtual Buffer allocate(DeviceMemory& device, Ledger& ledger,
                                         std::span<const BufferPart> parts) {
     return device.allocate(ledger, parts);
   }

@@ -17,7 +17,7 @@ struct StagedGathering final : Gathering {
 
 }  // namespace
 
-StagedExchange::StagedExchange(Communicator& comm, Device& device, const HostSlots& slots,
+StagedExchange::StagedExchange(Communicator& comm, DeviceMemory& device, const HostSlots& slots,
                                std::uint64_t row_bytes, Ledger& ledger)
     : comm_(comm),
       device_(device),

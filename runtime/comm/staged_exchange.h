@@ -15,7 +15,7 @@ class StagedExchange final : public Exchange {
   /// @param slots how many units may be under way at once, and of what size
   /// @param row_bytes the most that all_to_all() sends or receives
   /// References outlive the exchange.
-  StagedExchange(Communicator& comm, Device& device, const HostSlots& slots,
+  StagedExchange(Communicator& comm, DeviceMemory& device, const HostSlots& slots,
                  std::uint64_t row_bytes, Ledger& ledger);
 
   GatheringHandle start_all_gather(std::function<bool()> ready, FenceHandle free,
@@ -34,7 +34,7 @@ class StagedExchange final : public Exchange {
   };
 
   Communicator& comm_;
-  Device& device_;
+  DeviceMemory& device_;
   Buffer slot_memory_;
   Buffer rows_;
   std::vector<Slot> slots_;

@@ -4,13 +4,6 @@
 
 namespace initrt {
 
-void Device::linear_of_each(const float* in, std::span<const LinearProduct> products,
-                            std::uint64_t rows) {
-  for (const LinearProduct& product : products) {
-    linear(in, product.weights, product.out, rows, product.out_stride);
-  }
-}
-
 void Device::sample(const float* /*logits*/, std::uint64_t rows, std::uint64_t vocabulary,
                     const SamplerOptions& /*options*/, std::span<const double> /*draws*/,
                     std::span<Sampled> /*out*/) {

@@ -34,7 +34,7 @@ void InPlaceGather::fetch_rows(std::span<const TokenId> tokens, std::uint32_t,
 }
 
 CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut,
-                                   Communicator& comm, Exchange& exchange, Device& device,
+                                   Communicator& comm, Exchange& exchange, DeviceMemory& device,
                                    Arrivals& arrivals, std::span<std::byte> shard,
                                    std::uint32_t slots, std::uint64_t slots_bytes, Ledger& ledger,
                                    std::span<std::byte> row_buffers, Timeline* timeline)

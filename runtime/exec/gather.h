@@ -9,7 +9,7 @@
 
 #include "runtime/comm/communicator.h"
 #include "runtime/comm/exchange.h"
-#include "runtime/device/device.h"
+#include "runtime/device/memory.h"
 #include "runtime/device/timeline.h"
 #include "runtime/exec/row_exchange.h"
 #include "runtime/load/arrivals.h"
@@ -67,7 +67,7 @@ class InPlaceGather final : public Gather {
   /// @param device outlives the gather
   /// @param units address of each whole unit
   /// @param wait_for blocks until the first n units have arrived on all ranks
-  InPlaceGather(const Graph& graph, const Layout& layout, Device& device,
+  InPlaceGather(const Graph& graph, const Layout& layout, DeviceMemory& device,
                 std::vector<const std::byte*> units, std::function<void(std::uint32_t)> wait_for)
       : table_(graph, layout),
         device_(device),
@@ -91,7 +91,7 @@ class InPlaceGather final : public Gather {
   void wait_for(std::uint32_t units);
 
   const EmbeddingTable table_;
-  Device& device_;
+  DeviceMemory& device_;
   const std::vector<const std::byte*> units_;
   const std::function<void(std::uint32_t)> wait_for_;
   std::uint32_t arrived_ = 0;      // that have been waited for
@@ -109,7 +109,7 @@ class CollectiveGather final : public Gather {
   /// @param row_buffers for rows on their way: room for two times the rows of a sweep
   /// @param timeline told of every unit that is gathered; outlives this, may be null
   CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut, Communicator& comm,
-                   Exchange& exchange, Device& device, Arrivals& arrivals,
+                   Exchange& exchange, DeviceMemory& device, Arrivals& arrivals,
                    std::span<std::byte> shard, std::uint32_t slots, std::uint64_t slots_bytes,
                    Ledger& ledger, std::span<std::byte> row_buffers, Timeline* timeline = nullptr);
   CollectiveGather(const CollectiveGather&) = delete;
@@ -148,7 +148,7 @@ class CollectiveGather final : public Gather {
   const Cut& cut_;
   Communicator& comm_;
   Exchange& exchange_;
-  Device& device_;
+  DeviceMemory& device_;
   Arrivals& arrivals_;
   const std::span<std::byte> shard_;
   const std::uint32_t slots_;

@@ -25,7 +25,7 @@ TableRow EmbeddingTable::find(TokenId token) const {
 }
 
 RowExchange::RowExchange(const EmbeddingTable& table, const Cut& cut, Communicator& comm,
-                         Exchange& exchange, Device& device, std::span<std::byte> shard,
+                         Exchange& exchange, DeviceMemory& device, std::span<std::byte> shard,
                          std::span<std::byte> buffers)
     : table_(table),
       cut_(cut),

@@ -8,7 +8,7 @@
 
 #include "runtime/comm/communicator.h"
 #include "runtime/comm/exchange.h"
-#include "runtime/device/device.h"
+#include "runtime/device/memory.h"
 #include "runtime/text/tokenizer.h"
 #include "sharding/layout.h"
 
@@ -49,7 +49,7 @@ class RowExchange {
   /// is received, each with room for the rows of one rank's sweep
   /// References outlive it.
   RowExchange(const EmbeddingTable& table, const Cut& cut, Communicator& comm, Exchange& exchange,
-              Device& device, std::span<std::byte> shard, std::span<std::byte> buffers);
+              DeviceMemory& device, std::span<std::byte> shard, std::span<std::byte> buffers);
 
   /// As Gather::fetch_rows(), of units that have arrived on this rank.
   void fetch(std::span<const TokenId> tokens, std::uint32_t most_rows, std::span<std::byte> out);
@@ -82,7 +82,7 @@ class RowExchange {
   const Cut& cut_;
   Communicator& comm_;
   Exchange& exchange_;
-  Device& device_;
+  DeviceMemory& device_;
   const std::span<std::byte> shard_;
   const std::span<std::byte> outgoing_, incoming_;
 

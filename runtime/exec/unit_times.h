@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "runtime/device/device.h"
+#include "runtime/device/stream.h"
 #include "runtime/device/timeline.h"
 #include "sharding/layout.h"
 
@@ -13,7 +13,7 @@ namespace initrt {
 class UnitTimes {
  public:
   /// References outlive this. @param timeline null: nothing is measured
-  UnitTimes(Device& device, Timeline* timeline, const Layout& layout)
+  UnitTimes(DeviceStream& device, Timeline* timeline, const Layout& layout)
       : device_(device), timeline_(timeline), layout_(layout) {}
 
   [[nodiscard]] bool wanted() const { return timeline_ != nullptr; }
@@ -35,7 +35,7 @@ class UnitTimes {
     StampHandle begin, end;
   };
 
-  Device& device_;
+  DeviceStream& device_;
   Timeline* const timeline_;
   const Layout& layout_;
   std::vector<Measured> measured_;

@@ -28,13 +28,12 @@ ReadTotals count_reads(const LoadSource& source, std::uint32_t rank,
 }
 
 Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring,
-               Device& device, Ledger& ledger, std::span<std::byte> shard,
+               UploaderFactory& device, Ledger& ledger, std::span<std::byte> shard,
                std::vector<std::unique_ptr<RangeReader>> files, std::uint64_t total_bytes,
                Arrivals& arrivals, UnitHook on_unit, Timeline* timeline)
     : source_(source),
       rank_(rank),
       max_read_bytes_(initrt::max_read_bytes(ring)),
-      release_early_(!device.is_discrete()),
       files_(std::move(files)),
       uploaders_(device.make_uploaders(ledger, ring)),
       shard_(shard),
@@ -86,7 +85,7 @@ void Loader::start() {
         queue_.stop();
         arrivals_.fail(std::current_exception());
       }
-      if (release_early_) uploaders_[worker].reset();
+      if (!uploaders_[worker]->release_waits()) uploaders_[worker].reset();
     }));
   }
 }

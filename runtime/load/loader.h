@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/device/device.h"
 #include "runtime/device/timeline.h"
+#include "runtime/device/uploader.h"
 #include "runtime/load/arrivals.h"
 #include "runtime/load/read_queue.h"
 #include "runtime/storage/range_reader.h"
@@ -51,8 +51,8 @@ class Loader {
   /// @param files one reader for each of catalog.files; null for files nothing is read from
   /// @param total_bytes what count_reads() says of this rank, for total_bytes()
   /// @param timeline told of every read and what follows it; outlives the loader, may be null
-  Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring, Device& device,
-         Ledger& ledger, std::span<std::byte> shard,
+  Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring,
+         UploaderFactory& device, Ledger& ledger, std::span<std::byte> shard,
          std::vector<std::unique_ptr<RangeReader>> files, std::uint64_t total_bytes,
          Arrivals& arrivals, UnitHook on_unit, Timeline* timeline = nullptr);
   Loader(const Loader&) = delete;
@@ -62,8 +62,8 @@ class Loader {
 
   void start();
 
-  /// Waits for the workers. The staging ring goes back with the last of them, or here where the
-  /// device has memory of its own: giving back such memory may wait for all that the device does.
+  /// Waits for the workers. The staging ring goes back with the last of them, or here where giving
+  /// it back may wait for all that the device does.
   /// @throws the first failure
   LoadStatistics finish();
 
@@ -82,7 +82,6 @@ class Loader {
   const LoadSource source_;
   const std::uint32_t rank_;
   const std::uint64_t max_read_bytes_;
-  const bool release_early_;
   const std::vector<std::unique_ptr<RangeReader>> files_;  // before uploaders_, which may know them
   std::vector<std::unique_ptr<Uploader>> uploaders_;       // one for each worker
   const std::span<std::byte> shard_;

@@ -6,7 +6,7 @@ namespace initrt::nccl {
 
 bool is_built() { return false; }
 
-std::unique_ptr<Exchange> make_exchange(Device&, Communicator&, bool) {
+std::unique_ptr<Exchange> make_exchange(DeviceMemory&, Communicator&, bool) {
   fail("this initrt was built without NCCL: build it where NCCL is, or use the communicator mpi");
 }
 

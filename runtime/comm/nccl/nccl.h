@@ -6,7 +6,7 @@
 
 #include "runtime/comm/communicator.h"
 #include "runtime/comm/exchange.h"
-#include "runtime/device/device.h"
+#include "runtime/device/memory.h"
 
 namespace initrt::nccl {
 
@@ -17,7 +17,7 @@ namespace initrt::nccl {
 /// @param device of cuda::make_device(), on another GPU on every rank
 /// @param timed whether gatherings are asked for their interval()
 /// @throws Error where this program was built without NCCL, or it cannot connect the ranks
-[[nodiscard]] std::unique_ptr<Exchange> make_exchange(Device& device, Communicator& base,
+[[nodiscard]] std::unique_ptr<Exchange> make_exchange(DeviceMemory& device, Communicator& base,
                                                       bool timed);
 
 }  // namespace initrt::nccl

@@ -134,7 +134,8 @@ void NcclExchange::check() {
 
 // NCCL's own memory, which GPUs of a node map from each other: of cudaMalloc's it makes no use of
 // being registered there. NCCL rounds it up, to as much as 512 MB where GPUs have multicast.
-Buffer NcclExchange::allocate(Device& device, Ledger& ledger, std::span<const BufferPart> parts) {
+Buffer NcclExchange::allocate(DeviceMemory& device, Ledger& ledger,
+                              std::span<const BufferPart> parts) {
   const std::uint64_t bytes = bytes_of(parts);
   void* memory = nullptr;
   if (bytes == 0 || ncclMemAlloc(&memory, bytes) != ncclSuccess) {
@@ -244,7 +245,7 @@ namespace nccl {
 
 bool is_built() { return true; }
 
-std::unique_ptr<Exchange> make_exchange(Device& device, Communicator& base, bool timed) {
+std::unique_ptr<Exchange> make_exchange(DeviceMemory& device, Communicator& base, bool timed) {
   return std::make_unique<NcclExchange>(dynamic_cast<cuda::CudaDevice&>(device), base, timed);
 }
 

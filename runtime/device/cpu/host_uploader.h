@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/device/device.h"
+#include "runtime/device/uploader.h"
 
 namespace initrt {
 

@@ -7,7 +7,7 @@
 
 #include "runtime/device/cpu/kernels.h"
 #include "runtime/device/cpu/thread_pool.h"
-#include "runtime/device/device.h"
+#include "runtime/device/ops.h"
 
 namespace initrt::cpu {
 

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "runtime/device/cpu/kernels.h"
-#include "runtime/device/device.h"
+#include "runtime/device/ops.h"
 
 namespace initrt::cpu {
 

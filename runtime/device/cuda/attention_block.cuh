@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "runtime/device/cuda/attention_tile.cuh"
-#include "runtime/device/device.h"
+#include "runtime/device/ops.h"
 
 namespace initrt::cuda {
 

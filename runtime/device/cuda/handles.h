@@ -7,8 +7,9 @@
 #include <memory>
 #include <type_traits>
 
+#include "runtime/device/buffer.h"
 #include "runtime/device/cuda/check.h"
-#include "runtime/device/device.h"
+#include "runtime/device/stream.h"
 
 namespace initrt::cuda {
 

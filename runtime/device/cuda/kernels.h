@@ -13,7 +13,9 @@
 #include <cstdint>
 #include <span>
 
-#include "runtime/device/device.h"
+#include "runtime/device/memory.h"
+#include "runtime/device/ops.h"
+#include "sharding/sampling.h"
 
 namespace initrt::cuda {
 

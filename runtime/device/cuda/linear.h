@@ -17,6 +17,7 @@
 #include <type_traits>
 
 #include "runtime/device/cuda/handles.h"
+#include "runtime/device/ops.h"
 
 namespace initrt::cuda {
 

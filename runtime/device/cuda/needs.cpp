@@ -1,6 +1,7 @@
 #include "runtime/device/cuda/needs.h"
 
-#include "runtime/device/device.h"
+#include "runtime/device/memory.h"
+#include "runtime/device/ops.h"
 #include "sharding/checked.h"
 
 namespace initrt::cuda {

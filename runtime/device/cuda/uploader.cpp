@@ -52,6 +52,9 @@ class CudaUploader final : public Uploader {
 
   bool fetches() const override { return memory_->direct != nullptr; }
 
+  // cudaFree() does.
+  bool release_waits() const override { return true; }
+
   Fetched fetch(int descriptor, std::uint64_t offset, std::uint64_t bytes) override {
     check(cudaSetDevice(gpu_), "choosing the GPU");
     CuFile& direct = *memory_->direct;

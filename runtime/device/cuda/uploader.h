@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/device/device.h"
+#include "runtime/device/uploader.h"
 
 namespace initrt::cuda {
 

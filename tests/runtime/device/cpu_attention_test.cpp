@@ -40,7 +40,7 @@ class CpuAttention : public CpuTest {
   }
 
   /// Stores and attends the rows `order[begin, end)` in one call; results go to their own places.
-  static void step(Device& device, const Rows& rows, const std::vector<std::size_t>& order,
+  static void step(DeviceOps& device, const Rows& rows, const std::vector<std::size_t>& order,
                    std::size_t begin, std::size_t end, const AttentionShape& shape, Cache& cache,
                    std::vector<float>& out) {
     const std::size_t q_columns = shape.heads * shape.head_size;
@@ -73,7 +73,7 @@ class CpuAttention : public CpuTest {
     return order;
   }
 
-  static std::vector<float> whole(Device& device, const Rows& rows, std::uint32_t sequences,
+  static std::vector<float> whole(DeviceOps& device, const Rows& rows, std::uint32_t sequences,
                                   const AttentionShape& shape, DType dtype, std::uint32_t context) {
     Cache cache(dtype, sequences, shape, context);
     std::vector<float> out(rows.q.size());

@@ -1,0 +1,162 @@
+// The ops of a forward pass.
+//
+// Determinism, required of every implementation: an output element depends only on its own row's
+// inputs and the weights, with one order of accumulation whatever the number of rows, threads,
+// or the row's place in the batch.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "sharding/dtype.h"
+#include "sharding/functions.h"
+
+namespace initrt {
+
+/// What one sweep row is: a token of a sequence.
+struct RowInfo {
+  std::uint32_t sequence = 0;  ///< which KV cache slot
+  std::uint32_t position = 0;  ///< position in the sequence, from 0
+  /// Positions that the sequence is known to have when the row is run: those of its prompt, or of
+  /// what has been generated too. What scales with it must not depend on how a prompt is chunked.
+  std::uint32_t length = 0;
+};
+
+/// A layer's KV cache: K and V each [sequences, kv_heads, context, head_size] in `dtype`.
+struct KvView {
+  std::byte* k = nullptr;
+  std::byte* v = nullptr;
+  DType dtype = DType::F32;
+  std::uint32_t context = 0;
+};
+
+struct AttentionShape {
+  std::uint32_t heads = 0, kv_heads = 0, head_size = 0;
+  float scale = 1.0f;
+  float softcap = 0.0f;      ///< scores are softcap * tanh(score / softcap); 0: as they are
+  std::uint32_t window = 0;  ///< positions a row sees, its own counted; 0: all before it
+};
+
+/// What a normalised row is multiplied with and moved by, in `dtype`.
+struct NormWeights {
+  const std::byte* weight = nullptr;
+  const std::byte* bias = nullptr;  ///< may be null
+  DType dtype = DType::F32;
+  float weight_offset = 0.0f;  ///< added to the weight
+};
+
+/// A matrix [out_columns, in_columns] and a bias [out_columns], in `dtype`.
+struct LinearWeights {
+  const std::byte* weight = nullptr;
+  const std::byte* bias = nullptr;  ///< may be null
+  DType dtype = DType::F32;
+  std::uint64_t in_columns = 0, out_columns = 0;
+};
+
+/// A matrix that inputs are multiplied with, and where the products go: rows `out_stride` elements
+/// apart.
+struct LinearProduct {
+  LinearWeights weights;
+  float* out = nullptr;
+  std::uint64_t out_stride = 0;
+};
+
+/// An expert that a row chose.
+struct ExpertChoice {
+  std::uint32_t expert = 0;
+  float weight = 0.0f;  ///< of what it makes of the row
+
+  bool operator==(const ExpertChoice&) const = default;
+};
+
+/// Activations are float32, row-major, dense: [rows, columns], with room for rows up to the next
+/// multiple of DeviceNeeds::row_tile. Pointers are to the device's memory. Ops are asynchronous and
+/// stream-ordered (stream.h), but where results are on the host.
+class DeviceOps {
+ public:
+  virtual ~DeviceOps() = default;
+
+  /// Memory that ops use; the caller keeps it alive until all that was enqueued is done.
+  /// @param scratch of this device, DeviceNeeds::scratch_bytes for the largest of them
+  /// @param pinned of allocate_host(), DeviceNeeds::pinned_bytes
+  /// @param rows the most of any op, as Device::needs() was told
+  virtual void set_scratch(std::span<std::byte> scratch, std::span<std::byte> pinned,
+                           std::uint64_t rows) = 0;
+
+  /// What the rows of the ops that follow are, for those that depend on sequence and position, and
+  /// which of them keep_rows() keeps, ascending. Both may change as soon as this returns.
+  virtual void set_rows(std::span<const RowInfo> rows, std::span<const std::uint32_t> kept) = 0;
+
+  /// out[i] = float32(in[i]) for `elements` elements of `dtype` (embedding rows).
+  virtual void to_float(const std::byte* in, DType dtype, float* out, std::uint64_t elements) = 0;
+
+  /// out[r] = norm(in[r]) * (weight + weight_offset) + bias. `in` and `out` may be the same.
+  virtual void norm(NormKind kind, const float* in, const NormWeights& weights, float epsilon,
+                    float* out, std::uint64_t rows, std::uint64_t columns) = 0;
+
+  /// out[r, o] = sum_k in[r, k] * weight[o, k] + bias[o], the bias being added last.
+  /// Row r of out starts at out + r * out_stride (elements), so that head tiles can fill logits.
+  /// With 16-bit weights, inputs are rounded to that type first; sums are float32.
+  virtual void linear(const float* in, const LinearWeights& weights, float* out, std::uint64_t rows,
+                      std::uint64_t out_stride) = 0;
+
+  /// linear() of the same inputs for each product, with the same bits; what has to be made of the
+  /// inputs is made once. Dtype and in_columns are the same for all, and no output is in `in`.
+  virtual void linear_of_each(const float* in, std::span<const LinearProduct> products,
+                              std::uint64_t rows);
+
+  /// Rotates, in place, each head of each row: for i < dimensions/2, the pair (i, i + dimensions/2)
+  /// by the angle whose cosine and sine are table[row, 0, i] and table[row, 1, i].
+  /// table: float32 [rows, 2, dimensions / 2].
+  virtual void rotary(float* x, std::uint64_t rows, std::uint32_t heads, std::uint32_t head_size,
+                      std::uint32_t dimensions, const float* table) = 0;
+
+  /// Writes the k and v [kv_heads, head_size] of each of set_rows()'s rows to its place in the
+  /// cache.
+  virtual void store_kv(const float* k, const float* v, const AttentionShape& shape,
+                        const KvView& cache) = 0;
+
+  /// Causal attention of each of set_rows()'s rows over positions [0, row.position] of its own
+  /// sequence, or the last `window` of them. All rows' keys and values are already stored. q, out:
+  /// [rows, heads * head_size].
+  virtual void attention(const float* q, const AttentionShape& shape, const KvView& cache,
+                         float* out) = 0;
+
+  /// out = function(gate) * up, or function(gate) where `up` is null.
+  virtual void gate(GateFunction function, const float* gate, const float* up, float* out,
+                    std::uint64_t elements) = 0;
+
+  /// into += x.
+  virtual void add(const float* x, float* into, std::uint64_t elements) = 0;
+
+  /// x *= factor.
+  virtual void scale(float* x, float factor, std::uint64_t elements) = 0;
+
+  /// x = cap * tanh(x / cap), for rows that start `stride` elements apart.
+  virtual void softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,
+                       std::uint64_t stride) = 0;
+
+  /// into[r] += table[position of row r of set_rows()]; table [context, columns] in `dtype`.
+  virtual void add_positions(const std::byte* table, DType dtype, float* into,
+                             std::uint64_t columns) = 0;
+
+  /// The `chosen` experts with the largest softmax(scores[r]) for each row, largest first, of equal
+  /// ones the first; `normalize` divides their weights by their sum. scores [rows, experts].
+  /// @param out [rows, chosen], on the host, there when this returns
+  virtual void route(const float* scores, std::uint64_t rows, std::uint32_t experts,
+                     std::uint32_t chosen, bool normalize, std::span<ExpertChoice> out) = 0;
+
+  /// Row i of x becomes its row kept[i], for those of set_rows().
+  virtual void keep_rows(float* x, std::uint64_t columns) = 0;
+
+  /// out[i] = in[rows[i]].
+  virtual void take_rows(const float* in, std::span<const std::uint32_t> rows,
+                         std::uint64_t columns, float* out) = 0;
+
+  /// into[rows[i]] += weights[i] * x[i]; no row twice.
+  virtual void add_rows(const float* x, std::span<const std::uint32_t> rows,
+                        std::span<const float> weights, std::uint64_t columns, float* into) = 0;
+};
+
+}  // namespace initrt

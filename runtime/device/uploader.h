@@ -1,0 +1,72 @@
+// What is read from files on its way into a device's memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "runtime/device/host_clock.h"
+#include "runtime/device/ledger.h"
+#include "sharding/dtype.h"
+#include "sharding/reads.h"
+
+namespace initrt {
+
+/// What an uploader has read from a file by itself.
+struct Fetched {
+  std::span<const std::byte> bytes;  ///< in the device's memory; empty where it could not
+  std::uint64_t device_bytes = 0;    ///< read into the device's memory, with alignment
+  std::uint64_t host_bytes = 0;      ///< read once more by the host, to compare
+};
+
+/// What became of a read, and when.
+struct StoredRead {
+  std::uint64_t bytes = 0;          ///< written where they belong
+  std::optional<Interval> copy;     ///< to the device's memory, where it is its own
+  std::optional<Interval> convert;  ///< unless the pieces were copied as they are
+};
+
+/// Takes what is read from files into a device's memory; each thread that reads has its own.
+class Uploader {
+ public:
+  virtual ~Uploader() = default;
+
+  /// Whether fetch() may be of use.
+  [[nodiscard]] virtual bool fetches() const { return false; }
+
+  /// Reads a range of a file straight into the device's memory, past the host's. Where that cannot
+  /// be done nothing is lost: the range can still be read into block().
+  /// @param descriptor of the file, open with O_DIRECT; outlives the uploader
+  virtual Fetched fetch(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
+    static_cast<void>(descriptor), static_cast<void>(offset), static_cast<void>(bytes);
+    return {};
+  }
+
+  /// Whether giving back its memory may wait for all that the device does.
+  [[nodiscard]] virtual bool release_waits() const { return false; }
+
+  /// Host memory to read into: one block of the staging ring.
+  [[nodiscard]] virtual std::span<std::byte> block() const = 0;
+
+  /// Converts the pieces of one read to where they belong. When this returns they are there, for
+  /// ops that are asked for later, and the block may be read into again.
+  /// @param bytes the read's bytes, a part of block() or what fetch() has just read
+  /// @param to this device's memory, where the pieces' destinations count from
+  virtual StoredRead store(const UnitReads& plan, const Read& read,
+                           std::span<const std::byte> bytes, std::byte* to, DType dtype) = 0;
+};
+
+/// Makes the uploaders of a device.
+class UploaderFactory {
+ public:
+  virtual ~UploaderFactory() = default;
+
+  /// The staging ring and what is needed to convert what goes through it: one for each block.
+  [[nodiscard]] virtual std::vector<std::unique_ptr<Uploader>> make_uploaders(
+      Ledger& ledger, const StagingRing& ring) = 0;
+};
+
+}  // namespace initrt
