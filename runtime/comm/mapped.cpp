@@ -163,7 +163,7 @@ void MappedMemory::wait_published(std::uint32_t units, const std::function<void(
 
 void MappedCommunicator::all_gather(std::span<const std::byte> mine, std::span<std::byte> all) {
   if (mine.size() > kMessageBytes) {
-    base_.all_gather(mine, all);
+    base().all_gather(mine, all);
     return;
   }
   ++epoch_;
@@ -182,7 +182,7 @@ void MappedCommunicator::all_gather(std::span<const std::byte> mine, std::span<s
         continue;
       }
       other.epoch.sleep(seen);
-      base_.check();
+      base().check();
     }
     std::copy_n(other.message[parity].begin(), mine.size(), all.begin() + peer * mine.size());
   }

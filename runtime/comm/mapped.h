@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/comm/communicator.h"
+#include "runtime/comm/forwarding.h"
 #include "runtime/device/host_memory.h"
 #include "sharding/layout.h"
 
@@ -56,33 +56,15 @@ class MappedMemory {
 
 /// Small all-gathers through that memory instead of the transport below: no system call where the
 /// others are already there and nobody sleeps, a futex where not. Everything else goes to `base`.
-class MappedCommunicator final : public Communicator {
+class MappedCommunicator final : public ForwardingCommunicator {
  public:
   /// Both outlive this. One for each memory: it counts the all-gathers that the memory has seen.
   MappedCommunicator(Communicator& base, MappedMemory& memory, bool spin)
-      : base_(base), memory_(memory), spin_(spin) {}
+      : ForwardingCommunicator(base), memory_(memory), spin_(spin) {}
 
-  [[nodiscard]] std::uint32_t rank() const override { return base_.rank(); }
-  [[nodiscard]] std::uint32_t size() const override { return base_.size(); }
   void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override;
-  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override {
-    base_.all_to_all(out, out_bytes, in, in_bytes);
-  }
-  void broadcast(std::vector<std::byte>& data, std::uint32_t root) override {
-    base_.broadcast(data, root);
-  }
-  TransferHandle start_all_gather(std::function<bool()> ready, std::span<const std::byte> chunk,
-                                  std::span<std::byte> whole) override {
-    return base_.start_all_gather(std::move(ready), chunk, whole);
-  }
-  Interval wait(const TransferHandle& transfer) override { return base_.wait(transfer); }
-  void check() override { base_.check(); }
-  void note_progress(Stage stage, std::uint32_t unit) override { base_.note_progress(stage, unit); }
-  void fail_world(const std::string& message) override { base_.fail_world(message); }
 
  private:
-  Communicator& base_;
   MappedMemory& memory_;
   const bool spin_;
   std::uint32_t epoch_ = 0;

@@ -12,6 +12,7 @@
 
 #include <cstring>
 
+#include "runtime/comm/forwarding.h"
 #include "tests/runtime/comm/thread_ranks.h"
 
 namespace initrt {
@@ -22,32 +23,18 @@ using testing::IsEmpty;
 
 /// Connects to this rank's socket before any other rank does, and says nothing. Names of sockets
 /// can be seen by any process of the node, in /proc/net/unix.
-class WithSilentGuest final : public Communicator {
+class WithSilentGuest final : public ForwardingCommunicator {
  public:
-  explicit WithSilentGuest(Communicator& base) : base_(base) {}
+  using ForwardingCommunicator::ForwardingCommunicator;
 
-  [[nodiscard]] std::uint32_t rank() const override { return base_.rank(); }
-  [[nodiscard]] std::uint32_t size() const override { return base_.size(); }
   void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override {
     if (guest_.get() < 0) guest_ = connect();  // by now this rank listens, and others do not know
-    base_.all_gather(mine, all);
-  }
-  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override {
-    base_.all_to_all(out, out_bytes, in, in_bytes);
+    ForwardingCommunicator::all_gather(mine, all);
   }
   void broadcast(std::vector<std::byte>& data, std::uint32_t root) override {
-    base_.broadcast(data, root);
+    ForwardingCommunicator::broadcast(data, root);
     key_ = data;
   }
-  TransferHandle start_all_gather(std::function<bool()> ready, std::span<const std::byte> chunk,
-                                  std::span<std::byte> whole) override {
-    return base_.start_all_gather(std::move(ready), chunk, whole);
-  }
-  Interval wait(const TransferHandle& transfer) override { return base_.wait(transfer); }
-  void check() override { base_.check(); }
-  void note_progress(Stage stage, std::uint32_t unit) override { base_.note_progress(stage, unit); }
-  void fail_world(const std::string& message) override { base_.fail_world(message); }
 
   [[nodiscard]] bool has_guest() const { return guest_.get() >= 0; }
 
@@ -65,7 +52,6 @@ class WithSilentGuest final : public Communicator {
     return ::connect(guest.get(), to, length) == 0 ? std::move(guest) : Descriptor();
   }
 
-  Communicator& base_;
   std::vector<std::byte> key_;
   Descriptor guest_;
 };

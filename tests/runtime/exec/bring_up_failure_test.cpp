@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "runtime/comm/forwarding.h"
 #include "runtime/device/cpu/cpu_device.h"
 #include "runtime/exec/instance.h"
 #include "sharding/error.h"
@@ -21,40 +22,21 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 /// Notes what is held when the world is told.
-class WatchedCommunicator final : public Communicator {
+class WatchedCommunicator final : public ForwardingCommunicator {
  public:
-  WatchedCommunicator(Communicator& base, const Ledger& ledger) : base_(base), ledger_(ledger) {}
+  WatchedCommunicator(Communicator& base, const Ledger& ledger)
+      : ForwardingCommunicator(base), ledger_(ledger) {}
 
-  [[nodiscard]] std::uint32_t rank() const override { return base_.rank(); }
-  [[nodiscard]] std::uint32_t size() const override { return base_.size(); }
-  void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override {
-    base_.all_gather(mine, all);
-  }
-  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override {
-    base_.all_to_all(out, out_bytes, in, in_bytes);
-  }
-  void broadcast(std::vector<std::byte>& data, std::uint32_t root) override {
-    base_.broadcast(data, root);
-  }
-  TransferHandle start_all_gather(std::function<bool()> ready, std::span<const std::byte> chunk,
-                                  std::span<std::byte> whole) override {
-    return base_.start_all_gather(std::move(ready), chunk, whole);
-  }
-  Interval wait(const TransferHandle& transfer) override { return base_.wait(transfer); }
-  void check() override { base_.check(); }
-  void note_progress(Stage stage, std::uint32_t unit) override { base_.note_progress(stage, unit); }
   void fail_world(const std::string& message) override {
     told = message;
     held_when_told = ledger_.held().total();
-    base_.fail_world(message);
+    ForwardingCommunicator::fail_world(message);
   }
 
   std::string told;
   std::uint64_t held_when_told = 0;
 
  private:
-  Communicator& base_;
   const Ledger& ledger_;
 };
 
