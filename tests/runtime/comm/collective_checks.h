@@ -1,5 +1,5 @@
-// What every communicator must do, as functions that each rank of a world calls: the tests run them
-// over threads, mpi_world_check over MPI. They throw Error where a result is wrong.
+// What every communicator must do, as functions that each rank of a world calls: communicator_test
+// runs them within a process, mpi_world_check over MPI. They throw Error where a result is wrong.
 #pragma once
 
 #include <chrono>
@@ -190,7 +190,17 @@ inline void small_all_gathers_in_step(Communicator& comm, std::uint32_t rounds,
   }
 }
 
+inline void every_rank_has_a_number(Communicator& comm) {
+  const std::uint32_t mine = comm.rank();
+  std::vector<std::uint32_t> all(comm.size());
+  comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+  for (std::uint32_t rank = 0; rank < comm.size(); ++rank) {
+    if (all[rank] != rank) fail("rank {} says that it is rank {}", rank, all[rank]);
+  }
+}
+
 inline void every_collective(Communicator& comm) {
+  every_rank_has_a_number(comm);
   all_gathers(comm);
   in_place_all_gathers(comm);
   unequal_parts(comm);

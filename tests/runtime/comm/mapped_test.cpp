@@ -40,28 +40,6 @@ TEST_P(MappedWorldOf, ResidentUnitsAreMappedFromTheirPlaceInTheWhole) {
   }
 }
 
-TEST_P(MappedWorldOf, CarriesEveryCollective) {
-  const auto failures = run_ranks(GetParam(), [](Communicator& base) {
-    mapped_checks::with_mapped(base, /*spin=*/base.rank() % 2 == 0,
-                               collective_checks::every_collective);
-  });
-  EXPECT_THAT(failures, Each(IsEmpty()));
-}
-
-TEST_P(MappedWorldOf, AFailedRankWakesThoseWhoWaitInSharedMemory) {
-  const std::uint32_t size = GetParam();
-  const auto failures = run_ranks(size, [&](Communicator& base) {
-    mapped_checks::with_mapped(base, /*spin=*/true, [](Communicator& comm) {
-      collective_checks::small_all_gathers_in_step(comm, 10, 5);
-      if (comm.rank() == comm.size() - 1) fail("stopped");
-      collective_checks::small_all_gathers_in_step(comm, 1, 5);
-    });
-  });
-  const std::string others = "rank " + std::to_string(size - 1) + ": stopped";
-  for (std::uint32_t rank = 0; rank + 1 < size; ++rank) EXPECT_EQ(failures[rank], others);
-  EXPECT_EQ(failures[size - 1], "stopped");
-}
-
 TEST(MappedCommunicator, StaysInStepOverManySmallAllGathers) {
   const auto failures = run_ranks(2, [](Communicator& base) {
     mapped_checks::with_mapped(base, /*spin=*/false, [](Communicator& comm) {
