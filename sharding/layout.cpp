@@ -1,6 +1,6 @@
 #include "sharding/layout.h"
 
-#include <bit>
+#include <algorithm>
 
 #include "sharding/checked.h"
 #include "sharding/error.h"
@@ -10,6 +10,37 @@ namespace {
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t step) {
   return checked_sum("a rank's shard", {value, step - 1}) / step * step;
+}
+
+void mark_replicated(const Unit& unit, UnitLayout& placed) {
+  for (const Op& op : unit.ops) {
+    if (const auto* norm = std::get_if<NormOp>(&op)) {
+      placed.params[norm->weight].replicated = true;
+      if (norm->bias) placed.params[*norm->bias].replicated = true;
+    } else if (const auto* position = std::get_if<PositionOp>(&op)) {
+      placed.params[position->table].replicated = true;
+    }
+  }
+}
+
+UnitCut cut_unit(const UnitLayout& unit, std::uint32_t world) {
+  UnitCut cut;
+  cut.params.resize(unit.params.size());
+  for (const bool replicated : {true, false}) {
+    for (std::size_t i = 0; i < unit.params.size(); ++i) {
+      const ParamPlace& place = unit.params[i];
+      if (place.replicated != replicated) continue;
+      ParamCut& param = cut.params[i];
+      param.offset = cut.chunk_bytes;
+      param.block_rows = place.rows / world + (place.rows % world != 0);
+      const std::uint64_t bytes =
+          checked_product("a rank's shard", {param.block_rows, place.row_bytes});
+      cut.chunk_bytes =
+          round_up(checked_sum("a rank's shard", {param.offset, bytes}), kParamAlignment);
+    }
+    if (replicated) cut.replicated_bytes = cut.chunk_bytes;
+  }
+  return cut;
 }
 
 }  // namespace
@@ -30,51 +61,46 @@ Layout make_layout(const Graph& graph, const Precision& precision) {
       const Tensor& tensor = graph.tensor_of(param);
       ParamPlace place;
       place.offset = round_up(placed.bytes, kParamAlignment);
-      place.bytes =
-          bytes_of(precision.dtype, checked_product(tensor.name, {param.rows, tensor.columns}));
-      placed.bytes = checked_sum(unit.name, {place.offset, place.bytes});
+      place.rows = param.rows;
+      place.row_bytes = bytes_of(precision.dtype, tensor.columns);
+      const std::uint64_t bytes = checked_product(tensor.name, {place.rows, place.row_bytes});
+      placed.bytes = checked_sum(unit.name, {place.offset, bytes});
       placed.params.push_back(place);
     }
+    mark_replicated(unit, placed);
     layout.units.push_back(std::move(placed));
   }
   return layout;
 }
 
-Cut make_cut(const Layout& layout, std::uint32_t world, Granularity granularity,
-             const std::vector<bool>& resident) {
+RowRange Cut::rows_of(std::uint32_t unit, std::size_t param, std::uint64_t rows,
+                      std::uint32_t rank) const {
+  const std::uint64_t block = units[unit].params[param].block_rows;
+  const std::uint64_t first = std::min(rows, rank * block);
+  return {first, std::min(block, rows - first)};
+}
+
+Cut make_cut(const Layout& layout, std::uint32_t world, const std::vector<bool>& resident) {
   if (world == 0) fail("the world size must be at least 1");
-  if (!std::has_single_bit(granularity.base) || !std::has_single_bit(granularity.huge) ||
-      granularity.huge < granularity.base || granularity.base < kParamAlignment) {
-    fail("a granularity of {} and {} bytes: both must be powers of two from {} on, in this order",
-         granularity.base, granularity.huge, kParamAlignment);
-  }
   if (!resident.empty() && resident.size() != layout.units.size()) {
     fail("{} units are marked as resident or not, but there are {}", resident.size(),
          layout.units.size());
   }
   Cut cut;
   cut.world = world;
-  std::vector<std::uint64_t> steps;
   for (std::size_t i = 0; i < layout.units.size(); ++i) {
-    const std::uint64_t bytes = layout.units[i].bytes;
-    const std::uint64_t exact = bytes / world + (bytes % world != 0);
-    const std::uint64_t with_huge = round_up(exact, granularity.huge);
-    const bool huge = with_huge - exact <= with_huge / 32;
-    steps.push_back(huge ? granularity.huge : granularity.base);
-    UnitCut placed;
+    UnitCut placed = cut_unit(layout.units[i], world);
     placed.resident = !resident.empty() && resident[i];
-    placed.chunk_bytes = round_up(exact, steps.back());
     (void)checked_product("a gathered unit", {placed.chunk_bytes, world});
-    cut.units.push_back(placed);
+    cut.units.push_back(std::move(placed));
   }
   std::uint64_t end = 0;
   const auto place = [&](bool wanted) {
     for (std::uint32_t i = 0; i < cut.units.size(); ++i) {
       UnitCut& unit = cut.units[i];
       if (unit.resident != wanted) continue;
-      unit.offset = round_up(end, steps[i]);
-      end = checked_sum("a rank's shard",
-                        {unit.offset, wanted ? cut.gathered_bytes(i) : unit.chunk_bytes});
+      unit.offset = end;
+      end = checked_sum("a rank's shard", {end, wanted ? cut.gathered_bytes(i) : unit.chunk_bytes});
     }
   };
   place(false);

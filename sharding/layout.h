@@ -1,5 +1,5 @@
-// Graph x precision -> flat layout -> chunks. A unit is one flat buffer whose bytes do not depend
-// on the world size; the cut divides it into equal chunks, one per rank.
+// Graph x precision -> layout -> chunks. A unit's canonical bytes do not depend on the world size;
+// the cut gives each rank its block of rows of every parameter, as FSDP2's Shard(0) does.
 #pragma once
 
 #include <cstdint>
@@ -7,15 +7,21 @@
 
 #include "sharding/graph.h"
 #include "sharding/precision.h"
+#include "sharding/row_blocks.h"
 
 namespace initrt {
 
-/// Every parameter starts at a multiple of this many bytes in its unit.
+/// Every parameter starts at a multiple of this many bytes, in its unit and in every chunk.
 inline constexpr std::uint64_t kParamAlignment = 256;
 
 struct ParamPlace {
   std::uint64_t offset = 0;  ///< bytes from the start of the unit
-  std::uint64_t bytes = 0;
+  std::uint64_t rows = 0, row_bytes = 0;
+  /// Used row by row of the activations (norms, position tables), not as rows of a product: ranks
+  /// that leave weights where they are need it whole. Such parameters are small.
+  bool replicated = false;
+
+  [[nodiscard]] std::uint64_t bytes() const { return rows * row_bytes; }
 };
 
 struct UnitLayout {
@@ -35,23 +41,27 @@ struct Layout {
 /// @throws Error where a unit's size overflows.
 [[nodiscard]] Layout make_layout(const Graph& graph, const Precision& precision);
 
-/// Chunk sizes a device can map. A chunk is a multiple of `huge` where that wastes at most 1/32 of
-/// it (so that it can be backed by huge pages), else of `base`.
-struct Granularity {
-  std::uint64_t base = 4096;
-  std::uint64_t huge = 2u << 20;
+/// Where a parameter's rows lie in each rank's chunk.
+struct ParamCut {
+  std::uint64_t offset = 0;      ///< bytes from the start of the chunk
+  std::uint64_t block_rows = 0;  ///< ceil(rows / world): the last ranks hold fewer, or none
 };
-
-inline constexpr Granularity kHostGranularity{4096, 2u << 20};
-inline constexpr Granularity kCudaGranularity{2u << 20, 2u << 20};
 
 struct UnitCut {
-  std::uint64_t chunk_bytes = 0;  ///< world x chunk_bytes >= unit bytes
-  std::uint64_t offset = 0;       ///< in every rank's shard: of its chunk, or of the whole unit
-  bool resident = false;          ///< kept whole on every rank, each chunk in its place
+  std::vector<ParamCut> params;        ///< as in Unit::params
+  std::uint64_t replicated_bytes = 0;  ///< the chunk begins with its replicated parameters
+  std::uint64_t chunk_bytes = 0;
+  std::uint64_t offset = 0;  ///< in every rank's shard: of its chunk, or of the whole unit
+  bool resident = false;     ///< kept whole on every rank, each chunk in its place
 };
 
-/// A layout cut for a world size: rank r owns bytes [r, r + 1) x chunk_bytes of each unit.
+struct RowRange {
+  std::uint64_t first = 0, count = 0;
+};
+
+/// A layout cut for a world size: rank r owns rows [r, r + 1) x ceil(rows / world) of each
+/// parameter, torch's own rule, so that its rows are those of a DTensor with Shard(0). A chunk is
+/// these, each parameter's at an aligned offset, and has the same size and places on all ranks.
 /// A rank's shard memory is its chunks of the units that are gathered on demand, in order, and
 /// behind them the resident units, whole.
 struct Cut {
@@ -70,12 +80,20 @@ struct Cut {
     return placed.offset + (placed.resident ? rank * placed.chunk_bytes : 0);
   }
   [[nodiscard]] std::uint64_t memory_bytes() const { return chunks_bytes + resident_bytes; }
+
+  /// The rows that rank `rank` owns of a parameter. @param rows of the whole parameter
+  [[nodiscard]] RowRange rows_of(std::uint32_t unit, std::size_t param, std::uint64_t rows,
+                                 std::uint32_t rank) const;
+  /// A parameter of a unit that lies whole somewhere.
+  [[nodiscard]] RowBlocks blocks(std::uint32_t unit, std::size_t param, WholeUnit whole) const {
+    const ParamCut& placed = units[unit].params[param];
+    return {whole.base + placed.offset, placed.block_rows, whole.stride};
+  }
 };
 
 /// @param resident as Graph::units, or empty for none
-/// @throws Error for world = 0, a granularity that is not a power of two or is finer than
-///         kParamAlignment (chunks must not cut an element), and for sizes that overflow.
-[[nodiscard]] Cut make_cut(const Layout& layout, std::uint32_t world, Granularity granularity,
+/// @throws Error for world = 0 and for sizes that overflow.
+[[nodiscard]] Cut make_cut(const Layout& layout, std::uint32_t world,
                            const std::vector<bool>& resident = {});
 
 }  // namespace initrt

@@ -133,7 +133,7 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
                          row_buffer_bytes(graph, layout, shape), shape.device.scratch_bytes});
   const std::uint64_t pinned = memory[MemoryCategory::Pinned];
   const auto cut_with = [&](const std::vector<bool>& resident) {
-    placement.cut = make_cut(layout, world, shape.device.granularity, resident);
+    placement.cut = make_cut(layout, world, resident);
     memory[MemoryCategory::Shard] = placement.cut.chunks_bytes;
     memory[MemoryCategory::Resident] = placement.cut.resident_bytes;
     if (shape.gather == GatherKind::Collective) place_slots(graph, shape.prefetch, placement);

@@ -58,7 +58,6 @@ enum class GatherKind : std::uint8_t {
 
 /// What planning has to know of a kind of device; told without having one.
 struct DeviceNeeds {
-  Granularity granularity = kHostGranularity;
   /// Its memory is not the host's: results come back through host memory, and what is read is
   /// converted from staging blocks of its own.
   bool discrete_memory = false;

@@ -242,24 +242,16 @@ UnitReads coalesce(std::vector<FilePiece> pieces, DType to, std::uint64_t max_re
 UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
                      const Bindings& bindings, const Catalog& catalog, std::uint32_t unit,
                      std::uint32_t rank, std::uint64_t max_read_bytes) {
-  const UnitCut& placed = cut.units[unit];
-  const std::uint64_t chunk_begin = rank * placed.chunk_bytes;
-  const std::uint64_t chunk_end = chunk_begin + placed.chunk_bytes;
-  const std::uint64_t element_bytes = info(layout.dtype).block_bytes;
   std::vector<FilePiece> pieces;
   for (std::size_t i = 0; i < graph.units[unit].params.size(); ++i) {
     const Param& param = graph.units[unit].params[i];
-    const ParamPlace& place = layout.units[unit].params[i];
-    const std::uint64_t from = std::max(place.offset, chunk_begin);
-    const std::uint64_t until = std::min(place.offset + place.bytes, chunk_end);
-    if (from >= until) continue;
-    // Chunk and parameter boundaries are multiples of 256 bytes, so elements are never cut.
+    const auto [first, count] = cut.rows_of(unit, i, param.rows, rank);
+    if (count == 0) continue;
     const Tensor& tensor = graph.tensor_of(param);
-    const std::uint64_t base = param.row_begin * tensor.columns;
-    plan_elements(tensor, bindings.tensors[param.tensor], catalog,
-                  base + (from - place.offset) / element_bytes,
-                  base + (until - place.offset) / element_bytes,
-                  cut.chunk_offset(unit, rank) + (from - chunk_begin), layout.dtype, pieces);
+    const std::uint64_t begin = (param.row_begin + first) * tensor.columns;
+    plan_elements(
+        tensor, bindings.tensors[param.tensor], catalog, begin, begin + count * tensor.columns,
+        cut.chunk_offset(unit, rank) + cut.units[unit].params[i].offset, layout.dtype, pieces);
   }
   return coalesce(std::move(pieces), layout.dtype, max_read_bytes);
 }

@@ -100,30 +100,23 @@ MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger)
   madvise(shard_, control_offset, MADV_HUGEPAGE);  // refused where shmem has no huge pages
   const std::vector<Descriptor> all = exchange_descriptors(base, mine.get());
 
-  // One reservation for all units, so that each can begin at a huge page.
-  std::uint64_t reserved = kHugePage;
-  std::vector<std::uint64_t> begin;
-  for (std::uint32_t unit = 0; unit < cut.units.size(); ++unit) {
-    begin.push_back(reserved);
-    reserved = round_up(reserved + cut.gathered_bytes(unit), kHugePage);
-  }
-  whole_ = map(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  // One reservation for all shards, each from a huge page's boundary.
+  const std::uint64_t shard_stride = round_up(control_offset, kHugePage);
+  whole_ = map(nullptr, cut.world * shard_stride + kHugePage, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   const auto start = reinterpret_cast<std::uintptr_t>(whole_.data());
-  // At most a huge page before the reservation, and the first unit begins a huge page after it.
-  std::byte* const aligned = whole_.data() - start % kHugePage;
-  for (std::uint32_t unit = 0; unit < cut.units.size(); ++unit) {
-    const std::uint64_t chunk = cut.units[unit].chunk_bytes;
-    for (std::uint32_t rank = 0; rank < cut.world && chunk > 0; ++rank) {
-      void* const where = aligned + begin[unit] + rank * chunk;
-      void* const got = mmap(where, chunk, PROT_READ, MAP_SHARED | MAP_FIXED, all[rank].get(),
-                             static_cast<off_t>(cut.chunk_offset(unit, rank)));
-      if (got == MAP_FAILED) {
-        fail("mapped memory: mapping rank {}'s chunk of unit {}: {} (vm.max_map_count?)", rank,
-             unit, std::strerror(errno));
-      }
-      madvise(where, chunk, MADV_HUGEPAGE);
+  std::byte* const aligned = whole_.data() + (kHugePage - start % kHugePage) % kHugePage;
+  for (std::uint32_t rank = 0; rank < cut.world && control_offset > 0; ++rank) {
+    std::byte* const where = aligned + rank * shard_stride;
+    if (mmap(where, control_offset, PROT_READ, MAP_SHARED | MAP_FIXED, all[rank].get(), 0) ==
+        MAP_FAILED) {
+      fail_mapping("mapping another rank's shard of", control_offset);
     }
-    units_.push_back(aligned + begin[unit]);
+    madvise(where, control_offset, MADV_HUGEPAGE);
+  }
+  for (const UnitCut& unit : cut.units) {
+    units_.push_back(
+        {aligned + unit.offset, shard_stride + (unit.resident ? unit.chunk_bytes : 0)});
   }
   for (const Descriptor& descriptor : all) {
     controls_.push_back(

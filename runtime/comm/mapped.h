@@ -1,5 +1,5 @@
-// One node's ranks as one memory: each rank's shard is a memfd that every rank maps, so that each
-// unit is one contiguous address range made of N chunks, and a gather moves no bytes.
+// One node's ranks as one memory: each rank's shard is a memfd, and every rank maps all of them at
+// one stride, so that a unit's chunks are at that stride too, and a gather moves no bytes.
 #pragma once
 
 #include <array>
@@ -31,7 +31,7 @@ class MappedMemory {
   [[nodiscard]] std::span<std::byte> shard() const { return {shard_, shard_bytes_}; }
 
   /// A whole unit, read-only. A chunk may be read once its rank has published it.
-  [[nodiscard]] const std::byte* unit(std::uint32_t unit) const { return units_[unit]; }
+  [[nodiscard]] WholeUnit unit(std::uint32_t unit) const { return units_[unit]; }
 
   /// Tells all ranks that this rank's chunks of the first `units` units are there.
   void publish(std::uint32_t units);
@@ -48,8 +48,8 @@ class MappedMemory {
   std::uint64_t shard_bytes_ = 0;
   std::byte* shard_ = nullptr;  // in own_
   Mapping own_;                 // this rank's whole memfd, writable
-  Mapping whole_;               // the address range of all units
-  std::vector<const std::byte*> units_;
+  Mapping whole_;               // the address range of all shards
+  std::vector<WholeUnit> units_;
   std::vector<Mapping> controls_;  // by rank; own included
   std::array<LedgerEntry, 2> entries_;
 };

@@ -19,7 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int kNewsTag = 1;
-constexpr std::size_t kPageBytes = 4096;  // what is above 2^31 bytes is counted in pages
+constexpr std::size_t kLargeBytes = 256;  // what is above 2^31 bytes is counted in these
 constexpr std::size_t kMaxFailureBytes = 4096;
 constexpr auto kFailureGrace = 1s;  // for a rank that cannot go on to say why
 constexpr auto kGrace = 3s;  // for rank 0 to end the job, before a failed rank does so itself
@@ -37,26 +37,28 @@ struct Count {
   MPI_Datatype type;
 };
 
-class PageType {
+class LargeType {
  public:
-  PageType() {
-    check_mpi(MPI_Type_contiguous(kPageBytes, MPI_BYTE, &type_), "MPI_Type_contiguous");
+  LargeType() {
+    check_mpi(MPI_Type_contiguous(kLargeBytes, MPI_BYTE, &type_), "MPI_Type_contiguous");
     check_mpi(MPI_Type_commit(&type_), "MPI_Type_commit");
   }
-  PageType(const PageType&) = delete;
-  PageType& operator=(const PageType&) = delete;
-  ~PageType() { MPI_Type_free(&type_); }
+  LargeType(const LargeType&) = delete;
+  LargeType& operator=(const LargeType&) = delete;
+  ~LargeType() { MPI_Type_free(&type_); }
 
   /// `bytes` as a count, in bytes where `whole`, of which they are a part, is below 2^31: libraries
   /// compute places in the receiving buffer in 32 bits.
   [[nodiscard]] Count count(std::size_t bytes, std::size_t whole) const {
     constexpr std::size_t kMax = std::numeric_limits<int>::max();
     if (whole <= kMax) return {static_cast<int>(bytes), MPI_BYTE};
-    if (bytes % kPageBytes != 0 || whole / kPageBytes > kMax) {
-      fail("MPI: a transfer of {} bytes, {} with all ranks', is neither below 2^31 nor whole pages",
-           bytes, whole);
+    if (bytes % kLargeBytes != 0 || whole / kLargeBytes > kMax) {
+      fail(
+          "MPI: a transfer of {} bytes, {} with all ranks', is neither below 2^31 nor a multiple "
+          "of 256",
+          bytes, whole);
     }
-    return {static_cast<int>(bytes / kPageBytes), type_};
+    return {static_cast<int>(bytes / kLargeBytes), type_};
   }
 
  private:
@@ -73,7 +75,7 @@ std::string describe_place(std::uint64_t place) {
 struct MpiCommunicator::Requests {
   MPI_Comm data = MPI_COMM_NULL;
   MPI_Comm news = MPI_COMM_NULL;
-  PageType page;
+  LargeType large;
   std::map<std::uint64_t, std::vector<MPI_Request>> active;  // by Transfer::sequence
 
   std::vector<MPI_Status> statuses;  // of the transfer that is looked at
@@ -142,7 +144,7 @@ void MpiCommunicator::begin(const TransferHandle& transfer) {
   auto& requests = requests_->active[transfer->sequence];
   switch (transfer->kind) {
     case Transfer::Kind::AllGather: {
-      const Count out = requests_->page.count(transfer->out.size(), transfer->in.size());
+      const Count out = requests_->large.count(transfer->out.size(), transfer->in.size());
       const bool in_place =
           transfer->out.data() == transfer->in.data() + rank_ * transfer->out.size();
       requests.assign(1, MPI_REQUEST_NULL);
@@ -156,7 +158,7 @@ void MpiCommunicator::begin(const TransferHandle& transfer) {
       requests_->begin_all_to_all(*transfer, requests);
       break;
     case Transfer::Kind::Broadcast: {
-      const Count in = requests_->page.count(transfer->in.size(), transfer->in.size());
+      const Count in = requests_->large.count(transfer->in.size(), transfer->in.size());
       requests.assign(1, MPI_REQUEST_NULL);
       check_mpi(MPI_Ibcast(transfer->in.data(), in.count, in.type, static_cast<int>(transfer->root),
                            requests_->data, requests.data()),
@@ -176,7 +178,7 @@ void MpiCommunicator::Requests::begin_all_to_all(const Transfer& transfer,
   for (std::uint32_t peer = 0; peer < ranks; ++peer) {
     const std::uint64_t bytes = transfer.in_bytes[peer];
     if (bytes > 0) {
-      const Count in = page.count(bytes, bytes);
+      const Count in = large.count(bytes, bytes);
       check_mpi(MPI_Irecv(transfer.in.data() + in_at, in.count, in.type, static_cast<int>(peer), 0,
                           data, &requests[peer]),
                 "MPI_Irecv");
@@ -186,7 +188,7 @@ void MpiCommunicator::Requests::begin_all_to_all(const Transfer& transfer,
   for (std::uint32_t peer = 0; peer < ranks; ++peer) {
     const std::uint64_t bytes = transfer.out_bytes[peer];
     if (bytes > 0) {
-      const Count out = page.count(bytes, bytes);
+      const Count out = large.count(bytes, bytes);
       check_mpi(MPI_Isend(transfer.out.data() + out_at, out.count, out.type, static_cast<int>(peer),
                           0, data, &requests[ranks + peer]),
                 "MPI_Isend");
@@ -214,7 +216,7 @@ bool MpiCommunicator::test(const TransferHandle& transfer) {
   for (std::uint32_t peer = 0; peer < transfer->in_bytes.size(); ++peer) {
     const std::uint64_t bytes = transfer->in_bytes[peer];
     if (bytes == 0) continue;
-    const Count in = requests_->page.count(bytes, bytes);
+    const Count in = requests_->large.count(bytes, bytes);
     int received = 0;
     MPI_Get_count(&statuses[peer], in.type, &received);
     if (received != in.count) {

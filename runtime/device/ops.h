@@ -5,12 +5,14 @@
 // or the row's place in the batch.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "sharding/dtype.h"
 #include "sharding/functions.h"
+#include "sharding/row_blocks.h"
 
 namespace initrt {
 
@@ -38,20 +40,23 @@ struct AttentionShape {
   std::uint32_t window = 0;  ///< positions a row sees, its own counted; 0: all before it
 };
 
-/// What a normalised row is multiplied with and moved by, in `dtype`.
+/// What a normalised row is multiplied with and moved by, in `dtype`: rows of one element.
 struct NormWeights {
-  const std::byte* weight = nullptr;
-  const std::byte* bias = nullptr;  ///< may be null
+  RowBlocks weight = {};
+  RowBlocks bias = {};  ///< may be null; else in blocks as the weight
   DType dtype = DType::F32;
   float weight_offset = 0.0f;  ///< added to the weight
 };
 
 /// A matrix [out_columns, in_columns] and a bias [out_columns], in `dtype`.
 struct LinearWeights {
-  const std::byte* weight = nullptr;
-  const std::byte* bias = nullptr;  ///< may be null
+  RowBlocks weight = {};
+  RowBlocks bias = {};  ///< may be null; else in blocks as the weight
   DType dtype = DType::F32;
   std::uint64_t in_columns = 0, out_columns = 0;
+
+  /// Rows of a block that is not the last.
+  [[nodiscard]] std::uint64_t block_columns() const { return std::min(weight.rows, out_columns); }
 };
 
 /// A matrix that inputs are multiplied with, and where the products go: rows `out_stride` elements
@@ -138,7 +143,7 @@ class DeviceOps {
                        std::uint64_t stride) = 0;
 
   /// into[r] += table[position of row r of set_rows()]; table [context, columns] in `dtype`.
-  virtual void add_positions(const std::byte* table, DType dtype, float* into,
+  virtual void add_positions(const RowBlocks& table, DType dtype, float* into,
                              std::uint64_t columns) = 0;
 
   /// The `chosen` experts with the largest softmax(scores[r]) for each row, largest first, of equal

@@ -21,8 +21,8 @@ std::vector<std::uint32_t> only_blocks(const Graph& graph, std::vector<std::uint
 
 }  // namespace
 
-Engine::Engine(const Graph& graph, const Layout& layout, const RunShape& shape, Device& device,
-               Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit,
+Engine::Engine(const Graph& graph, const Layout& layout, const Cut& cut, const RunShape& shape,
+               Device& device, Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit,
                Timeline* timeline)
     : graph_(graph),
       layout_(layout),
@@ -36,7 +36,7 @@ Engine::Engine(const Graph& graph, const Layout& layout, const RunShape& shape, 
       blocks_only_(only_blocks(graph, order_)),
       has_experts_(std::ranges::any_of(
           graph.units, [](const Unit& unit) { return unit.kind == UnitKind::Expert; })),
-      runner_(graph, layout, shape, device, ledger),
+      runner_(graph, layout, cut, shape, device, ledger),
       rows_(allocate(device, ledger, MemoryCategory::Scratch,
                      shape.sweep_rows * embedding_row_bytes(graph, layout))),
       headers_(comm.size()) {
@@ -110,7 +110,7 @@ void Engine::run_experts(std::uint32_t router, std::span<const std::uint32_t> or
   gather_.append(stretch(order, next));
   for (const std::uint32_t unit : chosen) {
     if (on_unit_) on_unit_(unit);
-    const std::byte* const weights = gather_.acquire(unit);
+    const WholeUnit weights = gather_.acquire(unit);
     times_.measure(unit,
                    [&] { runner_.run_expert(unit, weights, runner_.routed()[unit - router - 1]); });
     gather_.release(unit);
@@ -198,7 +198,7 @@ void Engine::run_units(std::span<const std::uint32_t> order) {
       runner_.keep_logit_rows();
       in_head = true;
     }
-    const std::byte* const weights = gather_.acquire(unit);
+    const WholeUnit weights = gather_.acquire(unit);
     times_.measure(unit, [&] { runner_.run(unit, weights); });
     gather_.release(unit);
     if (experts_after(graph_.units[unit]) > 0) run_experts(unit, order, i + 1);

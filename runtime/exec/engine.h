@@ -51,8 +51,8 @@ class Engine {
   /// Allocates activations, KV cache, logits and scratch as planned. References outlive the engine.
   /// @param timeline told of every unit that a sweep runs, at the cost of Device::repeat(), which
   ///        does not say when each of its ops was run; may be null
-  Engine(const Graph& graph, const Layout& layout, const RunShape& shape, Device& device,
-         Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit,
+  Engine(const Graph& graph, const Layout& layout, const Cut& cut, const RunShape& shape,
+         Device& device, Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit,
          Timeline* timeline = nullptr);
 
   Engine(const Engine&) = delete;

@@ -15,7 +15,7 @@ void InPlaceGather::wait_for(std::uint32_t units) {
   arrived_ = units;
 }
 
-const std::byte* InPlaceGather::acquire(std::uint32_t unit) {
+WholeUnit InPlaceGather::acquire(std::uint32_t unit) {
   wait_for(unit + 1);
   return units_[unit];
 }
@@ -27,7 +27,8 @@ void InPlaceGather::fetch_rows(std::span<const TokenId> tokens, std::uint32_t,
   std::byte* to = out.data();
   for (const TokenId token : tokens) {
     const TableRow row = table_.find(token);
-    pieces_.push_back({units_[row.unit] + row.offset, to, table_.row_bytes()});
+    const WholeUnit& unit = units_[row.unit];
+    pieces_.push_back({unit.base + row.rank * unit.stride + row.offset, to, table_.row_bytes()});
     to += table_.row_bytes();
   }
   device_.copy(pieces_);
@@ -38,7 +39,7 @@ CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, con
                                    Arrivals& arrivals, std::span<std::byte> shard,
                                    std::uint32_t slots, std::uint64_t slots_bytes, Ledger& ledger,
                                    std::span<std::byte> row_buffers, Timeline* timeline)
-    : table_(graph, layout),
+    : table_(graph, layout, cut),
       cut_(cut),
       comm_(comm),
       exchange_(exchange),
@@ -129,7 +130,7 @@ void CollectiveGather::post(std::size_t position) {
   posted_.push_back(std::move(posted));
 }
 
-const std::byte* CollectiveGather::acquire(std::uint32_t unit) {
+WholeUnit CollectiveGather::acquire(std::uint32_t unit) {
   if (position_ >= sequence_.size() || sequence_[position_] != unit) {
     fail("unit {} is acquired out of order", unit);
   }
@@ -144,7 +145,7 @@ const std::byte* CollectiveGather::acquire(std::uint32_t unit) {
     }
     posted.gathering = nullptr;
   }
-  return posted.whole;
+  return {posted.whole, cut_.units[unit].chunk_bytes};
 }
 
 void CollectiveGather::release(std::uint32_t unit) {

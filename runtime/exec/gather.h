@@ -35,11 +35,11 @@ class Gather {
   /// The whole unit in the device's memory, for ops asked for until release(). Returns once all
   /// its chunks have arrived, though the device may still have to wait for it. Units are acquired
   /// in the order in which they were appended, one at a time.
-  virtual const std::byte* acquire(std::uint32_t unit) = 0;
+  virtual WholeUnit acquire(std::uint32_t unit) = 0;
   virtual void release(std::uint32_t unit) = 0;
 
   /// A buffer of the unit's size with undefined contents, for warm-up.
-  [[nodiscard]] virtual const std::byte* place_of(std::uint32_t unit) const = 0;
+  [[nodiscard]] virtual WholeUnit place_of(std::uint32_t unit) const = 0;
 
   /// Once moves what gathering moves, whatever it holds, so that what transports make on first use
   /// is there. Collective.
@@ -65,11 +65,11 @@ class Gather {
 class InPlaceGather final : public Gather {
  public:
   /// @param device outlives the gather
-  /// @param units address of each whole unit
+  /// @param units each whole unit
   /// @param wait_for blocks until the first n units have arrived on all ranks
-  InPlaceGather(const Graph& graph, const Layout& layout, DeviceMemory& device,
-                std::vector<const std::byte*> units, std::function<void(std::uint32_t)> wait_for)
-      : table_(graph, layout),
+  InPlaceGather(const Graph& graph, const Layout& layout, const Cut& cut, DeviceMemory& device,
+                std::vector<WholeUnit> units, std::function<void(std::uint32_t)> wait_for)
+      : table_(graph, layout, cut),
         device_(device),
         units_(std::move(units)),
         wait_for_(std::move(wait_for)) {}
@@ -77,9 +77,9 @@ class InPlaceGather final : public Gather {
   void begin_sweep() override {}
   void append(std::span<const std::uint32_t>) override {}
   void agree(std::span<std::byte>) override {}
-  const std::byte* acquire(std::uint32_t unit) override;
+  WholeUnit acquire(std::uint32_t unit) override;
   void release(std::uint32_t) override {}
-  const std::byte* place_of(std::uint32_t unit) const override { return units_[unit]; }
+  WholeUnit place_of(std::uint32_t unit) const override { return units_[unit]; }
   void warm_up() override {}
   bool settled() const override { return arrived_ == units_.size(); }
   void check() override {}
@@ -92,7 +92,7 @@ class InPlaceGather final : public Gather {
 
   const EmbeddingTable table_;
   DeviceMemory& device_;
-  const std::vector<const std::byte*> units_;
+  const std::vector<WholeUnit> units_;
   const std::function<void(std::uint32_t)> wait_for_;
   std::uint32_t arrived_ = 0;      // that have been waited for
   std::vector<CopyPiece> pieces_;  // of fetch_rows(), kept from sweep to sweep
@@ -120,9 +120,11 @@ class CollectiveGather final : public Gather {
   void begin_sweep() override;
   void append(std::span<const std::uint32_t> units) override;
   void agree(std::span<std::byte> wanted) override;
-  const std::byte* acquire(std::uint32_t unit) override;
+  WholeUnit acquire(std::uint32_t unit) override;
   void release(std::uint32_t unit) override;
-  const std::byte* place_of(std::uint32_t unit) const override { return place(unit, 0); }
+  WholeUnit place_of(std::uint32_t unit) const override {
+    return {place(unit, 0), cut_.units[unit].chunk_bytes};
+  }
   void warm_up() override;
   bool settled() const override;
   void check() override { exchange_.check(); }

@@ -103,8 +103,9 @@ void Instance::bring_up(Ledger& ledger) {
   }
   gather_ = make_gather(ledger);
   loader_ = make_loader(ledger);
-  engine_ = std::make_unique<Engine>(model_.graph, model_.layout, options_.shape, device_, comm(),
-                                     *gather_, ledger, options_.on_execute, options_.timeline);
+  engine_ =
+      std::make_unique<Engine>(model_.graph, model_.layout, cut, options_.shape, device_, comm(),
+                               *gather_, ledger, options_.on_execute, options_.timeline);
   if (!device_.is_discrete()) return;
   // What a warm-up takes for a while must not be missing where another rank of the same GPU still
   // allocates what was planned.
@@ -149,10 +150,11 @@ std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
                                               placement_.memory[MemoryCategory::Slots], ledger,
                                               row_buffers_.span(), options_.timeline);
   }
-  std::vector<const std::byte*> units;
+  std::vector<WholeUnit> units;
   for (std::uint32_t unit = 0; unit < model_.graph.units.size(); ++unit) {
     units.push_back(mapped_ ? mapped_->unit(unit)
-                            : allocated_shard_.data() + cut.units[unit].offset);
+                            : WholeUnit{allocated_shard_.data() + cut.units[unit].offset,
+                                        cut.units[unit].chunk_bytes});
   }
   std::function<void(std::uint32_t)> wait_for = [this](std::uint32_t count) {
     arrivals_.wait(count);
@@ -162,8 +164,8 @@ std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
       mapped_->wait_published(count, [this] { arrivals_.check(); });
     };
   }
-  return std::make_unique<InPlaceGather>(model_.graph, model_.layout, device_, std::move(units),
-                                         std::move(wait_for));
+  return std::make_unique<InPlaceGather>(model_.graph, model_.layout, cut, device_,
+                                         std::move(units), std::move(wait_for));
 }
 
 std::unique_ptr<Loader> Instance::make_loader(Ledger& ledger) {

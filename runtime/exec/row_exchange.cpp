@@ -6,11 +6,11 @@
 
 namespace initrt {
 
-EmbeddingTable::EmbeddingTable(const Graph& graph, const Layout& layout)
+EmbeddingTable::EmbeddingTable(const Graph& graph, const Layout& layout, const Cut& cut)
     : row_bytes_(embedding_row_bytes(graph, layout)) {
   for (const TableTile& tile : graph.embedding) {
-    tiles_.push_back({graph.units[tile.unit].params[tile.param].row_begin,
-                      {tile.unit, layout.units[tile.unit].params[tile.param].offset}});
+    tiles_.push_back({graph.units[tile.unit].params[tile.param].row_begin, tile.unit,
+                      cut.units[tile.unit].params[tile.param]});
     units_needed_ = std::max(units_needed_, tile.unit + 1);
   }
 }
@@ -21,7 +21,9 @@ TableRow EmbeddingTable::find(TokenId token) const {
       std::upper_bound(tiles_.begin(), tiles_.end(), row,
                        [](std::uint64_t r, const Tile& t) { return r < t.row_begin; });
   const Tile& tile = *std::prev(after);
-  return {tile.start.unit, tile.start.offset + (row - tile.row_begin) * row_bytes_};
+  const std::uint64_t in_tile = row - tile.row_begin;
+  return {tile.unit, static_cast<std::uint32_t>(in_tile / tile.cut.block_rows),
+          tile.cut.offset + in_tile % tile.cut.block_rows * row_bytes_};
 }
 
 RowExchange::RowExchange(const EmbeddingTable& table, const Cut& cut, Communicator& comm,
@@ -51,37 +53,30 @@ void RowExchange::warm_up() {
   exchange_.all_to_all(outgoing_.first(sum), out_bytes_, incoming_.first(sum), out_bytes_);
 }
 
-// What goes between which ranks, and which parts this rank sends and receives. A row may lie on
-// several ranks.
-void RowExchange::plan(std::uint32_t most_rows, std::span<std::byte> out) {
+// What goes between which ranks, and which rows this rank sends and receives.
+void RowExchange::plan(std::uint32_t max_rows, std::span<std::byte> out) {
   const std::uint32_t ranks = comm_.size(), rank = comm_.rank();
   std::fill(bytes_.begin(), bytes_.end(), 0);
   sent_.clear();
   received_.clear();
   pieces_.clear();
   for (std::uint32_t asker = 0; asker < ranks; ++asker) {
-    const TokenId* const tokens = all_.data() + std::size_t{most_rows} * asker;
-    for (std::uint32_t i = 0; i < most_rows && tokens[i] >= 0; ++i) {
+    const TokenId* const tokens = all_.data() + std::size_t{max_rows} * asker;
+    for (std::uint32_t i = 0; i < max_rows && tokens[i] >= 0; ++i) {
       const TableRow row = table_.find(tokens[i]);
-      const std::uint64_t chunk = cut_.units[row.unit].chunk_bytes;
-      const std::uint64_t end = row.offset + table_.row_bytes();
-      for (std::uint64_t at = row.offset; at < end;) {
-        const auto owner = static_cast<std::uint32_t>(at / chunk);
-        const std::uint64_t bytes = std::min(end, (owner + 1) * chunk) - at;
-        bytes_[std::size_t{owner} * ranks + asker] += bytes;
-        const std::byte* const from =
-            owner == rank ? shard_.data() + cut_.chunk_offset(row.unit, rank) + at % chunk
-                          : nullptr;
-        std::byte* const to =
-            asker == rank ? out.data() + i * table_.row_bytes() + (at - row.offset) : nullptr;
-        if (from != nullptr && to != nullptr) {
-          pieces_.push_back({from, to, bytes});
-        } else if (from != nullptr) {
-          sent_.push_back({from, nullptr, bytes, asker});
-        } else if (to != nullptr) {
-          received_.push_back({nullptr, to, bytes, owner});
-        }
-        at += bytes;
+      if (row.rank != asker) {
+        bytes_[std::size_t{row.rank} * ranks + asker] += table_.row_bytes();
+      }
+      const std::byte* const from =
+          row.rank == rank ? shard_.data() + cut_.chunk_offset(row.unit, rank) + row.offset
+                           : nullptr;
+      std::byte* const to = asker == rank ? out.data() + i * table_.row_bytes() : nullptr;
+      if (from != nullptr && to != nullptr) {
+        pieces_.push_back({from, to, table_.row_bytes()});
+      } else if (from != nullptr) {
+        sent_.push_back({from, asker});
+      } else if (to != nullptr) {
+        received_.push_back({to, row.rank});
       }
     }
   }
@@ -124,19 +119,19 @@ void RowExchange::exchange_pass(std::uint32_t first_distance, std::uint32_t end_
   }
   const std::uint64_t sum_out = set_places(out_bytes_);
   pieces_.clear();
-  for (const Part& part : sent_) {
-    if (!in_pass(rank, part.peer)) continue;
-    pieces_.push_back({part.from, outgoing_.data() + place_[part.peer], part.bytes});
-    place_[part.peer] += part.bytes;
+  for (const Sent& row : sent_) {
+    if (!in_pass(rank, row.peer)) continue;
+    pieces_.push_back({row.from, outgoing_.data() + place_[row.peer], table_.row_bytes()});
+    place_[row.peer] += table_.row_bytes();
   }
   device_.copy(pieces_);
   const std::uint64_t sum_in = set_places(in_bytes_);
   exchange_.all_to_all(outgoing_.first(sum_out), out_bytes_, incoming_.first(sum_in), in_bytes_);
   pieces_.clear();
-  for (const Part& part : received_) {
-    if (!in_pass(part.peer, rank)) continue;
-    pieces_.push_back({incoming_.data() + place_[part.peer], part.to, part.bytes});
-    place_[part.peer] += part.bytes;
+  for (const Received& row : received_) {
+    if (!in_pass(row.peer, rank)) continue;
+    pieces_.push_back({incoming_.data() + place_[row.peer], row.to, table_.row_bytes()});
+    place_[row.peer] += table_.row_bytes();
   }
   device_.copy(pieces_);
 }

@@ -17,13 +17,14 @@ namespace initrt {
 /// Where an embedding row lies.
 struct TableRow {
   std::uint32_t unit = 0;
-  std::uint64_t offset = 0;  ///< bytes into the unit
+  std::uint32_t rank = 0;    ///< whose chunk of the unit holds it
+  std::uint64_t offset = 0;  ///< bytes into that chunk
 };
 
 /// Finds embedding rows in the tiles that hold them. References outlive it.
 class EmbeddingTable {
  public:
-  EmbeddingTable(const Graph& graph, const Layout& layout);
+  EmbeddingTable(const Graph& graph, const Layout& layout, const Cut& cut);
   [[nodiscard]] TableRow find(TokenId token) const;
   [[nodiscard]] std::uint64_t row_bytes() const { return row_bytes_; }
   /// The first `units_needed()` units hold all rows.
@@ -32,7 +33,8 @@ class EmbeddingTable {
  private:
   struct Tile {
     std::uint64_t row_begin;
-    TableRow start;
+    std::uint32_t unit;
+    ParamCut cut;
   };
   std::vector<Tile> tiles_;
   std::uint64_t row_bytes_ = 0;
@@ -58,12 +60,14 @@ class RowExchange {
   void warm_up();
 
  private:
-  /// A part of a row on its way.
-  struct Part {
-    const std::byte* from = nullptr;  ///< in this rank's shard; null of what is received
-    std::byte* to = nullptr;          ///< among this rank's rows; null of what is sent
-    std::uint64_t bytes = 0;
-    std::uint32_t peer = 0;  ///< the other rank
+  /// A row on its way.
+  struct Sent {
+    const std::byte* from = nullptr;  ///< in this rank's shard
+    std::uint32_t peer = 0;           ///< the rank that asks
+  };
+  struct Received {
+    std::byte* to = nullptr;  ///< among this rank's rows
+    std::uint32_t peer = 0;   ///< the rank that holds it
   };
 
   void plan(std::uint32_t most_rows, std::span<std::byte> out);
@@ -89,8 +93,8 @@ class RowExchange {
   // Of one fetch(); kept so that a sweep allocates nothing once it has seen the largest.
   std::vector<TokenId> mine_, all_;   // -1 fills up
   std::vector<std::uint64_t> bytes_;  // [ranks that hold rows, ranks that ask for them]
-  std::vector<Part> sent_;            // by the rank that asks, then by its tokens
-  std::vector<Part> received_;        // by this rank's tokens
+  std::vector<Sent> sent_;            // by the rank that asks, then by its tokens
+  std::vector<Received> received_;    // by this rank's tokens
   std::vector<CopyPiece> pieces_;
   std::vector<std::uint64_t> out_bytes_, in_bytes_, place_;  // by rank
 };

@@ -11,10 +11,11 @@ constexpr std::size_t kRotaryBytes = 64 << 10;  // of the rotary tables, written
 
 }  // namespace
 
-UnitRunner::UnitRunner(const Graph& graph, const Layout& layout, const RunShape& shape,
-                       Device& device, Ledger& ledger)
+UnitRunner::UnitRunner(const Graph& graph, const Layout& layout, const Cut& cut,
+                       const RunShape& shape, Device& device, Ledger& ledger)
     : graph_(graph),
       layout_(layout),
+      cut_(cut),
       shape_(shape),
       device_(device),
       kv_cache_(allocate(device, ledger, MemoryCategory::KvCache,
@@ -124,16 +125,16 @@ void UnitRunner::route(const RouteOp& op) {
 struct UnitRunner::Run {
   UnitRunner& runner;
   const Unit& unit;
-  const UnitLayout& places;
-  const std::byte* weights;
+  std::uint32_t index;
+  WholeUnit weights;
   std::uint64_t rows;
   const ExpertRows* expert;  // null unless the unit is an expert
 
-  [[nodiscard]] const std::byte* weight(ParamId param) const {
-    return weights + places.params[param].offset;
+  [[nodiscard]] RowBlocks weight(ParamId param) const {
+    return runner.cut_.blocks(index, param, weights);
   }
-  [[nodiscard]] const std::byte* weight(std::optional<ParamId> param) const {
-    return param ? weight(*param) : nullptr;
+  [[nodiscard]] RowBlocks weight(std::optional<ParamId> param) const {
+    return param ? weight(*param) : RowBlocks();
   }
   [[nodiscard]] DType dtype() const { return runner.layout_.dtype; }
   [[nodiscard]] float* at(ActivationId id) const { return runner.activation(id); }
@@ -188,8 +189,8 @@ struct UnitRunner::Run {
   void operator()(const HeadOp& op) const {
     float* const logits = runner.logits_.floats() + op.vocabulary_begin;
     const std::uint64_t tile = unit.params[op.weight].rows;
-    runner.device_.linear(at(op.in), {weight(op.weight), nullptr, dtype(), columns(op.in), tile},
-                          logits, rows, runner.graph_.vocabulary);
+    runner.device_.linear(at(op.in), {weight(op.weight), {}, dtype(), columns(op.in), tile}, logits,
+                          rows, runner.graph_.vocabulary);
     if (op.softcap != 0) {
       runner.device_.softcap(logits, op.softcap, rows, tile, runner.graph_.vocabulary);
     }
@@ -215,9 +216,9 @@ void UnitRunner::run_ops(const Run& run) {
   }
 }
 
-void UnitRunner::run(std::uint32_t index, const std::byte* weights) {
+void UnitRunner::run(std::uint32_t index, WholeUnit weights) {
   const Unit& unit = graph_.units[index];
-  const Run run{*this, unit, layout_.units[index], weights, running_, nullptr};
+  const Run run{*this, unit, index, weights, running_, nullptr};
   if (running_ > 0) {
     run_ops(run);
     return;
@@ -227,11 +228,10 @@ void UnitRunner::run(std::uint32_t index, const std::byte* weights) {
   }
 }
 
-void UnitRunner::run_expert(std::uint32_t index, const std::byte* weights,
-                            const ExpertRows& chosen) {
+void UnitRunner::run_expert(std::uint32_t index, WholeUnit weights, const ExpertRows& chosen) {
   if (chosen.rows.empty()) return;
   const Unit& unit = graph_.units[index];
-  const Run run{*this, unit, layout_.units[index], weights, chosen.rows.size(), &chosen};
+  const Run run{*this, unit, index, weights, chosen.rows.size(), &chosen};
   run_ops(run);
 }
 

@@ -19,8 +19,8 @@ struct ExpertRows {
 class UnitRunner {
  public:
   /// Allocates as planned. References outlive it.
-  UnitRunner(const Graph& graph, const Layout& layout, const RunShape& shape, Device& device,
-             Ledger& ledger);
+  UnitRunner(const Graph& graph, const Layout& layout, const Cut& cut, const RunShape& shape,
+             Device& device, Ledger& ledger);
 
   /// Starts a sweep. @param logit_rows which of the rows the head will run on, ascending
   void begin(std::span<const RowInfo> rows, std::span<const std::uint32_t> logit_rows);
@@ -29,9 +29,9 @@ class UnitRunner {
   void embed(const std::byte* embedded);
 
   /// Runs a block or a tile of the head. @param weights the whole unit
-  void run(std::uint32_t unit, const std::byte* weights);
+  void run(std::uint32_t unit, WholeUnit weights);
   /// Runs an expert on the rows that chose it after the last block that routes.
-  void run_expert(std::uint32_t unit, const std::byte* weights, const ExpertRows& chosen);
+  void run_expert(std::uint32_t unit, WholeUnit weights, const ExpertRows& chosen);
 
   /// By expert, after a block that routes.
   [[nodiscard]] const std::vector<ExpertRows>& routed() const { return routed_; }
@@ -67,6 +67,7 @@ class UnitRunner {
 
   const Graph& graph_;
   const Layout& layout_;
+  const Cut& cut_;
   const RunShape shape_;
   Device& device_;
 

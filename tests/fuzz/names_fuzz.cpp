@@ -140,7 +140,7 @@ void check_reads(const UnitReads& plan, const Catalog& catalog, const Cut& cut, 
 void check_world(const Graph& graph, const Bindings& bindings, const Catalog& catalog,
                  std::uint32_t world, std::string_view precision) {
   const Layout layout = make_layout(graph, *precision_from_name(precision));
-  const Cut cut = make_cut(layout, world, Granularity{kParamAlignment, 2u << 20});
+  const Cut cut = make_cut(layout, world);
   std::uint64_t expected = 0, read = 0;
   for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
     for (const Param& param : graph.units[unit].params) {

@@ -50,8 +50,9 @@ void check_layout(const Graph& graph, const Layout& layout) {
       const ParamPlace& place = layout.units[u].params[p];
       const Tensor& tensor = graph.tensors[graph.units[u].params[p].tensor];
       EXPECT_EQ(place.offset, round_up(end, 256)) << "in order, aligned, not a byte further";
-      EXPECT_EQ(place.bytes, tensor.rows * tensor.columns * info(layout.dtype).block_bytes);
-      end = place.offset + place.bytes;
+      EXPECT_EQ(place.rows, tensor.rows);
+      EXPECT_EQ(place.row_bytes, tensor.columns * info(layout.dtype).block_bytes);
+      end = place.offset + place.bytes();
     }
     EXPECT_EQ(layout.units[u].bytes, end);
     total += end;
@@ -59,27 +60,44 @@ void check_layout(const Graph& graph, const Layout& layout) {
   EXPECT_EQ(layout.bytes(), total);
 }
 
-/// The page size that a unit's chunks should have: huge where that wastes at most 1/32.
-std::uint64_t step_of(std::uint64_t unit_bytes, std::uint32_t world, Granularity granularity) {
-  const std::uint64_t exact = (unit_bytes + world - 1) / world;
-  const std::uint64_t huge = round_up(exact, granularity.huge);
-  return (huge - exact) * 32 <= huge ? granularity.huge : granularity.base;
-}
-
-void check_chunk_sizes(const Layout& layout, const Cut& cut, Granularity granularity) {
-  for (std::size_t u = 0; u < layout.units.size(); ++u) {
-    const std::uint64_t bytes = layout.units[u].bytes, chunk = cut.units[u].chunk_bytes;
-    const std::uint64_t step = step_of(bytes, cut.world, granularity);
-    EXPECT_EQ(chunk, round_up((bytes + cut.world - 1) / cut.world, step))
-        << bytes << " bytes over " << cut.world;
-    EXPECT_GE(chunk * cut.world, bytes);
+/// A rank's rows are those of torch.chunk(): ceil(rows / world), the last ranks fewer or none.
+void check_rows(const Layout& layout, const Cut& cut, std::uint32_t unit) {
+  for (std::size_t p = 0; p < layout.units[unit].params.size(); ++p) {
+    const std::uint64_t rows = layout.units[unit].params[p].rows;
+    const std::uint64_t block = (rows + cut.world - 1) / cut.world;
+    EXPECT_EQ(cut.units[unit].params[p].block_rows, block);
+    std::uint64_t next = 0;
+    for (std::uint32_t rank = 0; rank < cut.world; ++rank) {
+      const auto [first, count] = cut.rows_of(unit, p, rows, rank);
+      EXPECT_EQ(first, next);
+      EXPECT_EQ(count, std::min(block, rows - first));
+      next = first + count;
+    }
+    EXPECT_EQ(next, rows);
   }
 }
 
-/// Every byte of every unit lies at one place of one rank's shard (or, of a resident unit, at one
-/// place of each rank's), at a multiple of the granularity, and no two lie at the same place.
-void check_places(const Layout& layout, const Cut& cut, Granularity granularity,
-                  const std::vector<bool>& resident) {
+/// A chunk is the parameters' blocks one after the other, replicated ones first, each aligned.
+void check_chunk(const Layout& layout, const Cut& cut, std::uint32_t unit) {
+  const UnitCut& placed = cut.units[unit];
+  std::uint64_t end = 0;
+  for (const bool replicated : {true, false}) {
+    for (std::size_t p = 0; p < placed.params.size(); ++p) {
+      const ParamPlace& place = layout.units[unit].params[p];
+      if (place.replicated != replicated) continue;
+      EXPECT_EQ(placed.params[p].offset, end);
+      end = round_up(end + placed.params[p].block_rows * place.row_bytes, 256);
+    }
+    if (replicated) {
+      EXPECT_EQ(placed.replicated_bytes, end);
+    }
+  }
+  EXPECT_EQ(placed.chunk_bytes, end);
+  EXPECT_EQ(cut.gathered_bytes(unit), end * cut.world);
+}
+
+/// Chunks lie one after the other in a shard, and resident units, whole, behind them.
+void check_places(const Layout& layout, const Cut& cut, const std::vector<bool>& resident) {
   for (std::uint32_t rank : {0u, cut.world / 2, cut.world - 1}) {
     std::uint64_t end_of_chunks = 0, end = 0;
     for (const bool wanted : {false, true}) {
@@ -88,10 +106,9 @@ void check_places(const Layout& layout, const Cut& cut, Granularity granularity,
         ASSERT_EQ(cut.units[u].resident, !resident.empty() && resident[u]);
         if (cut.units[u].resident != wanted) continue;
         const std::uint64_t chunk = cut.units[u].chunk_bytes;
-        const std::uint64_t begin = cut.units[u].offset;
-        EXPECT_EQ(begin, round_up(end, step_of(layout.units[u].bytes, cut.world, granularity)));
-        EXPECT_EQ(cut.chunk_offset(u, rank), begin + (wanted ? rank * chunk : 0));
-        end = begin + (wanted ? cut.gathered_bytes(u) : chunk);
+        EXPECT_EQ(cut.units[u].offset, end);
+        EXPECT_EQ(cut.chunk_offset(u, rank), end + (wanted ? rank * chunk : 0));
+        end += wanted ? cut.gathered_bytes(u) : chunk;
       }
     }
     EXPECT_EQ(cut.chunks_bytes, end_of_chunks);
@@ -109,87 +126,47 @@ TEST(Layout, ParamsAreAlignedAndInOrder) {
   }
 }
 
-TEST(Layout, ChunkOwnersCoverEveryByteOnce) {
-  // Byte by byte, on units small enough for it.
-  Rng rng(2);
-  for (int round = 0; round < 200; ++round) {
-    Layout layout;
-    layout.units.resize(1 + up_to(rng, 3));
-    for (UnitLayout& unit : layout.units) unit.bytes = up_to(rng, 40'000);
-    const auto world = static_cast<std::uint32_t>(1 + up_to(rng, 11));
-    const Cut cut = make_cut(layout, world, Granularity{256u << up_to(rng, 4), 8192});
-    for (std::uint32_t u = 0; u < layout.units.size(); ++u) {
-      std::vector<int> owners(layout.units[u].bytes, 0);
-      for (std::uint64_t rank = 0; rank < world; ++rank) {
-        const std::uint64_t chunk = cut.units[u].chunk_bytes;
-        for (std::uint64_t at = rank * chunk; at < (rank + 1) * chunk; ++at) {
-          if (at < owners.size()) ++owners[at];
-        }
-      }
-      EXPECT_EQ(std::count(owners.begin(), owners.end(), 1),
-                static_cast<std::ptrdiff_t>(owners.size()));
-    }
-  }
-}
-
-TEST(Layout, ChunksFitTheGranularityAndDoNotOverlap) {
+TEST(Layout, RanksOwnEveryRowOnce) {
   Rng rng(3);
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 100; ++round) {
     const Graph graph = random_graph(rng);
-    const Layout layout = make_layout(graph, *precision_from_name("bf16-true"));
+    Layout layout = make_layout(graph, *precision_from_name("bf16-true"));
+    for (UnitLayout& unit : layout.units) {
+      for (ParamPlace& place : unit.params) place.replicated = up_to(rng, 3) == 0;
+    }
     std::vector<bool> resident(up_to(rng, 1) * graph.units.size());
     for (std::size_t u = 0; u < resident.size(); ++u) resident[u] = up_to(rng, 1) == 1;
-    for (const std::uint32_t world : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 64u, 1000u, 16384u}) {
-      for (const Granularity granularity : {kHostGranularity, kCudaGranularity}) {
-        const Cut cut = make_cut(layout, world, granularity, resident);
-        EXPECT_EQ(cut.world, world);
-        check_chunk_sizes(layout, cut, granularity);
-        check_places(layout, cut, granularity, resident);
+    for (const std::uint32_t world : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 64u, 1000u}) {
+      const Cut cut = make_cut(layout, world, resident);
+      EXPECT_EQ(cut.world, world);
+      for (std::uint32_t unit = 0; unit < layout.units.size(); ++unit) {
+        check_rows(layout, cut, unit);
+        check_chunk(layout, cut, unit);
       }
+      check_places(layout, cut, resident);
     }
   }
 }
 
-TEST(Layout, HugePagesOnlyWhereTheyWasteLittle) {
-  constexpr std::uint64_t kHuge = 2u << 20;
-  const auto chunk_of = [](std::uint64_t bytes) {
-    Layout layout;
-    layout.units.resize(1);
-    layout.units[0].bytes = bytes;
-    return make_cut(layout, 1, kHostGranularity).units[0].chunk_bytes;
-  };
-  EXPECT_EQ(chunk_of(kHuge), kHuge);
-  EXPECT_EQ(chunk_of(kHuge - kHuge / 32), kHuge);
-  EXPECT_EQ(chunk_of(kHuge - kHuge / 32 - 1), kHuge - kHuge / 32);
-  EXPECT_EQ(chunk_of(kHuge + 1), kHuge + 4096);
-  EXPECT_EQ(chunk_of(31 * kHuge + 1), 32 * kHuge);
-  EXPECT_EQ(chunk_of(1), 4096u);
-  EXPECT_EQ(chunk_of(0), 0u);
-}
-
-TEST(Layout, TheUnitsBytesDoNotDependOnTheWorld) {
+TEST(Layout, ABlockOfRowsIsFoundByItsRank) {
+  std::vector<std::byte> memory(4096);
   Layout layout;
   layout.units.resize(1);
-  layout.units[0].bytes = 1'000'000;
-  for (std::uint32_t world = 1; world < 50; ++world) {
-    const Cut cut = make_cut(layout, world, kHostGranularity);
-    EXPECT_GE(cut.gathered_bytes(0), 1'000'000u);
-    EXPECT_LT(cut.gathered_bytes(0), 1'000'000u + world * 4096u);
+  layout.units[0].params = {{.rows = 3, .row_bytes = 4}, {.rows = 10, .row_bytes = 8}};
+  const Cut cut = make_cut(layout, 4);  // blocks of 1 and 3 rows
+  const RowBlocks rows = cut.blocks(0, 1, {memory.data(), 1000});
+  for (std::uint64_t row = 0; row < 10; ++row) {
+    EXPECT_EQ(rows.row(row, 8) - memory.data(), 256 + row / 3 * 1000 + row % 3 * 8);
   }
+  const RowBlocks dense(memory.data());
+  EXPECT_EQ(dense.row(100, 8) - memory.data(), 800);
 }
 
 TEST(Layout, RefusesWhatCannotBeCut) {
   Layout layout;
   layout.units.resize(2);
-  EXPECT_EQ(error_of([&] { (void)make_cut(layout, 0, kHostGranularity); }),
-            "the world size must be at least 1");
-  for (const Granularity wrong :
-       {Granularity{4097, 8192}, Granularity{4096, 12288}, Granularity{8192, 4096},
-        Granularity{0, 4096}, Granularity{128, 4096}}) {
-    EXPECT_NE(error_of([&] { (void)make_cut(layout, 1, wrong); }).find("powers of two"),
-              std::string::npos);
-  }
-  EXPECT_EQ(error_of([&] { (void)make_cut(layout, 1, kHostGranularity, {true}); }),
+  EXPECT_EQ(error_of([&] { (void)make_cut(layout, 0); }), "the world size must be at least 1");
+  EXPECT_EQ(error_of([&] { (void)make_cut(layout, 1, {true}); }),
             "1 units are marked as resident or not, but there are 2");
 }
 
@@ -209,7 +186,9 @@ TEST(Layout, SizesThatOverflowAreErrors) {
   };
   EXPECT_EQ(error_of([&] { (void)layout_of(1ull << 33, 1ull << 31, 1); }),
             "table takes 2^64 bytes or more");
-  EXPECT_NE(error_of([&] { (void)layout_of(1ull << 32, 1ull << 31, 1); }).find("overflows"),
+  EXPECT_EQ(error_of([&] { (void)layout_of(1ull << 32, 1ull << 31, 1); }),
+            "table takes 2^64 bytes or more");
+  EXPECT_NE(error_of([&] { (void)layout_of(1, 1ull << 62, 1); }).find("overflows"),
             std::string::npos);
   EXPECT_EQ(error_of([&] { (void)layout_of(1ull << 31, 1ull << 29, 4); }),
             "the unit takes 2^64 bytes or more");
@@ -217,20 +196,24 @@ TEST(Layout, SizesThatOverflowAreErrors) {
 }
 
 TEST(Layout, CutsThatOverflowAreErrors) {
-  Layout layout;
-  layout.units.resize(3);
-  for (UnitLayout& unit : layout.units) unit.bytes = 1ull << 62;
-  EXPECT_EQ(make_cut(layout, 1, kHostGranularity).memory_bytes(), 3ull << 62);
-  layout.units.push_back(layout.units[0]);
-  EXPECT_NE(error_of([&] { (void)make_cut(layout, 1, kHostGranularity); }).find("2^64"),
+  const auto layout_of = [](std::size_t units, std::uint64_t rows) {
+    Layout layout;
+    layout.units.resize(units);
+    for (UnitLayout& unit : layout.units) {
+      unit.params = {{.rows = rows, .row_bytes = 1}};
+      unit.bytes = rows;
+    }
+    return layout;
+  };
+  EXPECT_EQ(make_cut(layout_of(3, 1ull << 62), 1).memory_bytes(), 3ull << 62);
+  const auto error_of_cut = [&](std::size_t units, std::uint64_t rows, std::uint32_t world) {
+    return error_of([&] { (void)make_cut(layout_of(units, rows), world); });
+  };
+  EXPECT_NE(error_of_cut(4, 1ull << 62, 1).find("2^64"), std::string::npos);
+  EXPECT_NE(error_of([&] { (void)layout_of(4, 1ull << 62).bytes(); }).find("2^64"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { (void)layout.bytes(); }).find("2^64"), std::string::npos);
-  layout.units.resize(1);
-  layout.units[0].bytes = ~0ull - 5;
-  EXPECT_NE(error_of([&] { (void)make_cut(layout, 1, kHostGranularity); }).find("2^64"),
-            std::string::npos);
-  EXPECT_NE(error_of([&] { (void)make_cut(layout, 7, kHostGranularity); }).find("2^64"),
-            std::string::npos);
+  EXPECT_NE(error_of_cut(1, ~0ull - 5, 1).find("2^64"), std::string::npos);
+  EXPECT_NE(error_of_cut(1, ~0ull - 5, 7).find("2^64"), std::string::npos);
 }
 
 }  // namespace

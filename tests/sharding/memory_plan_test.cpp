@@ -60,9 +60,8 @@ TEST(MemoryPlan, TotalsAreTheHandComputedOnes) {
   const Graph graph = small_graph();
   const MemoryPlan plan =
       plan_memory(graph, layout_of(graph), 2, small_shape(GatherKind::InPlace)).memory;
-  // In pages of 4 KiB: embedding 100 x 512 bytes = 12.5, half of it 6.25 -> 7; a block 40 x 512
-  // bytes = 5, half of it 2.5 -> 3; the head as the embedding.
-  EXPECT_EQ(plan[MemoryCategory::Shard], (7 + 3 + 3 + 7) * 4096u);
+  // Half the rows, of 512 bytes: of the embedding, two blocks and the head.
+  EXPECT_EQ(plan[MemoryCategory::Shard], (50 + 20 + 20 + 50) * 512u);
   EXPECT_EQ(plan[MemoryCategory::Resident], 0u);
   EXPECT_EQ(plan[MemoryCategory::Slots], 0u);
   EXPECT_EQ(plan[MemoryCategory::Staging], 65536u);
@@ -72,7 +71,7 @@ TEST(MemoryPlan, TotalsAreTheHandComputedOnes) {
   EXPECT_EQ(plan[MemoryCategory::Logits], 5u * 100 * 4);
   // A rotary table [7, 64] of floats; 7 embedding rows of 512 bytes; the device's own.
   EXPECT_EQ(plan[MemoryCategory::Scratch], 7u * 64 * 4 + 7 * 512 + 1000);
-  EXPECT_EQ(plan.total(), 81920u + 65536 + 30720 + 15456 + 2000 + 1792 + 3584 + 1000);
+  EXPECT_EQ(plan.total(), 71680u + 65536 + 30720 + 15456 + 2000 + 1792 + 3584 + 1000);
 }
 
 TEST(MemoryPlan, CollectiveGathersAddSlotsAndRowsOnTheirWay) {
@@ -80,14 +79,14 @@ TEST(MemoryPlan, CollectiveGathersAddSlotsAndRowsOnTheirWay) {
   RunShape shape = small_shape(GatherKind::Collective);
   shape.prefetch = 2;
   const MemoryPlan plan = plan_memory(graph, layout_of(graph), 2, shape).memory;
-  // The largest unit that is gathered is the head, 2 chunks of 7 pages; the embedding never is.
-  EXPECT_EQ(plan[MemoryCategory::Slots], 3u * 2 * 7 * 4096);
+  // The largest unit that is gathered is the head, 100 rows; the embedding never is.
+  EXPECT_EQ(plan[MemoryCategory::Slots], 3u * 100 * 512);
   EXPECT_EQ(plan[MemoryCategory::Scratch], 7u * 64 * 4 + 3 * 7 * 512 + 1000);
 
   Graph small_head = graph;
   small_head.units.pop_back();
   EXPECT_EQ(plan_memory(small_head, layout_of(small_head), 2, shape).memory[MemoryCategory::Slots],
-            2u * 2 * 4 * 4096)  // the block of 60 rows: 7.5 pages, 3.75 -> 4 a rank
+            2u * 60 * 512)
       << "two units are gathered: a third slot would have nothing to hold";
 }
 

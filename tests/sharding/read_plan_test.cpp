@@ -1,5 +1,5 @@
 // A read plan is right if carrying it out on every rank gives the whole units, if no byte is read
-// twice but where a chunk cuts a quantization block, and if each read fits a staging block.
+// twice but where a block of a vector is cut, and if each read fits a staging block.
 #include "sharding/read_plan.h"
 
 #include <gtest/gtest.h>
@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "runtime/convert/convert.h"
+#include "tests/sharding/canonical.h"
 #include "tests/sharding/dense_entry.h"
 #include "tests/sharding/random_model.h"
 #include "tests/sharding/stored_elements.h"
@@ -16,6 +17,7 @@ namespace initrt {
 namespace {
 
 using testing::between;
+using testing::canonical_unit;
 using testing::random_model;
 using testing::RandomModel;
 using testing::Rng;
@@ -44,9 +46,8 @@ Bytes canonical_tensor(const RandomModel& model, const Tensor& tensor, bool gguf
   return split;
 }
 
-Bytes whole_unit(const RandomModel& model, const Layout& layout, std::uint32_t unit, bool gguf,
-                 std::uint64_t padded_bytes) {
-  Bytes bytes(padded_bytes);
+Bytes whole_unit(const RandomModel& model, const Layout& layout, std::uint32_t unit, bool gguf) {
+  Bytes bytes(layout.units[unit].bytes);
   for (std::size_t i = 0; i < model.graph.units[unit].params.size(); ++i) {
     const Param& param = model.graph.units[unit].params[i];
     const Tensor& tensor = model.graph.tensor_of(param);
@@ -54,7 +55,7 @@ Bytes whole_unit(const RandomModel& model, const Layout& layout, std::uint32_t u
     const ParamPlace& place = layout.units[unit].params[i];
     std::memcpy(bytes.data() + place.offset,
                 whole.data() + param.row_begin * tensor.columns * info(layout.dtype).block_bytes,
-                place.bytes);
+                place.bytes());
   }
   return bytes;
 }
@@ -85,9 +86,7 @@ Case random_case(Rng& rng, const std::vector<DType>& dtypes, bool gguf, bool vie
   c.layout = make_layout(c.model.graph, *precision_from_name(kPrecisions[rng() % 3]));
   std::vector<bool> resident(c.model.graph.units.size());
   for (std::size_t i = 0; i < resident.size(); ++i) resident[i] = between(rng, 0, 3) == 0;
-  // Small chunks, so that they cut small tensors at many places.
-  c.cut = make_cut(c.layout, kWorlds[rng() % 11],
-                   Granularity{between(rng, 0, 1) == 1 ? 256u : 4096u, 2u << 20}, resident);
+  c.cut = make_cut(c.layout, kWorlds[rng() % 11], resident);
   c.max_read_bytes = kMaxReads[rng() % 5];
   return c;
 }
@@ -140,15 +139,16 @@ void expect_whole_units(const Case& c) {
       covered += static_cast<std::uint64_t>(once);
     }
     std::uint64_t param_bytes = 0;
-    for (const ParamPlace& place : c.layout.units[unit].params) param_bytes += place.bytes;
+    for (const ParamPlace& place : c.layout.units[unit].params) param_bytes += place.bytes();
     ASSERT_EQ(covered, param_bytes);
-    ASSERT_EQ(gathered, whole_unit(c.model, c.layout, unit, c.gguf, gathered.size()))
+    ASSERT_EQ(canonical_unit(c.layout, c.cut, unit, gathered),
+              whole_unit(c.model, c.layout, unit, c.gguf))
         << "unit " << unit << " of world " << c.cut.world;
   }
 }
 
-/// What the pieces of all ranks must add up to: the tensors, and for each place where a chunk cuts
-/// a block, that block once more.
+/// What the pieces of all ranks must add up to: the tensors, and each block of a vector that ranks
+/// share once more. Rows are whole blocks.
 std::uint64_t needed_bytes(const Case& c, std::uint32_t unit) {
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < c.model.graph.units[unit].params.size(); ++i) {
@@ -157,12 +157,10 @@ std::uint64_t needed_bytes(const Case& c, std::uint32_t unit) {
     const std::uint32_t source = c.bindings.tensors[param.tensor].runs.front().source;
     const DType from = c.model.catalog.tensors[source].dtype;
     sum += bytes_of(from, param.rows * tensor.columns);
-    const ParamPlace& place = c.layout.units[unit].params[i];
-    for (std::uint64_t rank = 1; rank < c.cut.world; ++rank) {
-      const std::uint64_t boundary = rank * c.cut.units[unit].chunk_bytes;
-      if (boundary <= place.offset || boundary >= place.offset + place.bytes) continue;
-      const std::uint64_t element = (boundary - place.offset) / info(c.layout.dtype).block_bytes;
-      if (element % info(from).block_elements != 0) sum += info(from).block_bytes;
+    for (std::uint32_t rank = 1; rank < c.cut.world; ++rank) {
+      const auto [first, count] = c.cut.rows_of(unit, i, param.rows, rank);
+      const std::uint64_t element = (param.row_begin + first) * tensor.columns;
+      if (count > 0 && element % info(from).block_elements != 0) sum += info(from).block_bytes;
     }
   }
   return sum;
@@ -281,7 +279,7 @@ Case matrix_case(std::uint32_t world, std::uint64_t max_read_bytes) {
   c.model.catalog.finish();
   c.bindings = bind(c.model.graph, c.model.catalog, false);
   c.layout = make_layout(c.model.graph, *precision_from_name("bf16-true"));
-  c.cut = make_cut(c.layout, world, kHostGranularity);
+  c.cut = make_cut(c.layout, world);
   c.max_read_bytes = max_read_bytes;
   return c;
 }
@@ -304,33 +302,33 @@ TEST(ReadPlan, LargeChunksAreReadInBlocksOfTheStagingRing) {
   EXPECT_EQ(plan.reads[2].bytes, 65'536u - 2 * 28'672);
 }
 
-TEST(ReadPlan, ARankWhoseChunkIsAllPaddingReadsNothing) {
-  const Case c = matrix_case(40, 1 << 20);
-  EXPECT_TRUE(c.plan(0, 39).reads.empty());
+TEST(ReadPlan, ARankWithoutRowsReadsNothing) {
+  const Case c = matrix_case(40, 1 << 20);  // 7 rows a rank: 37 ranks have some
+  EXPECT_FALSE(c.plan(0, 36).reads.empty());
+  EXPECT_TRUE(c.plan(0, 37).reads.empty());
   EXPECT_EQ(c.plan(0, 39).bytes(), 0u);
 }
 
-TEST(ReadPlan, BlocksCutByChunksAreReadByBothNeighbours) {
-  // 128 columns of Q8_0 cut every 256 bytes of float32, that is, every 64 elements: no block is
-  // cut. In Q6_K of 256 elements each cut but every fourth goes through one.
-  Case c;
-  c.model.graph.tensors.push_back({"model.norm.weight", 4, 256, false, 0});
-  c.model.graph.units.resize(1);
-  c.model.graph.units[0].params.push_back({0, 0, 4});
-  c.layout = make_layout(c.model.graph, *precision_from_name("32-true"));
-  c.cut = make_cut(c.layout, 16, Granularity{256, 256});
-  c.max_read_bytes = 1 << 20;
-  for (const auto& [dtype, extra] : {std::pair{DType::Q8_0, 0u}, {DType::Q6_K, 12u}}) {
-    const std::uint64_t bytes = bytes_of(dtype, 1024);
-    c.model.catalog = Catalog();
+TEST(ReadPlan, NoBlockOfAMatrixIsReadTwice) {
+  for (const DType dtype : {DType::Q8_0, DType::Q6_K}) {
+    Case c;
+    c.model.graph.tensors.push_back({"model.norm.weight", 7, 512, false, 0});
+    c.model.graph.units.resize(1);
+    c.model.graph.units[0].params.push_back({0, 0, 7});
+    c.layout = make_layout(c.model.graph, *precision_from_name("32-true"));
+    c.max_read_bytes = 1 << 20;
+    const std::uint64_t bytes = bytes_of(dtype, 7 * 512);
     c.model.catalog.files.push_back({"file", bytes});
     c.model.catalog.tensors.push_back(
-        testing::dense_entry("model.norm.weight", dtype, {4, 256}, 0, 0));
+        testing::dense_entry("model.norm.weight", dtype, {7, 512}, 0, 0));
     c.model.catalog.finish();
     c.bindings = bind(c.model.graph, c.model.catalog, false);
-    std::uint64_t read = 0;
-    for (std::uint32_t rank = 0; rank < 16; ++rank) read += c.plan(0, rank).bytes();
-    EXPECT_EQ(read, bytes + extra * info(dtype).block_bytes);
+    for (const std::uint32_t world : {1u, 2u, 3u, 4u, 7u, 16u}) {
+      c.cut = make_cut(c.layout, world);
+      std::uint64_t read = 0;
+      for (std::uint32_t rank = 0; rank < world; ++rank) read += c.plan(0, rank).bytes();
+      EXPECT_EQ(read, bytes) << world;
+    }
   }
 }
 

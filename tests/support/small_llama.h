@@ -12,8 +12,8 @@
 
 namespace initrt::testing {
 
-/// The defaults make a vocabulary of three head tiles, rows that chunk boundaries cut, heads that
-/// are not hidden / heads wide, and blocks of which a seventh rank holds nothing.
+/// The defaults make a vocabulary of three head tiles, rows that few world sizes divide, and heads
+/// that are not hidden / heads wide.
 struct SmallLlama {
   std::uint32_t hidden = 52, intermediate = 36, layers = 3;
   std::uint32_t heads = 4, kv_heads = 2, head_size = 10;

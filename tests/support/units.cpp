@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "tests/runtime/comm/thread_ranks.h"
+#include "tests/sharding/canonical.h"
 
 namespace initrt::testing {
 
@@ -27,10 +28,7 @@ Units units_of(const OpenModel& model, const Setting& setting) {
   });
   EXPECT_THAT(failures, ::testing::Each(::testing::IsEmpty())) << setting;
   for (std::uint32_t unit = 0; unit < units.size(); ++unit) {
-    for (std::uint64_t i = model.layout.units[unit].bytes; i < units[unit].size(); ++i) {
-      if (units[unit][i] != std::byte{0}) ADD_FAILURE() << "padding of unit " << unit;
-    }
-    units[unit].resize(model.layout.units[unit].bytes);
+    units[unit] = canonical_unit(model.layout, cut, unit, units[unit]);
   }
   return units;
 }

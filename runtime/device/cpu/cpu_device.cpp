@@ -121,8 +121,10 @@ class CpuDevice final : public Device {
     for_pieces(pool_, rows, rows_per_piece(columns), [&](std::uint64_t begin, std::uint64_t end) {
       for (std::uint64_t r = begin; r < end; ++r) {
         kernel({.in = in + r * columns,
-                .weight = weights.weight,
-                .bias = weights.bias,
+                .weight = weights.weight.base,
+                .bias = weights.bias.base,
+                .block_columns = std::min(weights.weight.rows, columns),
+                .block_stride = weights.weight.stride,
                 .weight_offset = weights.weight_offset,
                 .epsilon = epsilon,
                 .out = out + r * columns,
@@ -194,7 +196,7 @@ class CpuDevice final : public Device {
     });
   }
 
-  void add_positions(const std::byte* table, DType dtype, float* into,
+  void add_positions(const RowBlocks& table, DType dtype, float* into,
                      std::uint64_t columns) override {
     const std::span<const RowInfo> rows = rows_;
     const Storage storage = storage_of(dtype, "add_positions");
@@ -202,8 +204,8 @@ class CpuDevice final : public Device {
     for_pieces(pool_, rows.size(), rows_per_piece(columns),
                [&](std::uint64_t begin, std::uint64_t end) {
                  for (std::uint64_t r = begin; r < end; ++r) {
-                   const std::uint64_t element = rows[r].position * columns;
-                   kernel(table + element * bytes_of(storage), into + r * columns, columns);
+                   kernel(table.row(rows[r].position, columns * bytes_of(storage)),
+                          into + r * columns, columns);
                  }
                });
   }

@@ -46,6 +46,8 @@ struct NormRow {
   const float* in;
   const std::byte* weight;
   const std::byte* bias;  ///< may be null
+  /// Weight and bias are blocks of so many columns, so many bytes apart.
+  std::size_t block_columns, block_stride;
   float weight_offset, epsilon;
   float* out;  ///< may be `in`
   std::size_t columns;

@@ -24,24 +24,39 @@ INITRT_INLINE float sum_of(const float* in, std::size_t columns, Term term) {
   return reduce<S>(sum);
 }
 
-/// out = (in - mean) * factor * (weight + weight_offset) + bias.
+/// out = (in - mean) * factor * (weight + weight_offset) + bias, for the columns of one block.
 template <class S, class Element>
-INITRT_INLINE void write_normed(const NormRow& row, float mean, float factor) {
+INITRT_INLINE void write_block(const NormRow& row, float mean, float factor, std::size_t begin,
+                               std::size_t columns, std::size_t offset) {
   using F = typename S::F;
   using Stored = typename Element::Stored;
-  const auto* weight = reinterpret_cast<const Stored*>(row.weight);
-  const auto* bias = reinterpret_cast<const Stored*>(row.bias);
+  const float* const in = row.in + begin;
+  float* const out = row.out + begin;
+  const auto* weight = reinterpret_cast<const Stored*>(row.weight + offset);
+  const auto* bias =
+      row.bias == nullptr ? nullptr : reinterpret_cast<const Stored*>(row.bias + offset);
   std::size_t i = 0;
-  for (; i + S::lanes <= row.columns; i += S::lanes) {
-    F y = (S::load(row.in + i) - mean) * factor * (Element::load(weight + i) + row.weight_offset);
+  for (; i + S::lanes <= columns; i += S::lanes) {
+    F y = (S::load(in + i) - mean) * factor * (Element::load(weight + i) + row.weight_offset);
     if (bias != nullptr) y += Element::load(bias + i);
-    S::store(row.out + i, y);
+    S::store(out + i, y);
   }
-  if (const std::size_t n = row.columns - i; n > 0) {
-    F y = (S::load_tail(row.in + i, n) - mean) * factor *
+  if (const std::size_t n = columns - i; n > 0) {
+    F y = (S::load_tail(in + i, n) - mean) * factor *
           (Element::load_tail(weight + i, n) + row.weight_offset);
     if (bias != nullptr) y += Element::load_tail(bias + i, n);
-    S::store_tail(row.out + i, y, n);
+    S::store_tail(out + i, y, n);
+  }
+}
+
+template <class S, class Element>
+INITRT_INLINE void write_normed(const NormRow& row, float mean, float factor) {
+  std::size_t offset = 0;
+  for (std::size_t begin = 0; begin < row.columns; begin += row.block_columns) {
+    const std::size_t left = row.columns - begin;
+    const std::size_t columns = left < row.block_columns ? left : row.block_columns;
+    write_block<S, Element>(row, mean, factor, begin, columns, offset);
+    offset += row.block_stride;
   }
 }
 

@@ -21,6 +21,8 @@ std::uint64_t scratch_stride(std::size_t input_bytes, std::uint64_t columns) {
   return (columns * input_bytes + kCacheLine - 1) / kCacheLine * kCacheLine + kCacheLine;
 }
 
+std::uint64_t divide_up(std::uint64_t value, std::uint64_t by) { return (value + by - 1) / by; }
+
 /// Columns of a piece: a fair share of many for each thread, but a piece's worth of weights at
 /// most.
 std::uint64_t piece_columns(unsigned threads, std::uint64_t row_bytes, std::uint64_t columns) {
@@ -71,30 +73,36 @@ void linear(ThreadPool& pool, const Kernels& kernels, std::span<std::byte> scrat
   }
 
   // Pieces of the output: all columns of one block of rows, then of the next, so that a block's
-  // inputs stay in each thread's cache while the weights pass by.
+  // inputs stay in each thread's cache while the weights pass by. No piece goes over the edge of a
+  // block of weights.
   const std::uint64_t row_block =
       std::max<std::uint64_t>(kInputBytes / stride / kernels.tile_rows, 4) * kernels.tile_rows;
-  const std::uint64_t row_blocks = (rows + row_block - 1) / row_block;
+  const std::uint64_t row_blocks = divide_up(rows, row_block);
   const std::uint64_t row_bytes = std::max<std::uint64_t>(in_columns * bytes_of(storage), 1);
+  const std::uint64_t block = std::max<std::uint64_t>(weights.block_columns(), 1);
   const std::uint64_t columns = piece_columns(pool.threads(), row_bytes, out_columns);
-  const std::uint64_t column_blocks = (out_columns + columns - 1) / columns;
+  const std::uint64_t pieces_of_block = divide_up(block, columns);
+  const std::uint64_t column_pieces = divide_up(out_columns, block) * pieces_of_block;
   const auto kernel = kernels.linear[index_of(storage)];
   const auto add_bias = kernels.accumulate[index_of(storage)];
-  for_pieces(pool, row_blocks * column_blocks, 1, [&](std::uint64_t begin, std::uint64_t) {
-    const std::uint64_t r = begin / column_blocks * row_block;
-    const std::uint64_t o = begin % column_blocks * columns;
-    const LinearBlock block{.in = static_cast<const std::byte*>(inputs) + r * stride,
-                            .in_stride_bytes = stride,
-                            .weight = weight + o * in_columns * bytes_of(storage),
-                            .out = out + r * out_stride + o,
-                            .rows = std::min(row_block, rows - r),
-                            .in_columns = in_columns,
-                            .out_columns = std::min(columns, out_columns - o),
-                            .out_stride = out_stride};
-    kernel(block);
-    if (bias == nullptr) return;
-    for (std::uint64_t row = 0; row < block.rows; ++row) {
-      add_bias(bias + o * bytes_of(storage), block.out + row * out_stride, block.out_columns);
+  for_pieces(pool, row_blocks * column_pieces, 1, [&](std::uint64_t piece, std::uint64_t) {
+    const std::uint64_t r = piece / column_pieces * row_block;
+    const std::uint64_t block_begin = piece % column_pieces / pieces_of_block * block;
+    const std::uint64_t block_end = std::min(block_begin + block, out_columns);
+    const std::uint64_t o = block_begin + piece % pieces_of_block * columns;
+    if (o >= block_end) return;  // of a last block, which is shorter
+    const LinearBlock product{.in = static_cast<const std::byte*>(inputs) + r * stride,
+                              .in_stride_bytes = stride,
+                              .weight = weight.row(o, row_bytes),
+                              .out = out + r * out_stride + o,
+                              .rows = std::min(row_block, rows - r),
+                              .in_columns = in_columns,
+                              .out_columns = std::min(columns, block_end - o),
+                              .out_stride = out_stride};
+    kernel(product);
+    if (!bias) return;
+    for (std::uint64_t row = 0; row < product.rows; ++row) {
+      add_bias(bias.row(o, bytes_of(storage)), product.out + row * out_stride, product.out_columns);
     }
   });
 }

@@ -71,7 +71,7 @@ class CudaDevice final : public Device {
   void scale(float* x, float factor, std::uint64_t elements) override;
   void softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,
                std::uint64_t stride) override;
-  void add_positions(const std::byte* table, DType dtype, float* into,
+  void add_positions(const RowBlocks& table, DType dtype, float* into,
                      std::uint64_t columns) override;
   void route(const float* scores, std::uint64_t rows, std::uint32_t experts, std::uint32_t chosen,
              bool normalize, std::span<ExpertChoice> out) override;

@@ -71,11 +71,19 @@ void CudaDevice::linear_of_each(const float* in, std::span<const LinearProduct> 
       fail("cuda linear: output rows {} elements apart cannot hold {} columns", out_stride,
            weights.out_columns);
     }
-    // Rows up to a whole tile are computed from whatever lies there, and used by nobody.
-    linear_->run(stream(), inputs, weights, out, (rows + kRowTile - 1) / kRowTile, out_stride,
-                 {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
-    if (weights.bias == nullptr) continue;
-    add_bias(stream(), weights.bias, weights.dtype, out, rows, weights.out_columns, out_stride);
+    const std::uint64_t block = weights.block_columns();
+    for (std::uint64_t first = 0; first < weights.out_columns; first += block) {
+      LinearWeights dense = weights;
+      dense.weight = weights.weight.row(first, bytes_of(weights.dtype, weights.in_columns));
+      dense.out_columns = std::min(block, weights.out_columns - first);
+      // Rows up to a whole tile are computed from whatever lies there, and used by nobody.
+      linear_->run(stream(), inputs, dense, weights.out_columns, out + first,
+                   (rows + kRowTile - 1) / kRowTile, out_stride,
+                   {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
+      if (!weights.bias) continue;
+      add_bias(stream(), weights.bias.row(first, bytes_of(weights.dtype, 1)), weights.dtype,
+               out + first, rows, dense.out_columns, out_stride);
+    }
   }
 }
 
@@ -139,7 +147,7 @@ void CudaDevice::softcap(float* x, float cap, std::uint64_t rows, std::uint64_t 
   cuda::softcap(stream(), x, cap, rows, columns, stride);
 }
 
-void CudaDevice::add_positions(const std::byte* table, DType dtype, float* into,
+void CudaDevice::add_positions(const RowBlocks& table, DType dtype, float* into,
                                std::uint64_t columns) {
   cuda::add_positions(stream(), table, dtype, rows(), rows_, into, columns);
 }

@@ -66,7 +66,7 @@ void scale(cudaStream_t stream, float* x, float factor, std::uint64_t elements);
 void softcap(cudaStream_t stream, float* x, float cap, std::uint64_t rows, std::uint64_t columns,
              std::uint64_t stride);
 
-void add_positions(cudaStream_t stream, const std::byte* table, DType dtype, const RowInfo* rows,
+void add_positions(cudaStream_t stream, const RowBlocks& table, DType dtype, const RowInfo* rows,
                    std::uint64_t count, float* into, std::uint64_t columns);
 
 /// @param out [rows, chosen], in device memory

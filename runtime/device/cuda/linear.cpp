@@ -30,9 +30,10 @@ cudaDataType_t data_type(DType dtype) {
   }
 }
 
-/// Of an address, and of all that lie steps of so many bytes apart from it, as far as it matters.
+/// Of an address, and of all that lie steps of so many bytes apart from it, as far as it matters:
+/// up to the widest access of a thread.
 std::uint32_t alignment_of(const void* address, std::uint64_t step = 0) {
-  const std::uint64_t bits = reinterpret_cast<std::uintptr_t>(address) | step | 256u;
+  const std::uint64_t bits = reinterpret_cast<std::uintptr_t>(address) | step | 16u;
   return 1u << std::countr_zero(bits);
 }
 
@@ -137,10 +138,20 @@ Linear::Plan Linear::make_plan(const Shape& shape, cudaStream_t stream,
   check(cublasLtMatmulDescCreate(&operation, compute, CUDA_R_32F), "describing a product");
   plan.operation.reset(operation);
   set(operation, CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
-  plan.weight.reset(make_layout(type, shape.in_columns, shape.out_columns, shape.in_columns));
+  const auto describe = [&](std::uint64_t out_columns) {
+    plan.weight.reset(make_layout(type, shape.in_columns, out_columns, shape.in_columns));
+    plan.out.reset(make_layout(CUDA_R_32F, out_columns, kRowTile, shape.out_stride));
+  };
   plan.in.reset(make_layout(type, shape.in_columns, kRowTile, shape.in_columns));
-  plan.out.reset(make_layout(CUDA_R_32F, shape.out_columns, kRowTile, shape.out_stride));
+  describe(shape.whole_columns);
   choose_algorithm(shape, plan);
+  if (shape.out_columns != shape.whole_columns) {
+    describe(shape.out_columns);
+    if (!takes_batches(shape, plan, 1)) {
+      tell(note_, shape, plan, "is for the whole matrix and does not take a part of it");
+      choose_algorithm(shape, plan);
+    }
+  }
   if (most_tiles_ > 1) plan.tiles_at_once = tiles_at_once(shape, plan, stream, workspace);
   return plan;
 }
@@ -235,11 +246,17 @@ void Linear::multiply(const Shape& shape, const Plan& plan, cudaStream_t stream,
         "a product");
 }
 
-void Linear::run(cudaStream_t stream, const void* in, const LinearWeights& weights, float* out,
-                 std::uint64_t tiles, std::uint64_t out_stride, std::span<std::byte> workspace) {
+void Linear::run(cudaStream_t stream, const void* in, const LinearWeights& weights,
+                 std::uint64_t whole_columns, float* out, std::uint64_t tiles,
+                 std::uint64_t out_stride, std::span<std::byte> workspace) {
   const std::uint64_t in_step = bytes_of(weights.dtype, kRowTile * weights.in_columns);
-  const Shape shape{weights.dtype,    weights.in_columns,           weights.out_columns,
-                    out_stride,       alignment_of(weights.weight), alignment_of(in, in_step),
+  const Shape shape{weights.dtype,
+                    weights.in_columns,
+                    whole_columns,
+                    weights.out_columns,
+                    out_stride,
+                    alignment_of(weights.weight.base),
+                    alignment_of(in, in_step),
                     alignment_of(out)};
   auto found = plans_.find(shape);
   if (found == plans_.end()) {
@@ -250,7 +267,7 @@ void Linear::run(cudaStream_t stream, const void* in, const LinearWeights& weigh
   const auto* from = static_cast<const std::byte*>(in);
   while (tiles > 0) {
     const std::uint64_t some = std::min(tiles, plan.tiles_at_once);
-    multiply(shape, plan, stream, from, weights.weight, out, some, workspace);
+    multiply(shape, plan, stream, from, weights.weight.base, out, some, workspace);
     from += some * in_step;
     out += some * kRowTile * out_stride;
     tiles -= some;

@@ -29,9 +29,6 @@ Scratch divide_scratch(std::uint64_t rows) {
 
 DeviceNeeds needs(DType dtype, std::uint64_t rows, std::uint64_t columns) {
   DeviceNeeds needs;
-  // No rank maps another's memory, which would take chunks of whole 2 MiB pages (kCudaGranularity):
-  // chunks are cut as on the host.
-  needs.granularity = kHostGranularity;
   needs.discrete_memory = true;
   needs.row_tile = kRowTile;
   needs.pinned_bytes = kWriteBytes;

@@ -20,7 +20,8 @@ struct NormArguments {
   const std::byte* bias;  // may be null
   float* out;
   std::uint64_t rows;
-  std::uint32_t columns;
+  std::uint64_t block_step;  // elements from block to block of weight and bias
+  std::uint32_t columns, block_columns;
   float weight_offset, epsilon;
   NormKind kind;
   bool aligned;  // groups of all rows can be accessed at once
@@ -45,14 +46,29 @@ __device__ float sum_over_row(float x) {
 }
 
 /// Elements [i, i + kGroup) of a row; 0 from `columns` on.
-template <DType Type>
-__device__ __forceinline__ Several<float, kGroup> load_group(
-    const typename Element<Type>::Stored* from, std::uint32_t i, const NormArguments& norm) {
-  if (norm.aligned && i < norm.columns) return load<Type, kGroup>(from + i);
+__device__ __forceinline__ Several<float, kGroup> load_group(const float* from, std::uint32_t i,
+                                                             const NormArguments& norm) {
+  if (norm.aligned && i < norm.columns) return load<DType::F32, kGroup>(from + i);
   Several<float, kGroup> values;
 #pragma unroll
   for (unsigned k = 0; k < kGroup; ++k) {
-    values.of[k] = i + k < norm.columns ? Element<Type>::widen(from[i + k]) : 0.0f;
+    values.of[k] = i + k < norm.columns ? from[i + k] : 0.0f;
+  }
+  return values;
+}
+
+/// The same of weight or bias, which lie in blocks.
+template <DType Type>
+__device__ __forceinline__ Several<float, kGroup> load_blocks(
+    const typename Element<Type>::Stored* from, std::uint32_t i, const NormArguments& norm) {
+  const auto at = [&](std::uint32_t column) {
+    return from + column / norm.block_columns * norm.block_step + column % norm.block_columns;
+  };
+  if (norm.aligned && i < norm.columns) return load<Type, kGroup>(at(i));
+  Several<float, kGroup> values;
+#pragma unroll
+  for (unsigned k = 0; k < kGroup; ++k) {
+    values.of[k] = i + k < norm.columns ? Element<Type>::widen(*at(i + k)) : 0.0f;
   }
   return values;
 }
@@ -72,7 +88,7 @@ struct Row {
         thread(threadIdx.x % kRowThreads) {
 #pragma unroll
     for (unsigned group = 0; group < kKept; ++group) {
-      kept[group] = load_group<DType::F32>(in, first_of(group), norm);
+      kept[group] = load_group(in, first_of(group), norm);
     }
   }
 
@@ -88,7 +104,7 @@ struct Row {
       if (first_of(group) < norm.columns) f(first_of(group), kept[group]);
     }
     for (std::uint32_t i = first_of(kKept); i < norm.columns; i += kRowThreads * kGroup) {
-      f(i, load_group<DType::F32>(in, i, norm));
+      f(i, load_group(in, i, norm));
     }
   }
 
@@ -108,14 +124,14 @@ struct Row {
   /// out = (in - mean) * factor * (weight + weight_offset) + bias.
   __device__ __forceinline__ void write(float* out, float mean, float factor) const {
     each_group([&](std::uint32_t i, const Several<float, kGroup>& x) {
-      const auto weight = load_group<Type>(stored<Type>(norm.weight), i, norm);
+      const auto weight = load_blocks<Type>(stored<Type>(norm.weight), i, norm);
       Several<float, kGroup> y;
 #pragma unroll
       for (unsigned k = 0; k < kGroup; ++k) {
         y.of[k] = (x.of[k] - mean) * factor * (weight.of[k] + norm.weight_offset);
       }
       if (norm.bias != nullptr) {
-        const auto bias = load_group<Type>(stored<Type>(norm.bias), i, norm);
+        const auto bias = load_blocks<Type>(stored<Type>(norm.bias), i, norm);
 #pragma unroll
         for (unsigned k = 0; k < kGroup; ++k) y.of[k] += bias.of[k];
       }
@@ -167,17 +183,21 @@ void launch_norm(cudaStream_t stream, const NormArguments& norm) {
 void norm(cudaStream_t stream, NormKind kind, const float* in, const NormWeights& weights,
           float epsilon, float* out, std::uint64_t rows, std::uint64_t columns) {
   if (rows == 0 || columns == 0) return;
-  const NormArguments norm{
-      in,
-      weights.weight,
-      weights.bias,
-      out,
-      rows,
-      static_cast<std::uint32_t>(columns),
-      weights.weight_offset,
-      epsilon,
-      kind,
-      aligned_16(in, out, weights.weight, weights.bias) && columns % kGroup == 0};
+  const std::uint64_t block = std::min(weights.weight.rows, columns);
+  const bool aligned = aligned_16(in, out, weights.weight.base, weights.bias.base) &&
+                       columns % kGroup == 0 && block % kGroup == 0;
+  const NormArguments norm{in,
+                           weights.weight.base,
+                           weights.bias.base,
+                           out,
+                           rows,
+                           weights.weight.stride / bytes_of(weights.dtype, 1),
+                           static_cast<std::uint32_t>(columns),
+                           static_cast<std::uint32_t>(block),
+                           weights.weight_offset,
+                           epsilon,
+                           kind,
+                           aligned};
   with_dtype(weights.dtype, [&]<DType Type>() {
     if (columns <= 128) {
       launch_norm<Type, 32, 8, 1>(stream, norm);

@@ -6,17 +6,23 @@
 namespace initrt::cuda {
 namespace {
 
-/// into[row, column] += x[column], where x is the same for all rows or goes by their positions.
+/// into[row, column] += x[column], where x is the same for all rows or goes by their positions:
+/// then in blocks of `block_rows`, `block_step` elements apart.
 template <DType Type>
 struct AddRow {
   const typename Element<Type>::Stored* x;
   const RowInfo* rows;  // null: the same for all
   float* into;
   std::uint64_t columns, stride;
+  std::uint64_t block_rows = 1, block_step = 0;
 
   template <int kCount>
   __device__ void at(std::uint64_t row, std::uint64_t column) const {
-    const std::uint64_t from = rows == nullptr ? 0 : rows[row].position * columns;
+    std::uint64_t from = 0;
+    if (rows != nullptr) {
+      const std::uint64_t position = rows[row].position;
+      from = position / block_rows * block_step + position % block_rows * columns;
+    }
     float* const place = into + row * stride + column;
     auto sum = load<kCount>(place);
     const auto term = load<Type, kCount>(x + from + column);
@@ -143,11 +149,15 @@ void add_bias(cudaStream_t stream, const std::byte* bias, DType dtype, float* in
   });
 }
 
-void add_positions(cudaStream_t stream, const std::byte* table, DType dtype, const RowInfo* rows,
+void add_positions(cudaStream_t stream, const RowBlocks& table, DType dtype, const RowInfo* rows,
                    std::uint64_t count, float* into, std::uint64_t columns) {
   with_dtype(dtype, [&]<DType Type>() {
-    launch_each_of_rows(stream, AddRow<Type>{stored<Type>(table), rows, into, columns, columns},
-                        count, columns, aligned_16(table, into) && columns % kVector == 0);
+    const std::uint64_t step = table.stride / sizeof(typename Element<Type>::Stored);
+    launch_each_of_rows(
+        stream,
+        AddRow<Type>{stored<Type>(table.base), rows, into, columns, columns, table.rows, step},
+        count, columns,
+        aligned_16(table.base, into) && columns % kVector == 0 && step % kVector == 0);
   });
 }
 

@@ -17,10 +17,11 @@ inline Cut uneven_cut(std::uint32_t world, const std::vector<bool>& resident) {
   Layout layout;
   for (const std::uint64_t bytes : {100ull, 4096ull, 0ull, 1234567ull, 70000ull, 5ull << 20}) {
     UnitLayout unit;
+    unit.params.push_back({.rows = bytes, .row_bytes = 1});
     unit.bytes = bytes;
     layout.units.push_back(unit);
   }
-  return make_cut(layout, world, kHostGranularity, resident);
+  return make_cut(layout, world, resident);
 }
 
 inline void fill_chunk(const MappedMemory& memory, const Cut& cut, std::uint32_t unit,
@@ -33,7 +34,8 @@ inline void fill_chunk(const MappedMemory& memory, const Cut& cut, std::uint32_t
 inline void expect_unit(const MappedMemory& memory, const Cut& cut, std::uint32_t unit) {
   const std::uint64_t chunk = cut.units[unit].chunk_bytes;
   for (std::uint32_t rank = 0; rank < cut.world; ++rank) {
-    expect_pattern({memory.unit(unit) + rank * chunk, static_cast<std::size_t>(chunk)}, rank, unit,
+    const WholeUnit whole = memory.unit(unit);
+    expect_pattern({whole.base + rank * whole.stride, static_cast<std::size_t>(chunk)}, rank, unit,
                    "a mapped unit");
   }
 }

@@ -1,4 +1,4 @@
-// Gathers on their own: embedding rows that chunk boundaries cut, units that arrive late.
+// Gathers on their own: embedding rows of other ranks, units that arrive late.
 #include "runtime/exec/gather.h"
 
 #include <gmock/gmock.h>
@@ -33,7 +33,7 @@ std::vector<TokenId> every_token(const OpenModel& model) {
 
 /// The rows of `tokens` as one rank that holds everything has them.
 std::vector<std::byte> rows_of_one_rank(const OpenModel& model, std::span<const TokenId> tokens) {
-  const EmbeddingTable table(model.graph, model.layout);
+  const EmbeddingTable table(model.graph, model.layout, make_cut(model.layout, 1));
   std::vector<std::byte> rows(tokens.size() * table.row_bytes());
   const auto failures = run_world(model, {}, [&](std::uint32_t, RankModel& rank) {
     rank.instance().finish_loading();
@@ -78,7 +78,7 @@ void expect_rows_whole(const OpenModel& model, std::uint32_t world, std::uint64_
   EXPECT_THAT(failures, Each(IsEmpty()));
 }
 
-TEST(CollectiveGather, BringsRowsWholeThatChunkBoundariesCut) {
+TEST(CollectiveGather, BringsRowsOfAllRanks) {
   for (const SmallLlama& shape : {SmallLlama{}, tied_llama()}) {
     const SmallCheckpoint checkpoint(shape);
     for (const char* precision : {"32-true", "bf16-true"}) {
@@ -120,7 +120,7 @@ int all_to_alls_for(const OpenModel& model, std::uint32_t world,
   const auto failures = run_ranks(world, [&](Communicator& comm) {
     RankModel rank(model, setting, comm);
     rank.load();
-    const EmbeddingTable table(model.graph, model.layout);
+    const EmbeddingTable table(model.graph, model.layout, rank.placement().cut);
     std::vector<std::byte> buffers(2 * expected.size()), rows(expected.size());
     CountingExchange exchange(comm);
     const auto device = make_cpu_device(InstructionSet::Portable, 1, false);

@@ -81,7 +81,7 @@ class GpuDirect : public ::testing::Test {
   /// Loads every rank's share, one after the other.
   Loaded load(const OpenModel& model, std::uint32_t world, bool direct) {
     Loaded loaded;
-    const Cut cut = make_cut(model.layout, world, kHostGranularity);
+    const Cut cut = make_cut(model.layout, world);
     const LoadSource source{model.graph, model.layout, cut, model.bindings, model.catalog};
     for (std::uint32_t unit = 0; unit < model.graph.units.size(); ++unit) {
       loaded.units.emplace_back(cut.gathered_bytes(unit));
