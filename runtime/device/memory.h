@@ -41,7 +41,8 @@ class DeviceMemory : public DeviceStream {
   [[nodiscard]] virtual Buffer allocate_host(Ledger& ledger, MemoryCategory category,
                                              std::uint64_t bytes) = 0;
 
-  /// Copies ordinary host memory to the device; it may change as soon as this returns.
+  /// Copies ordinary host memory to the device; it may change as soon as this returns. Goes through
+  /// the pinned memory of DeviceOps::set_scratch(). @throws Error before there is any
   virtual void write(std::span<const std::byte> from, std::byte* to) = 0;
 
   /// Copies memory from allocate_host() to the device: it is read later.

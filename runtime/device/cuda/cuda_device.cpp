@@ -62,6 +62,9 @@ Buffer CudaDevice::allocate_host(Ledger& ledger, MemoryCategory category, std::u
 }
 
 void CudaDevice::write(std::span<const std::byte> from, std::byte* to) {
+  if (!from.empty() && ring_.most() == 0) {
+    fail("cuda: {} bytes to write, and no pinned memory yet to write them through", from.size());
+  }
   while (!from.empty()) {
     const std::span<const std::byte> some = from.first(std::min(from.size(), ring_.most()));
     upload(std::as_bytes(std::span(pinned(some), some.size())), to);

@@ -198,6 +198,13 @@ TEST_F(CudaDeviceTest, SaysWhatIsWrongWithOpsThatItRecords) {
   EXPECT_THROW(device->repeat(1, ops), Error);
 }
 
+TEST_F(CudaDeviceTest, WritesNothingBeforeItHasPinnedMemory) {
+  Ledger ledger;
+  const auto device = cuda::make_device(0);
+  const Buffer x = allocate(*device, ledger, MemoryCategory::Scratch, 4);
+  EXPECT_THROW(device->write(std::vector<std::byte>(4), x.data()), Error);
+}
+
 TEST_F(CudaDeviceTest, KnowsPartsOfAGpuByTheirOwnUuids) {
   cuda_emulator::DeviceDescription first, second;
   first.uuid[0] = 1;
