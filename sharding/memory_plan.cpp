@@ -10,8 +10,28 @@ namespace {
 
 bool is_gathered(const Unit& unit) { return unit.kind != UnitKind::Embedding; }
 
+// What sweeps that move rows take, and whether none moves weights.
+void place_moves(const Graph& graph, const Layout& layout, const RunShape& shape,
+                 Placement& placement) {
+  const Cut& cut = placement.cut;
+  placement.costs = move_costs(graph, layout, cut);
+  placement.moves =
+      move_sizes(graph, cut, shape.moved_rows, shape.sweep_rows, shape.device.row_tile);
+  placement.memory[MemoryCategory::Exchange] =
+      placement.moves.sent_bytes() + placement.moves.received_bytes();
+  const std::uint64_t ranks = shape.active_ranks == 0 ? cut.world : shape.active_ranks;
+  placement.moves_weights =
+      !moves_rows(shape, placement, ranks * shape.sweep_rows, shape.sweep_rows);
+  if (shape.gather != GatherKind::Collective || shape.moved_rows == 0) return;
+  placement.replicated_bytes = replicated_place(cut, static_cast<std::uint32_t>(cut.units.size()));
+  placement.memory[MemoryCategory::Resident] += placement.replicated_bytes;
+}
+
 // Slots for the units that are gathered on demand, each of the largest one's size.
 void place_slots(const Graph& graph, std::uint32_t prefetch, Placement& placement) {
+  placement.slots = 0;
+  placement.memory[MemoryCategory::Slots] = 0;
+  if (!placement.moves_weights) return;
   std::uint64_t largest = 0, units = 0;
   for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
     if (!is_gathered(graph.units[unit]) || placement.cut.units[unit].resident) continue;
@@ -27,8 +47,8 @@ void place_slots(const Graph& graph, std::uint32_t prefetch, Placement& placemen
 
 std::string_view name(MemoryCategory category) {
   constexpr std::array<std::string_view, kMemoryCategories> kNames = {
-      "shard",       "resident", "slots",   "staging",    "kv_cache",
-      "activations", "logits",   "scratch", "conversion", "pinned"};
+      "shard",  "resident", "slots",    "staging",    "kv_cache", "activations",
+      "logits", "scratch",  "exchange", "conversion", "pinned"};
   return kNames.at(static_cast<std::size_t>(category));
 }
 
@@ -55,6 +75,29 @@ std::uint64_t MemoryPlan::device_total(bool discrete_memory) const {
 std::uint64_t RunShape::padded(std::uint64_t rows) const {
   const std::uint64_t tile = device.row_tile;
   return checked_product("the rows of a sweep", {rows / tile + (rows % tile != 0 ? 1 : 0), tile});
+}
+
+std::uint64_t moved_rows(const RunShape& shape, std::uint32_t world) {
+  constexpr std::uint64_t kRows = 128;
+  if (world == 1 || shape.move == Move::Weights) return 0;
+  const std::uint64_t ranks = shape.active_ranks == 0 ? world : shape.active_ranks;
+  const std::uint64_t most = checked_product("the rows of a sweep", {ranks, shape.sweep_rows});
+  return std::min(most, std::max(kRows, ranks * std::max(shape.sequences, shape.logit_rows)));
+}
+
+bool moves_rows(const RunShape& shape, const Placement& placement, std::uint64_t rows,
+                std::uint64_t own_rows) {
+  if (shape.moved_rows == 0) return false;
+  // In place weights do not move, but each rank would read all of them, and have all of its rows'
+  // arithmetic to do: shared out, neither is more.
+  if (shape.move == Move::Activations || shape.gather == GatherKind::InPlace) return true;
+  return placement.costs.of_rows(rows, own_rows) <= placement.costs.of_weights(rows);
+}
+
+std::uint64_t replicated_place(const Cut& cut, std::uint32_t unit) {
+  std::uint64_t before = 0;
+  for (std::uint32_t i = 0; i < unit; ++i) before += cut.units[i].replicated_bytes * cut.world;
+  return before;
 }
 
 HostSlots host_slots(const Graph& graph, const Cut& cut, std::uint32_t slots) {
@@ -105,6 +148,11 @@ std::uint64_t row_buffer_bytes(const Graph& graph, const Layout& layout, const R
                          {buffers, shape.sweep_rows, embedding_row_bytes(graph, layout)});
 }
 
+std::uint64_t staged_row_bytes(const Graph& graph, const Layout& layout, const RunShape& shape,
+                               const MoveSizes& moves) {
+  return std::max(shape.sweep_rows * embedding_row_bytes(graph, layout), moves.message_bytes());
+}
+
 Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t world,
                       const RunShape& shape) {
   Placement placement;
@@ -136,11 +184,12 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
     placement.cut = make_cut(layout, world, resident);
     memory[MemoryCategory::Shard] = placement.cut.chunks_bytes;
     memory[MemoryCategory::Resident] = placement.cut.resident_bytes;
+    place_moves(graph, layout, shape, placement);
     if (shape.gather == GatherKind::Collective) place_slots(graph, shape.prefetch, placement);
     if (shape.through_host) {
       memory[MemoryCategory::Pinned] = checked_sum(
           "pinned memory", {pinned, host_slots(graph, placement.cut, placement.slots).bytes(),
-                            2 * row_buffer_bytes(graph, layout, shape) / 3});
+                            2 * staged_row_bytes(graph, layout, shape, placement.moves)});
     }
     return memory.device_total(shape.device.discrete_memory);
   };

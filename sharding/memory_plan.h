@@ -2,6 +2,7 @@
 // exactly these, through a ledger with the same categories.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "sharding/graph.h"
 #include "sharding/layout.h"
+#include "sharding/row_moves.h"
 
 namespace initrt {
 
@@ -20,11 +22,12 @@ enum class MemoryCategory : std::uint8_t {
   KvCache,
   Activations,
   Logits,
-  Scratch,     ///< rotary tables, device scratch, rows on their way between ranks
+  Scratch,     ///< rotary tables, device scratch, embedding rows on their way between ranks
+  Exchange,    ///< activations of all ranks' rows, where weights stay on their ranks
   Conversion,  ///< what was read, in a device's own memory, before it is converted
   Pinned,      ///< host memory that a device copies to and from: results, units on their way
 };
-inline constexpr std::size_t kMemoryCategories = 10;
+inline constexpr std::size_t kMemoryCategories = 11;
 
 [[nodiscard]] std::string_view name(MemoryCategory category);
 
@@ -77,20 +80,43 @@ struct RunShape {
   std::uint64_t context = 1;     ///< positions per sequence
   std::uint64_t sweep_rows = 1;  ///< most token rows a rank brings to a sweep
   std::uint64_t logit_rows = 1;  ///< most rows per sweep that want logits
-  DeviceNeeds device = {};
+  Move move = Move::Auto;
+  std::uint64_t active_ranks = 0;  ///< most ranks that bring rows to a sweep; 0: all
+  /// Rows of all ranks that go through products at once where rows move: moved_rows(); 0: none do.
+  std::uint64_t moved_rows = 0;
+  DeviceNeeds device = {};  ///< for product_rows()
   /// Bytes a rank may use, of the device's memory where that is its own; 0: nothing resident beyond
   /// the slots.
   std::uint64_t budget = 0;
 
   /// Rows that buffers of `rows` rows have room for.
   [[nodiscard]] std::uint64_t padded(std::uint64_t rows) const;
+  /// Most rows of any product.
+  [[nodiscard]] std::uint64_t product_rows() const { return std::max(sweep_rows, moved_rows); }
 };
+
+/// What RunShape::moved_rows is to be, by the rest of the shape: all rows of a decode step, and
+/// enough for a prompt's products to be bound by arithmetic; more of them go through one after the
+/// other.
+[[nodiscard]] std::uint64_t moved_rows(const RunShape& shape, std::uint32_t world);
 
 struct Placement {
   MemoryPlan memory;
   Cut cut;
-  std::uint32_t slots = 0;  ///< prefetch + 1, but no more than units gathered on demand
+  /// prefetch + 1, but no more than units gathered on demand; none where no sweep can need one.
+  std::uint32_t slots = 0;
+  MoveSizes moves;  ///< of what is in MemoryCategory::Exchange
+  MoveCosts costs;
+  bool moves_weights = true;           ///< whether a sweep may gather units
+  std::uint64_t replicated_bytes = 0;  ///< of MemoryCategory::Resident: replicated_place()
 };
+
+/// Whether a sweep moves rows. @param rows of all ranks @param own_rows the most of any rank
+[[nodiscard]] bool moves_rows(const RunShape& shape, const Placement& placement, std::uint64_t rows,
+                              std::uint64_t own_rows);
+
+/// Where a unit's replicated parameters, gathered, lie among those of all units.
+[[nodiscard]] std::uint64_t replicated_place(const Cut& cut, std::uint32_t unit);
 
 /// The widest input of a matrix product in the graph, in columns (for Device::scratch_bytes).
 [[nodiscard]] std::uint64_t widest_linear_input(const Graph& graph);
@@ -114,6 +140,11 @@ struct Placement {
 /// some of them, where they are packed and received on the way.
 [[nodiscard]] std::uint64_t row_buffer_bytes(const Graph& graph, const Layout& layout,
                                              const RunShape& shape);
+
+/// Bytes of host memory that rows on their way from and to a device of its own memory go through,
+/// each way.
+[[nodiscard]] std::uint64_t staged_row_bytes(const Graph& graph, const Layout& layout,
+                                             const RunShape& shape, const MoveSizes& moves);
 
 /// Bytes of host memory that units go through, `slots` at once: for each this rank's chunk and the
 /// whole unit, of the largest one.

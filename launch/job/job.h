@@ -48,6 +48,7 @@ struct Job {
 
   struct {
     std::string strategy = "full_shard";
+    std::string move = "auto";   ///< name() of a Move
     std::uint64_t prefetch = 1;  ///< units gathered ahead of use
     std::string communicator = "auto";
   } sharding;

@@ -119,6 +119,11 @@ std::span<const JobKey> job_keys() {
       {"sharding.strategy", "full_shard: every rank owns one chunk of every unit",
        JobKey::Text{[](Job& job) -> std::string& { return job.sharding.strategy; },
                     {"full_shard"}}},
+      {"sharding.move",
+       "What moves in a sweep: the weights, gathered on demand, or the activations, to the ranks "
+       "that hold the weights. auto: whichever is less",
+       JobKey::Text{[](Job& job) -> std::string& { return job.sharding.move; },
+                    {"auto", "weights", "activations"}}},
       {"sharding.prefetch", "Units gathered ahead of the one in use",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.sharding.prefetch; }, 0, 64}},
       {"sharding.communicator",

@@ -43,6 +43,7 @@ RunShape common_shape(const Job& job) {
   shape.prefetch = static_cast<std::uint32_t>(job.sharding.prefetch);
   shape.staging_bytes = make_staging_ring(job.load.staging).bytes();
   shape.budget = job.memory.budget;
+  shape.move = *move_from_name(job.sharding.move);
   return shape;
 }
 
@@ -263,6 +264,7 @@ RunShape generate_shape(const Job& job, const Graph& graph, const std::vector<Pr
   shape.sweep_rows = std::max(
       shape.sequences, std::min(job.generate.prefill_chunk, shape.sequences * prompt_tokens));
   shape.logit_rows = shape.sequences;
+  shape.active_ranks = std::min<std::uint64_t>(prompts.size(), world);
   return shape;
 }
 
@@ -281,7 +283,8 @@ RunShape score_shape(const Job& job, const Graph& graph, std::size_t tokens) {
 Placement place_memory(const OpenModel& model, std::uint32_t world, Transport transport,
                        const NeedsOfDevice& needs, RunShape& shape) {
   shape.gather = gather_kind(transport);
-  shape.device = needs(model.layout.dtype, shape.sweep_rows, widest_linear_input(model.graph));
+  shape.moved_rows = moved_rows(shape, world);
+  shape.device = needs(model.layout.dtype, shape.product_rows(), widest_linear_input(model.graph));
   shape.through_host = goes_through_host(transport, shape.device.discrete_memory);
   return plan_memory(model.graph, model.layout, world, shape);
 }

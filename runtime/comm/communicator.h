@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/comm/parts.h"
 #include "runtime/device/host_clock.h"
 
 namespace initrt {
@@ -37,11 +38,16 @@ class Communicator {
   /// all = every rank's `mine`, in rank order. all.size() == mine.size() * size().
   virtual void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
 
-  /// Sends every rank its part of `out` and receives one from each into `in`, all at once. Parts
-  /// lie one after the other in rank order; out_bytes[r] and in_bytes[r], one for each rank, are
-  /// their sizes, and rank r's out_bytes must be this rank's in_bytes. Parts may be empty.
-  virtual void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                          std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) = 0;
+  /// Sends every rank its part of `out` and receives one from each into `in`, all at once: part r
+  /// is for or from rank r, and as large as that rank's part for this one. Parts may be empty, and
+  /// several of `out` the same.
+  virtual void send_receive(PartsToSend out, PartsToReceive in) = 0;
+
+  /// send_receive() of parts that lie one after the other in rank order.
+  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
+                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) {
+    send_receive(parts_of(out, out_bytes), parts_of(in, in_bytes));
+  }
 
   /// data on every rank becomes data of `root`.
   virtual void broadcast(std::vector<std::byte>& data, std::uint32_t root) = 0;

@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 
+#include "runtime/comm/parts.h"
 #include "runtime/device/memory.h"
 
 namespace initrt {
@@ -25,10 +26,33 @@ class Gathering {
 };
 using GatheringHandle = std::shared_ptr<Gathering>;
 
-class Exchange {
+/// Rows of activations and of the embedding.
+class RowLink {
  public:
-  virtual ~Exchange() = default;
+  virtual ~RowLink() = default;
 
+  /// As Communicator::send_receive(), of the device's memory. What is sent may be sent by reading
+  /// it later, until the next call returns: it must not change before.
+  virtual void send_receive(PartsToSend out, PartsToReceive in) = 0;
+
+  /// send_receive() of parts that lie one after the other in rank order.
+  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
+                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) {
+    send_receive(parts_of(out, out_bytes), parts_of(in, in_bytes));
+  }
+
+  /// Memory of `device`, the link's, that will be sent from and received in: as
+  /// DeviceMemory::allocate(), of a kind that this transport moves fastest. It may outlive the
+  /// link.
+  [[nodiscard]] virtual Buffer allocate(DeviceMemory& device, Ledger& ledger,
+                                        std::span<const BufferPart> parts) {
+    return device.allocate(ledger, parts);
+  }
+};
+
+/// Units, too.
+class Exchange : public RowLink {
+ public:
   /// whole = every rank's chunk, in rank order; in the background, in call order. Begins once
   /// ready() is true, which may be called from another thread and may throw, and the device has
   /// come to `free`. `chunk` may be its own place in `whole`. Both stay valid until finish() is
@@ -40,17 +64,6 @@ class Exchange {
   /// Ops asked for from here on see all of `whole`. Waits as long as that takes some rank's host.
   /// @throws whatever made it fail, or what the first rank to fail failed with
   virtual void finish(const GatheringHandle& gathering) = 0;
-
-  /// As Communicator::all_to_all(), of the device's memory.
-  virtual void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                          std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) = 0;
-
-  /// Memory of `device`, the exchange's, that units will be gathered from and to: as allocate(), of
-  /// a kind that this transport moves fastest. It may outlive the exchange.
-  [[nodiscard]] virtual Buffer allocate(DeviceMemory& device, Ledger& ledger,
-                                        std::span<const BufferPart> parts) {
-    return device.allocate(ledger, parts);
-  }
 
   /// Prepares memory that units will be gathered from and to, for as long as what is returned
   /// lives; null where there is nothing to prepare.

@@ -17,10 +17,7 @@ class ForwardingCommunicator : public Communicator {
   void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override {
     base_.all_gather(mine, all);
   }
-  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override {
-    base_.all_to_all(out, out_bytes, in, in_bytes);
-  }
+  void send_receive(PartsToSend out, PartsToReceive in) override { base_.send_receive(out, in); }
   void broadcast(std::vector<std::byte>& data, std::uint32_t root) override {
     base_.broadcast(data, root);
   }

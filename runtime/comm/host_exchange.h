@@ -15,10 +15,7 @@ class HostExchange : public Exchange {
                                    std::span<const std::byte> chunk,
                                    std::span<std::byte> whole) override;
   void finish(const GatheringHandle& gathering) override;
-  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override {
-    comm_.all_to_all(out, out_bytes, in, in_bytes);
-  }
+  void send_receive(PartsToSend out, PartsToReceive in) override { comm_.send_receive(out, in); }
   void check() override { comm_.check(); }
 
  private:

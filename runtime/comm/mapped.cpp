@@ -54,6 +54,21 @@ void cpu_relax() {
 #endif
 }
 
+// Waits until another rank has come to `epoch`. @throws Error once base.check() does
+// @param spins looks at it before this thread sleeps
+void wait_for(Counter& counter, std::uint32_t epoch, int spins, Communicator& base) {
+  for (std::uint32_t seen = counter.value.load(std::memory_order_acquire);
+       static_cast<std::int32_t>(seen - epoch) < 0;
+       seen = counter.value.load(std::memory_order_acquire)) {
+    if (spins-- > 0) {
+      cpu_relax();
+      continue;
+    }
+    counter.sleep(seen);
+    base.check();
+  }
+}
+
 [[noreturn]] void fail_mapping(const char* what, std::uint64_t bytes) {
   const std::string reason = std::strerror(errno);
   throw ResourceError(Resource::Memory,
@@ -74,16 +89,22 @@ Mapping map(void* where, std::uint64_t bytes, int protection, int flags, int fd,
 struct MappedControl {
   alignas(64) Counter published;  ///< units whose chunk is there
   alignas(64) Counter epoch;      ///< all-gathers this rank has entered
+  alignas(64) Counter rows;       ///< exchanges of rows this rank has entered
   // By parity of the epoch: a rank enters epoch e + 2 only after all entered e + 1, which each does
   // after it has read e.
   alignas(64) std::array<std::array<std::byte, kMessageBytes>, 2> message;
 };
 static_assert(sizeof(MappedControl) <= kPage);
 
-MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger)
-    : base_(base), shard_bytes_(cut.memory_bytes()) {
+// A rank's memfd: its shard, its control page and what it tells of rows, its rows.
+MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger,
+                           std::uint64_t row_bytes)
+    : base_(base), shard_bytes_(cut.memory_bytes()), row_bytes_(row_bytes) {
   const std::uint64_t control_offset = round_up(shard_bytes_, kPage);
-  const std::uint64_t file_bytes = control_offset + kPage;
+  const std::uint64_t control_bytes =
+      round_up(kPage + 2 * sizeof(std::uint64_t) * cut.world, kPage);
+  rows_offset_ = control_offset + control_bytes;
+  const std::uint64_t file_bytes = round_up(rows_offset_ + row_bytes, kPage);
   const Descriptor mine(memfd_create("initrt-shard", MFD_CLOEXEC));
   if (mine.get() < 0 || ftruncate(mine.get(), static_cast<off_t>(file_bytes)) != 0) {
     fail_mapping("a shared shard of", file_bytes);
@@ -101,26 +122,27 @@ MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger)
   const std::vector<Descriptor> all = exchange_descriptors(base, mine.get());
 
   // One reservation for all shards, each from a huge page's boundary.
-  const std::uint64_t shard_stride = round_up(control_offset, kHugePage);
-  whole_ = map(nullptr, cut.world * shard_stride + kHugePage, PROT_NONE,
+  shard_stride_ = round_up(file_bytes, kHugePage);
+  whole_ = map(nullptr, cut.world * shard_stride_ + kHugePage, PROT_NONE,
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   const auto start = reinterpret_cast<std::uintptr_t>(whole_.data());
   std::byte* const aligned = whole_.data() + (kHugePage - start % kHugePage) % kHugePage;
-  for (std::uint32_t rank = 0; rank < cut.world && control_offset > 0; ++rank) {
-    std::byte* const where = aligned + rank * shard_stride;
-    if (mmap(where, control_offset, PROT_READ, MAP_SHARED | MAP_FIXED, all[rank].get(), 0) ==
+  for (std::uint32_t rank = 0; rank < cut.world; ++rank) {
+    std::byte* const where = aligned + rank * shard_stride_;
+    if (mmap(where, file_bytes, PROT_READ, MAP_SHARED | MAP_FIXED, all[rank].get(), 0) ==
         MAP_FAILED) {
-      fail_mapping("mapping another rank's shard of", control_offset);
+      fail_mapping("mapping another rank's shard of", file_bytes);
     }
     madvise(where, control_offset, MADV_HUGEPAGE);
   }
+  shards_ = aligned;
   for (const UnitCut& unit : cut.units) {
     units_.push_back(
-        {aligned + unit.offset, shard_stride + (unit.resident ? unit.chunk_bytes : 0)});
+        {aligned + unit.offset, shard_stride_ + (unit.resident ? unit.chunk_bytes : 0)});
   }
   for (const Descriptor& descriptor : all) {
-    controls_.push_back(
-        map(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor.get(), control_offset));
+    controls_.push_back(map(nullptr, control_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                            descriptor.get(), control_offset));
   }
   entries_ = {LedgerEntry(ledger, MemoryCategory::Shard, cut.chunks_bytes),
               LedgerEntry(ledger, MemoryCategory::Resident, cut.resident_bytes)};
@@ -130,6 +152,11 @@ MappedMemory::~MappedMemory() = default;
 
 MappedControl& MappedMemory::control(std::uint32_t rank) const {
   return *reinterpret_cast<MappedControl*>(controls_[rank].data());
+}
+
+std::uint64_t* MappedMemory::row_offsets(std::uint32_t rank, std::size_t parity) const {
+  return reinterpret_cast<std::uint64_t*>(controls_[rank].data() + kPage) +
+         parity * controls_.size();
 }
 
 void MappedMemory::publish(std::uint32_t units) { control(base_.rank()).published.raise(units); }
@@ -154,6 +181,42 @@ void MappedMemory::wait_published(std::uint32_t units, const std::function<void(
   }
 }
 
+Buffer MappedRows::allocate(DeviceMemory&, Ledger& ledger, std::span<const BufferPart> parts) {
+  const std::span<std::byte> rows = memory_.own_rows();
+  if (bytes_of(parts) != rows.size()) {
+    fail("mapped memory: {} are asked for, planned were {} bytes", describe(parts), rows.size());
+  }
+  return {ledger, parts, rows.data(), [](std::byte*) {}};
+}
+
+void MappedRows::send_receive(PartsToSend out, PartsToReceive in) {
+  ++epoch_;
+  const std::size_t parity = epoch_ % 2;
+  const std::uint32_t ranks = base_.size(), rank = base_.rank();
+  const std::span<const std::byte> own = memory_.own_rows();
+  std::uint64_t* const offsets = memory_.row_offsets(rank, parity);
+  for (std::uint32_t peer = 0; peer < ranks; ++peer) {
+    const std::span<const std::byte> part = out[peer];
+    if (part.empty() || peer == rank) continue;
+    if (part.data() < own.data() || part.data() + part.size() > own.data() + own.size()) {
+      fail("mapped memory: rows are sent from memory that other ranks do not map");
+    }
+    offsets[peer] = static_cast<std::uint64_t>(part.data() - own.data());
+  }
+  memory_.control(rank).rows.raise(epoch_);
+  // All are waited for, also those who send nothing: once they are here, what was sent before has
+  // been read, and may be written again.
+  for (std::uint32_t distance = 1; distance < ranks; ++distance) {
+    const std::uint32_t peer = (rank + distance) % ranks;
+    wait_for(memory_.control(peer).rows, epoch_, spin_ ? kSpins : 0, base_);
+    const std::uint64_t offset = memory_.row_offsets(peer, parity)[rank];
+    std::copy_n(memory_.rows(peer) + offset, in[peer].size(), in[peer].data());
+  }
+  if (in[rank].data() != out[rank].data()) {
+    std::copy_n(out[rank].data(), in[rank].size(), in[rank].data());
+  }
+}
+
 void MappedCommunicator::all_gather(std::span<const std::byte> mine, std::span<std::byte> all) {
   if (mine.size() > kMessageBytes) {
     base().all_gather(mine, all);
@@ -166,17 +229,7 @@ void MappedCommunicator::all_gather(std::span<const std::byte> mine, std::span<s
   own.epoch.raise(epoch_);
   for (std::uint32_t peer = 0; peer < size(); ++peer) {
     MappedControl& other = memory_.control(peer);
-    int spins = spin_ ? kSpins : 0;
-    for (std::uint32_t seen = other.epoch.value.load(std::memory_order_acquire);
-         static_cast<std::int32_t>(seen - epoch_) < 0;
-         seen = other.epoch.value.load(std::memory_order_acquire)) {
-      if (spins-- > 0) {
-        cpu_relax();
-        continue;
-      }
-      other.epoch.sleep(seen);
-      base().check();
-    }
+    wait_for(other.epoch, epoch_, spin_ ? kSpins : 0, base());
     std::copy_n(other.message[parity].begin(), mine.size(), all.begin() + peer * mine.size());
   }
 }

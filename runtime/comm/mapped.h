@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/comm/exchange.h"
 #include "runtime/comm/forwarding.h"
 #include "runtime/device/host_memory.h"
 #include "sharding/layout.h"
@@ -21,8 +22,9 @@ struct MappedControl;
 class MappedMemory {
  public:
   /// @param base carries the set-up; outlives this
+  /// @param row_bytes of each rank, for MappedRows
   /// @throws Error where a rank is on another node or the kernel refuses
-  MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger);
+  MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger, std::uint64_t row_bytes = 0);
   MappedMemory(const MappedMemory&) = delete;
   MappedMemory& operator=(const MappedMemory&) = delete;
   ~MappedMemory();
@@ -43,12 +45,26 @@ class MappedMemory {
 
   [[nodiscard]] MappedControl& control(std::uint32_t rank) const;
 
+  /// This rank's memory for rows, writable.
+  [[nodiscard]] std::span<std::byte> own_rows() const {
+    return {shard_ + rows_offset_, row_bytes_};
+  }
+  /// Another's, read-only.
+  [[nodiscard]] const std::byte* rows(std::uint32_t rank) const {
+    return shards_ + rank * shard_stride_ + rows_offset_;
+  }
+  /// Where that rank's parts for each rank begin in its memory for rows, of one of two exchanges.
+  [[nodiscard]] std::uint64_t* row_offsets(std::uint32_t rank, std::size_t parity) const;
+
  private:
   Communicator& base_;
-  std::uint64_t shard_bytes_ = 0;
-  std::byte* shard_ = nullptr;  // in own_
-  Mapping own_;                 // this rank's whole memfd, writable
-  Mapping whole_;               // the address range of all shards
+  std::uint64_t shard_bytes_ = 0, row_bytes_ = 0;
+  std::uint64_t rows_offset_ = 0;   // in each rank's memfd
+  std::uint64_t shard_stride_ = 0;  // from one rank's memfd to the next's, as mapped
+  std::byte* shard_ = nullptr;      // in own_
+  Mapping own_;                     // this rank's whole memfd, writable
+  Mapping whole_;                   // the address range of all shards
+  const std::byte* shards_ = nullptr;
   std::vector<WholeUnit> units_;
   std::vector<Mapping> controls_;  // by rank; own included
   std::array<LedgerEntry, 2> entries_;
@@ -65,6 +81,27 @@ class MappedCommunicator final : public ForwardingCommunicator {
   void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override;
 
  private:
+  MappedMemory& memory_;
+  const bool spin_;
+  std::uint32_t epoch_ = 0;
+};
+
+/// Rows between the ranks of a node: a rank reads what another sends where it lies, once it is
+/// there. One for each memory.
+class MappedRows final : public RowLink {
+ public:
+  /// Both outlive this. @param spin whether ranks have cores of their own to wait on
+  MappedRows(Communicator& base, MappedMemory& memory, bool spin)
+      : base_(base), memory_(memory), spin_(spin) {}
+
+  /// @throws Error for a part that is not in memory of allocate()
+  void send_receive(PartsToSend out, PartsToReceive in) override;
+  /// Once; of the memory that was planned for rows.
+  [[nodiscard]] Buffer allocate(DeviceMemory& device, Ledger& ledger,
+                                std::span<const BufferPart> parts) override;
+
+ private:
+  Communicator& base_;
   MappedMemory& memory_;
   const bool spin_;
   std::uint32_t epoch_ = 0;

@@ -94,7 +94,7 @@ struct MpiCommunicator::Requests {
   Clock::time_point not_ready_at{};
   bool failure_sent = false;
 
-  void begin_all_to_all(const Transfer& transfer, std::vector<MPI_Request>& requests) const;
+  void begin_send_receive(const Transfer& transfer, std::vector<MPI_Request>& requests) const;
 };
 
 MpiCommunicator::MpiCommunicator(const MpiSession& session, bool spin, std::chrono::seconds timeout)
@@ -154,8 +154,8 @@ void MpiCommunicator::begin(const TransferHandle& transfer) {
                 "MPI_Iallgather");
       break;
     }
-    case Transfer::Kind::AllToAll:
-      requests_->begin_all_to_all(*transfer, requests);
+    case Transfer::Kind::SendReceive:
+      requests_->begin_send_receive(*transfer, requests);
       break;
     case Transfer::Kind::Broadcast: {
       const Count in = requests_->large.count(transfer->in.size(), transfer->in.size());
@@ -170,30 +170,25 @@ void MpiCommunicator::begin(const TransferHandle& transfer) {
 
 // Request r is what is received from rank r, ranks + r what is sent to it; null where that is
 // nothing. Not MPI_Ialltoallv, whose places in memory are numbers of 32 bits.
-void MpiCommunicator::Requests::begin_all_to_all(const Transfer& transfer,
-                                                 std::vector<MPI_Request>& requests) const {
-  const std::size_t ranks = transfer.in_bytes.size();
+void MpiCommunicator::Requests::begin_send_receive(const Transfer& transfer,
+                                                   std::vector<MPI_Request>& requests) const {
+  const std::size_t ranks = transfer.in_parts.size();
   requests.assign(2 * ranks, MPI_REQUEST_NULL);
-  std::uint64_t in_at = 0, out_at = 0;
   for (std::uint32_t peer = 0; peer < ranks; ++peer) {
-    const std::uint64_t bytes = transfer.in_bytes[peer];
-    if (bytes > 0) {
-      const Count in = large.count(bytes, bytes);
-      check_mpi(MPI_Irecv(transfer.in.data() + in_at, in.count, in.type, static_cast<int>(peer), 0,
-                          data, &requests[peer]),
-                "MPI_Irecv");
-    }
-    in_at += bytes;
+    const std::span<std::byte> part = transfer.in_parts[peer];
+    if (part.empty()) continue;
+    const Count in = large.count(part.size(), part.size());
+    check_mpi(
+        MPI_Irecv(part.data(), in.count, in.type, static_cast<int>(peer), 0, data, &requests[peer]),
+        "MPI_Irecv");
   }
   for (std::uint32_t peer = 0; peer < ranks; ++peer) {
-    const std::uint64_t bytes = transfer.out_bytes[peer];
-    if (bytes > 0) {
-      const Count out = large.count(bytes, bytes);
-      check_mpi(MPI_Isend(transfer.out.data() + out_at, out.count, out.type, static_cast<int>(peer),
-                          0, data, &requests[ranks + peer]),
-                "MPI_Isend");
-    }
-    out_at += bytes;
+    const std::span<const std::byte> part = transfer.out_parts[peer];
+    if (part.empty()) continue;
+    const Count out = large.count(part.size(), part.size());
+    check_mpi(MPI_Isend(part.data(), out.count, out.type, static_cast<int>(peer), 0, data,
+                        &requests[ranks + peer]),
+              "MPI_Isend");
   }
 }
 
@@ -213,8 +208,8 @@ bool MpiCommunicator::test(const TransferHandle& transfer) {
   check_mpi(code, "a transfer between ranks");
   if (done == 0) return false;
   requests_->active.erase(found);
-  for (std::uint32_t peer = 0; peer < transfer->in_bytes.size(); ++peer) {
-    const std::uint64_t bytes = transfer->in_bytes[peer];
+  for (std::uint32_t peer = 0; peer < transfer->in_parts.size(); ++peer) {
+    const std::uint64_t bytes = transfer->in_parts[peer].size();
     if (bytes == 0) continue;
     const Count in = requests_->large.count(bytes, bytes);
     int received = 0;

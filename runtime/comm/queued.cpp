@@ -71,16 +71,11 @@ TransferHandle QueuedCommunicator::start_all_gather(std::function<bool()> ready,
   return queue(std::move(transfer));
 }
 
-void QueuedCommunicator::all_to_all(std::span<const std::byte> out,
-                                    std::span<const std::uint64_t> out_bytes,
-                                    std::span<std::byte> in,
-                                    std::span<const std::uint64_t> in_bytes) {
+void QueuedCommunicator::send_receive(PartsToSend out, PartsToReceive in) {
   auto transfer = std::make_shared<Transfer>();
-  transfer->kind = Transfer::Kind::AllToAll;
-  transfer->out = out;
-  transfer->in = in;
-  transfer->out_bytes = out_bytes;
-  transfer->in_bytes = in_bytes;
+  transfer->kind = Transfer::Kind::SendReceive;
+  transfer->out_parts = out;
+  transfer->in_parts = in;
   wait(queue(std::move(transfer)));
 }
 

@@ -19,16 +19,17 @@ namespace initrt {
 /// One transfer. Fields up to `sequence` are set once, before it is queued.
 class Transfer {
  public:
-  enum class Kind : std::uint8_t { AllGather, AllToAll, Broadcast };
+  enum class Kind : std::uint8_t { AllGather, SendReceive, Broadcast };
   enum class State : std::uint32_t { Pending, Done, Failed };
 
   Kind kind = Kind::AllGather;
   std::span<const std::byte> out;
   std::span<std::byte> in;
-  std::span<const std::uint64_t> out_bytes, in_bytes;  ///< by rank, of an all-to-all
-  std::uint32_t root = 0;                              ///< of a broadcast
-  std::function<bool()> ready;                         ///< empty: at once
-  std::uint64_t sequence = 0;  ///< counts this rank's transfers; the same on every rank
+  PartsToSend out_parts;        ///< of SendReceive
+  PartsToReceive in_parts;      ///< of SendReceive
+  std::uint32_t root = 0;       ///< of a broadcast
+  std::function<bool()> ready;  ///< empty: at once
+  std::uint64_t sequence = 0;   ///< counts this rank's transfers; the same on every rank
 
   std::atomic<State> state{State::Pending};
   std::exception_ptr failure;  ///< written before state becomes Failed
@@ -38,8 +39,7 @@ class Transfer {
 class QueuedCommunicator : public Communicator {
  public:
   void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override;
-  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override;
+  void send_receive(PartsToSend out, PartsToReceive in) override;
   void broadcast(std::vector<std::byte>& data, std::uint32_t root) override;
   TransferHandle start_all_gather(std::function<bool()> ready, std::span<const std::byte> chunk,
                                   std::span<std::byte> whole) override;

@@ -29,8 +29,7 @@ class SelfCommunicator final : public Communicator {
   [[nodiscard]] std::uint32_t rank() const override { return 0; }
   [[nodiscard]] std::uint32_t size() const override { return 1; }
   void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override;
-  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override;
+  void send_receive(PartsToSend out, PartsToReceive in) override;
   void broadcast(std::vector<std::byte>&, std::uint32_t) override {}
   TransferHandle start_all_gather(std::function<bool()> ready, std::span<const std::byte> chunk,
                                   std::span<std::byte> whole) override;

@@ -68,16 +68,37 @@ void StagedExchange::finish(const GatheringHandle& gathering) {
   slot.emptied = device_.fence();
 }
 
-void StagedExchange::all_to_all(std::span<const std::byte> out,
-                                std::span<const std::uint64_t> out_bytes, std::span<std::byte> in,
-                                std::span<const std::uint64_t> in_bytes) {
-  const std::size_t half = rows_.bytes() / 2;
-  const std::span<std::byte> outgoing = rows_.span().first(half).first(out.size());
-  const std::span<std::byte> incoming = rows_.span().subspan(half).first(in.size());
-  device_.read(out.data(), outgoing);
-  device_.synchronize();  // the last upload from `incoming`, too
-  comm_.all_to_all(outgoing, out_bytes, incoming, in_bytes);
-  device_.upload(incoming, in.data());
+void StagedExchange::send_receive(PartsToSend out, PartsToReceive in) {
+  std::span<std::byte> room = rows_.span().first(rows_.bytes() / 2);
+  const auto take = [&room](std::size_t bytes) {
+    if (bytes > room.size()) {
+      fail("{} bytes of rows do not fit the {} bytes of host memory left for them", bytes,
+           room.size());
+    }
+    const std::span<std::byte> taken = room.first(bytes);
+    room = room.subspan(bytes);
+    return taken;
+  };
+  outgoing_.clear();
+  incoming_.clear();
+  for (std::size_t peer = 0; peer < out.size(); ++peer) {
+    const bool again = peer > 0 && out[peer].data() == out[peer - 1].data() &&
+                       out[peer].size() == out[peer - 1].size();
+    if (again) {
+      outgoing_.push_back(outgoing_.back());
+      continue;
+    }
+    const std::span<std::byte> staged = take(out[peer].size());
+    if (!staged.empty()) device_.read(out[peer].data(), staged);
+    outgoing_.push_back(staged);
+  }
+  device_.synchronize();  // the last upload from what is received, too
+  room = rows_.span().subspan(rows_.bytes() / 2);
+  for (const std::span<std::byte> part : in) incoming_.push_back(take(part.size()));
+  comm_.send_receive(outgoing_, incoming_);
+  for (std::size_t peer = 0; peer < in.size(); ++peer) {
+    if (!in[peer].empty()) device_.upload(incoming_[peer], in[peer].data());
+  }
 }
 
 }  // namespace initrt

@@ -13,8 +13,8 @@ namespace initrt {
 class StagedExchange final : public Exchange {
  public:
   /// @param slots how many units may be under way at once, and of what size
-  /// @param row_bytes the most that all_to_all() sends or receives
-  /// References outlive the exchange.
+  /// @param row_bytes the most that send_receive() sends or receives; a part that is sent to
+  /// several ranks counts once References outlive the exchange.
   StagedExchange(Communicator& comm, DeviceMemory& device, const HostSlots& slots,
                  std::uint64_t row_bytes, Ledger& ledger);
 
@@ -22,8 +22,7 @@ class StagedExchange final : public Exchange {
                                    std::span<const std::byte> chunk,
                                    std::span<std::byte> whole) override;
   void finish(const GatheringHandle& gathering) override;
-  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override;
+  void send_receive(PartsToSend out, PartsToReceive in) override;
   void check() override { comm_.check(); }
 
  private:
@@ -39,6 +38,8 @@ class StagedExchange final : public Exchange {
   Buffer rows_;
   std::vector<Slot> slots_;
   std::uint64_t gatherings_ = 0;
+  std::vector<std::span<const std::byte>> outgoing_;  // of send_receive(), by rank
+  std::vector<std::span<std::byte>> incoming_;
 };
 
 }  // namespace initrt

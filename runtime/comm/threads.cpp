@@ -1,7 +1,6 @@
 #include "runtime/comm/threads.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "sharding/error.h"
 
@@ -42,22 +41,17 @@ void ThreadCommunicator::copy_in(const ThreadWorld::Posted& posted, Transfer& tr
         copy(chunk, transfer.in.data() + peer * chunk.size());
       }
       break;
-    case Transfer::Kind::AllToAll: {
-      std::byte* to = transfer.in.data();
+    case Transfer::Kind::SendReceive:
       for (std::uint32_t peer = 0; peer < size(); ++peer) {
-        const Transfer& other = *posted.by_rank[peer];
-        const std::uint64_t bytes = other.out_bytes[rank_];
-        if (bytes != transfer.in_bytes[peer]) {
-          fail("rank {} sends {} bytes to rank {}, which expects {}", peer, bytes, rank_,
-               transfer.in_bytes[peer]);
+        const std::span<const std::byte> part = posted.by_rank[peer]->out_parts[rank_];
+        const std::span<std::byte> to = transfer.in_parts[peer];
+        if (part.size() != to.size()) {
+          fail("rank {} sends {} bytes to rank {}, which expects {}", peer, part.size(), rank_,
+               to.size());
         }
-        const std::uint64_t before = std::accumulate(
-            other.out_bytes.begin(), other.out_bytes.begin() + rank_, std::uint64_t{0});
-        copy(other.out.subspan(before, bytes), to);
-        to += bytes;
+        copy(part, to.data());
       }
       break;
-    }
     case Transfer::Kind::Broadcast:
       copy(posted.by_rank[transfer.root]->in, transfer.in.data());
       break;

@@ -15,7 +15,9 @@ namespace initrt {
 struct CopyPiece {
   const std::byte* from = nullptr;
   std::byte* to = nullptr;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;  ///< of a row
+  std::uint64_t rows = 1;
+  std::uint64_t from_stride = 0, to_stride = 0;  ///< bytes from row to row
 };
 
 /// A copy to the host under way.

@@ -14,6 +14,8 @@ std::string_view name(Lane lane) {
       return "gather";
     case Lane::Execute:
       return "execute";
+    case Lane::Exchange:
+      return "exchange";
   }
   return "";
 }

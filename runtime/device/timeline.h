@@ -15,11 +15,12 @@ namespace initrt {
 
 /// What happens beside what. Spans of one lane and one worker do not overlap.
 enum class Lane : std::uint16_t {
-  Read,     ///< from a file to the host, or to the device where it reads by itself
-  Copy,     ///< from the host to the device
-  Convert,  ///< to the shard's dtype and order
-  Gather,   ///< from all ranks
-  Execute,  ///< a unit's ops
+  Read,      ///< from a file to the host, or to the device where it reads by itself
+  Copy,      ///< from the host to the device
+  Convert,   ///< to the shard's dtype and order
+  Gather,    ///< from all ranks
+  Execute,   ///< a unit's ops
+  Exchange,  ///< of rows between ranks, within a unit's ops
 };
 
 [[nodiscard]] std::string_view name(Lane lane);

@@ -21,9 +21,9 @@ std::vector<std::uint32_t> only_blocks(const Graph& graph, std::vector<std::uint
 
 }  // namespace
 
-Engine::Engine(const Graph& graph, const Layout& layout, const Cut& cut, const RunShape& shape,
-               Device& device, Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit,
-               Timeline* timeline)
+Engine::Engine(const Graph& graph, const Layout& layout, const Placement& placement,
+               const RunShape& shape, Device& device, Communicator& comm, Gather& gather,
+               RowLink* link, Ledger& ledger, UnitHook on_unit, Timeline* timeline)
     : graph_(graph),
       layout_(layout),
       shape_(shape),
@@ -36,10 +36,15 @@ Engine::Engine(const Graph& graph, const Layout& layout, const Cut& cut, const R
       blocks_only_(only_blocks(graph, order_)),
       has_experts_(std::ranges::any_of(
           graph.units, [](const Unit& unit) { return unit.kind == UnitKind::Expert; })),
-      runner_(graph, layout, cut, shape, device, ledger),
+      placement_(placement),
+      runner_(graph, layout, placement.cut, shape, device, ledger),
       rows_(allocate(device, ledger, MemoryCategory::Scratch,
                      shape.sweep_rows * embedding_row_bytes(graph, layout))),
       headers_(comm.size()) {
+  if (link != nullptr && placement.moves.rows > 0) {
+    mover_.emplace(graph, layout, placement, shape.device.row_tile, device, comm, *link, gather,
+                   runner_, times_, ledger);
+  }
   device_.set_watch([this] { gather_.check(); });
 }
 
@@ -94,13 +99,17 @@ std::vector<std::uint32_t> Engine::chosen_experts(std::uint32_t router) {
   gather_.agree(wanted);
   std::vector<std::uint32_t> units;
   for (std::uint32_t e = 0; e < experts; ++e) {
-    const std::uint32_t unit = router + 1 + e;
-    experts_.all_bytes += layout_.units[unit].bytes;
-    if (wanted[e] == std::byte{0}) continue;
-    experts_.used_bytes += layout_.units[unit].bytes;
-    units.push_back(unit);
+    if (wanted[e] != std::byte{0}) units.push_back(router + 1 + e);
   }
+  count_experts(router, units);
   return units;
+}
+
+void Engine::count_experts(std::uint32_t router, std::span<const std::uint32_t> run) {
+  for (std::uint32_t e = 0; e < experts_after(graph_.units[router]); ++e) {
+    experts_.all_bytes += layout_.units[router + 1 + e].bytes;
+  }
+  for (const std::uint32_t unit : run) experts_.used_bytes += layout_.units[unit].bytes;
 }
 
 void Engine::run_experts(std::uint32_t router, std::span<const std::uint32_t> order,
@@ -124,6 +133,7 @@ void Engine::warm_up() {
   runner_.begin(std::span(&row, 1), std::span(&first, 1));
   runner_.embed(rows_.data());
   runner_.keep_logit_rows();
+  if (mover_) mover_->warm_up();
   for (std::uint32_t unit = 0; unit < graph_.units.size(); ++unit) {
     switch (graph_.units[unit].kind) {
       case UnitKind::Embedding:
@@ -150,10 +160,12 @@ SweepOutput Engine::sweep(const SweepInput& input) {
                          static_cast<std::uint32_t>(input.logit_rows.size()), input.finished};
   comm_.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(headers_)));
   std::uint32_t most_rows = 0;
+  std::uint64_t all_rows = 0;
   bool any_logits = false;
   SweepOutput output;
   for (const SweepHeader& header : headers_) {
     most_rows = std::max(most_rows, header.rows);
+    all_rows += header.rows;
     any_logits = any_logits || header.logit_rows > 0;
     output.any_finished = output.any_finished || header.finished > 0;
   }
@@ -164,7 +176,9 @@ SweepOutput Engine::sweep(const SweepInput& input) {
   const bool same_ops = gather_.settled() && !has_experts_ && !times_.wanted();
   gather_.fetch_rows(input.tokens, most_rows, rows_.span());
   runner_.begin(input.rows, input.logit_rows);
-  if (same_ops) {
+  if (mover_ && moves_rows(shape_, placement_, all_rows, most_rows)) {
+    move_rows(order);
+  } else if (same_ops) {
     if (on_unit_) on_unit_(order.front());  // if nothing is run anew, no other is told of
     const std::uint64_t key = std::uint64_t{mine.rows} << 32 | mine.logit_rows;
     device_.repeat(any_logits ? key : ~key, [&] { run_units(order); });
@@ -202,6 +216,27 @@ void Engine::run_units(std::span<const std::uint32_t> order) {
     times_.measure(unit, [&] { runner_.run(unit, weights); });
     gather_.release(unit);
     if (experts_after(graph_.units[unit]) > 0) run_experts(unit, order, i + 1);
+  }
+}
+
+void Engine::move_rows(std::span<const std::uint32_t> order) {
+  const auto begin = [&](std::uint32_t SweepHeader::*rows) {
+    rows_of_ranks_.clear();
+    for (const SweepHeader& header : headers_) rows_of_ranks_.push_back(header.*rows);
+    mover_->begin(rows_of_ranks_);
+  };
+  runner_.embed(rows_.data());
+  begin(&SweepHeader::rows);
+  bool in_head = false;
+  for (const std::uint32_t unit : order) {
+    if (on_unit_) on_unit_(unit);
+    if (graph_.units[unit].kind == UnitKind::Head && !in_head) {
+      runner_.keep_logit_rows();
+      begin(&SweepHeader::logit_rows);
+      in_head = true;
+    }
+    times_.measure(unit, [&] { mover_->run(unit); });
+    if (experts_after(graph_.units[unit]) > 0) count_experts(unit, mover_->run_experts(unit));
   }
 }
 

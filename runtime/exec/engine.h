@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "runtime/comm/communicator.h"
 #include "runtime/device/device.h"
 #include "runtime/exec/gather.h"
+#include "runtime/exec/row_mover.h"
 #include "runtime/exec/unit_runner.h"
 #include "runtime/exec/unit_times.h"
 #include "sharding/memory_plan.h"
@@ -51,9 +53,10 @@ class Engine {
   /// Allocates activations, KV cache, logits and scratch as planned. References outlive the engine.
   /// @param timeline told of every unit that a sweep runs, at the cost of Device::repeat(), which
   ///        does not say when each of its ops was run; may be null
-  Engine(const Graph& graph, const Layout& layout, const Cut& cut, const RunShape& shape,
-         Device& device, Communicator& comm, Gather& gather, Ledger& ledger, UnitHook on_unit,
-         Timeline* timeline = nullptr);
+  /// @param link what rows go through where they move; null: they never do
+  Engine(const Graph& graph, const Layout& layout, const Placement& placement,
+         const RunShape& shape, Device& device, Communicator& comm, Gather& gather, RowLink* link,
+         Ledger& ledger, UnitHook on_unit, Timeline* timeline = nullptr);
 
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -96,6 +99,8 @@ class Engine {
   [[nodiscard]] std::vector<std::uint32_t> chosen_experts(std::uint32_t router);
   void run_units(std::span<const std::uint32_t> order);
   void run_experts(std::uint32_t router, std::span<const std::uint32_t> order, std::size_t next);
+  void count_experts(std::uint32_t router, std::span<const std::uint32_t> run);
+  void move_rows(std::span<const std::uint32_t> order);
 
   const Graph& graph_;
   const Layout& layout_;
@@ -109,11 +114,14 @@ class Engine {
   const std::vector<std::uint32_t> blocks_only_;  // when no rank wants logits
   const bool has_experts_;
 
+  const Placement& placement_;
   UnitRunner runner_;
+  std::optional<RowMover> mover_;
   Buffer rows_;  // of the embedding table, as they arrive
   ExpertBytes experts_;
   std::vector<SweepHeader> headers_;  // by rank
-  std::vector<std::byte> wanted_;     // by expert, of the router that was run last
+  std::vector<std::uint32_t> rows_of_ranks_;
+  std::vector<std::byte> wanted_;  // by expert, of the router that was run last
 };
 
 }  // namespace initrt

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "sharding/error.h"
+#include "sharding/memory_plan.h"
 
 namespace initrt {
 
@@ -37,7 +38,8 @@ void InPlaceGather::fetch_rows(std::span<const TokenId> tokens, std::uint32_t,
 CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut,
                                    Communicator& comm, Exchange& exchange, DeviceMemory& device,
                                    Arrivals& arrivals, std::span<std::byte> shard,
-                                   std::uint32_t slots, std::uint64_t slots_bytes, Ledger& ledger,
+                                   std::uint32_t slots, std::uint64_t slots_bytes,
+                                   std::uint64_t replicated_bytes, Ledger& ledger,
                                    std::span<std::byte> row_buffers, Timeline* timeline)
     : table_(graph, layout, cut),
       cut_(cut),
@@ -50,12 +52,16 @@ CollectiveGather::CollectiveGather(const Graph& graph, const Layout& layout, con
       slot_bytes_(slots_bytes / slots_),
       slot_memory_(exchange.allocate(
           device, ledger, std::array<BufferPart, 1>{{{MemoryCategory::Slots, slots_bytes}}})),
+      replicated_memory_(exchange.allocate(
+          device, ledger,
+          std::array<BufferPart, 1>{{{MemoryCategory::Resident, replicated_bytes}}})),
       rows_(table_, cut, comm, exchange, device, shard, row_buffers),
       timeline_(timeline),
       prepared_shard_(exchange.prepare(shard)),
       prepared_slots_(exchange.prepare(slot_memory_.span())),
       slot_free_(slots_),
       gathered_once_(graph.units.size(), false),
+      replicated_once_(graph.units.size(), false),
       is_gathered_(graph.units.size(), false) {
   for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
     if (graph.units[unit].kind == UnitKind::Embedding) continue;
@@ -81,6 +87,7 @@ void CollectiveGather::warm_up() {
   std::set<std::pair<bool, std::uint64_t>> done;
   for (std::uint32_t unit = 0; unit < cut_.units.size(); ++unit) {
     const UnitCut& placed = cut_.units[unit];
+    if (!placed.resident && slot_bytes_ == 0) continue;  // no sweep gathers it
     if (!is_gathered_[unit] || !done.emplace(placed.resident, placed.chunk_bytes).second) continue;
     const std::span<const std::byte> chunk =
         shard_.subspan(cut_.chunk_offset(unit, comm_.rank()), placed.chunk_bytes);
@@ -151,6 +158,24 @@ WholeUnit CollectiveGather::acquire(std::uint32_t unit) {
 void CollectiveGather::release(std::uint32_t unit) {
   if (!cut_.units[unit].resident) slot_free_[position_ % slots_] = device_.fence();
   ++position_;
+}
+
+const std::byte* CollectiveGather::own_chunk(std::uint32_t unit) {
+  arrivals_.wait(unit + 1);
+  return own_place(unit);
+}
+
+// A chunk begins with them.
+WholeUnit CollectiveGather::replicated(std::uint32_t unit) {
+  const std::uint64_t bytes = cut_.units[unit].replicated_bytes;
+  std::byte* const whole = replicated_memory_.data() + replicated_place(cut_, unit);
+  if (!replicated_once_[unit] && bytes > 0) {
+    const std::byte* const own = own_chunk(unit);
+    exchange_.finish(
+        exchange_.start_all_gather({}, nullptr, {own, bytes}, {whole, bytes * comm_.size()}));
+  }
+  replicated_once_[unit] = true;
+  return {whole, bytes};
 }
 
 void CollectiveGather::record_times() {

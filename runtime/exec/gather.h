@@ -38,6 +38,14 @@ class Gather {
   virtual WholeUnit acquire(std::uint32_t unit) = 0;
   virtual void release(std::uint32_t unit) = 0;
 
+  /// This rank's chunk of a unit, once it has arrived.
+  virtual const std::byte* own_chunk(std::uint32_t unit) = 0;
+  /// The same before it has arrived, for warm-up.
+  [[nodiscard]] virtual const std::byte* own_place(std::uint32_t unit) const = 0;
+  /// Of a unit that lies whole nowhere its replicated parameters, to be read as of a whole unit.
+  /// All ranks ask for the same units in the same order.
+  virtual WholeUnit replicated(std::uint32_t unit) = 0;
+
   /// A buffer of the unit's size with undefined contents, for warm-up.
   [[nodiscard]] virtual WholeUnit place_of(std::uint32_t unit) const = 0;
 
@@ -68,8 +76,10 @@ class InPlaceGather final : public Gather {
   /// @param units each whole unit
   /// @param wait_for blocks until the first n units have arrived on all ranks
   InPlaceGather(const Graph& graph, const Layout& layout, const Cut& cut, DeviceMemory& device,
-                std::vector<WholeUnit> units, std::function<void(std::uint32_t)> wait_for)
+                std::vector<WholeUnit> units, std::uint32_t rank,
+                std::function<void(std::uint32_t)> wait_for)
       : table_(graph, layout, cut),
+        rank_(rank),
         device_(device),
         units_(std::move(units)),
         wait_for_(std::move(wait_for)) {}
@@ -79,6 +89,14 @@ class InPlaceGather final : public Gather {
   void agree(std::span<std::byte>) override {}
   WholeUnit acquire(std::uint32_t unit) override;
   void release(std::uint32_t) override {}
+  const std::byte* own_chunk(std::uint32_t unit) override {
+    wait_for(unit + 1);
+    return own_place(unit);
+  }
+  const std::byte* own_place(std::uint32_t unit) const override {
+    return units_[unit].base + rank_ * units_[unit].stride;
+  }
+  WholeUnit replicated(std::uint32_t unit) override { return acquire(unit); }
   WholeUnit place_of(std::uint32_t unit) const override { return units_[unit]; }
   void warm_up() override {}
   bool settled() const override { return arrived_ == units_.size(); }
@@ -91,6 +109,7 @@ class InPlaceGather final : public Gather {
   void wait_for(std::uint32_t units);
 
   const EmbeddingTable table_;
+  const std::uint32_t rank_;
   DeviceMemory& device_;
   const std::vector<WholeUnit> units_;
   const std::function<void(std::uint32_t)> wait_for_;
@@ -105,13 +124,15 @@ class CollectiveGather final : public Gather {
   /// @param exchange what units and rows go through; `comm` carries what is agreed
   /// @param shard this rank's shard memory, as cut
   /// @param slots units under way or in use at once, each in slots_bytes / slots; none: all
-  /// resident
+  /// resident, or none is gathered
+  /// @param replicated_bytes for the replicated parameters of all units; 0: they are not asked for
   /// @param row_buffers for rows on their way: room for two times the rows of a sweep
   /// @param timeline told of every unit that is gathered; outlives this, may be null
   CollectiveGather(const Graph& graph, const Layout& layout, const Cut& cut, Communicator& comm,
                    Exchange& exchange, DeviceMemory& device, Arrivals& arrivals,
                    std::span<std::byte> shard, std::uint32_t slots, std::uint64_t slots_bytes,
-                   Ledger& ledger, std::span<std::byte> row_buffers, Timeline* timeline = nullptr);
+                   std::uint64_t replicated_bytes, Ledger& ledger, std::span<std::byte> row_buffers,
+                   Timeline* timeline = nullptr);
   CollectiveGather(const CollectiveGather&) = delete;
   CollectiveGather& operator=(const CollectiveGather&) = delete;
   /// Transfers under way hold on to this memory: the world must be at rest or have failed.
@@ -122,6 +143,11 @@ class CollectiveGather final : public Gather {
   void agree(std::span<std::byte> wanted) override;
   WholeUnit acquire(std::uint32_t unit) override;
   void release(std::uint32_t unit) override;
+  const std::byte* own_chunk(std::uint32_t unit) override;
+  const std::byte* own_place(std::uint32_t unit) const override {
+    return shard_.data() + cut_.chunk_offset(unit, comm_.rank());
+  }
+  WholeUnit replicated(std::uint32_t unit) override;
   WholeUnit place_of(std::uint32_t unit) const override {
     return {place(unit, 0), cut_.units[unit].chunk_bytes};
   }
@@ -156,6 +182,7 @@ class CollectiveGather final : public Gather {
   const std::uint32_t slots_;
   const std::uint64_t slot_bytes_;
   Buffer slot_memory_;
+  Buffer replicated_memory_;
   RowExchange rows_;
   Timeline* const timeline_;
 
@@ -166,6 +193,7 @@ class CollectiveGather final : public Gather {
   const std::shared_ptr<void> prepared_shard_, prepared_slots_;  // go before the memory does
   std::vector<FenceHandle> slot_free_;  // the device has done with what was in the slot
   std::vector<bool> gathered_once_;     // resident units that are whole, or will be
+  std::vector<bool> replicated_once_;   // units whose replicated parameters are
   std::vector<bool> is_gathered_;       // units that are gathered at all
   std::uint32_t on_demand_ = 0;         // how many of them are not resident
   std::vector<std::byte> agreed_;       // of agree(), kept from sweep to sweep

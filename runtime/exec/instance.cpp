@@ -88,8 +88,9 @@ void Instance::bring_up(Ledger& ledger) {
   const Cut& cut = placement_.cut;
   check_world(options_.transport, cut, base_.size(), device_.is_discrete());
   if (options_.transport == Transport::Mapped) {
-    mapped_.emplace(base_, cut, ledger);
+    mapped_.emplace(base_, cut, ledger, placement_.moves.sent_bytes());
     mapped_comm_.emplace(base_, *mapped_, options_.spin);
+    mapped_rows_.emplace(base_, *mapped_, options_.spin);
   }
   // Before memory is allocated: what connecting takes of a GPU is not in the plan, but can be
   // asked.
@@ -103,9 +104,10 @@ void Instance::bring_up(Ledger& ledger) {
   }
   gather_ = make_gather(ledger);
   loader_ = make_loader(ledger);
-  engine_ =
-      std::make_unique<Engine>(model_.graph, model_.layout, cut, options_.shape, device_, comm(),
-                               *gather_, ledger, options_.on_execute, options_.timeline);
+  RowLink* const link = mapped_rows_ ? static_cast<RowLink*>(&*mapped_rows_) : exchange_.get();
+  engine_ = std::make_unique<Engine>(model_.graph, model_.layout, placement_, options_.shape,
+                                     device_, comm(), *gather_, link, ledger, options_.on_execute,
+                                     options_.timeline);
   if (!device_.is_discrete()) return;
   // What a warm-up takes for a while must not be missing where another rank of the same GPU still
   // allocates what was planned.
@@ -135,7 +137,7 @@ std::unique_ptr<Exchange> Instance::make_exchange(Ledger& ledger) {
   if (!device_.is_discrete()) return std::make_unique<HostExchange>(base_);
   return std::make_unique<StagedExchange>(
       base_, device_, host_slots(model_.graph, placement_.cut, placement_.slots),
-      options_.shape.sweep_rows * embedding_row_bytes(model_.graph, model_.layout), ledger);
+      staged_row_bytes(model_.graph, model_.layout, options_.shape, placement_.moves), ledger);
 }
 
 std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
@@ -145,10 +147,10 @@ std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
         options_.shape.sweep_rows * embedding_row_bytes(model_.graph, model_.layout);
     row_buffers_ = allocate(device_, ledger, MemoryCategory::Scratch,
                             row_buffer_bytes(model_.graph, model_.layout, options_.shape) - rows);
-    return std::make_unique<CollectiveGather>(model_.graph, model_.layout, cut, base_, *exchange_,
-                                              device_, arrivals_, shard(), placement_.slots,
-                                              placement_.memory[MemoryCategory::Slots], ledger,
-                                              row_buffers_.span(), options_.timeline);
+    return std::make_unique<CollectiveGather>(
+        model_.graph, model_.layout, cut, base_, *exchange_, device_, arrivals_, shard(),
+        placement_.slots, placement_.memory[MemoryCategory::Slots], placement_.replicated_bytes,
+        ledger, row_buffers_.span(), options_.timeline);
   }
   std::vector<WholeUnit> units;
   for (std::uint32_t unit = 0; unit < model_.graph.units.size(); ++unit) {
@@ -165,7 +167,7 @@ std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
     };
   }
   return std::make_unique<InPlaceGather>(model_.graph, model_.layout, cut, device_,
-                                         std::move(units), std::move(wait_for));
+                                         std::move(units), base_.rank(), std::move(wait_for));
 }
 
 std::unique_ptr<Loader> Instance::make_loader(Ledger& ledger) {

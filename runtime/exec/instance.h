@@ -100,6 +100,7 @@ class Instance {
   Buffer allocated_shard_;  // the shard, but for mapped memory
   std::optional<MappedMemory> mapped_;
   std::optional<MappedCommunicator> mapped_comm_;
+  std::optional<MappedRows> mapped_rows_;
   Buffer row_buffers_;
   ReadStatistics reads_;
   Arrivals arrivals_;

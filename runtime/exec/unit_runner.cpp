@@ -36,7 +36,7 @@ UnitRunner::UnitRunner(const Graph& graph, const Layout& layout, const Cut& cut,
     results_ = device.allocate_host(ledger, MemoryCategory::Pinned,
                                     shape.logit_rows * graph.vocabulary * sizeof(float));
   }
-  device_.set_scratch(device_scratch_.span(), pinned_.span(), shape.sweep_rows);
+  device_.set_scratch(device_scratch_.span(), pinned_.span(), shape.product_rows());
 }
 
 KvView UnitRunner::kv_of_layer(std::uint32_t layer) const {
@@ -191,11 +191,38 @@ struct UnitRunner::Run {
     const std::uint64_t tile = unit.params[op.weight].rows;
     runner.device_.linear(at(op.in), {weight(op.weight), {}, dtype(), columns(op.in), tile}, logits,
                           rows, runner.graph_.vocabulary);
-    if (op.softcap != 0) {
-      runner.device_.softcap(logits, op.softcap, rows, tile, runner.graph_.vocabulary);
-    }
+    runner.cap(op, tile, 0, rows);
   }
 };
+
+void UnitRunner::cap(const HeadOp& op, std::uint64_t tile, std::uint64_t first,
+                     std::uint64_t rows) {
+  if (op.softcap == 0) return;
+  device_.softcap(logits_.floats() + first * graph_.vocabulary + op.vocabulary_begin, op.softcap,
+                  rows, tile, graph_.vocabulary);
+}
+
+std::pair<float*, std::uint64_t> UnitRunner::output(std::uint32_t unit, std::uint32_t op) const {
+  if (const auto* head = std::get_if<HeadOp>(&graph_.units[unit].ops[op])) {
+    return {logits_.floats() + head->vocabulary_begin, graph_.vocabulary};
+  }
+  const ActivationId out = std::get<LinearOp>(graph_.units[unit].ops[op]).out;
+  return {activation(out), columns(out)};
+}
+
+void UnitRunner::finish_output(std::uint32_t unit, std::uint32_t op, std::uint64_t first,
+                               std::uint64_t rows) {
+  if (const auto* head = std::get_if<HeadOp>(&graph_.units[unit].ops[op])) {
+    cap(*head, graph_.units[unit].params[head->weight].rows, first, rows);
+  }
+}
+
+void UnitRunner::run_op(std::uint32_t index, std::uint32_t op, WholeUnit weights) {
+  const Unit& unit = graph_.units[index];
+  // A rank without rows still has to know that none of its rows chose an expert.
+  if (running_ == 0 && !std::holds_alternative<RouteOp>(unit.ops[op])) return;
+  std::visit(Run{*this, unit, index, weights, running_, nullptr}, unit.ops[op]);
+}
 
 // Products of the same inputs that follow each other, as q, k and v do, are asked for together.
 void UnitRunner::run_ops(const Run& run) {

@@ -33,6 +33,17 @@ class UnitRunner {
   /// Runs an expert on the rows that chose it after the last block that routes.
   void run_expert(std::uint32_t unit, WholeUnit weights, const ExpertRows& chosen);
 
+  /// One op of a unit on this rank's own rows, where products are made elsewhere.
+  void run_op(std::uint32_t unit, std::uint32_t op, WholeUnit weights);
+  /// Where the output of an op that is a product goes: its first row, and elements from row to row.
+  [[nodiscard]] std::pair<float*, std::uint64_t> output(std::uint32_t unit, std::uint32_t op) const;
+  /// What is left to do once rows [first, first + rows) of it are there.
+  void finish_output(std::uint32_t unit, std::uint32_t op, std::uint64_t first, std::uint64_t rows);
+  /// [rows of the sweep, columns], of the device.
+  [[nodiscard]] float* activation(ActivationId id) const { return activations_[id].floats(); }
+  /// [rows, chosen] of the block that routed last.
+  [[nodiscard]] std::span<const ExpertChoice> choices() const { return choices_; }
+
   /// By expert, after a block that routes.
   [[nodiscard]] const std::vector<ExpertRows>& routed() const { return routed_; }
 
@@ -57,10 +68,10 @@ class UnitRunner {
 
   void run_ops(const Run& run);
   void route(const RouteOp& op);
+  void cap(const HeadOp& op, std::uint64_t tile, std::uint64_t first, std::uint64_t rows);
   void fill_rotary(const RotarySpec& rotary, std::span<const RowInfo> rows, float* table);
   [[nodiscard]] KvView kv_of_layer(std::uint32_t layer) const;
   [[nodiscard]] const float* rotary_table(std::uint32_t rotary) const;
-  [[nodiscard]] float* activation(ActivationId id) const { return activations_[id].floats(); }
   [[nodiscard]] std::uint64_t columns(ActivationId id) const {
     return graph_.activations[id].columns;
   }

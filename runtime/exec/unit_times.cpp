@@ -5,10 +5,10 @@ namespace initrt {
 void UnitTimes::record() {
   for (const Measured& measured : measured_) {
     timeline_->add({{measured.begin->time(), measured.end->time()},
-                    layout_.units[measured.unit].bytes,
+                    measured.bytes,
                     measured.unit,
                     0,
-                    Lane::Execute});
+                    measured.lane});
   }
   measured_.clear();
 }

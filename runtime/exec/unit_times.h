@@ -21,9 +21,14 @@ class UnitTimes {
   /// Calls `run`, which asks the device for the unit's ops.
   template <class Run>
   void measure(std::uint32_t unit, Run run) {
+    measure(unit, Lane::Execute, layout_.units[unit].bytes, run);
+  }
+  /// Calls `run`, which asks for what belongs in another lane.
+  template <class Run>
+  void measure(std::uint32_t unit, Lane lane, std::uint64_t bytes, Run run) {
     StampHandle begin = wanted() ? device_.stamp() : nullptr;
     run();
-    if (wanted()) measured_.push_back({unit, std::move(begin), device_.stamp()});
+    if (wanted()) measured_.push_back({unit, lane, bytes, std::move(begin), device_.stamp()});
   }
 
   /// Tells the timeline of what has been measured. The device has been synchronized.
@@ -32,6 +37,8 @@ class UnitTimes {
  private:
   struct Measured {
     std::uint32_t unit = 0;
+    Lane lane = Lane::Execute;
+    std::uint64_t bytes = 0;
     StampHandle begin, end;
   };
 

@@ -30,8 +30,10 @@ class Families : public ::testing::TestWithParam<std::string> {
 
   // What each rank gets; rank r brings its prompt in chunks of chunks[r].
   std::vector<std::vector<float>> logits(Transport transport,
-                                         const std::vector<std::uint32_t>& chunks) {
+                                         const std::vector<std::uint32_t>& chunks,
+                                         Move move = Move::Weights) {
     Setting setting = family_setting();
+    setting.move = move;
     setting.world = static_cast<std::uint32_t>(chunks.size());
     setting.transport = transport;
     std::vector<std::vector<float>> all(chunks.size());
@@ -62,18 +64,21 @@ TEST_P(Families, LogitsAreTheReferences) {
 TEST_P(Families, LogitsHaveTheSameBitsInChunksAndOnManyRanks) {
   const std::vector<float> expected = logits(Transport::Self, {kPrompt}).front();
   ASSERT_EQ(expected.size(), kTokens * model_.graph.vocabulary);
-  const auto expect_same = [&](Transport transport, const std::vector<std::uint32_t>& chunks) {
-    const auto all = logits(transport, chunks);
+  const auto expect_same = [&](Transport transport, const std::vector<std::uint32_t>& chunks,
+                               Move move = Move::Weights) {
+    const auto all = logits(transport, chunks, move);
     for (std::size_t rank = 0; rank < all.size(); ++rank) {
       ASSERT_EQ(all[rank].size(), expected.size()) << name(transport) << ", rank " << rank;
       EXPECT_EQ(std::memcmp(all[rank].data(), expected.data(), expected.size() * 4), 0)
           << name(transport) << ", rank " << rank << " of " << chunks.size() << ", chunks of "
-          << chunks[rank];
+          << chunks[rank] << ", move " << name(move);
     }
   };
   expect_same(Transport::Self, {5});
   expect_same(Transport::Mapped, {kPrompt, 5, 1});
   expect_same(Transport::Mpi, {kPrompt, 5, 1});
+  expect_same(Transport::Mapped, {kPrompt, 5, 1}, Move::Activations);
+  expect_same(Transport::Mpi, {5, 1, 7}, Move::Activations);
 }
 
 TEST_P(Families, ConvertedCheckpointHasTheNamesShapesAndValuesOfTheOriginal) {

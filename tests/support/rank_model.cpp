@@ -1,5 +1,6 @@
 #include "tests/support/rank_model.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <ostream>
 #include <string_view>
@@ -36,10 +37,13 @@ RunShape shape_of(const OpenModel& model, const Setting& setting) {
   shape.context = setting.context;
   shape.sweep_rows = setting.sweep_rows;
   shape.logit_rows = setting.logit_rows;
+  shape.move = setting.move;
+  shape.moved_rows = moved_rows(shape, setting.world);
+  if (setting.moved_rows > 0) shape.moved_rows = std::min(shape.moved_rows, setting.moved_rows);
   const std::uint64_t columns = widest_linear_input(model.graph);
   shape.device =
-      on_gpus() ? cuda::needs(model.layout.dtype, setting.sweep_rows, columns)
-                : make_device(setting, 0)->needs(model.layout.dtype, setting.sweep_rows, columns);
+      on_gpus() ? cuda::needs(model.layout.dtype, shape.product_rows(), columns)
+                : make_device(setting, 0)->needs(model.layout.dtype, shape.product_rows(), columns);
   shape.through_host = goes_through_host(transport_of(setting), shape.device.discrete_memory);
   shape.budget = setting.budget;
   return shape;
@@ -64,7 +68,7 @@ std::ostream& operator<<(std::ostream& out, const Setting& setting) {
   return out << setting.world << " ranks, " << name(setting.transport) << ", prefetch "
              << setting.prefetch << ", staging " << setting.staging << ", " << setting.threads
              << " threads, budget " << setting.budget << ", " << setting.sequences << " sequences, "
-             << setting.sweep_rows << " rows";
+             << setting.sweep_rows << " rows, move " << name(setting.move);
 }
 
 Placement place(const OpenModel& model, const Setting& setting) {

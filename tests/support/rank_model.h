@@ -30,6 +30,8 @@ struct Setting {
   std::uint64_t staging = kMinStagingBytes;
   unsigned threads = 1;      ///< compute threads of each rank
   std::uint64_t budget = 0;  ///< memory.budget
+  Move move = Move::Weights;
+  std::uint64_t moved_rows = 0;  ///< at once; 0: as a run plans it
   std::uint64_t sequences = 1, context = 32, sweep_rows = 8, logit_rows = 8;
 };
 

@@ -208,9 +208,7 @@ void NcclExchange::finish(const GatheringHandle& gathering) {
 }
 
 // In order with the gatherings: those before it are posted first, on every rank.
-void NcclExchange::all_to_all(std::span<const std::byte> out,
-                              std::span<const std::uint64_t> out_bytes, std::span<std::byte> in,
-                              std::span<const std::uint64_t> in_bytes) {
+void NcclExchange::send_receive(PartsToSend out, PartsToReceive in) {
   post_ready();
   for (int looks = 0; !pending_.empty(); ++looks) {
     check();
@@ -220,19 +218,15 @@ void NcclExchange::all_to_all(std::span<const std::byte> out,
   cuda::run_after(stream_.get(), device_.fence());
   settle(ncclGroupStart(), "beginning to send rows");
   ncclResult_t sent = ncclSuccess, received = ncclSuccess;
-  std::size_t out_at = 0, in_at = 0;
-  for (std::size_t peer = 0; peer < out_bytes.size(); ++peer) {
-    const std::size_t out_part = out_bytes[peer], in_part = in_bytes[peer];
-    if (out_part > 0 && sent == ncclSuccess) {
-      sent = ncclSend(out.data() + out_at, out_part, ncclUint8, static_cast<int>(peer), comm_,
+  for (std::size_t peer = 0; peer < out.size(); ++peer) {
+    if (!out[peer].empty() && sent == ncclSuccess) {
+      sent = ncclSend(out[peer].data(), out[peer].size(), ncclUint8, static_cast<int>(peer), comm_,
                       stream_.get());
     }
-    if (in_part > 0 && received == ncclSuccess) {
-      received = ncclRecv(in.data() + in_at, in_part, ncclUint8, static_cast<int>(peer), comm_,
-                          stream_.get());
+    if (!in[peer].empty() && received == ncclSuccess) {
+      received = ncclRecv(in[peer].data(), in[peer].size(), ncclUint8, static_cast<int>(peer),
+                          comm_, stream_.get());
     }
-    out_at += out_part;
-    in_at += in_part;
   }
   const ncclResult_t ended = ncclGroupEnd();  // in any case: an open group takes in what follows
   settle(sent, "sending rows");

@@ -30,8 +30,7 @@ class NcclExchange final : public Exchange {
                                    std::span<const std::byte> chunk,
                                    std::span<std::byte> whole) override;
   void finish(const GatheringHandle& gathering) override;
-  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override;
+  void send_receive(PartsToSend out, PartsToReceive in) override;
   Buffer allocate(DeviceMemory& device, Ledger& ledger, std::span<const BufferPart> parts) override;
   std::shared_ptr<void> prepare(std::span<std::byte> memory) override;
   void abandon() override { abort(); }

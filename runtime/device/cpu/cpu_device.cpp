@@ -89,7 +89,12 @@ class CpuDevice final : public Device {
   }
 
   void copy(std::span<const CopyPiece> pieces) override {
-    for (const CopyPiece& piece : pieces) std::copy_n(piece.from, piece.bytes, piece.to);
+    for (const CopyPiece& piece : pieces) {
+      for (std::uint64_t row = 0; row < piece.rows; ++row) {
+        std::copy_n(piece.from + row * piece.from_stride, piece.bytes,
+                    piece.to + row * piece.to_stride);
+      }
+    }
   }
 
   std::vector<std::unique_ptr<Uploader>> make_uploaders(Ledger& ledger,

@@ -10,10 +10,16 @@ namespace {
 /// Bytes of one piece that a block copies: four words of 16 bytes for each thread.
 constexpr std::uint64_t kSpan = kThreads * 64;
 
-/// Bytes [begin, end) of a piece, which is aligned for Word at both ends alike: single bytes up to
+/// A row of a piece.
+struct Row {
+  const std::byte* from;
+  std::byte* to;
+};
+
+/// Bytes [begin, end) of a row, which is aligned for Word at both ends alike: single bytes up to
 /// the first whole word and behind the last, at most 15 of each, words between.
 template <class Word>
-__device__ void copy_span(const CopyPiece& piece, std::uint64_t begin, std::uint64_t end) {
+__device__ void copy_span(const Row& piece, std::uint64_t begin, std::uint64_t end) {
   constexpr std::uint64_t kBytes = sizeof(Word);
   const std::uint64_t misaligned = reinterpret_cast<std::uintptr_t>(piece.to + begin) % kBytes;
   const std::uint64_t head = begin + (kBytes - misaligned) % kBytes;
@@ -29,6 +35,20 @@ __device__ void copy_span(const CopyPiece& piece, std::uint64_t begin, std::uint
   }
 }
 
+__device__ void copy_row(const Row& row, std::uint64_t begin, std::uint64_t end) {
+  const std::uint64_t apart =
+      reinterpret_cast<std::uintptr_t>(row.from) ^ reinterpret_cast<std::uintptr_t>(row.to);
+  if (apart % 16 == 0) {
+    copy_span<uint4>(row, begin, end);
+  } else if (apart % 4 == 0) {
+    copy_span<std::uint32_t>(row, begin, end);
+  } else if (apart % 2 == 0) {
+    copy_span<std::uint16_t>(row, begin, end);
+  } else {
+    copy_span<std::byte>(row, begin, end);
+  }
+}
+
 __global__ void __launch_bounds__(kThreads)
     copy_pieces(const CopyPiece* pieces, std::uint64_t count) {
   const std::uint64_t begin = std::uint64_t{blockIdx.x} * kSpan;
@@ -36,27 +56,21 @@ __global__ void __launch_bounds__(kThreads)
     const CopyPiece piece = pieces[i];
     if (begin >= piece.bytes) continue;
     const std::uint64_t end = begin + kSpan < piece.bytes ? begin + kSpan : piece.bytes;
-    const std::uint64_t apart =
-        reinterpret_cast<std::uintptr_t>(piece.from) ^ reinterpret_cast<std::uintptr_t>(piece.to);
-    if (apart % 16 == 0) {
-      copy_span<uint4>(piece, begin, end);
-    } else if (apart % 4 == 0) {
-      copy_span<std::uint32_t>(piece, begin, end);
-    } else if (apart % 2 == 0) {
-      copy_span<std::uint16_t>(piece, begin, end);
-    } else {
-      copy_span<std::byte>(piece, begin, end);
+    for (std::uint64_t row = blockIdx.z; row < piece.rows; row += gridDim.z) {
+      copy_row({piece.from + row * piece.from_stride, piece.to + row * piece.to_stride}, begin,
+               end);
     }
   }
 }
 
 }  // namespace
 
-void copy(cudaStream_t stream, const CopyPiece* pieces, std::uint64_t count,
-          std::uint64_t longest) {
+void copy(cudaStream_t stream, const CopyPiece* pieces, std::uint64_t count, std::uint64_t longest,
+          std::uint64_t most_rows) {
   if (count == 0 || longest == 0) return;
   const dim3 grid(static_cast<unsigned>((longest + kSpan - 1) / kSpan),
-                  static_cast<unsigned>(std::min(kRowsAtMost, count)));
+                  static_cast<unsigned>(std::min(kRowsAtMost, count)),
+                  static_cast<unsigned>(std::clamp<std::uint64_t>(most_rows, 1, 64)));
   launch<copy_pieces>(grid, kThreads, 0, stream, pieces, count);
 }
 

@@ -97,9 +97,12 @@ void CudaDevice::copy(std::span<const CopyPiece> pieces) {
   const std::size_t most = ring_.most() / sizeof(CopyPiece);
   while (!pieces.empty()) {
     const std::span<const CopyPiece> some = pieces.first(std::min(pieces.size(), most));
-    std::uint64_t longest = 0;
-    for (const CopyPiece& piece : some) longest = std::max(longest, piece.bytes);
-    cuda::copy(stream(), pinned(some), some.size(), longest);
+    std::uint64_t longest = 0, rows = 1;
+    for (const CopyPiece& piece : some) {
+      longest = std::max(longest, piece.bytes);
+      rows = std::max(rows, piece.rows);
+    }
+    cuda::copy(stream(), pinned(some), some.size(), longest, rows);
     pieces = pieces.subspan(some.size());
   }
 }

@@ -87,8 +87,10 @@ void sample(cudaStream_t stream, const float* logits, std::uint64_t rows, std::u
             const SamplerOptions& options, const double* draws, Sampled* out);
 
 /// @param pieces `count` of them, in device memory; any alignment and length
-/// @param longest the most bytes of any of them
-void copy(cudaStream_t stream, const CopyPiece* pieces, std::uint64_t count, std::uint64_t longest);
+/// @param longest the most bytes of a row of any of them
+/// @param most_rows of any of them
+void copy(cudaStream_t stream, const CopyPiece* pieces, std::uint64_t count, std::uint64_t longest,
+          std::uint64_t most_rows = 1);
 
 /// Elements of a file that are converted to elements of a unit; as Piece in sharding/read_plan.h,
 /// with places in device memory.

@@ -22,7 +22,9 @@ using ::testing::IsEmpty;
 constexpr std::uint32_t kWorld = 3;
 constexpr std::uint32_t kBadRank = 1;
 
-class Failure : public ::testing::TestWithParam<Transport> {
+using Way = std::pair<Transport, Move>;
+
+class Failure : public ::testing::TestWithParam<Way> {
  protected:
   const SmallCheckpoint checkpoint_, copy_;  // the bad rank reads the copy
   const OpenModel model_ = open_checkpoint_as(checkpoint_.directory.path(), "bf16-true");
@@ -31,7 +33,8 @@ class Failure : public ::testing::TestWithParam<Transport> {
   [[nodiscard]] static Setting setting() {
     Setting setting;
     setting.world = kWorld;
-    setting.transport = GetParam();
+    setting.transport = GetParam().first;
+    setting.move = GetParam().second;
     setting.prefetch = 3;
     return setting;
   }
@@ -47,8 +50,14 @@ class Failure : public ::testing::TestWithParam<Transport> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Transports, Failure, ::testing::Values(Transport::Mapped, Transport::Mpi),
-                         [](const auto& of) { return std::string(name(of.param)); });
+INSTANTIATE_TEST_SUITE_P(
+    Ways, Failure,
+    ::testing::Values(Way{Transport::Mapped, Move::Weights}, Way{Transport::Mpi, Move::Weights},
+                      Way{Transport::Mapped, Move::Activations},
+                      Way{Transport::Mpi, Move::Activations}),
+    [](const auto& of) {
+      return std::string(name(of.param.first)) + "_" + std::string(name(of.param.second));
+    });
 
 TEST_P(Failure, BeforeARankHasItsModel) {
   const auto failures = run_ranks(kWorld, [&](Communicator& comm) {

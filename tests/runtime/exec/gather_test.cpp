@@ -68,7 +68,7 @@ void expect_rows_whole(const OpenModel& model, std::uint32_t world, std::uint64_
     const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
     CollectiveGather gather(model.graph, model.layout, placement.cut, comm, exchange, *device,
                             arrivals, rank.instance().shard(), placement.slots,
-                            placement.memory[MemoryCategory::Slots], ledger, buffers);
+                            placement.memory[MemoryCategory::Slots], 0, ledger, buffers);
     const bool none = comm.rank() == world - 1;
     const auto mine = none ? std::span<const TokenId>() : std::span<const TokenId>(tokens);
     std::vector<std::byte> rows(none ? 0 : expected.size());
@@ -99,10 +99,9 @@ class CountingExchange final : public HostExchange {
     ++gathered[whole.size()];
     return HostExchange::start_all_gather(std::move(ready), std::move(free), chunk, whole);
   }
-  void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
-                  std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) override {
+  void send_receive(PartsToSend out, PartsToReceive in) override {
     ++all_to_alls;
-    HostExchange::all_to_all(out, out_bytes, in, in_bytes);
+    HostExchange::send_receive(out, in);
   }
 
   std::map<std::size_t, int> gathered;  ///< by bytes of the whole unit
@@ -169,7 +168,7 @@ TEST(CollectiveGather, RefusesUnitsOutOfOrder) {
     HostExchange exchange(comm);
     const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
     CollectiveGather gather(model.graph, model.layout, placement.cut, comm, exchange, *device,
-                            arrivals, shard, 1, placement.memory[MemoryCategory::Slots], ledger,
+                            arrivals, shard, 1, placement.memory[MemoryCategory::Slots], 0, ledger,
                             buffers);
     gather.begin_sweep();
     gather.append(model.graph.execution_order());
@@ -201,7 +200,7 @@ TEST(CollectiveGather, WarmsUpWithEverySizeOfAUnit) {
     const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
     CollectiveGather gather(model.graph, model.layout, placement.cut, comm, exchange, *device,
                             arrivals, shard, placement.slots,
-                            placement.memory[MemoryCategory::Slots], ledger, buffers);
+                            placement.memory[MemoryCategory::Slots], 0, ledger, buffers);
     gather.warm_up();
     EXPECT_EQ(exchange.gathered, sizes);
   });

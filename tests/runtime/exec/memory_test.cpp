@@ -43,11 +43,14 @@ TEST_P(PlannedMemory, IsWhatARankHoldsOnceBuiltAndTheMostItEverHolds) {
   for (const std::uint32_t world : {1u, 2u, 4u}) {
     for (const Transport transport : {Transport::Self, Transport::Mapped, Transport::Mpi}) {
       if (transport == Transport::Self && world > 1) continue;
-      Setting setting;
-      setting.world = world;
-      setting.transport = transport;
-      setting.sequences = 3;
-      expect_planned(model_, setting);
+      for (const Move move : {Move::Weights, Move::Activations, Move::Auto}) {
+        Setting setting;
+        setting.world = world;
+        setting.transport = transport;
+        setting.sequences = 3;
+        setting.move = move;
+        expect_planned(model_, setting);
+      }
     }
   }
 }
@@ -87,6 +90,18 @@ TEST_P(PlannedMemory, HasNoBufferAsLargeAsTheModelWithoutABudget) {
       EXPECT_LT(planned.bytes[i], model_.layout.bytes());
     }
   }
+}
+
+TEST_P(PlannedMemory, HasNoSlotWhereNoSweepGathersUnits) {
+  Setting setting;
+  setting.world = 3;
+  setting.transport = Transport::Mpi;
+  EXPECT_GT(place(model_, setting).memory[MemoryCategory::Slots], 0u);
+  setting.move = Move::Activations;
+  const Placement moving = place(model_, setting);
+  EXPECT_EQ(moving.memory[MemoryCategory::Slots], 0u);
+  EXPECT_FALSE(moving.moves_weights);
+  EXPECT_GT(moving.memory[MemoryCategory::Exchange], 0u);
 }
 
 TEST_P(PlannedMemory, IsGivenBackWithTheModel) {

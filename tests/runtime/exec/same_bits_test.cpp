@@ -88,6 +88,41 @@ TEST_P(SameBits, ForEveryWorldSizeAndTransport) {
   }
 }
 
+// All ranks' rows at once, and some of them after the others.
+TEST_P(SameBits, WhateverMoves) {
+  for (const std::uint32_t world : {2u, 3u, 4u, 7u}) {
+    for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+      for (const Move move : {Move::Activations, Move::Auto}) {
+        for (const std::uint64_t rows : {0ull, 1ull, 5ull}) {
+          Setting setting;
+          setting.world = world;
+          setting.transport = transport;
+          setting.move = move;
+          setting.moved_rows = rows;
+          expect_same_bits(model_, setting, expected_);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(SameBits, WhereRowsMoveWithAnyThreadCountAndBudget) {
+  Setting setting;
+  setting.world = 3;
+  setting.transport = Transport::Mpi;
+  setting.move = Move::Activations;
+  setting.threads = 2;
+  expect_same_bits(model_, setting, expected_);
+  const std::uint64_t least = place(model_, setting).memory.total();
+  for (const std::uint64_t more : {60'000ull, 1ull << 30}) {
+    for (const Move move : {Move::Activations, Move::Auto}) {
+      setting.budget = least + more;
+      setting.move = move;
+      expect_same_bits(model_, setting, expected_);
+    }
+  }
+}
+
 TEST_P(SameBits, ForEveryPrefetch) {
   for (const std::uint32_t world : {1u, 2u, 3u, 4u, 7u}) {
     for (const std::uint32_t prefetch : {0u, 3u, 100u}) {
