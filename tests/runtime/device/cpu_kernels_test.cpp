@@ -73,7 +73,7 @@ TEST_P(CpuKernels, ExpOfTheEndsOfTheRange) {
 
 TEST_P(CpuKernels, WrongArgumentsAreErrors) {
   const auto cpu = device();
-  std::vector<float> x(16);
+  std::vector<float> x(2048);
   EXPECT_THAT([&] { cpu->to_float(nullptr, DType::U8, x.data(), 1); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("cpu to_float: dtype U8")));
   EXPECT_THAT(
@@ -81,6 +81,19 @@ TEST_P(CpuKernels, WrongArgumentsAreErrors) {
         cpu->norm(NormKind::Rms, x.data(), {nullptr, nullptr, DType::Q8_0}, 1e-5f, x.data(), 1, 4);
       },
       testing::ThrowsMessage<Error>(testing::HasSubstr("cpu norm: dtype Q8_0")));
+  const std::vector<RowInfo> rows(1);
+  cpu->set_rows(rows, {});
+  auto* const bytes = reinterpret_cast<std::byte*>(x.data());
+  EXPECT_THAT(
+      [&] {
+        cpu->attention(x.data(), {1, 1, 513, 1.0f}, {bytes, bytes, DType::F32, 1}, x.data());
+      },
+      testing::ThrowsMessage<Error>(testing::HasSubstr("heads of 513 elements")));
+  EXPECT_THAT(
+      [&] {
+        cpu->store_kv(x.data(), x.data(), {1, 1, 4, 1.0f}, {bytes, bytes, DType::I8, 1});
+      },
+      testing::ThrowsMessage<Error>(testing::HasSubstr("cpu store_kv: dtype I8")));
 }
 
 INSTANTIATE_TEST_SUITE_P(, CpuKernels, testing::ValuesIn(supported_sets()), set_name);

@@ -1,4 +1,5 @@
-// Kernels that go by rows: against the CPU device, or element by element.
+// Kernels that go by rows: those that no op is by itself, and where their bits are the CPU
+// device's.
 #include <algorithm>
 
 #include "tests/runtime/device/cuda_support.h"

@@ -63,15 +63,17 @@ class OnDevice {
   Device* operator->() const { return device_.get(); }
   [[nodiscard]] Device& operator*() const { return *device_; }
 
-  /// For ops of up to so many rows and products of so many columns. @returns its bytes
-  std::uint64_t make_scratch(DType dtype, std::uint64_t rows, std::uint64_t columns) {
-    const DeviceNeeds needs = device_->needs(dtype, rows, columns);
+  /// Scratch for ops of up to so many rows, with products of inputs of so many columns.
+  void make_scratch(DType dtype, std::uint64_t rows, std::uint64_t columns) {
+    const std::uint64_t most = std::max(rows, rows_);
+    const DeviceNeeds needs = device_->needs(dtype, most, columns);
+    if (most == rows_ && needs.scratch_bytes <= scratch_.bytes()) return;
+    rows_ = most;
     device_->synchronize();
     scratch_ = allocate(*device_, ledger_, MemoryCategory::Scratch, needs.scratch_bytes);
     pinned_ = device_->allocate_host(ledger_, MemoryCategory::Pinned, needs.pinned_bytes);
-    device_->set_scratch(scratch_.span(), pinned_.span(), rows);
+    device_->set_scratch(scratch_.span(), pinned_.span(), rows_);
     row_tile_ = needs.row_tile;
-    return needs.scratch_bytes;
   }
 
   /// @param misaligned bytes by which they miss the alignment of 256
@@ -131,7 +133,7 @@ class OnDevice {
   Ledger ledger_;
   const std::unique_ptr<Device> device_;
   Buffer scratch_, pinned_;
-  std::uint64_t row_tile_ = 1;
+  std::uint64_t rows_ = 0, row_tile_ = 1;
 };
 
 /// A test of every device.
