@@ -4,60 +4,26 @@
 #include <numeric>
 #include <utility>
 
+#include "tests/runtime/device/attention_case.h"
 #include "tests/runtime/device/cuda_support.h"
 
 namespace initrt::test {
 namespace {
 
-using Order = std::vector<std::size_t>;
-
-/// Every row of some sequences, with a KV cache that holds NaN where nothing has been stored.
-struct Case {
-  AttentionShape shape;
-  DType dtype = DType::F32;
-  std::uint32_t context = 0;
-  std::vector<RowInfo> rows;
-  std::vector<float> q, k, v;
-
-  [[nodiscard]] std::size_t q_columns() const { return shape.heads * shape.head_size; }
-  [[nodiscard]] std::size_t kv_columns() const { return shape.kv_heads * shape.head_size; }
-};
-
 /// The KV cache of a case, on the device.
 class Cache {
  public:
   explicit Cache(const Case& c, std::size_t misaligned = 0)
-      : k_(empty(c), misaligned),
-        v_(empty(c), misaligned),
+      : k_(c.empty_cache(), misaligned),
+        v_(c.empty_cache(), misaligned),
         view{k_.get(), v_.get(), c.dtype, c.context} {}
 
  private:
-  static std::vector<std::byte> empty(const Case& c) {
-    std::uint32_t sequences = 0;
-    for (const RowInfo& row : c.rows) sequences = std::max(sequences, row.sequence + 1);
-    return std::vector<std::byte>(
-        bytes_of(c.dtype, std::uint64_t{sequences} * c.context * c.kv_columns()), std::byte{0xff});
-  }
   Guarded<std::byte> k_, v_;
 
  public:
   KvView view;
 };
-
-std::vector<float> pick(const std::vector<float>& from, const Order& rows, std::size_t columns) {
-  std::vector<float> picked;
-  for (const std::size_t row : rows) {
-    const auto values = part(from, row * columns, columns);
-    picked.insert(picked.end(), values.begin(), values.end());
-  }
-  return picked;
-}
-
-std::vector<RowInfo> pick_rows(const Case& c, const Order& rows) {
-  std::vector<RowInfo> picked;
-  for (const std::size_t row : rows) picked.push_back(c.rows[row]);
-  return picked;
-}
 
 void store(const Case& c, const Order& order, const Cache& cache) {
   const Guarded infos(pick_rows(c, order));
@@ -79,30 +45,10 @@ std::vector<float> attend(const Case& c, const Order& order, const Cache& cache,
   return out.read();
 }
 
-Order all_of(const Case& c) {
-  Order order(c.rows.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  return order;
-}
-
 class CudaAttention : public CudaKernels {
  protected:
-  /// @param lengths of each sequence
   Case make(const AttentionShape& shape, DType dtype, const std::vector<std::uint32_t>& lengths) {
-    Case c{.shape = shape,
-           .dtype = dtype,
-           .context = std::ranges::max(lengths) + 1,
-           .rows = {},
-           .q = {},
-           .k = {},
-           .v = {}};
-    for (std::uint32_t s = 0; s < lengths.size(); ++s) {
-      for (std::uint32_t p = 0; p < lengths[s]; ++p) c.rows.push_back({s, p, lengths[s]});
-    }
-    c.q = random(c.rows.size() * c.q_columns());
-    c.k = random(c.rows.size() * c.kv_columns());
-    c.v = random(c.rows.size() * c.kv_columns());
-    return c;
+    return make_case(*this, shape, dtype, lengths);
   }
 };
 
@@ -115,8 +61,8 @@ TEST_F(CudaAttention, ChunksHaveTheBitsOfTheWholePrompt) {
     const std::size_t length = 140;
     const Case c = make(shape, dtype, {length});
     const Cache whole(c);
-    store(c, all_of(c), whole);
-    const auto expected_bits = attend(c, all_of(c), whole);
+    store(c, c.all(), whole);
+    const auto expected_bits = attend(c, c.all(), whole);
     for (const std::size_t chunk : {9, 129}) {
       const Cache cache(c);
       std::vector<float> out;
@@ -137,13 +83,13 @@ TEST_F(CudaAttention, ARowHasTheSameBitsInAnyCompany) {
   // Up to eight rows of a block, of one sequence or of several.
   const Case c = make({16, 16, 64, 0.125f}, DType::BF16, {70, 1, 64, 3});
   const Cache cache(c);
-  store(c, all_of(c), cache);
-  const auto together = attend(c, all_of(c), cache);
+  store(c, c.all(), cache);
+  const auto together = attend(c, c.all(), cache);
   for (std::size_t row = 0; row < c.rows.size(); row += 1 + below(20)) {
     EXPECT_TRUE(
         same_bits(attend(c, {row}, cache), part(together, row * c.q_columns(), c.q_columns())));
   }
-  Order order = all_of(c);
+  Order order = c.all();
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[below(i)]);
   EXPECT_TRUE(same_bits(attend(c, order, cache), pick(together, order, c.q_columns())));
 }
@@ -156,7 +102,7 @@ TEST_F(CudaAttention, SpansHaveTheSameBitsInOneBlockAndInMany) {
         std::pair{AttentionShape{2, 2, 264, 0.1f, 0.0f, 40}, DType::F32}}) {
     const Case c = make(shape, dtype, {2100, 1025});
     const Cache cache(c);
-    store(c, all_of(c), cache);
+    store(c, c.all(), cache);
     const Order order = {0, 2099, 2048, 1023, 1024, 2047, 2099 + 1, 2100 + 1024, 2064};
     const auto in_one_block = attend(c, order, cache, 0);
     // For each head of a row at most three spans: their values, largest scores and sums.
@@ -177,7 +123,7 @@ TEST_F(CudaAttention, RowsThatShareABlockShareItsSpans) {
   // So many that three rows share a block, on both sides of position 1024.
   const Case c = make({8, 8, 32, 0.2f, 0.0f, 1050}, DType::BF16, {1130});
   const Cache cache(c);
-  store(c, all_of(c), cache);
+  store(c, c.all(), cache);
   Order order(130);
   std::iota(order.begin(), order.end(), std::size_t{1000});
   const auto together = attend(c, order, cache);
@@ -195,7 +141,7 @@ TEST_F(CudaAttention, WhatARowDoesNotSeeIsNotTouched) {
     Case c = make(shape, dtype, {131});
     const auto bits = [](const Case& changed) {
       const Cache cache(changed);
-      store(changed, all_of(changed), cache);
+      store(changed, changed.all(), cache);
       Order order(70);  // rows 60 to 129, four to a block
       std::iota(order.begin(), order.end(), std::size_t{60});
       return part(attend(changed, order, cache), 40 * changed.q_columns(), changed.q_columns());
@@ -222,8 +168,8 @@ TEST_F(CudaAttention, ACacheOfOddAlignmentHasTheSameBits) {
       const Order order = {0, 40, 63, 64, 89};
       const Cache aligned(c);
       const Cache misaligned(c, bytes_of(dtype, 1));
-      store(c, all_of(c), aligned);
-      store(c, all_of(c), misaligned);
+      store(c, c.all(), aligned);
+      store(c, c.all(), misaligned);
       EXPECT_TRUE(same_bits(attend(c, order, aligned), attend(c, order, misaligned)))
           << name(dtype) << " " << shape.head_size;
     }

@@ -6,38 +6,11 @@
 #include <numeric>
 
 #include "sharding/error.h"
+#include "tests/runtime/device/attention_case.h"
 #include "tests/runtime/device/devices.h"
 
 namespace initrt::test {
 namespace {
-
-using Order = std::vector<std::size_t>;
-
-/// Every row of some sequences.
-struct Case {
-  AttentionShape shape;
-  DType dtype = DType::F32;
-  std::uint32_t context = 0;
-  std::vector<RowInfo> rows;
-  std::vector<float> q, k, v;
-
-  [[nodiscard]] std::size_t q_columns() const { return shape.heads * shape.head_size; }
-  [[nodiscard]] std::size_t kv_columns() const { return shape.kv_heads * shape.head_size; }
-  [[nodiscard]] Order all() const {
-    Order order(rows.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    return order;
-  }
-};
-
-std::vector<float> pick(const std::vector<float>& from, const Order& rows, std::size_t columns) {
-  std::vector<float> picked;
-  for (const std::size_t row : rows) {
-    const auto values = part(from, row * columns, columns);
-    picked.insert(picked.end(), values.begin(), values.end());
-  }
-  return picked;
-}
 
 /// The KV cache of a case on a device, which holds NaN where nothing has been stored.
 class Cache {
@@ -45,8 +18,8 @@ class Cache {
   Cache(OnDevice& device, const Case& c)
       : device_(device),
         case_(c),
-        k_(device.put(empty(c))),
-        v_(device.put(empty(c))),
+        k_(device.put(c.empty_cache())),
+        v_(device.put(c.empty_cache())),
         view{k_.get(), v_.get(), c.dtype, c.context} {}
 
   /// Stores these rows and attends them in one call. @returns their results, in their order
@@ -70,17 +43,9 @@ class Cache {
   }
 
  private:
-  static std::vector<std::byte> empty(const Case& c) {
-    std::uint32_t sequences = 0;
-    for (const RowInfo& row : c.rows) sequences = std::max(sequences, row.sequence + 1);
-    return std::vector<std::byte>(
-        bytes_of(c.dtype, std::uint64_t{sequences} * c.context * c.kv_columns()), std::byte{0xff});
-  }
   void set_rows(const Order& order) {
     device_.make_scratch(DType::F32, order.size(), 1);
-    std::vector<RowInfo> infos;
-    for (const std::size_t row : order) infos.push_back(case_.rows[row]);
-    device_->set_rows(infos, {});
+    device_->set_rows(pick_rows(case_, order), {});
   }
 
   OnDevice& device_;
@@ -124,22 +89,8 @@ std::vector<double> expected(const Case& c, std::size_t row, std::size_t first, 
 
 class DeviceAttention : public DeviceTest {
  protected:
-  /// @param lengths of each sequence
   Case make(const AttentionShape& shape, DType dtype, const std::vector<std::uint32_t>& lengths) {
-    Case c{.shape = shape,
-           .dtype = dtype,
-           .context = std::ranges::max(lengths) + 1,
-           .rows = {},
-           .q = {},
-           .k = {},
-           .v = {}};
-    for (std::uint32_t s = 0; s < lengths.size(); ++s) {
-      for (std::uint32_t p = 0; p < lengths[s]; ++p) c.rows.push_back({s, p, lengths[s]});
-    }
-    c.q = random(c.rows.size() * c.q_columns());
-    c.k = random(c.rows.size() * c.kv_columns());
-    c.v = random(c.rows.size() * c.kv_columns());
-    return c;
+    return make_case(*this, shape, dtype, lengths);
   }
 };
 INSTANTIATE_TEST_SUITE_P(, DeviceAttention, testing::ValuesIn(all_devices()), device_name);

@@ -148,20 +148,12 @@ TEST_P(DeviceLinear, WeightsInBlocksHaveTheBitsOfWeightsInOnePiece) {
     const auto expected = run(device, matrix.weights(true), in);
     auto values = matrix.values, bias = matrix.bias;
     const auto weight_bytes = stored(values, dtype), bias_bytes = stored(bias, dtype);
-    const std::size_t row_bytes = bytes_of(dtype, k), one = bytes_of(dtype, 1);
     for (const std::size_t block : {1, 7, 16, 52, 53}) {
-      const std::size_t blocks = (outputs + block - 1) / block;
-      const std::size_t stride = (block * (row_bytes + one) + 511) / 256 * 256;
-      std::vector<std::byte> chunks(blocks * stride, std::byte{0xff});
-      for (std::size_t o = 0; o < outputs; ++o) {
-        std::byte* const chunk = chunks.data() + o / block * stride;
-        std::copy_n(weight_bytes.data() + o * row_bytes, row_bytes, chunk + o % block * row_bytes);
-        std::copy_n(bias_bytes.data() + o * one, one, chunk + block * row_bytes + o % block * one);
-      }
-      const auto there = device.put(chunks);
+      const BlocksOfRows weight(device, weight_bytes, bytes_of(dtype, k), block);
+      const BlocksOfRows apart(device, bias_bytes, bytes_of(dtype, 1), block);
       LinearWeights weights = matrix.weights(false);
-      weights.weight = {there.get(), block, stride};
-      weights.bias = {there.get() + block * row_bytes, block, stride};
+      weights.weight = weight.blocks;
+      weights.bias = apart.blocks;
       EXPECT_TRUE(same_bits(run(device, weights, in), expected))
           << name(dtype) << ", blocks of " << block;
     }

@@ -135,6 +135,18 @@ TEST_P(DeviceMemoryTest, IsDownloadedByOtherThreadsWhileOpsRun) {
   EXPECT_TRUE(same_bits(std::vector<float>(host.floats(), host.floats() + values.size()), values));
 }
 
+TEST_P(DeviceMemoryTest, BelongsToADeviceThatSaysWhatItIs) {
+  const auto device = GetParam().make(1);
+  EXPECT_THAT(device->name(), HasSubstr(GetParam().name.substr(0, 3)));
+  if (device->samples()) return;  // which sample_test is about
+  std::vector<float> logits(4);
+  std::vector<double> draws(1);
+  std::vector<Sampled> out(1);
+  EXPECT_THAT(
+      initrt::testing::error_of([&] { device->sample(logits.data(), 1, 4, {}, draws, out); }),
+      HasSubstr(device->name() + " does not choose tokens"));
+}
+
 class DeviceStreamTest : public DeviceTest {};
 INSTANTIATE_TEST_SUITE_P(, DeviceStreamTest, ::testing::ValuesIn(all_devices()), device_name);
 

@@ -106,5 +106,28 @@ TEST_P(DeviceNorm, ARowHasTheSameBitsAloneAnywhereAndInPlace) {
   }
 }
 
+// A unit's parameter is cut among ranks, whose chunks lie apart.
+TEST_P(DeviceNorm, WeightsInBlocksHaveTheBitsOfWeightsInOnePiece) {
+  auto device = this->device();
+  for (const std::size_t columns : {17, 576, 1030}) {
+    const auto in = random(5 * columns);
+    for (const DType dtype : dtypes) {
+      Weights weights{random(columns), random(columns), dtype, true, 1.0f};
+      const auto expected = run(device, NormKind::Layer, in, weights);
+      const auto weight = stored(weights.weight, dtype), bias = stored(weights.bias, dtype);
+      for (const std::size_t block : {std::size_t{1}, std::size_t{7}, columns / 2, columns - 1}) {
+        const BlocksOfRows weight_apart(device, weight, bytes_of(dtype, 1), block);
+        const BlocksOfRows bias_apart(device, bias, bytes_of(dtype, 1), block);
+        const auto rows = device.put(in);
+        device->norm(NormKind::Layer, rows.get(),
+                     {weight_apart.blocks, bias_apart.blocks, dtype, 1.0f}, 1e-5f, rows.get(), 5,
+                     columns);
+        EXPECT_TRUE(same_bits(device.get(rows), expected))
+            << name(dtype) << ", " << columns << " columns, blocks of " << block;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace initrt::test

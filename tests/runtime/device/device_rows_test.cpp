@@ -31,19 +31,24 @@ TEST_P(DeviceRows, PositionsAreAddedFromTheTable) {
     for (const std::size_t columns : {1, 37, 768}) {
       const std::size_t positions = 50;
       auto values = random(positions * columns);
-      const auto table = device.put(stored(values, dtype));
+      const auto bytes = stored(values, dtype);
+      const auto table = device.put(bytes);
+      const BlocksOfRows apart(device, bytes, bytes_of(dtype, columns), 7);
       std::vector<RowInfo> rows;
       for (int i = 0; i < 20; ++i) {
         rows.push_back({0, static_cast<std::uint32_t>(below(positions))});
       }
       auto expected = random(rows.size() * columns);
-      const auto into = device.put(expected);
+      const auto into = device.put(expected), into_from_blocks = device.put(expected);
       for (std::size_t i = 0; i < expected.size(); ++i) {
         expected[i] += values[rows[i / columns].position * columns + i % columns];
       }
       device->set_rows(rows, {});
       device->add_positions(table.get(), dtype, into.get(), columns);
+      device->add_positions(apart.blocks, dtype, into_from_blocks.get(), columns);
       EXPECT_TRUE(same_bits(device.get(into), expected)) << name(dtype) << " " << columns;
+      EXPECT_TRUE(same_bits(device.get(into_from_blocks), expected))
+          << name(dtype) << ", in blocks";
     }
   }
 }

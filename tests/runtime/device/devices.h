@@ -136,6 +136,26 @@ class OnDevice {
   std::uint64_t rows_ = 0, row_tile_ = 1;
 };
 
+/// A parameter's rows in blocks that lie apart, as a unit cut among ranks has them.
+struct BlocksOfRows {
+  /// @param block rows of each, but for the last
+  BlocksOfRows(OnDevice& device, const std::vector<std::byte>& dense, std::size_t row_bytes,
+               std::size_t block) {
+    const std::size_t rows = dense.size() / row_bytes;
+    const std::size_t stride = (block * row_bytes + 511) / 256 * 256;
+    std::vector<std::byte> apart((rows + block - 1) / block * stride, std::byte{0xff});
+    for (std::size_t row = 0; row < rows; ++row) {
+      std::memcpy(apart.data() + row / block * stride + row % block * row_bytes,
+                  dense.data() + row * row_bytes, row_bytes);
+    }
+    placed = device.put(apart);
+    blocks = {placed.get(), block, stride};
+  }
+
+  Placed<std::byte> placed;
+  RowBlocks blocks;
+};
+
 /// A test of every device.
 class DeviceTest : public testing::TestWithParam<DeviceKind>, protected Random {
  protected:
