@@ -29,7 +29,8 @@ struct StoredRead {
   std::optional<Interval> convert;  ///< unless the pieces were copied as they are
 };
 
-/// Takes what is read from files into a device's memory; each thread that reads has its own.
+/// Takes what is read from files into a device's memory; each thread that reads has its own. It
+/// works beside the device's stream, and does not wait for what was enqueued there.
 class Uploader {
  public:
   virtual ~Uploader() = default;

@@ -31,7 +31,7 @@ stage_contact() {
   done
   rm -f "$scratch/file"
   step_of cublaslt_probe "" cublaslt_probe
-  for test in cuda_kernels_test gpu_linear_test gpu_attention_test sample_test sampled_sweep_test; do
+  for test in device_test cuda_kernels_test gpu_linear_test gpu_attention_test sample_test sampled_sweep_test; do
     test_step "$test" "${test}_gpu"
   done
   test_step families_test families_test_gpu '--gtest_filter=*Logits*'
@@ -136,7 +136,7 @@ stage_sanitize() {
     for library in cutlass nvjet gemm nccl; do
       wrapper+=(--kernel-name-exclude "kernel_substring=$library")
     done
-    for test in cuda_kernels_test gpu_linear_test gpu_attention_test sample_test; do
+    for test in device_test cuda_kernels_test gpu_linear_test gpu_attention_test sample_test; do
       test_step "$tool-$test" "${test}_gpu"
     done
     # All but what runs many worlds, which takes hours, and gathers as above.

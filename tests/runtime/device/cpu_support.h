@@ -1,20 +1,14 @@
-// Shared by the CPU device's tests: every instruction set this machine has, random data, and
-// conversions written from the formats' definitions, in double, as reference.
+// Shared by the CPU device's tests: every instruction set this machine has.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <limits>
-#include <random>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "runtime/device/cpu/instruction_set.h"
+#include "tests/runtime/device/numbers.h"
 
 namespace initrt::test {
 
@@ -32,85 +26,11 @@ inline std::string set_name(const testing::TestParamInfo<InstructionSet>& param)
 }
 
 /// A test of every instruction set this machine has.
-class CpuTest : public testing::TestWithParam<InstructionSet> {
+class CpuTest : public testing::TestWithParam<InstructionSet>, protected Random {
  protected:
   std::unique_ptr<Device> device(unsigned threads = 1) {
     return make_cpu_device(GetParam(), threads);
   }
-  std::vector<float> random(std::size_t count, float scale = 1.0f) {
-    std::normal_distribution<float> normal(0.0f, scale);
-    std::vector<float> values(count);
-    for (float& value : values) value = normal(generator_);
-    return values;
-  }
-  std::size_t below(std::size_t limit) { return generator_() % limit; }
-
- private:
-  std::mt19937 generator_{20240229};
 };
-
-/// The nearest number with `digits` bits of mantissa (the leading one counted) and exponents from
-/// `lowest`, ties to even; infinite from `overflow` on.
-inline double nearest(double x, int digits, int lowest, double overflow) {
-  if (x == 0 || !std::isfinite(x)) return x;
-  const int last_place = std::max(std::ilogb(x), lowest) - (digits - 1);
-  const double y = std::ldexp(std::nearbyint(std::ldexp(x, -last_place)), last_place);
-  return std::abs(y) >= overflow ? std::copysign(std::numeric_limits<double>::infinity(), x) : y;
-}
-
-inline double rounded(double x, DType dtype) {
-  if (dtype == DType::BF16) return nearest(x, 8, -126, 0x1p128);
-  if (dtype == DType::F16) return nearest(x, 11, -14, 0x1p16);
-  return x;
-}
-
-/// The bits of a number that `dtype` holds exactly.
-inline std::uint16_t encode(double x, DType dtype) {
-  if (dtype == DType::BF16) {
-    return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(static_cast<float>(x)) >> 16);
-  }
-  const std::uint16_t sign = std::signbit(x) ? 0x8000 : 0;
-  const double magnitude = std::abs(x);
-  if (std::isnan(x)) return sign | 0x7e00;
-  if (std::isinf(x)) return sign | 0x7c00;
-  if (magnitude < 0x1p-14) return sign | static_cast<std::uint16_t>(magnitude * 0x1p24);
-  const int exponent = std::ilogb(magnitude);
-  const auto mantissa = static_cast<std::uint16_t>(std::ldexp(magnitude, 10 - exponent));
-  return static_cast<std::uint16_t>(sign | (((exponent + 15) << 10) + (mantissa - 0x400)));
-}
-
-inline double decode(std::uint16_t bits, DType dtype) {
-  if (dtype == DType::BF16) return std::bit_cast<float>(std::uint32_t{bits} << 16);
-  const double sign = (bits & 0x8000) != 0 ? -1 : 1;
-  const int exponent = (bits >> 10) & 31;
-  const int mantissa = bits & 0x3ff;
-  if (exponent == 31) {
-    return mantissa != 0 ? std::numeric_limits<double>::quiet_NaN()
-                         : sign * std::numeric_limits<double>::infinity();
-  }
-  return sign *
-         (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(mantissa + 0x400, exponent - 25));
-}
-
-/// Rounds each value to `dtype`, in place, and returns the storage.
-inline std::vector<std::byte> stored(std::vector<float>& values, DType dtype) {
-  std::vector<std::byte> bytes(bytes_of(dtype, values.size()));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    values[i] = static_cast<float>(rounded(values[i], dtype));
-    if (dtype == DType::F32) {
-      std::memcpy(bytes.data() + i * 4, &values[i], 4);
-    } else {
-      const std::uint16_t bits = encode(values[i], dtype);
-      std::memcpy(bytes.data() + i * 2, &bits, 2);
-    }
-  }
-  return bytes;
-}
-
-inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-inline constexpr DType dtypes[] = {DType::F32, DType::BF16, DType::F16};
 
 }  // namespace initrt::test

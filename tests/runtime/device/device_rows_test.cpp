@@ -1,0 +1,208 @@
+// Ops of every device that go by rows: positions, KV, rows taken, kept and added, and the experts
+// that rows choose.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "sharding/error.h"
+#include "tests/runtime/device/devices.h"
+
+namespace initrt::test {
+namespace {
+
+class DeviceRows : public DeviceTest {
+ protected:
+  /// `count` of `rows` rows, ascending.
+  std::vector<std::uint32_t> some_rows(std::size_t rows, std::size_t count) {
+    std::vector<std::uint32_t> all(rows);
+    std::iota(all.begin(), all.end(), 0u);
+    while (all.size() > count) {
+      all.erase(all.begin() + static_cast<std::ptrdiff_t>(below(all.size())));
+    }
+    return all;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, DeviceRows, testing::ValuesIn(all_devices()), device_name);
+
+TEST_P(DeviceRows, PositionsAreAddedFromTheTable) {
+  auto device = this->device();
+  for (const DType dtype : dtypes) {
+    for (const std::size_t columns : {1, 37, 768}) {
+      const std::size_t positions = 50;
+      auto values = random(positions * columns);
+      const auto bytes = stored(values, dtype);
+      const auto table = device.put(bytes);
+      const BlocksOfRows apart(device, bytes, bytes_of(dtype, columns), 7);
+      std::vector<RowInfo> rows;
+      for (int i = 0; i < 20; ++i) {
+        rows.push_back({0, static_cast<std::uint32_t>(below(positions))});
+      }
+      auto expected = random(rows.size() * columns);
+      const auto into = device.put(expected), into_from_blocks = device.put(expected);
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        expected[i] += values[rows[i / columns].position * columns + i % columns];
+      }
+      device->set_rows(rows, {});
+      device->add_positions(table.get(), dtype, into.get(), columns);
+      device->add_positions(apart.blocks, dtype, into_from_blocks.get(), columns);
+      EXPECT_TRUE(same_bits(device.get(into), expected)) << name(dtype) << " " << columns;
+      EXPECT_TRUE(same_bits(device.get(into_from_blocks), expected))
+          << name(dtype) << ", in blocks";
+    }
+  }
+}
+
+TEST_P(DeviceRows, KvGoesToItsPlaceAndNowhereElse) {
+  auto device = this->device();
+  for (const DType dtype : dtypes) {
+    for (const std::uint32_t head_size : {64u, 20u, 7u}) {
+      const std::uint32_t kv_heads = 3, sequences = 2, context = 9;
+      const std::vector<RowInfo> rows = {{1, 8, 0}, {0, 0, 0}, {1, 3, 0}, {0, 5, 0}};
+      const std::size_t line = kv_heads * head_size;
+      auto k = random(rows.size() * line), v = random(rows.size() * line);
+      const auto k_there = device.put(k), v_there = device.put(v);
+      const std::size_t element = bytes_of(dtype, 1);
+      std::vector<std::byte> k_expected(sequences * context * line * element, std::byte{0x5a});
+      auto v_expected = k_expected;
+      const auto k_cache = device.put(k_expected), v_cache = device.put(v_expected);
+      device->set_rows(rows, {});
+      device->store_kv(k_there.get(), v_there.get(), {kv_heads, kv_heads, head_size},
+                       {k_cache.get(), v_cache.get(), dtype, context});
+      const auto k_bytes = stored(k, dtype), v_bytes = stored(v, dtype);
+      for (std::size_t i = 0; i < k.size(); ++i) {
+        const RowInfo& row = rows[i / line];
+        const std::size_t head = i % line / head_size;
+        const std::size_t to =
+            ((row.sequence * kv_heads + head) * context + row.position) * head_size + i % head_size;
+        std::memcpy(k_expected.data() + to * element, k_bytes.data() + i * element, element);
+        std::memcpy(v_expected.data() + to * element, v_bytes.data() + i * element, element);
+      }
+      EXPECT_EQ(device.get(k_cache), k_expected) << name(dtype) << " " << head_size;
+      EXPECT_EQ(device.get(v_cache), v_expected) << name(dtype) << " " << head_size;
+    }
+  }
+}
+
+TEST_P(DeviceRows, TakenAndKeptRowsMoveToTheFront) {
+  auto device = this->device();
+  for (const std::size_t columns : {1, 5, 21, 64, 1100}) {
+    for (const std::size_t count : {1, 4, 9, 30}) {
+      const auto in = random(30 * columns);
+      const auto rows = some_rows(30, count);
+      const auto in_there = device.put(in), kept = device.put(in);
+      const auto out = device.put(std::vector<float>(count * columns));
+      auto expected = in;
+      for (std::size_t i = 0; i < count * columns; ++i) {
+        expected[i] = in[rows[i / columns] * columns + i % columns];
+      }
+      device->take_rows(in_there.get(), rows, columns, out.get());
+      device->set_rows({}, rows);
+      device->keep_rows(kept.get(), columns);
+      EXPECT_TRUE(same_bits(device.get(out), part(expected, 0, count * columns))) << columns;
+      EXPECT_TRUE(same_bits(device.get(kept), expected)) << columns << ", kept";
+      EXPECT_TRUE(same_bits(device.get(in_there), in)) << columns << ", taken from";
+    }
+  }
+}
+
+TEST_P(DeviceRows, AddedRowsAreWeightedAndLeaveTheOthers) {
+  auto device = this->device();
+  for (const std::size_t columns : {1, 5, 64, 130, 1100}) {
+    const std::size_t count = 7;
+    const auto x = random(count * columns), weights = random(count);
+    const auto rows = some_rows(12, count);
+    auto expected = random(12 * columns);
+    const auto x_there = device.put(x), into = device.put(expected);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      expected[rows[i / columns] * columns + i % columns] += x[i] * weights[i / columns];
+    }
+    device->add_rows(x_there.get(), rows, weights, columns, into.get());
+    EXPECT_TRUE(same_bits(device.get(into), expected)) << columns;
+  }
+}
+
+class DeviceRoute : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(, DeviceRoute, testing::ValuesIn(all_devices()), device_name);
+
+TEST_P(DeviceRoute, ChoosesTheLargestProbabilities) {
+  auto one = device(1), two = device(2);
+  struct Case {
+    std::uint32_t experts, chosen;
+  };
+  for (const auto& [experts, chosen] : {Case{1, 1}, Case{8, 2}, Case{8, 4}, Case{33, 33},
+                                        Case{130, 4}, Case{256, 8}, Case{1024, 64}}) {
+    const std::uint32_t rows = 33;
+    const auto scores = random(rows * experts, 3.0f);
+    std::vector<ExpertChoice> plain(rows * chosen), normalized(rows * chosen);
+    const auto scores_of_one = one.put(scores), scores_of_two = two.put(scores);
+    two->route(scores_of_two.get(), rows, experts, chosen, false, plain);
+    one->route(scores_of_one.get(), rows, experts, chosen, true, normalized);
+    for (std::uint32_t r = 0; r < rows; ++r) {
+      const float* row = scores.data() + r * experts;
+      std::vector<std::uint32_t> order(experts);
+      std::iota(order.begin(), order.end(), 0u);
+      std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return row[a] > row[b]; });
+      double sum = 0, chosen_sum = 0;
+      for (std::uint32_t e = 0; e < experts; ++e) sum += std::exp(static_cast<double>(row[e]));
+      for (std::uint32_t i = 0; i < chosen; ++i) {
+        chosen_sum += std::exp(double{row[order[i]]}) / sum;
+      }
+      for (std::uint32_t i = 0; i < chosen; ++i) {
+        const double weight = std::exp(static_cast<double>(row[order[i]])) / sum;
+        const double tolerance = experts > 200 ? experts * 0x1p-24 : 1e-6;
+        ASSERT_EQ(plain[r * chosen + i].expert, order[i]);
+        ASSERT_NEAR(plain[r * chosen + i].weight, weight, tolerance);
+        ASSERT_EQ(normalized[r * chosen + i].expert, order[i]);
+        ASSERT_NEAR(normalized[r * chosen + i].weight, weight / chosen_sum, tolerance);
+      }
+    }
+  }
+}
+
+TEST_P(DeviceRoute, ChoosesTheFirstOfEqualScoresAndNanLast) {
+  auto device = this->device(1);
+  const std::vector<float> few = {1, 2, 2, 1, NAN, 0, NAN, -1};
+  const auto few_there = device.put(few);
+  std::vector<ExpertChoice> out(4);
+  device->route(few_there.get(), 2, 4, 2, false, out);
+  EXPECT_EQ(out[0].expert, 1u);
+  EXPECT_EQ(out[1].expert, 2u);
+  EXPECT_EQ(out[2].expert, 1u);
+  EXPECT_EQ(out[3].expert, 3u);
+
+  const std::uint32_t experts = 70;
+  std::vector<float> scores(4 * experts);
+  for (float& score : scores) score = static_cast<float>(below(3));
+  for (std::size_t i = experts; i < 2 * experts; i += 3) scores[i] = NAN;
+  std::fill_n(scores.begin() + 2 * experts, experts, NAN);
+  std::fill_n(scores.begin() + 3 * experts, experts, -INFINITY);
+  const auto there = device.put(scores);
+  for (const std::uint32_t chosen : {6u, 64u}) {
+    std::vector<ExpertChoice> choices(4 * chosen);
+    device->route(there.get(), 4, experts, chosen, true, choices);
+    for (std::uint32_t r = 0; r < 4; ++r) {
+      const float* row = scores.data() + r * experts;
+      std::vector<std::uint32_t> order(experts);
+      std::iota(order.begin(), order.end(), 0u);
+      const auto above = [&](std::uint32_t a, std::uint32_t b) {
+        return std::isnan(row[b]) ? !std::isnan(row[a]) : row[a] > row[b];
+      };
+      std::stable_sort(order.begin(), order.end(), above);
+      for (std::uint32_t i = 0; i < chosen; ++i) {
+        ASSERT_EQ(choices[r * chosen + i].expert, order[i]) << "row " << r;
+      }
+    }
+  }
+}
+
+TEST_P(DeviceRoute, OfMoreExpertsThanThereAreIsAnError) {
+  auto device = this->device(1);
+  const auto scores = device.put(std::vector<float>(4));
+  std::vector<ExpertChoice> out(5);
+  EXPECT_THAT([&] { device->route(scores.get(), 1, 4, 5, false, out); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("5 of 4 experts")));
+}
+
+}  // namespace
+}  // namespace initrt::test

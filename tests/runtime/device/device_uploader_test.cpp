@@ -1,0 +1,155 @@
+// The uploaders of every device: their blocks, and what becomes of reads, against convert_read() on
+// the host.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "runtime/convert/convert.h"
+#include "runtime/storage/range_reader.h"
+#include "tests/runtime/device/devices.h"
+
+namespace initrt::test {
+namespace {
+
+constexpr StagingRing kRing{3, 64 << 10};
+
+/// A read that is all of its plan's.
+struct Reading {
+  UnitReads plan;
+  std::vector<std::byte> bytes;
+};
+
+class DeviceUploader : public DeviceTest {
+ protected:
+  /// Pieces of random lengths one after the other, a few bytes apart, from `offset` of a file.
+  Reading make_read(const std::vector<DType>& from, DType to, std::size_t pieces,
+                    std::uint64_t offset, std::uint64_t step = 1) {
+    Reading reading;
+    std::uint64_t at = offset, destination = 0;
+    for (std::size_t i = 0; i < pieces; ++i) {
+      Piece piece;
+      piece.from = from[i * from.size() / pieces];
+      const std::uint64_t block = info(piece.from).block_elements;
+      piece.elements = 1 + below(300);
+      piece.skip = static_cast<std::uint32_t>(below(block));
+      piece.source_step = block == 1 ? step : 1;
+      piece.destination_step = step;
+      piece.offset = at;
+      piece.bytes = block == 1 ? bytes_of(piece.from, (piece.elements - 1) * step + 1)
+                               : (piece.skip + piece.elements + block - 1) / block *
+                                     info(piece.from).block_bytes;
+      piece.destination = destination;
+      at += piece.bytes + below(3);
+      destination += bytes_of(to, piece.elements * step + below(3));
+      reading.plan.pieces.push_back(piece);
+    }
+    reading.plan.reads.push_back({0, offset, at - offset, 0, static_cast<std::uint32_t>(pieces)});
+    reading.bytes = random_bytes(at - offset);
+    return reading;
+  }
+
+  /// The end of the uploader's block, as a direct read may leave it there.
+  static std::span<const std::byte> put_into_block(const Uploader& uploader,
+                                                   const std::vector<std::byte>& bytes) {
+    const std::span<std::byte> place = uploader.block().last(bytes.size());
+    std::copy(bytes.begin(), bytes.end(), place.begin());
+    return place;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, DeviceUploader, testing::ValuesIn(all_devices()), device_name);
+
+TEST_P(DeviceUploader, HasABlockOfTheRingForItselfAsLongAsOneOfThemLives) {
+  const auto device = GetParam().make(1);
+  Ledger ledger;
+  auto uploaders = device->make_uploaders(ledger, kRing);
+  ASSERT_EQ(uploaders.size(), 3u);
+  std::vector<const std::byte*> begins;
+  for (const auto& uploader : uploaders) {
+    const std::span<std::byte> block = uploader->block();
+    EXPECT_EQ(block.size(), kRing.block_bytes);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block.data()) % kBlockAlignment, 0u);
+    begins.push_back(block.data());
+  }
+  std::ranges::sort(begins);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_GE(begins[i + 1] - begins[i], static_cast<std::ptrdiff_t>(kRing.block_bytes));
+  }
+  EXPECT_EQ(ledger.held()[MemoryCategory::Staging], kRing.bytes());
+  uploaders.resize(1);
+  EXPECT_EQ(ledger.held()[MemoryCategory::Staging], kRing.bytes());
+  uploaders.clear();
+  EXPECT_EQ(ledger.held().total(), 0u);
+}
+
+TEST_P(DeviceUploader, StoresPiecesWithTheBitsOfTheHost) {
+  auto device = this->device();
+  Ledger ledger;
+  const auto uploaders = device->make_uploaders(ledger, kRing);
+  struct Case {
+    std::vector<DType> from;
+    DType to;
+    std::size_t pieces;
+    std::uint64_t step;
+  };
+  for (const Case& c :
+       {Case{{DType::BF16}, DType::BF16, 3, 1},                              // copied as they are
+        Case{{DType::F32}, DType::F32, 30, 1},                               // many of such
+        Case{{DType::BF16}, DType::F32, 5, 1},                               //
+        Case{{DType::F16}, DType::BF16, 40, 1},                              //
+        Case{{DType::BF16}, DType::BF16, 20, 3},                             // with steps
+        Case{{DType::Q4_K}, DType::BF16, 6, 1},                              //
+        Case{{DType::Q8_0}, DType::F16, 9, 1},                               //
+        Case{{DType::Q4_0, DType::F32, DType::BF16}, DType::F32, 12, 1}}) {  // of several dtypes
+    const Reading reading = make_read(c.from, c.to, c.pieces, 8192, c.step);
+    std::vector<std::byte> expected(bytes_of(c.to, 1000 * c.pieces), std::byte{0x5a});
+    const auto out = device.put(expected);
+    device->synchronize();  // uploaders do not wait for the stream
+    const std::uint64_t written =
+        convert_read(reading.plan, reading.plan.reads[0], reading.bytes, expected.data(), c.to);
+    const StoredRead stored_read =
+        uploaders[1]->store(reading.plan, reading.plan.reads[0],
+                            put_into_block(*uploaders[1], reading.bytes), out.get(), c.to);
+    EXPECT_EQ(device.get(out), expected) << name(c.from[0]) << " to " << name(c.to);
+    EXPECT_EQ(stored_read.bytes, written);
+    for (const auto& interval : {stored_read.copy, stored_read.convert}) {
+      EXPECT_TRUE(!interval || interval->begin <= interval->end);
+    }
+    EXPECT_TRUE(stored_read.copy || stored_read.convert);
+    EXPECT_TRUE(device->is_discrete() || !stored_read.copy);
+  }
+}
+
+TEST_P(DeviceUploader, StoresBesideOthersAndOps) {
+  auto device = this->device();
+  Ledger ledger;
+  const auto uploaders = device->make_uploaders(ledger, kRing);
+  std::vector<Reading> readings;
+  std::vector<std::vector<std::byte>> expected;
+  std::vector<Placed<std::byte>> outs;
+  for (std::size_t i = 0; i < uploaders.size(); ++i) {
+    readings.push_back(make_read({DType::F16}, DType::BF16, 20, 4096 * i));
+    expected.emplace_back(bytes_of(DType::BF16, 10000), std::byte{0x5a});
+    outs.push_back(device.put(expected.back()));
+    convert_read(readings[i].plan, readings[i].plan.reads[0], readings[i].bytes, expected[i].data(),
+                 DType::BF16);
+  }
+  const auto x = device.put(random(10000));
+  device->synchronize();
+  std::vector<std::thread> workers;
+  for (std::size_t i = 0; i < uploaders.size(); ++i) {
+    workers.emplace_back([&, i] {
+      for (int round = 0; round < 5; ++round) {
+        uploaders[i]->store(readings[i].plan, readings[i].plan.reads[0],
+                            put_into_block(*uploaders[i], readings[i].bytes), outs[i].get(),
+                            DType::BF16);
+      }
+    });
+  }
+  for (int i = 0; i < 20; ++i) device->scale(x.get(), 1.5f, 10000);
+  for (std::thread& worker : workers) worker.join();
+  for (std::size_t i = 0; i < outs.size(); ++i) EXPECT_EQ(device.get(outs[i]), expected[i]) << i;
+}
+
+}  // namespace
+}  // namespace initrt::test
