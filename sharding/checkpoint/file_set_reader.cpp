@@ -187,6 +187,7 @@ std::vector<Candidate> candidates_of(const FileSetReader& reader, const std::str
                                      const std::string& directory,
                                      const std::vector<FileSet>& sets) {
   std::vector<Candidate> candidates;
+  candidates.reserve(sets.size());
   for (const FileSet& set : sets) {
     candidates.push_back({set.name, set.files,
                           [reader, path, directory, set](Files& files) {

@@ -50,6 +50,7 @@ std::vector<FileSet> cuts_of(const std::vector<std::string>& names, std::string_
     cuts[{!usual, piece->before, piece->count_digits, piece->after}].push_back(*piece);
   }
   std::vector<FileSet> sets;
+  sets.reserve(cuts.size());
   for (const auto& [cut, pieces] : cuts) sets.push_back(set_of(pieces));
   return sets;
 }

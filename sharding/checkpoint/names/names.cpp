@@ -109,6 +109,7 @@ std::string absent_files_text(const Catalog& catalog) {
 std::string missing_message(const std::vector<std::string>& missing, const Catalog& catalog,
                             bool all_names) {
   std::vector<std::string> present;
+  present.reserve(catalog.tensors.size());
   for (const TensorEntry& entry : catalog.tensors) present.push_back(entry.name);
   const std::size_t shown = all_names ? missing.size() : std::min<std::size_t>(3, missing.size());
   std::string text = fmt::format("{}: {} tensor{} missing: ", catalog.path, missing.size(),
