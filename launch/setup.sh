@@ -20,7 +20,7 @@ packages=(
 # shellcheck disable=SC2034
 sanitizer_packages=(clang-16 libclang-rt-16-dev)
 # shellcheck disable=SC2034
-lint_packages=(clang-format-16 git)
+lint_packages=(clang-format-16 clang-tidy-16 git)
 
 # To run what was built elsewhere.
 # shellcheck disable=SC2034

@@ -211,7 +211,7 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
   }
 }
 
-UnitReads coalesce(std::vector<FilePiece> pieces, DType to, std::uint64_t max_read_bytes) {
+UnitReads coalesce(const std::vector<FilePiece>& pieces, DType to, std::uint64_t max_read_bytes) {
   std::vector<FilePiece> sorted;
   sorted.reserve(pieces.size());
   for (const FilePiece& piece : pieces) split_piece(piece, to, max_read_bytes, sorted);
@@ -253,7 +253,7 @@ UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
         tensor, bindings.tensors[param.tensor], catalog, begin, begin + count * tensor.columns,
         cut.chunk_offset(unit, rank) + cut.units[unit].params[i].offset, layout.dtype, pieces);
   }
-  return coalesce(std::move(pieces), layout.dtype, max_read_bytes);
+  return coalesce(pieces, layout.dtype, max_read_bytes);
 }
 
 }  // namespace initrt

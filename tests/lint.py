@@ -3,9 +3,10 @@
 
     tests/lint.py [--form] [FILE...]
 
---form: clang-format alone, which is what CI runs. clang-tidy takes its commands from build/asan, which must be configured. A file that passed is not
-looked at again until it, a header of it, .clang-tidy or clang-tidy changes: what passed is kept in
-$XDG_CACHE_HOME/initrt-lint, by the hash of the preprocessed file. Exits with 1 if anything was found.
+--form: clang-format alone. clang-tidy takes its commands from build/asan, which must be configured.
+A file that passed is not looked at again until it, a header of it, .clang-tidy or clang-tidy changes:
+what passed is kept in $XDG_CACHE_HOME/initrt-lint, by the hash of the preprocessed file. Exits with 1
+if anything was found.
 """
 import concurrent.futures
 import hashlib
@@ -67,7 +68,10 @@ def main():
         sys.exit(form.returncode)
 
     product = set(sources(["sharding/*.cpp", "runtime/*.cpp", "launch/*.cpp"], wanted))
-    with open(ROOT / "build/asan/compile_commands.json") as file:
+    listing = ROOT / "build/asan/compile_commands.json"
+    if not listing.exists():
+        sys.exit("clang-tidy needs build/asan/compile_commands.json: cmake --preset asan")
+    with open(listing) as file:
         commands = {os.path.relpath(entry["file"], ROOT): entry for entry in json.load(file)}
     if unknown := sorted(product - commands.keys()):
         print(f"not compiled here, so not seen by clang-tidy: {' '.join(unknown)}", file=sys.stderr)

@@ -3,11 +3,11 @@
 #
 #   tests/run.sh [--sanitize] [--times] [ctest options]
 #
-# --sanitize first checks form (tests/lint.py), runs the tests under AddressSanitizer and
-# UndefinedBehaviorSanitizer (without most of the worlds that generate the same text), gives every
-# parser of files its seeds and some thousand inputs made of them (tests/fuzz), and runs the unit
-# tests of threaded code under ThreadSanitizer. The plain run comes last; ctest's options (-R REGEX,
-# -L unit, -j1) are for that run.
+# --sanitize first runs clang-format and clang-tidy (tests/lint.py), then the tests under
+# AddressSanitizer and UndefinedBehaviorSanitizer (without most of the worlds that generate the same
+# text), gives every parser of files its seeds and some thousand inputs made of them (tests/fuzz), and
+# runs the unit tests of threaded code under ThreadSanitizer. The plain run comes last; ctest's
+# options (-R REGEX, -L unit, -j1) are for that run.
 # --times prints how long each step took, and each run's slowest tests, before the last run.
 # The exit status is non-zero if anything failed.
 set -euo pipefail
@@ -54,7 +54,8 @@ export INITRT_MODELS=$root/models
 
 # The first run that fails is the last, so that its summary, which names the tests, ends the output.
 if $sanitize; then
-  timed "form" tests/lint.py --form
+  cmake --preset asan --log-level=WARNING >&2  # clang-tidy takes its commands from there
+  timed "lint" tests/lint.py
   timed "build asan" build asan
   run_tests asan asan
   run_tests asan-mpi asan

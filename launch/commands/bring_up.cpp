@@ -34,7 +34,9 @@ void warn(const std::string& text) {
 }
 
 void note_choice(const Catalog& catalog) {
-  for (const std::string& line : {catalog.choice, describe_absent(catalog)}) {
+  std::vector<std::string> lines = {catalog.choice, describe_absent(catalog)};
+  lines.insert(lines.begin() + 1, catalog.notes.begin(), catalog.notes.end());
+  for (const std::string& line : lines) {
     if (!line.empty()) std::fputs(("initrt: " + one_line(line) + "\n").c_str(), stderr);
   }
 }

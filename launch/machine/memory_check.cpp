@@ -78,7 +78,7 @@ NodeMemory node_memory() {
 std::string memory_warning(std::uint64_t planned, std::uint32_t ranks, const NodeMemory& memory) {
   if (planned <= memory.available) return "";
   const bool never = planned > memory.total;
-  const std::string text = fmt::format(
+  std::string text = fmt::format(
       "the {} rank{} of a node plan{} {} of memory, but it has {}{}: more nodes, a smaller "
       "precision, context, batch or memory.budget would need less",
       ranks, ranks == 1 ? "" : "s", ranks == 1 ? "s" : "",

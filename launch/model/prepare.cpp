@@ -70,6 +70,7 @@ std::vector<PromptText> given_prompts(Files& files, const Job& job) {
   }
   if (several.path.empty()) {
     std::vector<PromptText> texts;
+    texts.reserve(several.texts.size());
     for (const std::string& text : several.texts) texts.push_back({text, max_new_tokens});
     return texts;
   }

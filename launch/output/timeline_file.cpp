@@ -72,6 +72,7 @@ class RankEvents {
 
 std::vector<std::string> quoted_names(const Graph& graph) {
   std::vector<std::string> names;
+  names.reserve(graph.units.size());
   for (const Unit& unit : graph.units) names.push_back(nlohmann::json(unit.name).dump());
   return names;
 }
@@ -122,6 +123,7 @@ void TimelineFile::write(const Graph& graph) {
   const std::vector<Header> headers = exchange_headers();
   const std::vector<std::string> units = quoted_names(graph);
   std::vector<std::uint64_t> left_out;
+  left_out.reserve(headers.size());
   for (const Header& header : headers) left_out.push_back(header.left_out);
   if (file_) file_->write(head(left_out));
   for (std::uint32_t rank = 0; rank < headers.size(); ++rank) {

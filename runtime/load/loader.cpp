@@ -74,9 +74,9 @@ Loader::~Loader() {
 
 void Loader::start() {
   started_ = std::chrono::steady_clock::now();
-  for (std::uint16_t worker = 0; worker < uploaders_.size(); ++worker) {
-    const std::string what =
-        fmt::format("thread {} of {} of the loader", worker + 1, uploaders_.size());
+  const auto workers = static_cast<std::uint16_t>(uploaders_.size());
+  for (std::uint16_t worker = 0; worker < workers; ++worker) {
+    const std::string what = fmt::format("thread {} of {} of the loader", worker + 1, workers);
     workers_.push_back(start_thread(what, [this, worker] {
       try {
         work(*uploaders_[worker], worker);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "runtime/text/tokenizer.h"
 
@@ -53,7 +54,8 @@ class JsonNode {
   [[noreturn]] void expected(std::string_view what) const;
 
  private:
-  JsonNode(const nlohmann::json& value, std::string path, int) : value_(&value), path_(path) {}
+  JsonNode(const nlohmann::json& value, std::string path, int)
+      : value_(&value), path_(std::move(path)) {}
 
   const nlohmann::json* value_;
   std::string path_;

@@ -177,7 +177,7 @@ class AddedTokens {
     if (!member) return "";
     const bool object = member->value().is_object();
     if (!object && !member->value().is_string()) return "";
-    const std::string content = (object ? member->at("content") : *member).string();
+    std::string content = (object ? member->at("content") : *member).string();
     const bool is_new = !tokens_.contains(content);
     add_special(content);
     const auto found = tokens_.find(content);

@@ -163,6 +163,7 @@ void Catalog::finish(SharedBytes shared) {
   }
   std::sort(places.begin(), places.end());
   std::vector<TensorEntry> sorted;
+  sorted.reserve(places.size());
   for (const Place& place : places) sorted.push_back(std::move(tensors[place.tensor]));
   tensors = std::move(sorted);
 

@@ -24,8 +24,8 @@ namespace initrt {
 class UnfitCheckpoint : public Error {
  public:
   /// @param reason the same in few words, for the line that says what was read instead
-  explicit UnfitCheckpoint(const std::string& text, std::string reason = "")
-      : Error(text), reason_(reason.empty() ? text : std::move(reason)) {}
+  explicit UnfitCheckpoint(const std::string& text, const std::string& reason = "")
+      : Error(text), reason_(reason.empty() ? text : reason) {}
 
   [[nodiscard]] const std::string& reason() const { return reason_; }
 
@@ -80,6 +80,7 @@ class Catalog {
   std::string format;  ///< the name of a Format
   std::string path;    ///< as the user gave it
   std::string choice;  ///< one line that says which of several checkpoints this is, or ""
+  std::vector<std::string> notes;  ///< one line each: on files left out, on an index that is wrong
   std::vector<CheckpointFile> files;
   std::vector<TensorEntry> tensors;  ///< sorted by (file, offset) of their first parts
   nlohmann::json

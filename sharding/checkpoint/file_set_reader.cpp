@@ -98,9 +98,9 @@ void note_differences(const WeightMap& map, const std::vector<std::string>& name
     }
   }
   if (moved == 0) return;
-  catalog.choice =
+  catalog.notes.push_back(
       fmt::format("{}: {} has {} tensor{} in another file than holds {}; read from that one",
-                  catalog.path, index, moved, moved == 1 ? "" : "s", moved == 1 ? "it" : "them");
+                  catalog.path, index, moved, moved == 1 ? "" : "s", moved == 1 ? "it" : "them"));
 }
 
 }  // namespace
@@ -143,8 +143,8 @@ std::vector<std::string> add_loose_files(Files& files, const FileSetReader& read
   if (added.empty()) throw NoModelFile(first_why);
   if (!first_why.empty()) {
     const std::size_t left_out = names.size() - added.size();
-    catalog.choice =
-        fmt::format("{} file{} left out: {}", left_out, left_out == 1 ? " is" : "s are", first_why);
+    catalog.notes.push_back(fmt::format("{} file{} left out: {}", left_out,
+                                        left_out == 1 ? " is" : "s are", first_why));
   }
   return added;
 }
@@ -187,6 +187,7 @@ std::vector<Candidate> candidates_of(const FileSetReader& reader, const std::str
                                      const std::string& directory,
                                      const std::vector<FileSet>& sets) {
   std::vector<Candidate> candidates;
+  candidates.reserve(sets.size());
   for (const FileSet& set : sets) {
     candidates.push_back({set.name, set.files,
                           [reader, path, directory, set](Files& files) {

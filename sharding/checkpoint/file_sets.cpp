@@ -3,74 +3,33 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 #include <set>
 #include <tuple>
 
+#include "sharding/checkpoint/piece_name.h"
+
 namespace initrt {
 namespace {
 
-constexpr std::string_view kIndexEnd = ".json", kIndexPart = ".index.";
-constexpr std::size_t kMaxDigits = 6;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-std::uint64_t number_of(std::string_view digits) {
-  std::uint64_t value = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  return value;
-}
-
-// "model-00001-of-00003.fp16.safetensors": "model-", "00001", "00003", ".fp16.safetensors". Any
-// number of digits will do: not every program writes five.
-struct Piece {
-  std::string before, number, count, after;
-
-  // What all pieces of one cut have in common.
-  [[nodiscard]] auto cut() const { return std::tie(before, count, after); }
-  [[nodiscard]] std::string name(std::uint64_t other) const {
-    return fmt::format("{}{:0{}}-of-{}{}", before, other, number.size(), count, after);
-  }
-};
-
-std::optional<Piece> parse_piece(std::string_view name) {
-  constexpr std::string_view kOf = "-of-";
-  const std::size_t of = name.rfind(kOf);
-  if (of == std::string_view::npos) return {};
-  std::size_t begin = of, end = of + kOf.size();
-  while (begin > 0 && is_digit(name[begin - 1])) --begin;
-  while (end < name.size() && is_digit(name[end])) ++end;
-  const std::size_t digits = of - begin, count_digits = end - of - kOf.size();
-  if (begin == 0 || digits == 0 || digits > kMaxDigits) return {};
-  if (count_digits == 0 || count_digits > kMaxDigits) return {};
-  if (number_of(name.substr(of + kOf.size(), count_digits)) == 0) return {};
-  return Piece{std::string(name.substr(0, begin)), std::string(name.substr(begin, digits)),
-               std::string(name.substr(of + kOf.size(), count_digits)),
-               std::string(name.substr(end))};
-}
-
 constexpr std::size_t kShownAbsent = 3;  // a name may claim any count
 
-// Whether a piece's number is more than there are: no piece of that cut.
-bool is_beyond(const Piece& piece) { return number_of(piece.number) > number_of(piece.count); }
-
 // The set of pieces of one cut, at least one.
-FileSet set_of(const std::vector<Piece>& pieces) {
-  const Piece& first = pieces.front();
-  const std::uint64_t count = number_of(first.count);
-  const bool from_zero = std::any_of(pieces.begin(), pieces.end(), [](const Piece& piece) {
-    return number_of(piece.number) == 0;  // some programs count so
+FileSet set_of(const std::vector<PieceName>& pieces) {
+  const PieceName& first = pieces.front();
+  const std::uint64_t count = first.count;
+  const bool from_zero = std::any_of(pieces.begin(), pieces.end(), [](const PieceName& piece) {
+    return piece.number == 0;  // some programs count so
   });
   const std::uint64_t end = from_zero ? count : count + 1;
   std::set<std::uint64_t> numbers;
   FileSet set;
-  set.name = fmt::format("{}*-of-{}{}", first.before, first.count, first.after);
-  for (const Piece& piece : pieces) {
-    if (number_of(piece.number) >= end) continue;
-    numbers.insert(number_of(piece.number));
-    set.files.push_back(piece.before + piece.number + "-of-" + piece.count + piece.after);
+  set.name = fmt::format("{}*-of-{}{}", first.before, first.count_digits, first.after);
+  for (const PieceName& piece : pieces) {
+    if (piece.number >= end) continue;
+    numbers.insert(piece.number);
+    set.files.push_back(piece.name(piece.number));
   }
   const std::uint64_t absent = count - numbers.size();
   const std::uint64_t shown = std::min<std::uint64_t>(absent, kShownAbsent);
@@ -83,20 +42,17 @@ FileSet set_of(const std::vector<Piece>& pieces) {
 
 // The cuts into pieces, those of the usual name first.
 std::vector<FileSet> cuts_of(const std::vector<std::string>& names, std::string_view stem) {
-  std::map<std::tuple<bool, std::string, std::string, std::string>, std::vector<Piece>> cuts;
+  std::map<std::tuple<bool, std::string, std::string, std::string>, std::vector<PieceName>> cuts;
   for (const std::string& name : names) {
-    const std::optional<Piece> piece = parse_piece(name);
-    if (!piece || is_beyond(*piece)) continue;
+    const std::optional<PieceName> piece = parse_piece_name(name);
+    if (!piece || piece->is_beyond()) continue;
     const bool usual = piece->before.size() == stem.size() + 1 && piece->before.starts_with(stem);
-    cuts[{!usual, piece->before, piece->count, piece->after}].push_back(*piece);
+    cuts[{!usual, piece->before, piece->count_digits, piece->after}].push_back(*piece);
   }
   std::vector<FileSet> sets;
+  sets.reserve(cuts.size());
   for (const auto& [cut, pieces] : cuts) sets.push_back(set_of(pieces));
   return sets;
-}
-
-bool is_index(std::string_view name) {
-  return name.ends_with(kIndexEnd) && name.find(kIndexPart) != std::string_view::npos;
 }
 
 FileSet index_set(const std::string& index) {
@@ -119,9 +75,9 @@ void add_last_resorts(const std::vector<std::string>& names, const std::vector<s
   };
   std::map<std::pair<std::string, std::string>, Kind> kinds;
   for (const std::string& name : names) {
-    const std::optional<Piece> piece = parse_piece(name);
+    const std::optional<PieceName> piece = parse_piece_name(name);
     if (!piece) continue;
-    Kind& kind = kinds[{piece->count, piece->after}];
+    Kind& kind = kinds[{piece->count_digits, piece->after}];
     kind.stems.insert(piece->before);
     kind.files.push_back(name);
   }
@@ -144,13 +100,13 @@ std::vector<FileSet> file_sets(const std::vector<std::string>& names, const SetN
   const std::string usual_index = fmt::format("{}.index.json", form.single);
   for (const std::string& name : names) {
     const auto begins = [&](std::string_view start) { return name.starts_with(start); };
-    if (is_index(name)) {
+    if (is_index(name, "")) {
       indexes.push_back(name);
     } else if (std::any_of(form.special.begin(), form.special.end(), begins)) {
       special.push_back(name);
     } else if (name != form.single) {
-      const std::optional<Piece> piece = parse_piece(name);
-      if (piece && is_beyond(*piece)) {
+      const std::optional<PieceName> piece = parse_piece_name(name);
+      if (piece && piece->is_beyond()) {
         special.push_back(name);
         continue;
       }
@@ -182,8 +138,8 @@ std::vector<FileSet> file_sets(const std::vector<std::string>& names, const SetN
   }
   add_cuts(cuts, false);
   for (const std::string& name : special) {
-    const std::optional<Piece> piece = parse_piece(name);
-    if (!piece || is_beyond(*piece)) sets.push_back({name, {name}, {}, {}});
+    const std::optional<PieceName> piece = parse_piece_name(name);
+    if (!piece || piece->is_beyond()) sets.push_back({name, {name}, {}, {}});
   }
   const std::vector<FileSet> special_cuts = cuts_of(special, form.stem);
   add_cuts(special_cuts, true);
@@ -198,19 +154,29 @@ std::vector<FileSet> sets_of_index(const std::string& index, std::vector<FileSet
   return in_directory;
 }
 
+bool is_index(std::string_view name, std::string_view suffix) {
+  constexpr std::string_view kIndex = ".index.";
+  if (!name.ends_with(".json")) return false;
+  for (std::size_t at = name.find(kIndex); at != std::string_view::npos;
+       at = name.find(kIndex, at + 1)) {
+    if (name.substr(0, at).ends_with(suffix)) return true;
+  }
+  return false;
+}
+
 bool is_piece(std::string_view name) {
-  const std::optional<Piece> piece = parse_piece(name);
-  return piece && number_of(piece->count) > 1 && !is_beyond(*piece);
+  const std::optional<PieceName> piece = parse_piece_name(name);
+  return piece && piece->count > 1 && !piece->is_beyond();
 }
 
 std::vector<FileSet> sets_of_file(const std::string& file, const std::vector<std::string>& names) {
   std::vector<FileSet> sets = {{file, {file}, {}, {}}};
   if (!is_piece(file)) return sets;
-  const Piece given = *parse_piece(file);
-  std::vector<Piece> pieces;
+  const PieceName given = *parse_piece_name(file);
+  std::vector<PieceName> pieces;
   for (const std::string& name : names) {
-    const std::optional<Piece> other = parse_piece(name);
-    if (other && other->cut() == given.cut() && !is_beyond(*other)) pieces.push_back(*other);
+    const std::optional<PieceName> other = parse_piece_name(name);
+    if (other && other->cut() == given.cut() && !other->is_beyond()) pieces.push_back(*other);
   }
   if (!pieces.empty()) sets.push_back(set_of(pieces));
   return sets;

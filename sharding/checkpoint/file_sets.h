@@ -41,6 +41,10 @@ struct SetNames {
 [[nodiscard]] std::vector<FileSet> sets_of_index(const std::string& index,
                                                  std::vector<FileSet> in_directory);
 
+/// Whether the name is that of an index of files with this suffix (with its dot; "" for any):
+/// "model.safetensors.index.json", "model.safetensors.index.fp16.json".
+[[nodiscard]] bool is_index(std::string_view name, std::string_view suffix);
+
 /// Whether the name is that of a piece of several: "x-00001-of-00003.safetensors".
 [[nodiscard]] bool is_piece(std::string_view name);
 

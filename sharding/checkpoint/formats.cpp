@@ -172,8 +172,7 @@ std::optional<Catalog> first_that_passes(Files& files, const Choices& choices,
         continue;
       }
       if (damaged) refuse_damaged(*damaged, claim.name(candidate));
-      const std::string choice = describe(choices, candidate, *catalog, failed);
-      if (!choice.empty()) catalog->choice = choice;
+      catalog->choice = describe(choices, candidate, *catalog, failed);
       return catalog;
     }
   }

@@ -16,8 +16,11 @@ namespace {
 
 constexpr std::string_view kSuffix = ".gguf";
 
-std::string piece_path(const std::string& prefix, std::uint64_t number, std::uint64_t count) {
-  return fmt::format("{}-{:05}-of-{:05}{}", prefix, number, count, kSuffix);
+// The name of a piece of a split file, if it is one.
+std::optional<PieceName> parse_gguf_piece(std::string_view name) {
+  std::optional<PieceName> piece = parse_piece_name(name);
+  if (piece && piece->after != kSuffix) piece.reset();
+  return piece;
 }
 
 /// An optional count in the metadata. @throws Error where it is not a number from 0 on.
@@ -44,7 +47,7 @@ void add_piece(Catalog& catalog, const std::string& path, GgufHeader header) {
 
 /// Reads all pieces of the split file that `path` is a piece of.
 void add_split(Files& files, Catalog& catalog, const std::string& path, std::uint64_t count) {
-  const std::optional<PieceName> name = parse_piece_name(path, kSuffix);
+  const std::optional<PieceName> name = parse_gguf_piece(path);
   if (!name || name->count != count) {
     fail(
         "{}: a piece of a GGUF file split in {}, but not named so: expected "
@@ -53,7 +56,7 @@ void add_split(Files& files, Catalog& catalog, const std::string& path, std::uin
   }
   std::uint64_t tensors = 0;  // that all pieces together should have, as the first one says
   for (std::uint64_t number = 1; number <= count; ++number) {
-    const std::string piece = piece_path(name->prefix, number, count);
+    const std::string piece = name->name(number);
     if (!files.stat(piece)) fail("{}: missing: piece {} of {} of {}", piece, number, count, path);
     GgufHeader header = read_gguf_header(files, piece);
     const std::uint64_t said = count_of(header, piece, "split.no", count) + 1;
@@ -79,8 +82,8 @@ bool is_model(Files& files, const std::string& path) {
 
 /// Whether two files are pieces of one model.
 bool are_together(const std::string& a, const std::string& b) {
-  const auto one = parse_piece_name(a, kSuffix), other = parse_piece_name(b, kSuffix);
-  return one && other && one->prefix == other->prefix && one->count == other->count;
+  const auto one = parse_gguf_piece(a), other = parse_gguf_piece(b);
+  return one && other && one->cut() == other->cut();
 }
 
 /// The models among the files, each by its only or first one.
@@ -93,8 +96,8 @@ std::vector<std::string> first_files(const std::vector<std::string>& names) {
 }
 
 /// The one model in a directory: a single file, or the first of pieces that belong together.
-/// @param choice one line that says what else is there, or ""
-std::string file_in(Files& files, const std::string& directory, std::string& choice) {
+/// @param notes gets a line about what else is there
+std::string file_in(Files& files, const std::string& directory, std::vector<std::string>& notes) {
   const std::vector<std::string> names = first_files(list_with_suffix(files, directory, kSuffix));
   if (names.empty()) fail("{}: no *.gguf in this directory", directory);
   std::vector<std::string> models = names, others;
@@ -109,9 +112,9 @@ std::string file_in(Files& files, const std::string& directory, std::string& cho
     fail("{}: several GGUF models, name the file of one: {}", directory, fmt::join(models, ", "));
   }
   if (!others.empty()) {
-    choice =
-        fmt::format("{}: reading {}, not {}, which {} no model of text", directory, models.front(),
-                    fmt::join(others, ", "), others.size() == 1 ? "is" : "are");
+    notes.push_back(fmt::format("{}: reading {}, not {}, which {} no model of text", directory,
+                                models.front(), fmt::join(others, ", "),
+                                others.size() == 1 ? "is" : "are"));
   }
   return join_path(directory, models.front());
 }
@@ -148,7 +151,7 @@ Catalog open_gguf(Files& files, const std::string& path) {
   const std::optional<FileInfo> found = files.stat(path);
   const bool directory = found && found->kind == FileInfo::Kind::Directory;
   Catalog catalog;
-  const std::string file = directory ? file_in(files, path, catalog.choice) : path;
+  const std::string file = directory ? file_in(files, path, catalog.notes) : path;
   catalog.format = "gguf";
   catalog.path = path;
   GgufHeader header = read_gguf_header(files, file);

@@ -1,9 +1,9 @@
 #include "sharding/checkpoint/no_model.h"
 
 #include <algorithm>
-#include <array>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/foreign_tensors.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/error.h"
 
@@ -17,45 +17,28 @@ std::string text_of(const Json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-// What adapters of PEFT and mlx-lm add to a model's names.
-bool is_of_adapter(const TensorEntry& tensor) {
-  constexpr std::array<std::string_view, 8> kParts = {
-      ".lora_A",        ".lora_B",        ".lora_a",           ".lora_b",
-      "lora_embedding", "lora_magnitude", "prompt_embeddings", "ia3_l"};
-  return std::any_of(kParts.begin(), kParts.end(), [&](std::string_view part) {
-    return tensor.name.find(part) != std::string::npos;
-  });
-}
-
 bool is_adapter(const Catalog& catalog) {
   const std::string name(name_of(catalog.files.front().path));
-  const auto known = std::count_if(catalog.tensors.begin(), catalog.tensors.end(), is_of_adapter);
+  const auto known =
+      std::count_if(catalog.tensors.begin(), catalog.tensors.end(),
+                    [](const TensorEntry& tensor) { return is_of_adapter(tensor.name); });
   // A few matrices may be whole ("modules_to_save").
   return known > 0 && (name.starts_with("adapter") ||
                        static_cast<std::size_t>(known) * 2 > catalog.tensors.size());
 }
 
-// mlx-lm packs a matrix's codes into words: X.weight of U32, X.scales, X.biases.
 bool is_packed_by_mlx(const TensorEntry& tensor, const Catalog& catalog) {
   constexpr std::string_view kEnd = ".weight";
-  if (tensor.dtype != DType::U32 || !tensor.name.ends_with(kEnd)) return false;
-  const std::string stem = tensor.name.substr(0, tensor.name.size() - kEnd.size());
-  return catalog.find(stem + ".scales") >= 0 && catalog.find(stem + ".biases") >= 0;
+  if (tensor.dtype != kMlxWord || !tensor.name.ends_with(kEnd)) return false;
+  return catalog.find(tensor.name.substr(0, tensor.name.size() - kEnd.size()) + ".scales") >= 0;
 }
 
 std::string describe_mlx(const Catalog& catalog) {
-  std::string bits;
-  if (catalog.config.is_object() && catalog.config.contains("quantization")) {
-    const Json& said = catalog.config["quantization"];
-    const auto found = said.is_object() ? said.find("bits") : said.end();
-    if (found != said.end() && found->is_number_unsigned()) {
-      bits = fmt::format(" to {} bits", found->get<std::uint64_t>());
-    }
-  }
+  const std::optional<std::int64_t> bits = mlx_bits(catalog.config);
   return fmt::format(
       "a model that mlx-lm quantized{}, which is not read: name the model that it was made of, or "
       "a GGUF file of it",
-      bits);
+      bits ? fmt::format(" to {} bits", *bits) : "");
 }
 
 }  // namespace
@@ -86,10 +69,9 @@ std::string describe_adapter(Files& files, const std::string& directory) {
   } catch (const Error&) {
     // The adapter itself says enough.
   }
-  return fmt::format(
-      "an adapter ({}) of the model {}, not a model: merge it into that model (in PEFT: "
-      "merge_and_unload(), then save_pretrained()) and name the directory of the result",
-      kind.empty() ? "LoRA" : printable(kind), base.empty() ? "it was trained on" : quote(base));
+  return fmt::format("an adapter ({}) of the model {}, not a model: merge it into that model {}",
+                     kind.empty() ? "LoRA" : printable(kind),
+                     base.empty() ? "it was trained on" : quote(base), kHowToMerge);
 }
 
 std::string describe_no_model(Files& files, const Catalog& catalog) {
@@ -98,14 +80,13 @@ std::string describe_no_model(Files& files, const Catalog& catalog) {
   if (is_adapter(catalog)) {
     return describe_adapter(files, directory_of(catalog.files.front().path));
   }
-  const auto holds = [&](std::string_view part) {
-    return std::any_of(
-        catalog.tensors.begin(), catalog.tensors.end(),
-        [&](const TensorEntry& tensor) { return tensor.name.find(part) != std::string::npos; });
+  const auto holds = [&](bool (*is_of)(std::string_view)) {
+    return std::any_of(catalog.tensors.begin(), catalog.tensors.end(),
+                       [&](const TensorEntry& tensor) { return is_of(tensor.name); });
   };
-  if (holds(".base_layer.") && holds(".lora_A.")) {
-    return "a model with an adapter (LoRA) that is not merged: merge it (in PEFT: "
-           "merge_and_unload(), then save_pretrained()) and name the directory of the result";
+  if (holds(is_of_adapted_module) && holds(is_of_lora)) {
+    return fmt::format("a model with an adapter (LoRA) that is not merged: merge it {}",
+                       kHowToMerge);
   }
   const bool packed =
       std::any_of(catalog.tensors.begin(), catalog.tensors.end(),

@@ -1,42 +1,44 @@
 #include "sharding/checkpoint/piece_name.h"
 
-#include <algorithm>
+#include <fmt/format.h>
+
 #include <charconv>
-#include <set>
 
 namespace initrt {
 namespace {
 
-std::optional<std::uint64_t> five_digits(std::string_view text) {
+constexpr std::size_t kMaxDigits = 6;
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+std::uint64_t number_of(std::string_view digits) {
   std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.size() != 5 || error != std::errc() || end != text.data() + text.size()) return {};
+  std::from_chars(digits.data(), digits.data() + digits.size(), value);
   return value;
 }
 
 }  // namespace
 
-std::optional<PieceName> parse_piece_name(std::string_view name, std::string_view suffix) {
-  constexpr std::string_view kPattern = "-00001-of-00003";
-  if (!name.ends_with(suffix) || name.size() <= kPattern.size() + suffix.size()) return {};
-  name.remove_suffix(suffix.size());
-  const std::string_view tail = name.substr(name.size() - kPattern.size());
-  const auto number = five_digits(tail.substr(1, 5)), count = five_digits(tail.substr(10, 5));
-  if (!tail.starts_with("-") || tail.substr(6, 4) != "-of-" || !number || !count) return {};
-  return PieceName{std::string(name.substr(0, name.size() - kPattern.size())), *number, *count};
+std::string PieceName::name(std::uint64_t other) const {
+  return fmt::format("{}{:0{}}-of-{}{}", before, other, digits.size(), count_digits, after);
 }
 
-bool are_all_pieces(const std::vector<std::string>& names, std::string_view suffix) {
-  std::set<std::string> prefixes;
-  std::set<std::uint64_t> numbers;
-  for (const std::string& name : names) {
-    const std::optional<PieceName> piece = parse_piece_name(name, suffix);
-    if (!piece || piece->count != names.size()) return false;
-    prefixes.insert(piece->prefix);
-    numbers.insert(piece->number);
-  }
-  return prefixes.size() == 1 && numbers.size() == names.size() && *numbers.begin() == 1 &&
-         *numbers.rbegin() == names.size();
+std::optional<PieceName> parse_piece_name(std::string_view name) {
+  constexpr std::string_view kOf = "-of-";
+  const std::size_t of = name.rfind(kOf);
+  if (of == std::string_view::npos) return {};
+  std::size_t begin = of, end = of + kOf.size();
+  while (begin > 0 && is_digit(name[begin - 1])) --begin;
+  while (end < name.size() && is_digit(name[end])) ++end;
+  const std::string_view digits = name.substr(begin, of - begin);
+  const std::string_view count_digits = name.substr(of + kOf.size(), end - of - kOf.size());
+  if (begin == 0 || digits.empty() || digits.size() > kMaxDigits) return {};
+  if (count_digits.empty() || count_digits.size() > kMaxDigits) return {};
+  PieceName piece{
+      std::string(name.substr(0, begin)), std::string(digits), std::string(count_digits),
+      std::string(name.substr(end)),      number_of(digits),   number_of(count_digits)};
+  if (piece.count == 0) return {};
+  return piece;
 }
 
 }  // namespace initrt

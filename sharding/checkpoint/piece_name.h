@@ -6,20 +6,25 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <tuple>
 
 namespace initrt {
 
+/// "model-00001-of-00003.fp16.safetensors": "model-", "00001", "00003", ".fp16.safetensors".
 struct PieceName {
-  std::string prefix;  ///< up to and without "-00001"
-  std::uint64_t number = 0, count = 0;
+  std::string before, digits, count_digits, after;
+  std::uint64_t number = 0, count = 0;  ///< what the digits say; some programs count from 0
+
+  /// What all pieces of one cut have in common.
+  [[nodiscard]] auto cut() const { return std::tie(before, count_digits, after); }
+  /// Whether the number is more than there are: it is no piece of that cut.
+  [[nodiscard]] bool is_beyond() const { return number > count; }
+  /// The name of another piece of the cut, with as many digits.
+  [[nodiscard]] std::string name(std::uint64_t other) const;
 };
 
-/// The parts of such a name (or path), if it is one. @param suffix with its dot
-[[nodiscard]] std::optional<PieceName> parse_piece_name(std::string_view name,
-                                                        std::string_view suffix);
-
-/// Whether the names are all the pieces of one checkpoint, and nothing else.
-[[nodiscard]] bool are_all_pieces(const std::vector<std::string>& names, std::string_view suffix);
+/// The parts of such a name (or path), if it is one. Any number of digits up to six will do: not
+/// every program writes five.
+[[nodiscard]] std::optional<PieceName> parse_piece_name(std::string_view name);
 
 }  // namespace initrt

@@ -14,6 +14,7 @@ namespace {
 constexpr std::string_view kStem = "pytorch_model";
 constexpr std::string_view kSingle = "pytorch_model.bin";
 constexpr std::array<std::string_view, 3> kSuffixes = {".bin", ".pth", ".pt"};
+constexpr std::string_view kIndexed = ".bin";                      // what an index is of
 constexpr std::array<std::string_view, 1> kSpecial = {"adapter"};  // no model, but beside one
 constexpr std::array<std::string_view, 2> kLit = {"lit_model.pth", "lit-llama.pth"};
 // What a training job leaves beside a model: no state dicts of one.
@@ -54,16 +55,12 @@ bool has_other_format(Files& files, const std::string& directory) {
 constexpr FileSetReader kReader = {"pytorch", SharedBytes::Allowed, read_torch_header};
 constexpr FileSetReader kLitReader = {"lit", SharedBytes::Allowed, read_torch_header};
 
-bool is_index(std::string_view name) {
-  return name.ends_with(".json") && name.find(".bin.index.") != std::string_view::npos;
-}
-
 // Indexes and state dicts in a directory.
 std::vector<std::string> names_in(Files& files, const std::string& directory) {
   std::vector<std::string> names = files.list(directory);
   const bool other_format = has_other_format(files, directory);
   std::erase_if(names, [&](const std::string& name) {
-    if (is_index(name) || name == kSingle) return !may_be_a_file(files, directory, name);
+    if (is_index(name, kIndexed) || name == kSingle) return !may_be_a_file(files, directory, name);
     if (!may_be_a_model(name) || (other_format && !name.starts_with(kStem))) return true;
     return !is_state_dict(files, join_path(directory, name));
   });
@@ -78,7 +75,7 @@ std::vector<Candidate> pytorch_candidates(Files& files, const std::string& path)
     return candidates_of(kReader, path, path, file_sets(names_in(files, path), form));
   }
   const std::string directory = directory_of(path), name(name_of(path));
-  if (is_index(name)) {
+  if (is_index(name, kIndexed)) {
     return candidates_of(kReader, path, directory,
                          sets_of_index(name, file_sets(names_in(files, directory), form)));
   }

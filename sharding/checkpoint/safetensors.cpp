@@ -29,12 +29,8 @@ constexpr std::array<std::string_view, 2> kSpecial = {"adapter", "consolidated"}
 // What a training job leaves beside a model.
 constexpr std::array<std::string_view, 3> kNoModels = {"optimizer", "scheduler", "random_states"};
 
-bool is_index(std::string_view name) {
-  return name.ends_with(".json") && name.find(".safetensors.index.") != std::string_view::npos;
-}
-
 bool may_be_a_model(const std::string& name) {
-  return is_index(name) ||
+  return is_index(name, kSuffix) ||
          (name.ends_with(kSuffix) &&
           std::none_of(kNoModels.begin(), kNoModels.end(),
                        [&](std::string_view start) { return name.starts_with(start); }));
@@ -58,7 +54,7 @@ std::vector<Candidate> safetensors_candidates(Files& files, const std::string& p
     return candidates_of(kReader, path, path, file_sets(names_in(files, path), form));
   }
   const std::string directory = directory_of(path), name(name_of(path));
-  if (is_index(name)) {
+  if (is_index(name, kSuffix)) {
     return candidates_of(kReader, path, directory,
                          sets_of_index(name, file_sets(names_in(files, directory), form)));
   }

@@ -9,6 +9,7 @@
 
 #include "tests/sharding/errors.h"
 #include "tests/support/process.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/units.h"
 
@@ -18,7 +19,7 @@ namespace {
 using ::testing::HasSubstr;
 
 std::string golden(const std::string& path) {
-  return INITRT_SOURCE_DIR "/tests/golden/checkpoints/" + path;
+  return source_path("tests/golden/checkpoints/" + path);
 }
 
 // One checkpoint that people have, and what it must be recognised as.

@@ -14,13 +14,14 @@
 #include "tests/golden/family_checkpoint.h"
 #include "tests/golden/family_gguf.h"
 #include "tests/golden/family_logits.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/units.h"
 
 namespace initrt::testing {
 namespace {
 
-const std::string kFamilies = INITRT_SOURCE_DIR "/tests/golden/families/";
+const std::string kFamilies = source_path("tests/golden/families/");
 constexpr float kMaxRounding = 1e-6f;
 
 struct Case {

@@ -6,13 +6,14 @@
 #include "tests/golden/family_checkpoint.h"
 #include "tests/golden/family_lit.h"
 #include "tests/golden/family_logits.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/units.h"
 
 namespace initrt::testing {
 namespace {
 
-const std::string kFamilies = INITRT_SOURCE_DIR "/tests/golden/lit_families/";
+const std::string kFamilies = source_path("tests/golden/lit_families/");
 
 class LitFamilies : public ::testing::TestWithParam<std::string> {
  protected:

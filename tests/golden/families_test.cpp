@@ -14,13 +14,14 @@
 #include "tests/golden/family_logits.h"
 #include "tests/sharding/graph_invariants.h"
 #include "tests/support/rank_model.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/units.h"
 
 namespace initrt::testing {
 namespace {
 
-const std::string kFamilies = INITRT_SOURCE_DIR "/tests/golden/families/";
+const std::string kFamilies = source_path("tests/golden/families/");
 
 class Families : public ::testing::TestWithParam<std::string> {
  protected:

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/npy.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -31,7 +32,7 @@ struct Rows {
 }  // namespace
 
 std::vector<TokenId> family_tokens() {
-  return nlohmann::json::parse(contents(INITRT_SOURCE_DIR "/tests/golden/families/tokens.json"))
+  return nlohmann::json::parse(contents(source_path("tests/golden/families/tokens.json")))
       .get<std::vector<TokenId>>();
 }
 

@@ -11,6 +11,7 @@
 
 #include "tests/integration/worlds.h"
 #include "tests/support/npy.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -18,8 +19,7 @@ namespace {
 constexpr std::size_t kTokens = 64, kVocabulary = 49152, kReferenceIds = 512;
 
 nlohmann::json golden(const std::string& name) {
-  return nlohmann::json::parse(
-      contents(std::string(INITRT_SOURCE_DIR "/tests/golden/smollm2/") + name));
+  return nlohmann::json::parse(contents(source_path("tests/golden/smollm2/" + name)));
 }
 
 // How far other logits of a text are from the first, over all its tokens.
@@ -98,7 +98,7 @@ class SmolLM2Golden : public WithSmolLM2 {
 TEST_F(SmolLM2Golden, LogitsAndArgMaxAreTheReferences) {
   const std::vector<float> mine = logits(smollm2(), "32-true");
   const std::vector<float> reference =
-      read_npy(INITRT_SOURCE_DIR "/tests/golden/smollm2/logits.npy", kTokens * kReferenceIds);
+      read_npy(source_path("tests/golden/smollm2/logits.npy"), kTokens * kReferenceIds);
   const auto ids = golden("vocabulary_ids.json").get<std::vector<std::size_t>>();
   const auto arg_max = golden("argmax.json").get<std::vector<std::size_t>>();
   ASSERT_EQ(ids.size(), kReferenceIds);

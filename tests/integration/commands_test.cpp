@@ -5,6 +5,7 @@
 
 #include "tests/integration/worlds.h"
 #include "tests/support/small_llama.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -60,7 +61,7 @@ TEST_F(Commands, ConvertedCheckpointsAreTheSameModelAndRefuseToBeOverwritten) {
   const std::string tokenizer = directory_.file("tokenizer.json");
   const std::vector<std::string> command =
       alone({"convert", gguf_, out, "--to", "safetensors", "--max-file-size", "60KB", "--tokenizer",
-             INITRT_SOURCE_DIR "/tests/integration/tokenizer.json"});
+             source_path("tests/integration/tokenizer.json")});
   const Finished finished = run(command);
   ASSERT_EQ(finished.exit_code, 0) << finished.err;
   const auto listed = nlohmann::json::parse(run(alone({"inspect", out, "--json"})).out);
@@ -72,7 +73,7 @@ TEST_F(Commands, ConvertedCheckpointsAreTheSameModelAndRefuseToBeOverwritten) {
 }
 
 TEST_F(Commands, ConvertingCopiesASentencePieceModelAsItIs) {
-  const std::string tokenizer = INITRT_SOURCE_DIR "/tests/golden/sentencepiece/llama.model";
+  const std::string tokenizer = source_path("tests/golden/sentencepiece/llama.model");
   const std::string out = directory_.file("converted");
   const Finished finished =
       run(alone({"convert", gguf_, out, "--to", "safetensors", "--tokenizer", tokenizer}));
@@ -100,7 +101,7 @@ TEST_F(Commands, ConvertingKeepsSixteenBitWeightsUnlessToldOtherwise) {
                                         "--to",
                                         "safetensors",
                                         "--tokenizer",
-                                        INITRT_SOURCE_DIR "/tests/integration/tokenizer.json"};
+                                        source_path("tests/integration/tokenizer.json")};
     command.insert(command.end(), more.begin(), more.end());
     EXPECT_EQ(run(alone(command)).exit_code, 0);
     return nlohmann::json::parse(run(alone({"inspect", out, "--json"})).out).at("dtypes");
@@ -177,7 +178,7 @@ TEST_F(Plan, IsWhatARunThenAllocatesAndReads) {
 }
 
 TEST_F(Commands, StartWithoutLibrariesOfGpus) {
-  const Finished finished = run({"ldd", INITRT_PROGRAM});
+  const Finished finished = run({"ldd", program()});
   ASSERT_EQ(finished.exit_code, 0) << finished.err;
   EXPECT_THAT(finished.out,
               AllOf(HasSubstr("libmpi"), Not(HasSubstr("libcu")), Not(HasSubstr("libnccl"))));

@@ -39,7 +39,7 @@ TEST(BringUp, OfOneRankThatFailsEndsTheJob) {
   std::filesystem::create_directory(here.file("model"));
   write_safetensors(here.file("model"), small, random_tensors(small, 3), DType::F32, 2);
   for (const char* communicator : {"mapped", "mpi"}) {
-    std::vector<std::string> command = {INITRT_MPIRUN};
+    std::vector<std::string> command = {mpirun()};
     for (const TemporaryDirectory* const at : {&here, &elsewhere, &here}) {
       if (command.size() > 1) command.push_back(":");
       const std::vector<std::string> program =

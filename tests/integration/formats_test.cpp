@@ -12,6 +12,7 @@
 #include "tests/integration/worlds.h"
 #include "tests/sharding/checkpoint/header_writers.h"
 #include "tests/support/small_llama.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -22,7 +23,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 std::string golden(const std::string& path) {
-  return INITRT_SOURCE_DIR "/tests/golden/checkpoints/" + path;
+  return source_path("tests/golden/checkpoints/" + path);
 }
 
 nlohmann::json json_of(const std::vector<std::string>& arguments) {

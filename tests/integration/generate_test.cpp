@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "tests/integration/worlds.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -30,8 +31,8 @@ using Settings = std::vector<std::string>;
 
 // The ready job with the real model, and these settings.
 std::vector<std::string> job(const Settings& settings) {
-  std::vector<std::string> arguments = {"--config", INITRT_SOURCE_DIR "/configs/smollm2.json",
-                                        "--set", "model=" + smollm2()};
+  std::vector<std::string> arguments = {"--config", source_path("configs/smollm2.json"), "--set",
+                                        "model=" + smollm2()};
   for (const std::string& setting : settings) {
     arguments.push_back("--set");
     arguments.push_back(setting);
@@ -282,7 +283,7 @@ TEST_F(SmolLM2, NothingFollowsTheLineOfAnError) {
   const TemporaryDirectory directory;
   const Finished finished =
       run({"sh", "-c",
-           std::string(INITRT_PROGRAM) + " --progress lines --set generate.prompt=Hi --set model=" +
+           std::string(program()) + " --progress lines --set generate.prompt=Hi --set model=" +
                smollm2() + " > /dev/full"});
   EXPECT_NE(finished.exit_code, 0);
   EXPECT_THAT(finished.own_lines(), ::testing::ElementsAre(HasSubstr("standard output")));

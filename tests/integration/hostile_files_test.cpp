@@ -6,6 +6,7 @@
 
 #include "tests/integration/worlds.h"
 #include "tests/sharding/checkpoint/header_writers.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -132,7 +133,7 @@ TEST_F(HostileFiles, WhatIsNoFileInAFilesPlaceIsAnError) {
 
 // Hugging Face's cache is a directory of links to files of other names.
 TEST_F(HostileFiles, LinksThatAUserPlacedAreFollowed) {
-  const std::string golden = INITRT_SOURCE_DIR "/tests/golden/checkpoints/gqa/hf";
+  const std::string golden = source_path("tests/golden/checkpoints/gqa/hf");
   for (const char* name : {"config.json", "model.safetensors"}) {
     std::filesystem::create_symlink(golden + "/" + name, directory_.file(name));
   }
@@ -144,8 +145,7 @@ TEST_F(HostileFiles, NothingThatAPickleNamesIsRun) {
   const std::string made = directory_.file("made");
   for (const char* name : {"os_system.pth", "eval.pth", "nested_reduce.pth", "after_tensors.pth",
                            "legacy.pth", "dcp"}) {
-    const std::string path =
-        INITRT_SOURCE_DIR "/tests/golden/checkpoints/hostile/" + std::string(name);
+    const std::string path = source_path("tests/golden/checkpoints/hostile/" + std::string(name));
     const Finished finished = run(alone({"inspect", path}), {{"INITRT_HOSTILE", made}});
     EXPECT_EQ(finished.exit_code, 1) << name;
     EXPECT_THAT(finished.own_lines(), ElementsAre(HasSubstr("nothing of it was run")));

@@ -11,6 +11,7 @@
 
 #include "tests/integration/worlds.h"
 #include "tests/support/small_llama.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -23,7 +24,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-constexpr const char* kTokenizer = INITRT_SOURCE_DIR "/tests/integration/tokenizer.json";
+const std::string kTokenizer = source_path("tests/integration/tokenizer.json");
 
 // A command whose standard output goes to a device that is always full.
 std::vector<std::string> into_a_full_device(std::vector<std::string> command) {
@@ -40,9 +41,9 @@ class Output : public ::testing::Test {
     return more;
   }
   [[nodiscard]] std::vector<std::string> plan(std::vector<std::string> more) const {
-    more.insert(more.begin(), {"plan", "--set", "model=" + model_, "--set",
-                               std::string("tokenizer=") + kTokenizer, "--set",
-                               "generate.prompt=Hello", "--set", "generate.max_new_tokens=1"});
+    more.insert(more.begin(),
+                {"plan", "--set", "model=" + model_, "--set", "tokenizer=" + kTokenizer, "--set",
+                 "generate.prompt=Hello", "--set", "generate.max_new_tokens=1"});
     return more;
   }
 
@@ -67,7 +68,7 @@ TEST_F(Output, PromptsOfStandardInputAreAnsweredAsThoseOfAFile) {
   std::ofstream(prompts) << "\"Hello\"\n{\"prompt\": \"a b\", \"max_new_tokens\": 2}\n";
   const auto answers = [&](const std::string& from, bool ranks) {
     const std::vector<std::string> arguments = {
-        "--set", "model=" + model_,           "--set", std::string("tokenizer=") + kTokenizer,
+        "--set", "model=" + model_,           "--set", "tokenizer=" + kTokenizer,
         "--set", "generate.max_new_tokens=3", "--set", "generate.prompts=" + from};
     std::vector<std::string> command = ranks ? on_ranks(2, arguments) : alone(arguments);
     command.insert(command.begin(), {"sh", "-c", "cat " + prompts + " | \"$0\" \"$@\""});
@@ -180,9 +181,9 @@ TEST_F(Output, AReaderThatStallsIsNoStallOfTheJob) {
   ASSERT_GE(fcntl(reader, F_SETPIPE_SZ, 4096), 0);
   std::string prompts = "generate.prompts=[\"Hello\"";
   for (int i = 1; i < 60; ++i) prompts += ",\"Hello, my name is number " + std::to_string(i) + "\"";
-  std::vector<std::string> command = on_ranks(
-      2, {"--set", "model=" + model_, "--set", std::string("tokenizer=") + kTokenizer, "--set",
-          prompts + "]", "--set", "generate.max_new_tokens=2", "--set", "timeout=1"});
+  std::vector<std::string> command =
+      on_ranks(2, {"--set", "model=" + model_, "--set", "tokenizer=" + kTokenizer, "--set",
+                   prompts + "]", "--set", "generate.max_new_tokens=2", "--set", "timeout=1"});
   const std::vector<std::string> shell = {
       "sh", "-c",
       "[ $OMPI_COMM_WORLD_RANK = 0 ] && exec \"$0\" \"$@\" > '" + fifo + "' || exec \"$0\" \"$@\""};

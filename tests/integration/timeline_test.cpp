@@ -4,6 +4,7 @@
 #include "tests/integration/traces.h"
 #include "tests/integration/worlds.h"
 #include "tests/support/small_llama.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr const char* kTokenizer = INITRT_SOURCE_DIR "/tests/integration/tokenizer.json";
+const std::string kTokenizer = source_path("tests/integration/tokenizer.json");
 
 class TimelineOption : public ::testing::Test {
  protected:
@@ -46,7 +47,7 @@ TEST_F(TimelineOption, WritesWhatEveryRankDid) {
 
 TEST_F(TimelineOption, IsOfTheMainJobToo) {
   const Finished finished = run(on_ranks(
-      2, {"--set", "model=" + model_, "--set", std::string("tokenizer=") + kTokenizer, "--set",
+      2, {"--set", "model=" + model_, "--set", "tokenizer=" + kTokenizer, "--set",
           "generate.prompt=Hello", "--set", "generate.max_new_tokens=3", "--timeline", path_}));
   ASSERT_EQ(finished.exit_code, 0) << finished.err;
   for (const int rank : {0, 1}) {

@@ -12,20 +12,22 @@
 #include <thread>
 #include <vector>
 
+#include "tests/integration/program.h"
 #include "tests/support/process.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_directory.h"
 
 namespace initrt::testing {
 
 /// initrt by itself, without a launcher.
 inline std::vector<std::string> alone(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), INITRT_PROGRAM);
+  arguments.insert(arguments.begin(), program());
   return arguments;
 }
 
 /// mpirun -np `ranks` initrt ...
 inline std::vector<std::string> on_ranks(int ranks, const std::vector<std::string>& arguments) {
-  std::vector<std::string> command = {INITRT_MPIRUN, "-np", std::to_string(ranks)};
+  std::vector<std::string> command = {mpirun(), "-np", std::to_string(ranks)};
   const std::vector<std::string> program = alone(arguments);
   command.insert(command.end(), program.begin(), program.end());
   return command;
@@ -55,7 +57,7 @@ inline void expect_death_ends(Process& job) {
 /// SmolLM2-135M-Instruct as GGUF in $INITRT_MODELS, else in models/ of the sources.
 inline std::string smollm2() {
   const char* const models = std::getenv("INITRT_MODELS");
-  const std::string directory = models != nullptr ? models : INITRT_SOURCE_DIR "/models";
+  const std::string directory = models != nullptr ? models : source_path("models");
   return directory + "/SmolLM2-135M-Instruct.Q4_1.gguf";
 }
 

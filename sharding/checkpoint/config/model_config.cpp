@@ -23,22 +23,21 @@ Json read_yaml_object(Files& files, const std::string& path) {
   return value;
 }
 
-Json from_hugging_face(Json config, const Catalog&) { return text_model_config(std::move(config)); }
-Json from_lit_gpt(Json fields, const Catalog&) { return config_from_lit_gpt(fields); }
-Json from_meta(Json params, const Catalog& catalog) { return config_from_meta(params, catalog); }
+Json from_hugging_face(const Json& config, const Catalog&) { return text_model_config(config); }
+Json from_lit_gpt(const Json& fields, const Catalog&) { return config_from_lit_gpt(fields); }
 
 // A file that may be there, how it is read, and what it says in Hugging Face's keys.
 struct ConfigFile {
   std::string_view name;
   Json (*read)(Files&, const std::string&);
-  Json (*translate)(Json, const Catalog&);
+  Json (*translate)(const Json&, const Catalog&);
 };
 
 Json read_json(Files& files, const std::string& path) { return read_json_object(files, path); }
 
 constexpr std::array kConfigFiles = {
     ConfigFile{"config.json", read_json, from_hugging_face},
-    ConfigFile{"params.json", read_json, from_meta},
+    ConfigFile{"params.json", read_json, config_from_meta},
     ConfigFile{"lit_config.json", read_json, from_lit_gpt},
     ConfigFile{"model_config.yaml", read_yaml_object, from_lit_gpt},
 };
@@ -50,9 +49,9 @@ Json read_first(Files& files, const std::string& directory, const Catalog& catal
   for (const ConfigFile& file : order) {
     const std::string path = join_path(directory, file.name);
     if (!is_file(files, path)) continue;
-    Json content = file.read(files, path);
+    const Json content = file.read(files, path);
     try {
-      Json config = file.translate(std::move(content), catalog);
+      Json config = file.translate(content, catalog);
       if (!config.is_null()) return config;
     } catch (const Error& error) {
       fail("{}: {}", path, error.what());

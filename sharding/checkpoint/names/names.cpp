@@ -1,30 +1,15 @@
 #include "sharding/checkpoint/names/names.h"
 
 #include <algorithm>
-#include <array>
 #include <unordered_set>
 
 #include "sharding/checkpoint/checked_json.h"
-#include "sharding/checkpoint/names/names_gguf.h"
-#include "sharding/checkpoint/names/names_hf.h"
-#include "sharding/checkpoint/names/names_lit.h"
-#include "sharding/checkpoint/names/names_meta.h"
+#include "sharding/checkpoint/names/naming_choice.h"
 #include "sharding/checkpoint/names/quantized.h"
 #include "sharding/error.h"
 
 namespace initrt {
 namespace {
-
-// A new naming is a file of its own and a line here; the first that matches is used.
-constexpr std::array kNamings = {
-    Naming{"gguf", gguf_anchors, locate_gguf},
-    Naming{"lit-gpt", lit_gpt_anchors, locate_lit_gpt},
-    Naming{"lit-gpt-stacked", lit_gpt_stacked_anchors, locate_lit_gpt_stacked},
-    Naming{"lit-llama", lit_llama_anchors, locate_lit_llama},
-    Naming{"meta", meta_anchors, locate_meta},
-    Naming{"huggingface", hf_anchors, locate_hf},
-    Naming{"huggingface-base", hf_base_anchors, locate_hf_base},
-};
 
 // Buffers that a program computes anew or the config was made of, and what a training job keeps
 // beside the model.
@@ -124,6 +109,7 @@ std::string absent_files_text(const Catalog& catalog) {
 std::string missing_message(const std::vector<std::string>& missing, const Catalog& catalog,
                             bool all_names) {
   std::vector<std::string> present;
+  present.reserve(catalog.tensors.size());
   for (const TensorEntry& entry : catalog.tensors) present.push_back(entry.name);
   const std::size_t shown = all_names ? missing.size() : std::min<std::size_t>(3, missing.size());
   std::string text = fmt::format("{}: {} tensor{} missing: ", catalog.path, missing.size(),
@@ -159,79 +145,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b, std::size_t li
     if (const auto least = *std::min_element(row.begin(), row.end()); least >= limit) return least;
   }
   return row[b.size()];
-}
-
-// Where a checkpoint has a tensor of the graph.
-struct Located {
-  Stored stored;
-  std::int64_t found = -1;  // index in the catalog
-};
-
-// Under one of the tensor's canonical names.
-Located locate(Tensor tensor, const std::string& canonical, const Graph& graph,
-               const Naming& naming, const StoredNames& names) {
-  tensor.name = canonical;
-  Located located{naming.locate(tensor, graph, names)};
-  if (located.stored.name.empty()) return located;
-  // The head may be outside of what all else is in.
-  const bool head = canonical.starts_with("lm_head.");
-  located.found = head ? names.find_outside(located.stored.name) : names.find(located.stored.name);
-  return located;
-}
-
-// The model's tensors behind the prefix of `names`, or none where one is missing.
-std::vector<std::uint32_t> whole_model(const Graph& graph, const Naming& naming,
-                                       const StoredNames& names) {
-  std::vector<std::uint32_t> whole;
-  for (const Tensor& tensor : graph.tensors) {
-    std::int64_t found = locate(tensor, tensor.name, graph, naming, names).found;
-    for (const std::string& alias : tensor.aliases) {
-      if (found < 0) found = locate(tensor, alias, graph, naming, names).found;
-    }
-    if (found < 0) return {};
-    whole.push_back(static_cast<std::uint32_t>(found));
-  }
-  return whole;
-}
-
-// Sets the prefix, of several the one behind which the whole model is.
-void choose_prefix(const Graph& graph, const Catalog& catalog, const Naming& naming,
-                   const std::vector<std::string>& prefixes, StoredNames& names) {
-  names.set_prefix(prefixes.front());
-  if (prefixes.size() == 1) return;
-  const std::string* chosen = nullptr;
-  std::vector<std::uint32_t> whole;
-  const auto lie_together = [&](std::uint32_t a, std::uint32_t b) {
-    return catalog.tensors[a].parts == catalog.tensors[b].parts;
-  };
-  for (const std::string& prefix : prefixes) {
-    names.set_prefix(prefix);
-    std::vector<std::uint32_t> other = whole_model(graph, naming, names);
-    if (other.empty()) continue;
-    if (chosen == nullptr) {
-      chosen = &prefix;
-      whole = std::move(other);
-    } else if (!std::equal(whole.begin(), whole.end(), other.begin(), lie_together)) {
-      fail("{}: whole models are under the prefixes {} and {}: which is meant? Save the one alone",
-           catalog.path, quote(*chosen), quote(prefix));
-    }
-  }
-  names.set_prefix(chosen == nullptr ? prefixes.front() : *chosen);
-}
-
-// The naming of a checkpoint; what stands before all its names is set in `names`.
-const Naming& naming_of(const Graph& graph, const Catalog& catalog, StoredNames& names) {
-  for (const Naming& naming : kNamings) {
-    for (const std::string& anchor : naming.anchors(graph)) {
-      const std::vector<std::string> prefixes = names.prefixes_of(anchor);
-      if (prefixes.empty()) continue;
-      choose_prefix(graph, catalog, naming, prefixes, names);
-      return naming;
-    }
-  }
-  // Its missing names are what the user should see.
-  return *std::find_if(kNamings.begin(), kNamings.end(),
-                       [](const Naming& naming) { return naming.name == "huggingface"; });
 }
 
 // All of the graph's tensors. @param not_needed gets those that others hold the values of
@@ -289,8 +202,6 @@ void check_found(const Graph& graph, const std::vector<Located>& located, const 
 }
 
 }  // namespace
-
-std::span<const Naming> namings() { return kNamings; }
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
   std::string best;

@@ -71,7 +71,7 @@ std::string in_block(const BlockName& name, std::string_view module) {
 
 // Falcon's files with two norms have the feed-forward's where others have attention's.
 std::string falcon_norm(const BlockName& name, const StoredNames& names) {
-  const std::string other = in_block(name, "attn_norm_2");
+  std::string other = in_block(name, "attn_norm_2");
   if (names.find(other) < 0) return "";
   if (name.module == "input_layernorm") return other;
   return name.module == "post_attention_layernorm" ? in_block(name, "attn_norm") : "";

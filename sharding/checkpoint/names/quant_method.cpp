@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/foreign_tensors.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -60,7 +61,7 @@ bool is_float8(DType dtype) { return dtype >= DType::F8_E4M3 && dtype <= DType::
 std::string_view scaled(DType dtype, std::span<const Companion> companions) {
   if (is_float8(dtype)) return "fp8 with scales";
   switch (dtype) {
-    case DType::U32:
+    case kMlxWord:
       return "MLX";
     case DType::I8:
       return "int8 with scales";
@@ -92,7 +93,10 @@ bool changes_weights(std::string_view leaf) {
                      [&](std::string_view word) { return contains(first, word); });
 }
 
-bool is_lora(std::span<const Companion> companions) { return find(companions, "lora") != nullptr; }
+bool is_lora(std::span<const Companion> companions) {
+  return std::any_of(companions.begin(), companions.end(),
+                     [](const Companion& companion) { return is_of_lora(companion.leaf); });
+}
 
 std::string quantization_method(const TensorEntry* weight, std::span<const Companion> companions,
                                 std::string_view said) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/foreign_tensors.h"
 #include "sharding/checkpoint/names/quant_method.h"
 #include "sharding/error.h"
 
@@ -27,11 +28,6 @@ bool is_optimizer_state(std::string_view rest) {
                                           "momentum_buffer", "step",       "master"};
   return std::any_of(std::begin(kStates), std::end(kStates),
                      [&](std::string_view state) { return rest == state; });
-}
-
-// Whether PEFT keeps this of a module that it has put an adapter around.
-bool is_of_adapted_module(const TensorEntry& tensor) {
-  return tensor.name.find(".base_layer.") != std::string::npos;
 }
 
 bool is_integer(DType dtype) { return dtype >= DType::I64 && dtype <= DType::BOOL; }
@@ -68,7 +64,7 @@ class Unused {
   [[nodiscard]] std::vector<Companion> beside(std::string_view weight,
                                               const TensorEntry* entry) const {
     std::vector<Companion> found;
-    const bool adapted = entry != nullptr && is_of_adapted_module(*entry);
+    const bool adapted = entry != nullptr && is_of_adapted_module(entry->name);
     const std::string module = std::string(module_of(weight)) + ".";
     const bool has_module = module.size() > 1;
     const std::string_view start = has_module ? std::string_view(module) : weight;
@@ -76,7 +72,7 @@ class Unused {
          at != sorted_.end() && at->name.starts_with(start); ++at) {
       const std::string_view leaf = at->name.substr(has_module ? start.size() : 0);
       const TensorEntry& other = catalog_.tensors[at->tensor];
-      const bool adapts = adapted && !is_of_adapted_module(other);
+      const bool adapts = adapted && !is_of_adapted_module(other.name);
       const bool inside =
           has_module && (adapts || (changes_weights(leaf) && !leaves_plain(entry, module, leaf)));
       if (inside || begins_with_its_name(at->name, weight)) {
@@ -173,12 +169,10 @@ std::string method_of(const TensorEntry* weight, std::span<const Companion> comp
                   quote(weight == nullptr ? needed.name : weight->name));
   const bool lora = is_lora(companions);
   const std::string method = method_of(weight, companions, said);
-  const bool adapted = weight != nullptr && is_of_adapted_module(*weight);
+  const bool adapted = weight != nullptr && is_of_adapted_module(weight->name);
   if (lora || (adapted && method.empty())) {
-    fail(
-        "{}: {} adapter that is not merged; merge it into its weights first "
-        "(PEFT's merge_and_unload)",
-        who, lora ? "a LoRA" : "an");
+    fail("{}: {} adapter that is not merged; merge it {}", who, lora ? "a LoRA" : "an",
+         kHowToMerge);
   }
   if (method.empty()) {
     fail("{}, which would not be the weight that is meant without it: this is not known here", who);
@@ -248,9 +242,8 @@ void refuse_quantizing_layers(const Catalog& catalog) {
 
 std::string quantization_of(const nlohmann::json& config) {
   if (!config.is_object()) return "";
-  constexpr std::string_view kMlx = "quantization";  // mlx-lm writes group_size and bits there
   for (const std::string_view key :
-       {kMlx, std::string_view("quantization_config"), std::string_view("compression_config")}) {
+       {kMlxKey, std::string_view("quantization_config"), std::string_view("compression_config")}) {
     const auto found = config.find(key);
     if (found == config.end() || found->is_null()) continue;
     if (!found->is_object()) return std::string(key);
@@ -258,11 +251,8 @@ std::string quantization_of(const nlohmann::json& config) {
     const std::string algorithm = text_at(*found, "quant_algo");
     if (!algorithm.empty()) method += (method.empty() ? "" : " ") + algorithm;
     if (!method.empty()) return method;
-    const auto bits = found->find("bits");
-    if (key != kMlx || bits == found->end() || !bits->is_number_integer()) {
-      return std::string(key);
-    }
-    return fmt::format("MLX {}-bit", bits->get<std::int64_t>());
+    const auto bits = key == kMlxKey ? mlx_bits(config) : std::nullopt;
+    return bits ? fmt::format("MLX {}-bit", *bits) : std::string(key);
   }
   return "";
 }

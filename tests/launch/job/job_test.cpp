@@ -11,6 +11,7 @@
 #include "runtime/storage/local_files.h"
 #include "sharding/error.h"
 #include "tests/sharding/memory_files.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_directory.h"
 
 namespace initrt {
@@ -43,9 +44,9 @@ std::string error_of(const std::string& text, const std::vector<std::string>& se
 
 TEST(Job, ReadsEveryKeyOfTheReadyJob) {
   LocalFiles files;
-  const std::string path = INITRT_SOURCE_DIR "/configs/smollm2.json";
+  const std::string path = testing::source_path("configs/smollm2.json");
   const Job job = read_job(files, path, {});
-  EXPECT_EQ(job.model, INITRT_SOURCE_DIR "/configs/../models/SmolLM2-135M-Instruct.Q4_1.gguf");
+  EXPECT_EQ(job.model, testing::source_path("configs/../models/SmolLM2-135M-Instruct.Q4_1.gguf"));
   EXPECT_EQ(job.precision, "bf16-true");
   EXPECT_EQ(job.sharding.prefetch, 1u);
   EXPECT_EQ(job.load.staging, 64u << 20);
@@ -209,7 +210,7 @@ TEST(Job, BytesAreReadWithUnits) {
 }
 
 TEST(JobSchema, IsTheCommittedOne) {
-  std::ifstream file(INITRT_SOURCE_DIR "/configs/job.schema.json");
+  std::ifstream file(testing::source_path("configs/job.schema.json"));
   std::stringstream text;
   text << file.rdbuf();
   EXPECT_EQ(text.str(), job_schema().dump(2) + "\n")

@@ -19,18 +19,19 @@
 #include <thread>
 
 #include "sharding/error.h"
+#include "tests/support/source_path.h"
 
 namespace initrt {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 std::string two_sockets() {
   std::ostringstream text;
-  text << std::ifstream(INITRT_SOURCE_DIR "/tests/launch/machine/two_sockets.xml").rdbuf();
+  text << std::ifstream(testing::source_path("tests/launch/machine/two_sockets.xml")).rdbuf();
   return text.str();
 }
 
@@ -179,7 +180,7 @@ TEST(Numa, NearMemoryIsPreferredNotDemanded) {
     EXPECT_EQ(bind_near(machine, {}, {node}), "");
     in_a_thread([&] {
       ASSERT_EQ(syscall(SYS_get_mempolicy, &policy, nullptr, 0, nullptr, 0), 0);
-      EXPECT_THAT(policy, testing::AnyOf(MPOL_PREFERRED, MPOL_PREFERRED_MANY));
+      EXPECT_THAT(policy, ::testing::AnyOf(MPOL_PREFERRED, MPOL_PREFERRED_MANY));
     });
   });
 }

@@ -10,13 +10,17 @@
 #include <array>
 #include <cerrno>
 
+#include "runtime/device/cpu/cpu_device.h"
 #include "tests/runtime/comm/mapped_checks.h"
 #include "tests/runtime/comm/thread_ranks.h"
 
 namespace initrt {
 namespace {
 
+using mapped_checks::expect_pattern;
+using mapped_checks::pattern;
 using testing::Each;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 class MappedWorldOf : public testing::TestWithParam<std::uint32_t> {};
@@ -147,6 +151,72 @@ TEST(MappedMemory, LeavesItsNeighboursAlone) {
     comm.all_gather({&here, 1}, all);
   });
   EXPECT_THAT(failures, Each(IsEmpty()));
+}
+
+// Each round sends from the other of two buffers, and the one before may be written again.
+TEST(MappedRows, BringWhatEachRankSendsWhileItsOtherBufferIsWritten) {
+  constexpr std::size_t kPart = 3000;
+  const Cut cut = mapped_checks::uneven_cut(3, {});
+  for (const bool spin : {false, true}) {
+    const auto failures = run_ranks(3, [&](Communicator& comm) {
+      Ledger ledger;
+      const BufferPart part{MemoryCategory::Exchange, 2 * 3 * kPart};
+      MappedMemory memory(comm, cut, ledger, part.bytes);
+      MappedRows rows(comm, memory, spin);
+      const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
+      const Buffer buffer = rows.allocate(*device, ledger, std::span(&part, 1));
+      if (ledger.held()[MemoryCategory::Exchange] != part.bytes) fail("not in the ledger");
+      std::vector<std::byte> received(3 * kPart);
+      for (std::size_t round = 0; round < 200; ++round) {
+        std::vector<std::span<const std::byte>> out;
+        std::vector<std::span<std::byte>> in;
+        for (std::uint32_t peer = 0; peer < 3; ++peer) {
+          const auto bytes_of = [&](std::uint32_t from, std::uint32_t to) {
+            return from == to ? 0 : (from * 7 + to * 3 + round) % kPart;
+          };
+          const std::span<std::byte> place =
+              buffer.span().subspan((round % 2 * 3 + peer) * kPart, bytes_of(comm.rank(), peer));
+          const auto sent = pattern(place.size(), comm.rank(), round * 3 + peer);
+          std::copy(sent.begin(), sent.end(), place.begin());
+          out.emplace_back(place);
+          in.push_back(std::span(received).subspan(peer * kPart, bytes_of(peer, comm.rank())));
+        }
+        rows.send_receive(out, in);
+        for (std::uint32_t peer = 0; peer < 3; ++peer) {
+          expect_pattern(in[peer], peer, round * 3 + comm.rank(), "rows");
+        }
+      }
+    });
+    EXPECT_THAT(failures, Each(IsEmpty()));
+  }
+}
+
+TEST(MappedRows, RefuseWhatOtherRanksDoNotMap) {
+  const Cut cut = mapped_checks::uneven_cut(2, {});
+  const auto failures = run_ranks(2, [&](Communicator& comm) {
+    Ledger ledger;
+    MappedMemory memory(comm, cut, ledger, 100);
+    MappedRows rows(comm, memory, false);
+    std::vector<std::byte> elsewhere(10);
+    const std::vector<std::span<const std::byte>> out(2, elsewhere);
+    std::vector<std::span<std::byte>> in(2);
+    rows.send_receive(out, in);
+  });
+  EXPECT_THAT(failures, Each(HasSubstr("do not map")));
+}
+
+TEST(MappedRows, EndWithAFailedRank) {
+  const Cut cut = mapped_checks::uneven_cut(2, {});
+  const auto failures = run_ranks(2, [&](Communicator& comm) {
+    Ledger ledger;
+    MappedMemory memory(comm, cut, ledger, 100);
+    MappedRows rows(comm, memory, false);
+    if (comm.rank() == 1) fail("it has died");
+    const std::vector<std::span<const std::byte>> out(2);
+    std::vector<std::span<std::byte>> in(2);
+    rows.send_receive(out, in);
+  });
+  EXPECT_THAT(failures, Each(HasSubstr("it has died")));
 }
 
 TEST(MappedMemory, UnitsAreReadOnly) {

@@ -8,6 +8,7 @@
 #include "runtime/convert/decode.h"
 #include "runtime/storage/local_files.h"
 #include "sharding/checkpoint/catalog.h"
+#include "tests/support/source_path.h"
 
 namespace initrt {
 namespace {
@@ -19,8 +20,7 @@ struct Reference {
 
 Reference reference_for(DType type) {
   LocalFiles files;
-  const std::string path =
-      std::string(INITRT_SOURCE_DIR) + "/tests/golden/gguf_blocks/blocks.safetensors";
+  const std::string path = testing::source_path("tests/golden/gguf_blocks/blocks.safetensors");
   const Catalog catalog = open_checkpoint(files, path);
   const auto read = [&](const char* part) {
     const TensorEntry& tensor =

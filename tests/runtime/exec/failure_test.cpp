@@ -50,14 +50,15 @@ class Failure : public ::testing::TestWithParam<Way> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Ways, Failure,
-    ::testing::Values(Way{Transport::Mapped, Move::Weights}, Way{Transport::Mpi, Move::Weights},
-                      Way{Transport::Mapped, Move::Activations},
-                      Way{Transport::Mpi, Move::Activations}),
-    [](const auto& of) {
-      return std::string(name(of.param.first)) + "_" + std::string(name(of.param.second));
-    });
+INSTANTIATE_TEST_SUITE_P(Ways, Failure,
+                         ::testing::Values(Way{Transport::Mapped, Move::Weights},
+                                           Way{Transport::Mpi, Move::Weights},
+                                           Way{Transport::Mapped, Move::Activations},
+                                           Way{Transport::Mpi, Move::Activations}),
+                         [](const auto& of) {
+                           return std::string(name(of.param.first)) + "_" +
+                                  std::string(name(of.param.second));
+                         });
 
 TEST_P(Failure, BeforeARankHasItsModel) {
   const auto failures = run_ranks(kWorld, [&](Communicator& comm) {

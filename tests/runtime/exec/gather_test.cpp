@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <thread>
 
@@ -48,31 +49,46 @@ std::vector<std::byte> rows_of_one_rank(const OpenModel& model, std::span<const 
   return rows;
 }
 
+/// `world` ranks of one model, through MPI's code.
+Setting setting_of(std::uint32_t world) {
+  Setting setting;
+  setting.world = world;
+  setting.transport = Transport::Mpi;
+  return setting;
+}
+
+/// One rank's gather, and what it works on.
+struct GatherOfRank {
+  GatherOfRank(const OpenModel& model, const Placement& placement, Communicator& comm,
+               Exchange& exchange, std::span<std::byte> shard, std::size_t row_buffer_bytes)
+      : buffers(row_buffer_bytes),
+        gather(model.graph, model.layout, placement.cut, comm, exchange, *device, arrivals, shard,
+               placement.slots, placement.memory[MemoryCategory::Slots], 0, ledger, buffers) {}
+
+  Arrivals arrivals;
+  Ledger ledger;
+  std::vector<std::byte> buffers;  // of rows
+  std::unique_ptr<Device> device = make_cpu_device(InstructionSet::Portable, 1, false);
+  CollectiveGather gather;
+};
+
 // Every rank asks for every row, but for the last, which asks for none.
 void expect_rows_whole(const OpenModel& model, std::uint32_t world, std::uint64_t budget) {
   const std::vector<TokenId> tokens = every_token(model);
   const std::vector<std::byte> expected = rows_of_one_rank(model, tokens);
-  Setting setting;
-  setting.world = world;
-  setting.transport = Transport::Mpi;
+  Setting setting = setting_of(world);
   setting.budget = budget;
   const auto failures = run_ranks(world, [&](Communicator& comm) {
     RankModel rank(model, setting, comm);
     rank.load();
-    Arrivals arrivals;
-    arrivals.advance(static_cast<std::uint32_t>(model.graph.units.size()));
-    Ledger ledger;
-    std::vector<std::byte> buffers(2 * expected.size());
-    const Placement& placement = rank.placement();
     HostExchange exchange(comm);
-    const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
-    CollectiveGather gather(model.graph, model.layout, placement.cut, comm, exchange, *device,
-                            arrivals, rank.instance().shard(), placement.slots,
-                            placement.memory[MemoryCategory::Slots], 0, ledger, buffers);
+    GatherOfRank own(model, rank.placement(), comm, exchange, rank.instance().shard(),
+                     2 * expected.size());
+    own.arrivals.advance(static_cast<std::uint32_t>(model.graph.units.size()));
     const bool none = comm.rank() == world - 1;
     const auto mine = none ? std::span<const TokenId>() : std::span<const TokenId>(tokens);
     std::vector<std::byte> rows(none ? 0 : expected.size());
-    gather.fetch_rows(mine, static_cast<std::uint32_t>(tokens.size()), rows);
+    own.gather.fetch_rows(mine, static_cast<std::uint32_t>(tokens.size()), rows);
     EXPECT_TRUE(none || rows == expected) << world << " ranks, rank " << comm.rank();
   });
   EXPECT_THAT(failures, Each(IsEmpty()));
@@ -112,9 +128,7 @@ class CountingExchange final : public HostExchange {
 int all_to_alls_for(const OpenModel& model, std::uint32_t world,
                     const std::vector<TokenId>& tokens) {
   const std::vector<std::byte> expected = rows_of_one_rank(model, tokens);
-  Setting setting;
-  setting.world = world;
-  setting.transport = Transport::Mpi;
+  const Setting setting = setting_of(world);
   std::atomic<int> count{0};
   const auto failures = run_ranks(world, [&](Communicator& comm) {
     RankModel rank(model, setting, comm);
@@ -158,21 +172,13 @@ TEST(CollectiveGather, RefusesUnitsOutOfOrder) {
   const SmallCheckpoint checkpoint;
   const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "bf16-true");
   const auto failures = run_ranks(2, [&](Communicator& comm) {
-    Setting setting;
-    setting.world = 2;
-    setting.transport = Transport::Mpi;
-    const Placement placement = place(model, setting);
-    Arrivals arrivals;
-    Ledger ledger;
-    std::vector<std::byte> shard(placement.cut.memory_bytes()), buffers;
+    const Placement placement = place(model, setting_of(2));
+    std::vector<std::byte> shard(placement.cut.memory_bytes());
     HostExchange exchange(comm);
-    const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
-    CollectiveGather gather(model.graph, model.layout, placement.cut, comm, exchange, *device,
-                            arrivals, shard, 1, placement.memory[MemoryCategory::Slots], 0, ledger,
-                            buffers);
-    gather.begin_sweep();
-    gather.append(model.graph.execution_order());
-    EXPECT_THROW((void)gather.acquire(2), Error);
+    GatherOfRank own(model, placement, comm, exchange, shard, 0);
+    own.gather.begin_sweep();
+    own.gather.append(model.graph.execution_order());
+    EXPECT_THROW((void)own.gather.acquire(2), Error);
   });
   EXPECT_THAT(failures, Each(IsEmpty()));
 }
@@ -182,10 +188,7 @@ TEST(CollectiveGather, WarmsUpWithEverySizeOfAUnit) {
   const SmallCheckpoint checkpoint;
   const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "bf16-true");
   const auto failures = run_ranks(2, [&](Communicator& comm) {
-    Setting setting;
-    setting.world = 2;
-    setting.transport = Transport::Mpi;
-    const Placement placement = place(model, setting);
+    const Placement placement = place(model, setting_of(2));
     std::map<std::size_t, int> sizes;
     for (std::uint32_t unit = 0; unit < model.graph.units.size(); ++unit) {
       if (model.graph.units[unit].kind != UnitKind::Embedding) {
@@ -193,15 +196,10 @@ TEST(CollectiveGather, WarmsUpWithEverySizeOfAUnit) {
       }
     }
     ASSERT_GT(sizes.size(), 1u);
-    Arrivals arrivals;
-    Ledger ledger;
-    std::vector<std::byte> shard(placement.cut.memory_bytes()), buffers(1024);
+    std::vector<std::byte> shard(placement.cut.memory_bytes());
     CountingExchange exchange(comm);
-    const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
-    CollectiveGather gather(model.graph, model.layout, placement.cut, comm, exchange, *device,
-                            arrivals, shard, placement.slots,
-                            placement.memory[MemoryCategory::Slots], 0, ledger, buffers);
-    gather.warm_up();
+    GatherOfRank own(model, placement, comm, exchange, shard, 1024);
+    own.gather.warm_up();
     EXPECT_EQ(exchange.gathered, sizes);
   });
   EXPECT_THAT(failures, Each(IsEmpty()));

@@ -12,6 +12,7 @@
 #include "tests/runtime/comm/thread_ranks.h"
 #include "tests/support/rank_model.h"
 #include "tests/support/small_checkpoint.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -216,7 +217,7 @@ TEST_F(RunTimeline, ChangesNoLogit) {
 
 TEST_F(RunTimeline, IsOfTheExpertsThatWereChosen) {
   const TemporaryDirectory directory;
-  write_family_checkpoint(INITRT_SOURCE_DIR "/tests/golden/families/mixtral", directory.path());
+  write_family_checkpoint(source_path("tests/golden/families/mixtral"), directory.path());
   const OpenModel model = open_checkpoint_as(directory.path(), "bf16-true");
   Setting setting;
   setting.world = 2;

@@ -6,6 +6,7 @@
 
 #include "runtime/model/family.h"
 #include "tests/sharding/errors.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -16,7 +17,7 @@ using Json = nlohmann::json;
 
 /// The config of a case of tests/golden/families.
 Json config_of(const std::string& name) {
-  std::ifstream file(INITRT_SOURCE_DIR "/tests/golden/families/" + name + "/config.json");
+  std::ifstream file(source_path("tests/golden/families/" + name + "/config.json"));
   return Json::parse(file);
 }
 

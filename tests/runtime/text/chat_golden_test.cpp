@@ -8,6 +8,7 @@
 
 #include "runtime/text/chat.h"
 #include "sharding/error.h"
+#include "tests/support/source_path.h"
 
 namespace initrt {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 std::vector<json> golden_lines(const std::string& name) {
-  std::ifstream file(INITRT_SOURCE_DIR "/tests/golden/chat/" + name);
+  std::ifstream file(testing::source_path("tests/golden/chat/" + name));
   std::vector<json> lines;
   for (std::string line; std::getline(file, line);) lines.push_back(json::parse(line));
   return lines;
@@ -48,7 +49,7 @@ std::vector<Reference> references() {
   return all;
 }
 
-class ChatGolden : public testing::TestWithParam<Reference> {};
+class ChatGolden : public ::testing::TestWithParam<Reference> {};
 
 TEST_P(ChatGolden, WritesWhatTheReferenceWritesAndRefusesWhatItRefuses) {
   const json& reference = GetParam().line;
@@ -68,7 +69,7 @@ TEST_P(ChatGolden, WritesWhatTheReferenceWritesAndRefusesWhatItRefuses) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, ChatGolden, testing::ValuesIn(references()),
+INSTANTIATE_TEST_SUITE_P(Models, ChatGolden, ::testing::ValuesIn(references()),
                          [](const auto& param) {
                            std::string name;
                            for (const char c : param.param.models()) {

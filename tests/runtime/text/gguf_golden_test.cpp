@@ -44,7 +44,7 @@ struct Kind {
   const char* style;
 };
 
-class GgufGolden : public testing::TestWithParam<Kind> {};
+class GgufGolden : public ::testing::TestWithParam<Kind> {};
 
 TEST_P(GgufGolden, AKindOfPreTokenizerIsThatOfItsModel) {
   const json tokenizer = styles::tokenizer_json(GetParam().style);

@@ -9,6 +9,7 @@
 
 #include "runtime/text/sampler.h"
 #include "sharding/philox.h"
+#include "tests/support/source_path.h"
 
 namespace initrt {
 namespace {
@@ -42,7 +43,7 @@ std::vector<TokenId> distinct(std::vector<TokenId> ids) {
 }
 
 TEST(SamplingGolden, EveryDrawIsTheOneOfTransformersDistribution) {
-  std::ifstream file(INITRT_SOURCE_DIR "/tests/golden/sampling/cases.json");
+  std::ifstream file(testing::source_path("tests/golden/sampling/cases.json"));
   const json cases = json::parse(file).at("cases");
   ASSERT_GE(cases.size(), 14u);
   for (const json& test : cases) {

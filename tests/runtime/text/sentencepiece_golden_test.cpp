@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/text/sentencepiece.h"
+#include "tests/support/source_path.h"
 
 namespace initrt {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 std::string golden(const std::string& name) {
-  std::ifstream file(INITRT_SOURCE_DIR "/tests/golden/sentencepiece/" + name, std::ios::binary);
+  std::ifstream file(testing::source_path("tests/golden/sentencepiece/" + name), std::ios::binary);
   EXPECT_TRUE(file) << name;
   return {std::istreambuf_iterator<char>(file), {}};
 }
@@ -34,7 +35,7 @@ std::string text_of(const json& line) {
   return bytes;
 }
 
-class SentencePieceGolden : public testing::TestWithParam<const char*> {
+class SentencePieceGolden : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     tokenizer_ = make_sentencepiece_tokenizer(golden(GetParam() + std::string(".model")));
@@ -68,7 +69,7 @@ TEST_P(SentencePieceGolden, StreamsTheReferencesTextWithTheSpaceBeforeItsFirstPi
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, SentencePieceGolden, testing::Values("llama", "unigram"));
+INSTANTIATE_TEST_SUITE_P(Kinds, SentencePieceGolden, ::testing::Values("llama", "unigram"));
 
 }  // namespace
 }  // namespace initrt

@@ -11,6 +11,7 @@
 #include "runtime/text/sentencepiece_model.h"
 #include "tests/sharding/errors.h"
 #include "tests/support/small_sentencepiece.h"
+#include "tests/support/source_path.h"
 
 namespace initrt {
 namespace {
@@ -202,7 +203,7 @@ TEST(SentencePieceModel, UserDefinedPiecesNestAsDeepAsTheLibraryLooks) {
 }
 
 std::string golden_model(const std::string& name) {
-  std::ifstream file(INITRT_SOURCE_DIR "/tests/golden/sentencepiece/" + name, std::ios::binary);
+  std::ifstream file(testing::source_path("tests/golden/sentencepiece/" + name), std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 

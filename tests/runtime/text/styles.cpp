@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "sharding/error.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::styles {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 std::ifstream open(const std::string& name) {
-  std::ifstream file(INITRT_SOURCE_DIR "/tests/golden/tokenizer_styles/" + name);
+  std::ifstream file(testing::source_path("tests/golden/tokenizer_styles/" + name));
   if (!file) fail("tests/golden/tokenizer_styles/{} is missing", name);
   return file;
 }

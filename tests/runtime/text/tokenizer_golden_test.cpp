@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "tests/runtime/text/small_tokenizer.h"
+#include "tests/support/source_path.h"
 
 namespace initrt {
 namespace {
@@ -14,7 +15,7 @@ using nlohmann::json;
 constexpr std::size_t kControlTokens = 17;  ///< the first lines of smollm2.merges
 
 std::ifstream open_golden(const std::string& name) {
-  std::ifstream file(INITRT_SOURCE_DIR "/tests/golden/tokenizer/" + name);
+  std::ifstream file(testing::source_path("tests/golden/tokenizer/" + name));
   if (!file) fail("tests/golden/tokenizer/{} is missing", name);
   return file;
 }
@@ -40,7 +41,7 @@ json smollm2_metadata(const std::string& pre) {
           {"tokenizer.ggml.eos_token_id", 2}};
 }
 
-class TokenizerGolden : public testing::TestWithParam<const char*> {};
+class TokenizerGolden : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(TokenizerGolden, GivesTheIdsOfTheReference) {
   const std::string pre = GetParam();
@@ -59,7 +60,7 @@ TEST_P(TokenizerGolden, GivesTheIdsOfTheReference) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerGolden,
-                         testing::Values("smollm", "gpt-2", "llama-bpe", "qwen2"),
+                         ::testing::Values("smollm", "gpt-2", "llama-bpe", "qwen2"),
                          [](const auto& param) {
                            std::string name = param.param;
                            std::erase(name, '-');

@@ -8,6 +8,7 @@
 #include "runtime/text/vocab_merges.h"
 #include "sharding/error.h"
 #include "tests/runtime/text/styles.h"
+#include "tests/support/source_path.h"
 
 namespace initrt {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 std::ifstream open(const std::string& name) {
-  std::ifstream file(INITRT_SOURCE_DIR "/tests/golden/" + name);
+  std::ifstream file(testing::source_path("tests/golden/" + name));
   if (!file) fail("tests/golden/{} is missing", name);
   return file;
 }
@@ -55,7 +56,7 @@ std::vector<std::string> names() {
   return names;
 }
 
-class VocabAndMergesTokenizer : public testing::TestWithParam<std::string> {};
+class VocabAndMergesTokenizer : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(VocabAndMergesTokenizer, EncodesAsTheReference) {
   const auto tokenizer = make_tokenizer(tokenizer_json_from_vocab(files_of(GetParam())).json);
@@ -70,7 +71,7 @@ TEST_P(VocabAndMergesTokenizer, EncodesAsTheReference) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, VocabAndMergesTokenizer, testing::ValuesIn(names()),
+INSTANTIATE_TEST_SUITE_P(Cases, VocabAndMergesTokenizer, ::testing::ValuesIn(names()),
                          [](const auto& param) { return param.param; });
 
 }  // namespace

@@ -140,15 +140,43 @@ TEST(Choice, AnIndexMayNameWhatNobodyNeeds) {
             "\"mtp.safetensors\"");
 }
 
+constexpr const char* kMoved =
+    "d: model.safetensors.index.json has 1 tensor in another file than holds it; read from that "
+    "one";
+
 TEST(Choice, ATensorIsFoundInAnotherFileThanTheIndexSays) {
   MemoryFiles files = two_shards();
   files.content["d/model-00001-of-00002.safetensors"] = scalars({"a"});
   files.content["d/model-00002-of-00002.safetensors"] = scalars({"b", "c"});
   const Catalog catalog = open(files);
   EXPECT_EQ(catalog.tensors[static_cast<std::size_t>(catalog.find("b"))].parts[0].file, 1u);
+  EXPECT_EQ(catalog.choice, "");
+  EXPECT_EQ(catalog.notes, (Names{kMoved}));
+}
+
+TEST(Choice, WhatIsWrongInTheIndexIsSaidWhereAnotherCheckpointIsThereToo) {
+  MemoryFiles files = two_shards();
+  files.content["d/model-00001-of-00002.safetensors"] = scalars({"a"});
+  files.content["d/model-00002-of-00002.safetensors"] = scalars({"b", "c"});
+  files.content["d/pytorch_model.bin"] = torch_file({"a", "b", "c"});
+  const Catalog catalog = open(files);
   EXPECT_EQ(catalog.choice,
-            "d: model.safetensors.index.json has 1 tensor in another file than holds it; read from "
-            "that one");
+            "d holds several checkpoints: reading the one in safetensors, not the one in pytorch "
+            "(--format)");
+  EXPECT_EQ(catalog.notes, (Names{kMoved}));
+}
+
+TEST(Choice, FilesThatAreLeftOutAreSaidWhereAnotherCheckpointIsThereToo) {
+  MemoryFiles files;
+  files.content["d/mymodel.pt"] = torch_file({"a"});
+  files.content["d/loss.pt"] = testing::torch_archive(testing::pickle("]"), {}).file();
+  files.content["d/pytorch_model-00001-of-00002.bin"] = torch_file({"a"});
+  const Catalog catalog = open(files, {"a"});
+  EXPECT_EQ(catalog.choice,
+            "d holds several checkpoints: reading loss.pt and mymodel.pt, not "
+            "pytorch_model-*-of-00002.bin");
+  ASSERT_EQ(catalog.notes.size(), 1u);
+  EXPECT_TRUE(catalog.notes[0].starts_with("1 file is left out: d/loss.pt: "));
 }
 
 TEST(Choice, AnIndexThatIsNoneGivesWayToTheFiles) {
@@ -283,9 +311,8 @@ TEST(Choice, ALooseFileThatIsNoStateDictIsLeftOut) {
   files.content["d/loss.pt"] = testing::torch_archive(testing::pickle("]"), {}).file();
   const Catalog catalog = open(files, {"a"});
   EXPECT_EQ(files_of(catalog), (Names{"d/mymodel.pt"}));
-  EXPECT_EQ(catalog.choice,
-            "1 file is left out: d/loss.pt: data.pkl: it holds a list, expected a dictionary of "
-            "tensors");
+  EXPECT_EQ(catalog.notes, (Names{"1 file is left out: d/loss.pt: data.pkl: it holds a list, "
+                                  "expected a dictionary of tensors"}));
   files.content.erase("d/mymodel.pt");
   EXPECT_NE(error_of([&] { (void)open(files, {"a"}); }).find("expected a dictionary of tensors"),
             std::string::npos);

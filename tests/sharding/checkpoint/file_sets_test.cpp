@@ -129,6 +129,16 @@ TEST(FileSets, OfAPathToAPieceAllPiecesAreTheSecondChoice) {
   EXPECT_EQ(sets_of_file("model.bin", names).size(), 1u);
 }
 
+TEST(FileSets, AnIndexIsKnownByTheSuffixOfWhatItIsOf) {
+  EXPECT_TRUE(is_index("model.safetensors.index.json", ".safetensors"));
+  EXPECT_TRUE(is_index("model.safetensors.index.fp16.json", ".safetensors"));
+  EXPECT_TRUE(is_index("a.index.b.safetensors.index.json", ".safetensors"));
+  EXPECT_FALSE(is_index("pytorch_model.bin.index.json", ".safetensors"));
+  EXPECT_TRUE(is_index("pytorch_model.bin.index.json", ""));
+  EXPECT_FALSE(is_index("model.safetensors.index.txt", ".safetensors"));
+  EXPECT_FALSE(is_index("index.json", ""));
+}
+
 TEST(FileSets, NumbersOfAbsurdLengthAreNoPieces) {
   for (const char* name : {"m-1-of-99999999999999999999.bin", "m-of-3.bin", "-of-", "1-of-2.bin",
                            "m-1-of-.bin", "m-99999999999-of-3.bin"}) {

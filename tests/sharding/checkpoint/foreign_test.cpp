@@ -172,7 +172,8 @@ TEST(ForeignDirectory, AVisionProjectorIsNotTheModel) {
   files.content["d/model.gguf"] = GgufWriter().file(0);
   const Catalog model = open_checkpoint(files, "d");
   EXPECT_EQ(model.files[0].path, "d/model.gguf");
-  EXPECT_EQ(model.choice, "d: reading model.gguf, not a-mmproj.gguf, which is no model of text");
+  ASSERT_EQ(model.notes.size(), 1u);
+  EXPECT_EQ(model.notes[0], "d: reading model.gguf, not a-mmproj.gguf, which is no model of text");
   files.content["d/model-Q8_0.gguf"] = GgufWriter().file(0);
   EXPECT_EQ(error_at(files, "d"),
             "d: several GGUF models, name the file of one: model-Q8_0.gguf, model.gguf");
@@ -198,6 +199,13 @@ TEST(NoModel, MatricesThatMlxPackedAreSaidToBeSo) {
       describe_no_model(files, open_checkpoint(files, "d")),
       "a model that mlx-lm quantized to 4 bits, which is not read: name the model that it was "
       "made of, or a GGUF file of it");
+  // Its other modes have no biases.
+  files.content["d/model.safetensors"] = testing::safetensors_file(
+      R"({"q.weight": {"dtype": "U32", "shape": [1], "data_offsets": [0, 4]},
+          "q.scales": {"dtype": "U8", "shape": [1], "data_offsets": [4, 5]}})",
+      5);
+  EXPECT_TRUE(describe_no_model(files, open_checkpoint(files, "d"))
+                  .starts_with("a model that mlx-lm quantized to 4 bits"));
   files.content["d/model.safetensors"] = scalars({"q.weight", "q.scales", "q.biases"});
   EXPECT_EQ(describe_no_model(files, open_checkpoint(files, "d")), "");
 }
