@@ -126,6 +126,23 @@ void Engine::run_experts(std::uint32_t router, std::span<const std::uint32_t> or
   }
 }
 
+// On whatever lies where they would be gathered.
+void Engine::warm_up_units(const ExpertRows& expert_rows) {
+  for (std::uint32_t unit = 0; unit < graph_.units.size(); ++unit) {
+    switch (graph_.units[unit].kind) {
+      case UnitKind::Embedding:
+        break;
+      case UnitKind::Expert:
+        runner_.run_expert(unit, gather_.place_of(unit), expert_rows);
+        break;
+      case UnitKind::Block:
+      case UnitKind::Head:
+        runner_.run(unit, gather_.place_of(unit));
+        break;
+    }
+  }
+}
+
 void Engine::warm_up() {
   const RowInfo row{0, 0, 1};
   const std::uint32_t first = 0;
@@ -134,19 +151,7 @@ void Engine::warm_up() {
   runner_.embed(rows_.data());
   runner_.keep_logit_rows();
   if (mover_) mover_->warm_up();
-  for (std::uint32_t unit = 0; unit < graph_.units.size(); ++unit) {
-    switch (graph_.units[unit].kind) {
-      case UnitKind::Embedding:
-        break;
-      case UnitKind::Expert:
-        runner_.run_expert(unit, gather_.place_of(unit), all);
-        break;
-      case UnitKind::Block:
-      case UnitKind::Head:
-        runner_.run(unit, gather_.place_of(unit));
-        break;
-    }
-  }
+  if (placement_.moves_weights) warm_up_units(all);
   gather_.warm_up();
   runner_.fetch_logits();
   const double draw = 0;

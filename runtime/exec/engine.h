@@ -99,6 +99,7 @@ class Engine {
   [[nodiscard]] std::vector<std::uint32_t> chosen_experts(std::uint32_t router);
   void run_units(std::span<const std::uint32_t> order);
   void run_experts(std::uint32_t router, std::span<const std::uint32_t> order, std::size_t next);
+  void warm_up_units(const ExpertRows& expert_rows);
   void count_experts(std::uint32_t router, std::span<const std::uint32_t> run);
   void move_rows(std::span<const std::uint32_t> order);
 

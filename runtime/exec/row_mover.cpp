@@ -440,14 +440,32 @@ void RowMover::add_expert(const Taken& taken, const MoveStep& step, const AddRow
                    runner_.activation(add.into));
 }
 
+// Of a whole unit that is this rank's chunk again and again.
+void RowMover::warm_up_op(std::uint32_t unit, std::uint32_t op) {
+  const std::uint32_t row = 0;
+  const float weight = 1;
+  if (const auto* take = std::get_if<TakeRowsOp>(&ops(unit)[op])) {
+    device_.take_rows(runner_.activation(take->in), std::span(&row, 1),
+                      graph_.activations[take->in].columns, inputs_);
+  } else if (const auto* add = std::get_if<AddRowsOp>(&ops(unit)[op])) {
+    device_.add_rows(runner_.activation(add->x), std::span(&row, 1), std::span(&weight, 1),
+                     graph_.activations[add->x].columns, runner_.activation(add->into));
+  } else {
+    runner_.run_op(unit, op, {gather_.own_place(unit), 0});
+  }
+}
+
 // Before anything is loaded: on chunks that have not arrived.
 void RowMover::warm_up() {
   begin_.assign(begin_.size(), 0);
   for (std::uint32_t unit = 0; unit < graph_.units.size(); ++unit) {
     for (const MoveStep& step : steps_[unit]) {
-      if (step.kind != MoveStep::Kind::Products) continue;
-      next_part(1);
-      multiply(unit, step, inputs_, 1, 0, gather_.own_place(unit));
+      if (step.kind == MoveStep::Kind::Products) {
+        next_part(1);
+        multiply(unit, step, inputs_, 1, 0, gather_.own_place(unit));
+      } else {
+        warm_up_op(unit, step.first);
+      }
     }
   }
   const std::uint64_t floats = sizes_.received / comm_.size();

@@ -74,6 +74,7 @@ class RowMover {
   void return_experts(const MoveStep& step, const AddRowsOp& add, const Slab& slab);
   void add_expert(const Taken& taken, const MoveStep& step, const AddRowsOp& add, const Slab& slab);
 
+  void warm_up_op(std::uint32_t unit, std::uint32_t op);
   void next_part(std::uint64_t all_rows);
   /// @param all_rows of the place
   [[nodiscard]] float* place_of(std::uint32_t unit, const MoveStep& step, std::uint32_t op) const;
