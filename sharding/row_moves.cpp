@@ -187,8 +187,12 @@ MoveCosts move_costs(const Graph& graph, const Layout& layout, const Cut& cut) {
     for (const MoveStep& step : move_steps(each)) {
       if (step.kind != MoveStep::Kind::Products) continue;
       const StepColumns columns = columns_of(graph, cut, unit, step);
-      // Experts' rows are sent once to all of them.
-      costs.bytes_per_row += columns.in * (expert && !step.of_columns ? sizeof(float) : times);
+      // Experts' rows are sent once to all of them, and those of the head once to all its tiles.
+      const bool sent_before =
+          each.kind == UnitKind::Head && unit > 0 && graph.units[unit - 1].kind == UnitKind::Head;
+      if (!sent_before) {
+        costs.bytes_per_row += columns.in * (expert && !step.of_columns ? sizeof(float) : times);
+      }
       if (!step.keeps) costs.bytes_per_own_row += columns.all * times;
     }
   }

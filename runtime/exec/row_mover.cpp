@@ -263,7 +263,9 @@ void RowMover::return_columns(std::uint32_t unit, const MoveStep& step, const Sl
 
 void RowMover::send_receive(std::uint32_t unit) {
   std::uint64_t bytes = 0;
-  for (const std::span<std::byte> part : in_) bytes += part.size();
+  for (std::size_t peer = 0; peer < in_.size(); ++peer) {
+    bytes += out_[peer].size() + in_[peer].size();
+  }
   times_.measure(unit, Lane::Exchange, bytes, [&] { link_.send_receive(out_, in_); });
 }
 

@@ -19,10 +19,19 @@ class TimelineOption : public ::testing::Test {
   TimelineOption() { write_safetensors(model_, small_, random_tensors(small_, 3), DType::F32, 2); }
 
   [[nodiscard]] std::vector<std::string> score(const std::string& communicator,
+                                               const std::string& move,
                                                const std::string& path) const {
-    return {
-        "score",    "--set", "model=" + model_, "--set", "sharding.communicator=" + communicator,
-        "--tokens", "1,2,3", "--timeline",      path};
+    return {"score",
+            "--set",
+            "model=" + model_,
+            "--set",
+            "sharding.communicator=" + communicator,
+            "--set",
+            "sharding.move=" + move,
+            "--tokens",
+            "1,2,3",
+            "--timeline",
+            path};
   }
 
   const SmallLlama small_;
@@ -32,16 +41,28 @@ class TimelineOption : public ::testing::Test {
 };
 
 TEST_F(TimelineOption, WritesWhatEveryRankDid) {
-  for (const char* communicator : {"mpi", "mapped"}) {
-    const Finished finished = run(on_ranks(2, score(communicator, path_)));
-    ASSERT_EQ(finished.exit_code, 0) << finished.err;
-    for (const int rank : {0, 1}) {
-      std::set<std::string> expected = {"read", "convert", "execute"};
-      if (communicator == std::string("mpi")) expected.insert("gather");
-      EXPECT_EQ(lanes_of(path_, rank), expected) << communicator;
+  const std::set<std::string> always = {"read", "convert", "execute"};
+  for (const std::string communicator : {"mpi", "mapped"}) {
+    for (const std::string move : {"weights", "activations"}) {
+      const Finished finished = run(on_ranks(2, score(communicator, move, path_)));
+      ASSERT_EQ(finished.exit_code, 0) << finished.err;
+      for (const int rank : {0, 1}) {
+        std::set<std::string> expected = always;
+        if (move == "activations") {
+          expected.insert("exchange");
+        } else if (communicator == "mpi") {
+          expected.insert("gather");
+        }
+        const std::set<std::string> lanes = lanes_of(path_, rank);
+        EXPECT_THAT(lanes, ::testing::IsSupersetOf(expected)) << communicator << ", " << move;
+        // Norms' weights are gathered, once.
+        if (communicator == "mapped" || move == "weights") {
+          EXPECT_EQ(lanes, expected) << communicator << ", " << move;
+        }
+      }
+      EXPECT_TRUE(lanes_of(path_, 2).empty());
+      std::filesystem::remove(path_);
     }
-    EXPECT_TRUE(lanes_of(path_, 2).empty());
-    std::filesystem::remove(path_);
   }
 }
 
@@ -51,12 +72,13 @@ TEST_F(TimelineOption, IsOfTheMainJobToo) {
           "generate.prompt=Hello", "--set", "generate.max_new_tokens=3", "--timeline", path_}));
   ASSERT_EQ(finished.exit_code, 0) << finished.err;
   for (const int rank : {0, 1}) {
-    EXPECT_EQ(lanes_of(path_, rank), (std::set<std::string>{"read", "convert", "execute"}));
+    EXPECT_EQ(lanes_of(path_, rank),
+              (std::set<std::string>{"read", "convert", "exchange", "execute"}));
   }
 }
 
 TEST_F(TimelineOption, SaysAtOnceWhereItCannotBeWritten) {
-  const Finished finished = run(on_ranks(2, score("auto", "/nowhere/trace.json")));
+  const Finished finished = run(on_ranks(2, score("auto", "auto", "/nowhere/trace.json")));
   EXPECT_NE(finished.exit_code, 0);
   EXPECT_EQ(finished.out, "");
   EXPECT_THAT(finished.own_lines(), ElementsAre(HasSubstr("/nowhere/trace.json")));
