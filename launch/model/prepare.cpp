@@ -278,6 +278,7 @@ RunShape score_shape(const Job& job, const Graph& graph, std::size_t tokens) {
   shape.sweep_rows =
       std::min({job.generate.prefill_chunk, kScoreRows, static_cast<std::uint64_t>(tokens)});
   shape.logit_rows = shape.sweep_rows;
+  shape.active_ranks = 1;
   return shape;
 }
 

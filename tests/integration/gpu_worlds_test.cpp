@@ -147,16 +147,19 @@ TEST_F(GpuWorlds, SayWhatIsMissing) {
 
 TEST_F(GpuWorlds, SayWhatEveryRankDidWhen) {
   const std::string path = directory_.file("trace.json");
-  for (const char* communicator : {"nccl", "mpi"}) {
+  using Way = std::pair<std::string, std::string>;
+  for (const auto& [communicator, move] : {Way{"nccl", "weights"}, Way{"mpi", "weights"},
+                                           Way{"nccl", "activations"}, Way{"mpi", "activations"}}) {
     std::vector<std::string> arguments =
-        scoring({"device=cuda", std::string("sharding.communicator=") + communicator});
+        scoring({"device=cuda", "sharding.communicator=" + communicator, "sharding.move=" + move});
     arguments.insert(arguments.end(), {"--timeline", path});
     const Finished finished = run(on_ranks(2, arguments), {{"CUDA_EMULATOR_DEVICES", "2"}}, 120s);
     ASSERT_EQ(finished.exit_code, 0) << finished.err;
     for (const int rank : {0, 1}) {
       EXPECT_EQ(lanes_of(path, rank),
-                (std::set<std::string>{"read", "copy", "convert", "gather", "execute"}))
-          << communicator;
+                (std::set<std::string>{"read", "copy", "convert",
+                                       move == "weights" ? "gather" : "exchange", "execute"}))
+          << communicator << ", " << move;
     }
     std::filesystem::remove(path);
   }

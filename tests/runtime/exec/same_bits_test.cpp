@@ -90,10 +90,12 @@ TEST_P(SameBits, ForEveryWorldSizeAndTransport) {
 
 // All ranks' rows at once, and some of them after the others.
 TEST_P(SameBits, WhateverMoves) {
-  for (const std::uint32_t world : {2u, 3u, 4u, 7u}) {
+  const std::vector<std::uint32_t> worlds =
+      on_gpus() ? std::vector<std::uint32_t>{3} : std::vector<std::uint32_t>{2, 3, 4, 7};
+  for (const std::uint32_t world : worlds) {
     for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
       for (const Move move : {Move::Activations, Move::Auto}) {
-        for (const std::uint64_t rows : {0ull, 1ull, 5ull}) {
+        for (const std::uint64_t rows : {0ull, 5ull}) {
           Setting setting;
           setting.world = world;
           setting.transport = transport;
