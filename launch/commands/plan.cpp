@@ -44,6 +44,39 @@ std::vector<RankReads> reads_of_ranks(const OpenModel& model, const Cut& cut,
   return ranks;
 }
 
+// What a sweep costs either way, and what the job does about it.
+Json moves_json(const Placement& placement, const RunShape& shape) {
+  const MoveCosts& costs = placement.costs;
+  Json json{{"mode", name(shape.move)},
+            {"weights_bytes", static_cast<std::uint64_t>(costs.of_weights(0))},
+            {"experts_bytes", costs.expert_bytes},
+            {"bytes_per_row", costs.bytes_per_row},
+            {"bytes_per_own_row", costs.bytes_per_own_row},
+            {"rows_at_crossing", costs.rows_at_crossing()},
+            {"gathers_units", placement.moves_weights},
+            {"moves_rows", shape.moved_rows > 0}};
+  return json;
+}
+
+std::string moves_text(const Json& moves) {
+  const auto bytes = [&](const char* key) { return human_bytes(moves[key].get<double>()); };
+  std::string experts;
+  if (moves["experts_bytes"] != 0) {
+    experts = fmt::format(" and of {} of experts those that are chosen", bytes("experts_bytes"));
+  }
+  std::string text = fmt::format(
+      "\na sweep moves {} of weights to each rank{}, or for each row {} to every rank and {} back: "
+      "as much at {} rows\n",
+      bytes("weights_bytes"), experts, bytes("bytes_per_row"), bytes("bytes_per_own_row"),
+      moves["rows_at_crossing"].get<std::uint64_t>());
+  const bool rows = moves["moves_rows"].get<bool>(), units = moves["gathers_units"].get<bool>();
+  text += fmt::format("sharding.move={}: {}\n", moves["mode"].get<std::string>(),
+                      !rows    ? "weights move"
+                      : !units ? "rows move in every sweep of this job"
+                               : "rows move in sweeps of few, weights in those of many");
+  return text;
+}
+
 Json plan_json(const Job& job, const OpenModel& model, Transport transport,
                const Placement& placement, const RunShape& shape,
                const std::vector<RankReads>& ranks, bool one_node) {
@@ -81,6 +114,7 @@ Json plan_json(const Job& job, const OpenModel& model, Transport transport,
           {"bytes_to_read", requested},
           {"requested_to_needed",
            static_cast<double>(requested) / static_cast<double>(model.bindings.payload_bytes)},
+          {"moves", moves_json(placement, shape)},
           {"ranks", rows}};
 }
 
@@ -117,7 +151,8 @@ std::string table_row(const Json& rank, const std::string& label) {
   const auto bytes = [](const Json& value) { return human_bytes(value.get<double>()); };
   const double shard = memory["shard"].get<double>() + memory["resident"].get<double>();
   const double other = memory["logits"].get<double>() + memory["scratch"].get<double>() +
-                       memory["conversion"].get<double>() + memory["pinned"].get<double>();
+                       memory["conversion"].get<double>() + memory["pinned"].get<double>() +
+                       memory["exchange"].get<double>();
   return fmt::format("{:>5} {:>10} {:>10} {:>10} {:>12} {:>10} {:>10} {:>10} {:>12} {:>6}\n", label,
                      human_bytes(shard), bytes(memory["slots"]), bytes(memory["kv_cache"]),
                      bytes(memory["activations"]), bytes(memory["staging"]), human_bytes(other),
@@ -152,6 +187,7 @@ std::string plan_text(const Json& plan) {
                       human_bytes(plan["bytes_to_read"].get<double>()),
                       plan["requested_to_needed"].get<double>(),
                       human_bytes(plan["payload_bytes"].get<double>()));
+  if (plan["world"] > 1) text += moves_text(plan["moves"]);
   if (plan.contains("assumed_dtype")) {
     text += fmt::format(
         "no weights are here: what is to be read is what the config's tensors would be in {}\n",
