@@ -172,6 +172,11 @@ void split_piece(const FilePiece& whole, DType to, std::uint64_t max_bytes,
   out.push_back(rest);
 }
 
+// Of several ranks, rows between those of one are another's, which reads them too.
+std::uint64_t max_gap(const Piece& piece, bool shared) {
+  return shared ? std::min(kCoalesceGapBytes, piece.bytes / kSharedGapPart) : kCoalesceGapBytes;
+}
+
 }  // namespace
 
 std::uint64_t UnitReads::bytes() const {
@@ -211,7 +216,8 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
   }
 }
 
-UnitReads coalesce(const std::vector<FilePiece>& pieces, DType to, std::uint64_t max_read_bytes) {
+UnitReads coalesce(const std::vector<FilePiece>& pieces, DType to, std::uint64_t max_read_bytes,
+                   bool shared) {
   std::vector<FilePiece> sorted;
   sorted.reserve(pieces.size());
   for (const FilePiece& piece : pieces) split_piece(piece, to, max_read_bytes, sorted);
@@ -225,7 +231,7 @@ UnitReads coalesce(const std::vector<FilePiece>& pieces, DType to, std::uint64_t
     const std::uint64_t piece_end = piece.offset + piece.bytes;
     Read* last = plan.reads.empty() ? nullptr : &plan.reads.back();
     const bool joins = last != nullptr && last->file == file &&
-                       piece.offset <= last->offset + last->bytes + kCoalesceGapBytes &&
+                       piece.offset <= last->offset + last->bytes + max_gap(piece, shared) &&
                        piece_end - last->offset <= max_read_bytes;
     if (joins) {
       last->bytes = std::max(last->bytes, piece_end - last->offset);
@@ -253,7 +259,7 @@ UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
         tensor, bindings.tensors[param.tensor], catalog, begin, begin + count * tensor.columns,
         cut.chunk_offset(unit, rank) + cut.units[unit].params[i].offset, layout.dtype, pieces);
   }
-  return coalesce(pieces, layout.dtype, max_read_bytes);
+  return coalesce(pieces, layout.dtype, max_read_bytes, cut.world > 1);
 }
 
 }  // namespace initrt

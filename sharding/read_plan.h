@@ -20,8 +20,9 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
 
 /// Sorts pieces (with the file each is in), splits those larger than `max_read_bytes`, and joins
 /// neighbours into reads of at most that size. @param to the dtype written
+/// @param shared other ranks read what lies between: then only what is little is read with a piece
 [[nodiscard]] UnitReads coalesce(const std::vector<std::pair<std::uint32_t, Piece>>& pieces,
-                                 DType to, std::uint64_t max_read_bytes);
+                                 DType to, std::uint64_t max_read_bytes, bool shared = false);
 
 /// What rank `rank` reads for unit `unit`; destinations are offsets into the shard.
 [[nodiscard]] UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
