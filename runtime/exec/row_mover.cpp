@@ -29,6 +29,7 @@ CopyPiece block(const float* from, std::uint64_t from_stride, float* to, std::ui
 
 std::vector<std::vector<MoveStep>> steps_of(const Graph& graph) {
   std::vector<std::vector<MoveStep>> steps;
+  steps.reserve(graph.units.size());
   for (const Unit& unit : graph.units) steps.push_back(move_steps(unit));
   return steps;
 }
