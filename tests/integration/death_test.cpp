@@ -10,24 +10,33 @@ namespace {
 using ::testing::Combine;
 using ::testing::Values;
 
+/// Where a rank dies, and what moves there.
+struct Place {
+  std::string name, pause, move;
+};
+
 class Death : public WithSmolLM2,
-              public ::testing::WithParamInterface<std::tuple<std::string, std::string, int>> {};
+              public ::testing::WithParamInterface<std::tuple<std::string, Place, int>> {};
 
 std::string name_of(const ::testing::TestParamInfo<Death::ParamType>& info) {
   const auto& [communicator, place, rank] = info.param;
-  return communicator + "_" + place.substr(0, place.find(':')) + "_rank" + std::to_string(rank);
+  return communicator + "_" + place.name + "_rank" + std::to_string(rank);
 }
 
 INSTANTIATE_TEST_SUITE_P(Places, Death,
-                         Combine(Values("mapped", "mpi"), Values("load:5", "generate:12"),
+                         Combine(Values("mapped", "mpi"),
+                                 Values(Place{"load", "load:5", "auto"},
+                                        Place{"generate", "generate:12", "weights"},
+                                        Place{"exchange", "generate:12", "activations"}),
                                  Values(0, 2)),
                          name_of);
 
 TEST_P(Death, OfOneRankEndsTheJob) {
   const auto& [communicator, place, rank] = GetParam();
   Process job(on_ranks(3, {"--set", "model=" + smollm2(), "--set", "generate.prompt=Once upon a",
-                           "--set", "sharding.communicator=" + communicator}),
-              {{"INITRT_TEST_PAUSE", std::to_string(rank) + ":" + place}});
+                           "--set", "sharding.communicator=" + communicator, "--set",
+                           "sharding.move=" + place.move}),
+              {{"INITRT_TEST_PAUSE", std::to_string(rank) + ":" + place.pause}});
   expect_death_ends(job);
 }
 
