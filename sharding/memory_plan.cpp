@@ -20,6 +20,7 @@ void place_moves(const Graph& graph, const Layout& layout, const RunShape& shape
   placement.memory[MemoryCategory::Exchange] =
       placement.moves.sent_bytes() + placement.moves.received_bytes();
   const std::uint64_t ranks = shape.active_ranks == 0 ? cut.world : shape.active_ranks;
+  placement.moves_weights = true;
   placement.moves_weights =
       !moves_rows(shape, placement, ranks * shape.sweep_rows, shape.sweep_rows);
   if (shape.gather != GatherKind::Collective || shape.moved_rows == 0) return;
@@ -88,6 +89,7 @@ std::uint64_t moved_rows(const RunShape& shape, std::uint32_t world) {
 bool moves_rows(const RunShape& shape, const Placement& placement, std::uint64_t rows,
                 std::uint64_t own_rows) {
   if (shape.moved_rows == 0) return false;
+  if (!placement.moves_weights) return true;  // there is no room to gather a unit
   // In place weights do not move, but each rank would read all of them, and have all of its rows'
   // arithmetic to do: shared out, neither is more.
   if (shape.move == Move::Activations || shape.gather == GatherKind::InPlace) return true;
@@ -210,6 +212,8 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
     break;
   }
   cut_with(resident);
+  // Where no sweep gathers a unit, nobody would read it whole.
+  if (!placement.moves_weights) cut_with(std::vector<bool>(graph.units.size(), false));
   return placement;
 }
 

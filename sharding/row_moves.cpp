@@ -133,12 +133,17 @@ MoveSizes move_sizes(const Graph& graph, const Cut& cut, std::uint64_t rows, std
       sizes.inputs = std::max(sizes.inputs, elements(inputs, columns.in));
       sizes.columns = std::max(sizes.columns, elements(padded, columns.own));
       if (step.of_columns) {
-        sizes.received = std::max(sizes.received, elements(all_rows, gated * cut.world));
+        sizes.received = std::max(sizes.received, elements(all_rows, elements(gated, cut.world)));
       }
       if (!step.keeps) sizes.received = std::max(sizes.received, elements(mine, columns.all));
       gated = columns.own / step.count;
     }
   }
+  const std::uint64_t sent =
+      checked_sum("the rows of all ranks", {sizes.inputs, elements(sizes.parts, sizes.columns)});
+  (void)checked_product(
+      "the rows of all ranks",
+      {checked_sum("the rows of all ranks", {sent, sizes.received}), sizeof(float)});
   return sizes;
 }
 

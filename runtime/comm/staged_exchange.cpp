@@ -81,15 +81,18 @@ void StagedExchange::send_receive(PartsToSend out, PartsToReceive in) {
   };
   outgoing_.clear();
   incoming_.clear();
-  for (std::size_t peer = 0; peer < out.size(); ++peer) {
-    const bool again = peer > 0 && out[peer].data() == out[peer - 1].data() &&
-                       out[peer].size() == out[peer - 1].size();
-    if (again) {
-      outgoing_.push_back(outgoing_.back());
+  std::span<const std::byte> last, staged;
+  for (const std::span<const std::byte> part : out) {
+    if (part.empty()) {
+      outgoing_.emplace_back();
       continue;
     }
-    const std::span<std::byte> staged = take(out[peer].size());
-    if (!staged.empty()) device_.read(out[peer].data(), staged);
+    if (part.data() != last.data() || part.size() != last.size()) {
+      const std::span<std::byte> place = take(part.size());
+      device_.read(part.data(), place);
+      last = part;
+      staged = place;
+    }
     outgoing_.push_back(staged);
   }
   device_.synchronize();  // the last upload from what is received, too

@@ -54,6 +54,9 @@ struct LinearWeights {
   RowBlocks bias = {};  ///< may be null; else in blocks as the weight
   DType dtype = DType::F32;
   std::uint64_t in_columns = 0, out_columns = 0;
+  /// Rows of the matrix that these are some of, where a rank multiplies with its own: what a device
+  /// chooses for a product must not go by how many ranks there are. 0: these are all.
+  std::uint64_t whole_columns = 0;
 
   /// Rows of a block that is not the last.
   [[nodiscard]] std::uint64_t block_columns() const { return std::min(weight.rows, out_columns); }

@@ -49,6 +49,11 @@ RowRange rows_within(std::span<const std::uint32_t> rows, const RowRange& range)
           static_cast<std::uint64_t>(end - first)};
 }
 
+ParamId weight_of(const Op& op) {
+  if (const auto* linear = std::get_if<LinearOp>(&op)) return linear->weight;
+  return std::get<HeadOp>(op).weight;
+}
+
 ActivationId input_of(const Op& op) {
   if (const auto* linear = std::get_if<LinearOp>(&op)) return linear->in;
   return std::get<HeadOp>(op).in;
@@ -200,16 +205,12 @@ void RowMover::multiply(std::uint32_t unit, const MoveStep& step, const float* i
     const std::uint64_t count = columns(unit, i, comm_.rank()).count;
     if (count == 0) continue;
     const std::uint64_t stride = step.keeps ? count : all;
-    LinearWeights weights{{}, {}, layout_.dtype, 0, count};
-    if (const auto* linear = std::get_if<LinearOp>(&ops(unit)[i])) {
-      weights.weight = rows_of(linear->weight);
-      if (linear->bias) weights.bias = rows_of(*linear->bias);
-      weights.in_columns = graph_.activations[linear->in].columns;
-    } else {
-      const auto& head = std::get<HeadOp>(ops(unit)[i]);
-      weights.weight = rows_of(head.weight);
-      weights.in_columns = graph_.activations[head.in].columns;
-    }
+    const ParamId weight = weight_of(ops(unit)[i]);
+    LinearWeights weights{rows_of(weight), {},
+                          layout_.dtype,   graph_.activations[input_of(ops(unit)[i])].columns,
+                          count,           graph_.units[unit].params[weight].rows};
+    const auto* linear = std::get_if<LinearOp>(&ops(unit)[i]);
+    if (linear != nullptr && linear->bias) weights.bias = rows_of(*linear->bias);
     products_.push_back({weights, place_of(unit, step, i) + first_row * stride, stride});
   }
   if (!products_.empty() && rows > 0) device_.linear_of_each(in, products_, rows);
@@ -271,9 +272,7 @@ void RowMover::send_receive(std::uint32_t unit) {
 }
 
 RowRange RowMover::columns(std::uint32_t unit, std::uint32_t op, std::uint32_t rank) const {
-  const auto* linear = std::get_if<LinearOp>(&ops(unit)[op]);
-  const ParamId weight =
-      linear != nullptr ? linear->weight : std::get<HeadOp>(ops(unit)[op]).weight;
+  const ParamId weight = weight_of(ops(unit)[op]);
   return cut_.rows_of(unit, weight, graph_.units[unit].params[weight].rows, rank);
 }
 

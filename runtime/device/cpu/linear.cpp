@@ -58,7 +58,8 @@ std::uint64_t linear_scratch_bytes(const Kernels& kernels, DType dtype, std::uin
 void linear(ThreadPool& pool, const Kernels& kernels, std::span<std::byte> scratch, const float* in,
             const LinearWeights& weights, float* out, std::uint64_t rows,
             std::uint64_t out_stride) {
-  const auto [weight, bias, dtype, in_columns, out_columns] = weights;
+  const auto [weight, bias, dtype, in_columns, out_columns, whole_columns] = weights;
+  static_cast<void>(whole_columns);  // an element is the same in any matrix
   const Storage storage = storage_of(dtype, "linear");
   if (out_stride < out_columns) {
     fail("cpu linear: output rows {} elements apart cannot hold {} columns", out_stride,

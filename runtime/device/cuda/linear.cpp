@@ -138,15 +138,15 @@ Linear::Plan Linear::make_plan(const Shape& shape, cudaStream_t stream,
   check(cublasLtMatmulDescCreate(&operation, compute, CUDA_R_32F), "describing a product");
   plan.operation.reset(operation);
   set(operation, CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
-  const auto describe = [&](std::uint64_t out_columns) {
+  const auto describe = [&](std::uint64_t out_columns, std::uint64_t out_stride) {
     plan.weight.reset(make_layout(type, shape.in_columns, out_columns, shape.in_columns));
-    plan.out.reset(make_layout(CUDA_R_32F, out_columns, kRowTile, shape.out_stride));
+    plan.out.reset(make_layout(CUDA_R_32F, out_columns, kRowTile, out_stride));
   };
   plan.in.reset(make_layout(type, shape.in_columns, kRowTile, shape.in_columns));
-  describe(shape.whole_columns);
+  describe(shape.whole_columns, std::max(shape.whole_columns, shape.out_stride));
   choose_algorithm(shape, plan);
   if (shape.out_columns != shape.whole_columns) {
-    describe(shape.out_columns);
+    describe(shape.out_columns, shape.out_stride);
     if (!takes_batches(shape, plan, 1)) {
       tell(note_, shape, plan, "is for the whole matrix and does not take a part of it");
       choose_algorithm(shape, plan);
@@ -249,15 +249,16 @@ void Linear::multiply(const Shape& shape, const Plan& plan, cudaStream_t stream,
 void Linear::run(cudaStream_t stream, const void* in, const LinearWeights& weights,
                  std::uint64_t whole_columns, float* out, std::uint64_t tiles,
                  std::uint64_t out_stride, std::span<std::byte> workspace) {
-  const std::uint64_t in_step = bytes_of(weights.dtype, kRowTile * weights.in_columns);
+  const std::uint64_t in_row = bytes_of(weights.dtype, weights.in_columns);
+  const std::uint64_t in_step = kRowTile * in_row;
   const Shape shape{weights.dtype,
                     weights.in_columns,
                     whole_columns,
                     weights.out_columns,
                     out_stride,
                     alignment_of(weights.weight.base),
-                    alignment_of(in, in_step),
-                    alignment_of(out)};
+                    alignment_of(in, in_row),
+                    alignment_of(out, out_stride * sizeof(float))};
   auto found = plans_.find(shape);
   if (found == plans_.end()) {
     found = plans_.emplace(shape, make_plan(shape, stream, workspace)).first;
