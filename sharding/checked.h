@@ -1,4 +1,4 @@
-// Sums and products of sizes, where a wrap at 2^64 would pass for a small number.
+// Arithmetic of sizes, where a wrap at 2^64 would pass for a small number.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,11 @@ namespace initrt {
     }
   }
   return product;
+}
+
+/// The quotient, rounded up.
+[[nodiscard]] constexpr std::uint64_t divide_up(std::uint64_t value, std::uint64_t by) {
+  return value / by + (value % by != 0 ? 1 : 0);
 }
 
 }  // namespace initrt

@@ -32,7 +32,7 @@ UnitCut cut_unit(const UnitLayout& unit, std::uint32_t world) {
       if (place.replicated != replicated) continue;
       ParamCut& param = cut.params[i];
       param.offset = cut.chunk_bytes;
-      param.block_rows = place.rows / world + (place.rows % world != 0);
+      param.block_rows = divide_up(place.rows, world);
       const std::uint64_t bytes =
           checked_product("a rank's shard", {param.block_rows, place.row_bytes});
       cut.chunk_bytes =
@@ -92,6 +92,9 @@ Cut make_cut(const Layout& layout, std::uint32_t world, const std::vector<bool>&
     UnitCut placed = cut_unit(layout.units[i], world);
     placed.resident = !resident.empty() && resident[i];
     (void)checked_product("a gathered unit", {placed.chunk_bytes, world});
+    placed.replicated_offset = cut.replicated_bytes;
+    cut.replicated_bytes = checked_sum("the replicated parameters",
+                                       {cut.replicated_bytes, placed.replicated_bytes * world});
     cut.units.push_back(std::move(placed));
   }
   std::uint64_t end = 0;

@@ -48,8 +48,9 @@ struct ParamCut {
 };
 
 struct UnitCut {
-  std::vector<ParamCut> params;        ///< as in Unit::params
-  std::uint64_t replicated_bytes = 0;  ///< the chunk begins with its replicated parameters
+  std::vector<ParamCut> params;         ///< as in Unit::params
+  std::uint64_t replicated_bytes = 0;   ///< the chunk begins with its replicated parameters
+  std::uint64_t replicated_offset = 0;  ///< of all ranks' among those of all units
   std::uint64_t chunk_bytes = 0;
   std::uint64_t offset = 0;  ///< in every rank's shard: of its chunk, or of the whole unit
   bool resident = false;     ///< kept whole on every rank, each chunk in its place
@@ -67,8 +68,9 @@ struct RowRange {
 struct Cut {
   std::uint32_t world = 1;
   std::vector<UnitCut> units;
-  std::uint64_t chunks_bytes = 0;    ///< the first part: chunks of units gathered on demand
-  std::uint64_t resident_bytes = 0;  ///< the second part: resident units, whole
+  std::uint64_t chunks_bytes = 0;      ///< the first part: chunks of units gathered on demand
+  std::uint64_t resident_bytes = 0;    ///< the second part: resident units, whole
+  std::uint64_t replicated_bytes = 0;  ///< all ranks' replicated parameters of all units
 
   /// Bytes of the whole gathered unit, padding included.
   [[nodiscard]] std::uint64_t gathered_bytes(std::uint32_t unit) const {

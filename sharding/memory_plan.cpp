@@ -24,7 +24,7 @@ void place_moves(const Graph& graph, const Layout& layout, const RunShape& shape
   placement.moves_weights =
       !moves_rows(shape, placement, ranks * shape.sweep_rows, shape.sweep_rows);
   if (shape.gather != GatherKind::Collective || shape.moved_rows == 0) return;
-  placement.replicated_bytes = replicated_place(cut, static_cast<std::uint32_t>(cut.units.size()));
+  placement.replicated_bytes = cut.replicated_bytes;
   placement.memory[MemoryCategory::Resident] += placement.replicated_bytes;
 }
 
@@ -75,7 +75,7 @@ std::uint64_t MemoryPlan::device_total(bool discrete_memory) const {
 
 std::uint64_t RunShape::padded(std::uint64_t rows) const {
   const std::uint64_t tile = device.row_tile;
-  return checked_product("the rows of a sweep", {rows / tile + (rows % tile != 0 ? 1 : 0), tile});
+  return checked_product("the rows of a sweep", {divide_up(rows, tile), tile});
 }
 
 std::uint64_t moved_rows(const RunShape& shape, std::uint32_t world) {
@@ -94,12 +94,6 @@ bool moves_rows(const RunShape& shape, const Placement& placement, std::uint64_t
   // arithmetic to do: shared out, neither is more.
   if (shape.move == Move::Activations || shape.gather == GatherKind::InPlace) return true;
   return placement.costs.of_rows(rows, own_rows) <= placement.costs.of_weights(rows);
-}
-
-std::uint64_t replicated_place(const Cut& cut, std::uint32_t unit) {
-  std::uint64_t before = 0;
-  for (std::uint32_t i = 0; i < unit; ++i) before += cut.units[i].replicated_bytes * cut.world;
-  return before;
 }
 
 HostSlots host_slots(const Graph& graph, const Cut& cut, std::uint32_t slots) {

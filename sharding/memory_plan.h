@@ -107,16 +107,14 @@ struct Placement {
   std::uint32_t slots = 0;
   MoveSizes moves;  ///< of what is in MemoryCategory::Exchange
   MoveCosts costs;
-  bool moves_weights = true;           ///< whether a sweep may gather units
-  std::uint64_t replicated_bytes = 0;  ///< of MemoryCategory::Resident: replicated_place()
+  bool moves_weights = true;  ///< whether a sweep may gather units
+  std::uint64_t replicated_bytes =
+      0;  ///< of MemoryCategory::Resident; 0: units are whole somewhere
 };
 
 /// Whether a sweep moves rows. @param rows of all ranks @param own_rows the most of any rank
 [[nodiscard]] bool moves_rows(const RunShape& shape, const Placement& placement, std::uint64_t rows,
                               std::uint64_t own_rows);
-
-/// Where a unit's replicated parameters, gathered, lie among those of all units.
-[[nodiscard]] std::uint64_t replicated_place(const Cut& cut, std::uint32_t unit);
 
 /// The widest input of a matrix product in the graph, in columns (for Device::scratch_bytes).
 [[nodiscard]] std::uint64_t widest_linear_input(const Graph& graph);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "sharding/checked.h"
 #include "sharding/error.h"
 #include "sharding/planes.h"
 
@@ -26,8 +27,6 @@ FilePiece make_piece(const Plane& plane, std::uint64_t first, std::uint64_t step
   piece.source_step = step;
   return {plane.file, piece};
 }
-
-std::uint64_t divide_up(std::uint64_t value, std::uint64_t by) { return (value + by - 1) / by; }
 
 // The plane of a matrix's transpose.
 Plane transposed(Plane plane) {

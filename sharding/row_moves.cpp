@@ -164,7 +164,7 @@ std::uint64_t MoveCosts::rows_at_crossing() const {
   std::uint64_t below = 0, above = kMaxRows;
   while (above - below > 1) {
     const std::uint64_t rows = below + (above - below) / 2;
-    const bool less = of_rows(rows, rows / world + (rows % world != 0)) <= of_weights(rows);
+    const bool less = of_rows(rows, divide_up(rows, world)) <= of_weights(rows);
     (less ? below : above) = rows;
   }
   return below;

@@ -47,15 +47,14 @@ std::vector<RankReads> reads_of_ranks(const OpenModel& model, const Cut& cut,
 // What a sweep costs either way, and what the job does about it.
 Json moves_json(const Placement& placement, const RunShape& shape) {
   const MoveCosts& costs = placement.costs;
-  Json json{{"mode", name(shape.move)},
-            {"weights_bytes", static_cast<std::uint64_t>(costs.of_weights(0))},
-            {"experts_bytes", costs.expert_bytes},
-            {"bytes_per_row", costs.bytes_per_row},
-            {"bytes_per_own_row", costs.bytes_per_own_row},
-            {"rows_at_crossing", costs.rows_at_crossing()},
-            {"gathers_units", placement.moves_weights},
-            {"moves_rows", shape.moved_rows > 0}};
-  return json;
+  return {{"mode", name(shape.move)},
+          {"weights_bytes", static_cast<std::uint64_t>(costs.of_weights(0))},
+          {"experts_bytes", costs.expert_bytes},
+          {"bytes_per_row", costs.bytes_per_row},
+          {"bytes_per_own_row", costs.bytes_per_own_row},
+          {"rows_at_crossing", costs.rows_at_crossing()},
+          {"gathers_units", placement.moves_weights},
+          {"moves_rows", shape.moved_rows > 0}};
 }
 
 std::string moves_text(const Json& moves) {

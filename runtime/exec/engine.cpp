@@ -204,24 +204,36 @@ SweepOutput Engine::sweep(const SweepInput& input) {
   return output;
 }
 
-// From the start of a pass over the units, for a device that fails to record this runs it again.
-void Engine::run_units(std::span<const std::uint32_t> order) {
-  gather_.begin_sweep();
-  gather_.append(stretch(order, 0));
-  runner_.embed(rows_.data());
+// run(unit, index of the next one), and before the head at_head(): the runner has kept the rows
+// that want logits.
+template <class AtHead, class Run>
+void Engine::for_units(std::span<const std::uint32_t> order, AtHead at_head, Run run) {
   bool in_head = false;
   for (std::size_t i = 0; i < order.size(); ++i) {
     const std::uint32_t unit = order[i];
     if (on_unit_) on_unit_(unit);
     if (graph_.units[unit].kind == UnitKind::Head && !in_head) {
       runner_.keep_logit_rows();
+      at_head();
       in_head = true;
     }
-    const WholeUnit weights = gather_.acquire(unit);
-    times_.measure(unit, [&] { runner_.run(unit, weights); });
-    gather_.release(unit);
-    if (experts_after(graph_.units[unit]) > 0) run_experts(unit, order, i + 1);
+    run(unit, i + 1);
   }
+}
+
+// From the start of a pass over the units, for a device that fails to record this runs it again.
+void Engine::run_units(std::span<const std::uint32_t> order) {
+  gather_.begin_sweep();
+  gather_.append(stretch(order, 0));
+  runner_.embed(rows_.data());
+  for_units(
+      order, [] {},
+      [&](std::uint32_t unit, std::size_t next) {
+        const WholeUnit weights = gather_.acquire(unit);
+        times_.measure(unit, [&] { runner_.run(unit, weights); });
+        gather_.release(unit);
+        if (experts_after(graph_.units[unit]) > 0) run_experts(unit, order, next);
+      });
 }
 
 void Engine::move_rows(std::span<const std::uint32_t> order) {
@@ -232,17 +244,12 @@ void Engine::move_rows(std::span<const std::uint32_t> order) {
   };
   runner_.embed(rows_.data());
   begin(&SweepHeader::rows);
-  bool in_head = false;
-  for (const std::uint32_t unit : order) {
-    if (on_unit_) on_unit_(unit);
-    if (graph_.units[unit].kind == UnitKind::Head && !in_head) {
-      runner_.keep_logit_rows();
-      begin(&SweepHeader::logit_rows);
-      in_head = true;
-    }
-    times_.measure(unit, [&] { mover_->run(unit); });
-    if (experts_after(graph_.units[unit]) > 0) count_experts(unit, mover_->run_experts(unit));
-  }
+  for_units(
+      order, [&] { begin(&SweepHeader::logit_rows); },
+      [&](std::uint32_t unit, std::size_t) {
+        times_.measure(unit, [&] { mover_->run(unit); });
+        if (experts_after(graph_.units[unit]) > 0) count_experts(unit, mover_->run_experts(unit));
+      });
 }
 
 }  // namespace initrt

@@ -97,6 +97,8 @@ class Engine {
                                                        std::size_t from) const;
   // Units of the experts that some rank's rows chose.
   [[nodiscard]] std::vector<std::uint32_t> chosen_experts(std::uint32_t router);
+  template <class AtHead, class Run>
+  void for_units(std::span<const std::uint32_t> order, AtHead at_head, Run run);
   void run_units(std::span<const std::uint32_t> order);
   void run_experts(std::uint32_t router, std::span<const std::uint32_t> order, std::size_t next);
   void warm_up_units(const ExpertRows& expert_rows);

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "sharding/error.h"
-#include "sharding/memory_plan.h"
 
 namespace initrt {
 
@@ -168,7 +167,7 @@ const std::byte* CollectiveGather::own_chunk(std::uint32_t unit) {
 // A chunk begins with them.
 WholeUnit CollectiveGather::replicated(std::uint32_t unit) {
   const std::uint64_t bytes = cut_.units[unit].replicated_bytes;
-  std::byte* const whole = replicated_memory_.data() + replicated_place(cut_, unit);
+  std::byte* const whole = replicated_memory_.data() + cut_.units[unit].replicated_offset;
   if (!replicated_once_[unit] && bytes > 0) {
     const std::byte* const own = own_chunk(unit);
     exchange_.finish(

@@ -108,11 +108,12 @@ void RowMover::for_slabs(Run run) {
 
 void RowMover::run(std::uint32_t unit) {
   const std::span<const MoveStep> steps = steps_[unit];
-  // Tiles of the head read the same rows one after the other.
-  if (graph_.units[unit].kind != UnitKind::Head) gathered_.reset();
   for (std::size_t i = 0; i < steps.size();) {
     if (steps[i].kind == MoveStep::Kind::Local) {
-      runner_.run_op(unit, steps[i++].first, gather_.replicated(unit));
+      const std::uint32_t op = steps[i++].first;
+      runner_.run_op(unit, op, gather_.replicated(unit));
+      // It may have changed what was gathered. Routing does not: experts read the router's rows.
+      if (!std::holds_alternative<RouteOp>(ops(unit)[op])) gathered_.reset();
       continue;
     }
     const std::size_t end = chain_end(steps, i);

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
+#include "sharding/checked.h"
+
 namespace initrt {
 namespace {
 
 // A config of a hundred bytes can ask for 2^24 rows beside the smallest of blocks.
 constexpr std::uint64_t kMaxTiles = 4096;
-
-std::uint64_t divide_up(std::uint64_t number, std::uint64_t by) { return (number + by - 1) / by; }
 
 }  // namespace
 

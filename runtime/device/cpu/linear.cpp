@@ -4,6 +4,7 @@
 
 #include "runtime/device/cpu/pieces.h"
 #include "runtime/device/cpu/storage.h"
+#include "sharding/checked.h"
 #include "sharding/error.h"
 
 namespace initrt::cpu {
@@ -20,8 +21,6 @@ constexpr std::uint64_t kCacheLine = 64;
 std::uint64_t scratch_stride(std::size_t input_bytes, std::uint64_t columns) {
   return (columns * input_bytes + kCacheLine - 1) / kCacheLine * kCacheLine + kCacheLine;
 }
-
-std::uint64_t divide_up(std::uint64_t value, std::uint64_t by) { return (value + by - 1) / by; }
 
 /// Columns of a piece: a fair share of many for each thread, but a piece's worth of weights at
 /// most.

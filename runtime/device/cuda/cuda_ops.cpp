@@ -76,10 +76,10 @@ void CudaDevice::linear_of_each(const float* in, std::span<const LinearProduct> 
       LinearWeights dense = weights;
       dense.weight = weights.weight.row(first, bytes_of(weights.dtype, weights.in_columns));
       dense.out_columns = std::min(block, weights.out_columns - first);
+      dense.whole_columns = std::max(weights.whole_columns, weights.out_columns);
       // Rows up to a whole tile are computed from whatever lies there, and used by nobody.
-      linear_->run(stream(), inputs, dense, std::max(weights.whole_columns, weights.out_columns),
-                   out + first, (rows + kRowTile - 1) / kRowTile, out_stride,
-                   {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
+      linear_->run(stream(), inputs, dense, out + first, (rows + kRowTile - 1) / kRowTile,
+                   out_stride, {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
       if (!weights.bias) continue;
       add_bias(stream(), weights.bias.row(first, bytes_of(weights.dtype, 1)), weights.dtype,
                out + first, rows, dense.out_columns, out_stride);

@@ -246,14 +246,13 @@ void Linear::multiply(const Shape& shape, const Plan& plan, cudaStream_t stream,
         "a product");
 }
 
-void Linear::run(cudaStream_t stream, const void* in, const LinearWeights& weights,
-                 std::uint64_t whole_columns, float* out, std::uint64_t tiles,
-                 std::uint64_t out_stride, std::span<std::byte> workspace) {
+void Linear::run(cudaStream_t stream, const void* in, const LinearWeights& weights, float* out,
+                 std::uint64_t tiles, std::uint64_t out_stride, std::span<std::byte> workspace) {
   const std::uint64_t in_row = bytes_of(weights.dtype, weights.in_columns);
   const std::uint64_t in_step = kRowTile * in_row;
   const Shape shape{weights.dtype,
                     weights.in_columns,
-                    whole_columns,
+                    weights.whole_columns,
                     weights.out_columns,
                     out_stride,
                     alignment_of(weights.weight.base),

@@ -38,15 +38,14 @@ class Linear {
 
   /// out[r, o] = sum_k in[r, k] * weight[o, k] for `tiles` blocks of kRowTile rows.
   /// @param in [tiles * kRowTile, in_columns] in the weights' dtype
-  /// @param weights dense
-  /// @param whole_columns of the matrix that they are rows of: the algorithm is chosen by these, so
-  ///        that it does not go by how many ranks share the matrix
+  /// @param weights dense; the algorithm is chosen by their whole_columns, so that it does not go
+  /// by
+  ///        how many ranks share the matrix
   /// @param out rows `out_stride` elements apart
   /// @param workspace kWorkspaceBytes, used by nothing else on `stream` at the time
   /// @throws Error where cuBLASLt has no algorithm for the shape, naming it
-  void run(cudaStream_t stream, const void* in, const LinearWeights& weights,
-           std::uint64_t whole_columns, float* out, std::uint64_t tiles, std::uint64_t out_stride,
-           std::span<std::byte> workspace);
+  void run(cudaStream_t stream, const void* in, const LinearWeights& weights, float* out,
+           std::uint64_t tiles, std::uint64_t out_stride, std::span<std::byte> workspace);
 
  private:
   template <auto Destroy, class Handle>

@@ -83,11 +83,7 @@ TEST_F(CudaRoute, ChoicesHaveTheBitsOfTheCpuDevice) {
 TEST_F(CudaRoute, OfEqualScoresTheFirstAndNanLast) {
   if (best_instruction_set() == InstructionSet::Portable) GTEST_SKIP() << kNotFused;
   const std::uint32_t experts = 70;
-  std::vector<float> scores(4 * experts);
-  for (float& score : scores) score = static_cast<float>(below(3));
-  for (std::size_t i = experts; i < 2 * experts; i += 3) scores[i] = NAN;
-  std::fill_n(scores.begin() + 2 * experts, experts, NAN);
-  std::fill_n(scores.begin() + 3 * experts, experts, -INFINITY);
+  const std::vector<float> scores = tied_scores(experts);
   expect_as_on_cpu(scores, experts, 6);
   expect_as_on_cpu(scores, experts, experts);
 }

@@ -172,11 +172,7 @@ TEST_P(DeviceRoute, ChoosesTheFirstOfEqualScoresAndNanLast) {
   EXPECT_EQ(out[3].expert, 3u);
 
   const std::uint32_t experts = 70;
-  std::vector<float> scores(4 * experts);
-  for (float& score : scores) score = static_cast<float>(below(3));
-  for (std::size_t i = experts; i < 2 * experts; i += 3) scores[i] = NAN;
-  std::fill_n(scores.begin() + 2 * experts, experts, NAN);
-  std::fill_n(scores.begin() + 3 * experts, experts, -INFINITY);
+  const std::vector<float> scores = tied_scores(experts);
   const auto there = device.put(scores);
   for (const std::uint32_t chosen : {6u, 64u}) {
     std::vector<ExpertChoice> choices(4 * chosen);

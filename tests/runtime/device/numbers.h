@@ -39,6 +39,18 @@ class Random {
     }
     return values;
   }
+  /// Scores [4, experts] of routers: many equal ones, the same with NaNs, all NaN, all -infinity.
+  std::vector<float> tied_scores(std::size_t experts) {
+    constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+    std::vector<float> scores(4 * experts);
+    for (float& score : scores) score = static_cast<float>(below(3));
+    for (std::size_t i = experts; i < 2 * experts; i += 3) scores[i] = kNan;
+    for (std::size_t i = 2 * experts; i < 3 * experts; ++i) scores[i] = kNan;
+    for (std::size_t i = 3 * experts; i < 4 * experts; ++i) {
+      scores[i] = -std::numeric_limits<float>::infinity();
+    }
+    return scores;
+  }
   std::vector<std::byte> random_bytes(std::size_t count) {
     std::vector<std::byte> bytes(count);
     for (std::byte& byte : bytes) byte = static_cast<std::byte>(generator_() & 0xff);
