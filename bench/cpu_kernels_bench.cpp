@@ -97,7 +97,7 @@ void linear(benchmark::State& state) {
   const auto threads = static_cast<unsigned>(state.range(4));
   const auto device = make_cpu_device(set, threads);
   const Aligned in(rows * columns), out(rows * columns);
-  const std::size_t scratch_bytes = device->needs(dtype, rows, columns).scratch_bytes;
+  const std::size_t scratch_bytes = device->needs({dtype, rows, columns}).scratch_bytes;
   const Aligned scratch(scratch_bytes / sizeof(float));
   device->set_scratch({reinterpret_cast<std::byte*>(scratch.data()), scratch_bytes}, {}, rows);
   const std::uint64_t bytes = bytes_of(dtype, columns * columns);

@@ -45,7 +45,7 @@ class Gpu {
 
  private:
   Gpu() {
-    const DeviceNeeds needs = cuda::needs(DType::BF16, kMaxRows, kMaxColumns);
+    const DeviceNeeds needs = cuda::needs({DType::BF16, kMaxRows, kMaxColumns});
     const auto make = [&](std::uint64_t bytes) {
       return allocate(*device_, ledger_, MemoryCategory::Scratch, bytes);
     };

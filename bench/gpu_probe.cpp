@@ -92,7 +92,7 @@ std::unique_ptr<CudaDevice> start(Report& report, Ledger& ledger, std::vector<Bu
   auto device = std::make_unique<CudaDevice>(0, DeviceOptions{});
   report.add("device_seconds", fmt::format("{:.3f}", seconds_since(begun)));
   report.add("device_bytes_in_use", std::to_string(used_bytes()));
-  const DeviceNeeds needs = device->needs(DType::BF16, 64, 4096);
+  const DeviceNeeds needs = device->needs({DType::BF16, 64, 4096});
   const auto make = [&](std::uint64_t bytes) {
     keep.push_back(allocate(*device, ledger, MemoryCategory::Scratch, bytes));
     return keep.back().data();

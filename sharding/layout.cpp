@@ -12,6 +12,14 @@ std::uint64_t round_up(std::uint64_t value, std::uint64_t step) {
   return checked_sum("a rank's shard", {value, step - 1}) / step * step;
 }
 
+// Places rows behind what a unit holds so far. @returns where
+std::uint64_t place_rows(const Unit& unit, std::uint64_t rows, std::uint64_t row_bytes,
+                         std::uint64_t& unit_bytes) {
+  const std::uint64_t offset = round_up(unit_bytes, kParamAlignment);
+  unit_bytes = checked_sum(unit.name, {offset, checked_product(unit.name, {rows, row_bytes})});
+  return offset;
+}
+
 void mark_replicated(const Unit& unit, UnitLayout& placed) {
   for (const Op& op : unit.ops) {
     if (const auto* norm = std::get_if<NormOp>(&op)) {
@@ -23,6 +31,14 @@ void mark_replicated(const Unit& unit, UnitLayout& placed) {
   }
 }
 
+// Places rows at the end of a chunk. @returns where
+std::uint64_t add_rows(std::uint64_t rows, std::uint64_t row_bytes, std::uint64_t& chunk_bytes) {
+  const std::uint64_t offset = chunk_bytes;
+  const std::uint64_t bytes = checked_product("a rank's shard", {rows, row_bytes});
+  chunk_bytes = round_up(checked_sum("a rank's shard", {offset, bytes}), kParamAlignment);
+  return offset;
+}
+
 UnitCut cut_unit(const UnitLayout& unit, std::uint32_t world) {
   UnitCut cut;
   cut.params.resize(unit.params.size());
@@ -31,12 +47,9 @@ UnitCut cut_unit(const UnitLayout& unit, std::uint32_t world) {
       const ParamPlace& place = unit.params[i];
       if (place.replicated != replicated) continue;
       ParamCut& param = cut.params[i];
-      param.offset = cut.chunk_bytes;
       param.block_rows = divide_up(place.rows, world);
-      const std::uint64_t bytes =
-          checked_product("a rank's shard", {param.block_rows, place.row_bytes});
-      cut.chunk_bytes =
-          round_up(checked_sum("a rank's shard", {param.offset, bytes}), kParamAlignment);
+      param.offset = add_rows(param.block_rows, place.row_bytes, cut.chunk_bytes);
+      param.scales_offset = add_rows(param.block_rows, place.scale_row_bytes, cut.chunk_bytes);
     }
     if (replicated) cut.replicated_bytes = cut.chunk_bytes;
   }
@@ -51,20 +64,32 @@ std::uint64_t Layout::bytes() const {
   return sum;
 }
 
-Layout make_layout(const Graph& graph, const Precision& precision) {
+WeightFormats Layout::formats() const {
+  WeightFormats formats;
+  for (const UnitLayout& unit : units) {
+    for (const ParamPlace& param : unit.params) formats.add(param.format);
+  }
+  return formats;
+}
+
+Layout make_layout(const Graph& graph, const Precision& precision, const Holding& holding) {
   Layout layout;
   layout.dtype = precision.dtype;
+  layout.outlier_threshold = holding.outlier_threshold;
   layout.units.reserve(graph.units.size());
   for (const Unit& unit : graph.units) {
     UnitLayout placed;
     for (const Param& param : unit.params) {
       const Tensor& tensor = graph.tensor_of(param);
       ParamPlace place;
-      place.offset = round_up(placed.bytes, kParamAlignment);
       place.rows = param.rows;
-      place.row_bytes = bytes_of(precision.dtype, tensor.columns);
-      const std::uint64_t bytes = checked_product(tensor.name, {place.rows, place.row_bytes});
-      placed.bytes = checked_sum(unit.name, {place.offset, bytes});
+      if (!holding.formats.empty()) place.format = holding.formats[param.tensor];
+      place.row_bytes = row_bytes(place.format, precision.dtype, tensor.columns);
+      place.scale_row_bytes = scale_row_bytes(place.format, tensor.columns);
+      place.offset = place_rows(unit, place.rows, place.row_bytes, placed.bytes);
+      if (place.scale_row_bytes > 0) {
+        place.scales_offset = place_rows(unit, place.rows, place.scale_row_bytes, placed.bytes);
+      }
       placed.params.push_back(place);
     }
     mark_replicated(unit, placed);

@@ -8,6 +8,7 @@
 #include "sharding/graph.h"
 #include "sharding/precision.h"
 #include "sharding/row_blocks.h"
+#include "sharding/weight_format.h"
 
 namespace initrt {
 
@@ -17,10 +18,14 @@ inline constexpr std::uint64_t kParamAlignment = 256;
 struct ParamPlace {
   std::uint64_t offset = 0;  ///< bytes from the start of the unit
   std::uint64_t rows = 0, row_bytes = 0;
+  WeightFormat format = WeightFormat::Plain;
+  std::uint64_t scales_offset = 0;    ///< of the first row of scales, behind all rows of codes
+  std::uint64_t scale_row_bytes = 0;  ///< 0: none, or inside
   /// Used row by row of the activations (norms, position tables), not as rows of a product: ranks
   /// that leave weights where they are need it whole. Such parameters are small.
   bool replicated = false;
 
+  /// Of the rows, without scales.
   [[nodiscard]] std::uint64_t bytes() const { return rows * row_bytes; }
 };
 
@@ -29,22 +34,32 @@ struct UnitLayout {
   std::uint64_t bytes = 0;         ///< end of the last parameter
 };
 
+/// What weights are held in.
+struct Holding {
+  std::vector<WeightFormat> formats;  ///< as Graph::tensors; empty: all plain
+  float outlier_threshold = 0.0f;     ///< LinearWeights::outlier_threshold
+};
+
 /// Where each parameter lies in its unit. Bytes between parameters are zero.
 struct Layout {
-  DType dtype = DType::F32;
+  DType dtype = DType::F32;  ///< of what is not quantized
+  float outlier_threshold = 0.0f;
   std::vector<UnitLayout> units;
 
   /// @throws Error where the sum overflows.
   [[nodiscard]] std::uint64_t bytes() const;
+  [[nodiscard]] WeightFormats formats() const;
 };
 
 /// @throws Error where a unit's size overflows.
-[[nodiscard]] Layout make_layout(const Graph& graph, const Precision& precision);
+[[nodiscard]] Layout make_layout(const Graph& graph, const Precision& precision,
+                                 const Holding& holding = {});
 
 /// Where a parameter's rows lie in each rank's chunk.
 struct ParamCut {
   std::uint64_t offset = 0;      ///< bytes from the start of the chunk
   std::uint64_t block_rows = 0;  ///< ceil(rows / world): the last ranks hold fewer, or none
+  std::uint64_t scales_offset = 0;
 };
 
 struct UnitCut {
@@ -90,6 +105,11 @@ struct Cut {
   [[nodiscard]] RowBlocks blocks(std::uint32_t unit, std::size_t param, WholeUnit whole) const {
     const ParamCut& placed = units[unit].params[param];
     return {whole.base + placed.offset, placed.block_rows, whole.stride};
+  }
+  /// Its scales, where it has any beside it.
+  [[nodiscard]] RowBlocks scales(std::uint32_t unit, std::size_t param, WholeUnit whole) const {
+    const ParamCut& placed = units[unit].params[param];
+    return {whole.base + placed.scales_offset, placed.block_rows, whole.stride};
   }
 };
 

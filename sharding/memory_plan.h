@@ -59,6 +59,13 @@ enum class GatherKind : std::uint8_t {
   Collective,  ///< all-gathered into slots
 };
 
+/// The matrix products of a run.
+struct ProductSizes {
+  DType dtype = DType::F32;             ///< of weights that are not quantized
+  std::uint64_t rows = 0, columns = 0;  ///< the most rows and the widest input of any
+  WeightFormats formats = {};           ///< that weights are held in
+};
+
 /// What planning has to know of a kind of device; told without having one.
 struct DeviceNeeds {
   /// Its memory is not the host's: results come back through host memory, and what is read is

@@ -67,10 +67,7 @@ void RunningRank::bring_up(const RunOptions& options) {
   if (!options.timeline.empty()) timeline_.emplace(world.comm(), options.timeline);
   placement_ = place_memory(
       model, world.size(), transport_,
-      [this](DType dtype, std::uint64_t rows, std::uint64_t columns) {
-        return device_->needs(dtype, rows, columns);
-      },
-      shape_);
+      [this](const ProductSizes& products) { return device_->needs(products); }, shape_);
   check_memory();
   if (pause_ && pause_->rank >= world.size()) {
     fail("INITRT_TEST_PAUSE names rank {} of {}", pause_->rank, world.size());

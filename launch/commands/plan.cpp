@@ -22,8 +22,8 @@ constexpr std::uint32_t kMaxRows = 32;  // ranks listed one by one
 // What a run on the best of this machine's instruction sets would need, or on any GPU.
 NeedsOfDevice needs_of(DeviceKind kind) {
   if (kind == DeviceKind::Cuda) return cuda::needs;
-  return [](DType dtype, std::uint64_t rows, std::uint64_t columns) {
-    return make_cpu_device(best_instruction_set(), 1, false)->needs(dtype, rows, columns);
+  return [](const ProductSizes& products) {
+    return make_cpu_device(best_instruction_set(), 1, false)->needs(products);
   };
 }
 

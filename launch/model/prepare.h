@@ -85,8 +85,7 @@ struct OpenText {
 [[nodiscard]] RunShape score_shape(const Job& job, const Graph& graph, std::size_t tokens);
 
 /// Device::needs(), of a device that need not be there.
-using NeedsOfDevice =
-    std::function<DeviceNeeds(DType dtype, std::uint64_t rows, std::uint64_t columns)>;
+using NeedsOfDevice = std::function<DeviceNeeds(const ProductSizes&)>;
 
 /// Fills in what the transport and the device decide of a shape, and plans memory for it: what
 /// `plan` prints and what a run allocates.

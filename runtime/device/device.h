@@ -20,10 +20,9 @@ class Device : public DeviceMemory, public DeviceOps, public DeviceSampler, publ
   /// E.g. "cpu avx512_bf16, 2 threads".
   [[nodiscard]] virtual std::string name() const = 0;
 
-  /// @param rows, columns the most rows and the widest input of any matrix product
-  /// @param dtype of its weights
-  [[nodiscard]] virtual DeviceNeeds needs(DType dtype, std::uint64_t rows,
-                                          std::uint64_t columns) const = 0;
+  /// What planning has to know, for products of such sizes.
+  /// @throws Error for formats that the device cannot compute with
+  [[nodiscard]] virtual DeviceNeeds needs(const ProductSizes& products) const = 0;
 
   // Not every device chooses tokens.
   [[nodiscard]] bool samples() const override { return false; }

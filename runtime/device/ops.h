@@ -13,6 +13,7 @@
 #include "sharding/dtype.h"
 #include "sharding/functions.h"
 #include "sharding/row_blocks.h"
+#include "sharding/weight_format.h"
 
 namespace initrt {
 
@@ -48,7 +49,8 @@ struct NormWeights {
   float weight_offset = 0.0f;  ///< added to the weight
 };
 
-/// A matrix [out_columns, in_columns] and a bias [out_columns], in `dtype`.
+/// A matrix [out_columns, in_columns] in `format` and a bias [out_columns] in `dtype`, which is
+/// also what inputs are rounded to and, of Plain, what the matrix is of.
 struct LinearWeights {
   RowBlocks weight = {};
   RowBlocks bias = {};  ///< may be null; else in blocks as the weight
@@ -57,6 +59,11 @@ struct LinearWeights {
   /// Rows of the matrix that these are some of, where a rank multiplies with its own: what a device
   /// chooses for a product must not go by how many ranks there are. 0: these are all.
   std::uint64_t whole_columns = 0;
+  WeightFormat format = WeightFormat::Plain;
+  RowBlocks scales =
+      {};  ///< of the formats that have them beside the codes; in blocks as the weight
+  /// Of Int8: inputs of this magnitude and more are multiplied as they are, not as codes.
+  float outlier_threshold = 0.0f;
 
   /// Rows of a block that is not the last.
   [[nodiscard]] std::uint64_t block_columns() const { return std::min(weight.rows, out_columns); }
@@ -105,7 +112,9 @@ class DeviceOps {
 
   /// out[r, o] = sum_k in[r, k] * weight[o, k] + bias[o], the bias being added last.
   /// Row r of out starts at out + r * out_stride (elements), so that head tiles can fill logits.
-  /// With 16-bit weights, inputs are rounded to that type first; sums are float32.
+  /// Inputs are rounded to the weights' dtype first; sums are float32. Quantized weights are
+  /// dequantized to that dtype, but for Int8: there inputs become codes too, row by row, and sums
+  /// of products of codes are exact.
   virtual void linear(const float* in, const LinearWeights& weights, float* out, std::uint64_t rows,
                       std::uint64_t out_stride) = 0;
 

@@ -58,9 +58,9 @@ class CpuDevice final : public Device {
                        pool_.threads() == 1 ? "" : "s");
   }
 
-  DeviceNeeds needs(DType dtype, std::uint64_t rows, std::uint64_t columns) const override {
+  DeviceNeeds needs(const ProductSizes& products) const override {
     DeviceNeeds needs;
-    needs.scratch_bytes = cpu::linear_scratch_bytes(kernels_, dtype, rows, columns);
+    needs.scratch_bytes = cpu::linear_scratch_bytes(kernels_, products);
     return needs;
   }
 

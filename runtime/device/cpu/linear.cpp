@@ -47,18 +47,18 @@ void round_inputs(ThreadPool& pool, const Kernels& kernels, Storage storage, con
 
 }  // namespace
 
-std::uint64_t linear_scratch_bytes(const Kernels& kernels, DType dtype, std::uint64_t rows,
-                                   std::uint64_t columns) {
-  const Storage storage = storage_of(dtype, "linear");
+std::uint64_t linear_scratch_bytes(const Kernels& kernels, const ProductSizes& products) {
+  const Storage storage = storage_of(products.dtype, "linear");
   if (storage == Storage::F32) return 0;
-  return rows * scratch_stride(kernels.input_bytes[index_of(storage)], columns);
+  return products.rows * scratch_stride(kernels.input_bytes[index_of(storage)], products.columns);
 }
 
 void linear(ThreadPool& pool, const Kernels& kernels, std::span<std::byte> scratch, const float* in,
             const LinearWeights& weights, float* out, std::uint64_t rows,
             std::uint64_t out_stride) {
-  const auto [weight, bias, dtype, in_columns, out_columns, whole_columns] = weights;
-  static_cast<void>(whole_columns);  // an element is the same in any matrix
+  const RowBlocks &weight = weights.weight, &bias = weights.bias;
+  const DType dtype = weights.dtype;
+  const std::uint64_t in_columns = weights.in_columns, out_columns = weights.out_columns;
   const Storage storage = storage_of(dtype, "linear");
   if (out_stride < out_columns) {
     fail("cpu linear: output rows {} elements apart cannot hold {} columns", out_stride,

@@ -8,13 +8,15 @@
 #include "runtime/device/cpu/kernels.h"
 #include "runtime/device/cpu/thread_pool.h"
 #include "runtime/device/ops.h"
+#include "sharding/memory_plan.h"
 
 namespace initrt::cpu {
 
-/// Bytes that linear() rounds `rows` rows of `columns` inputs into; 0 where it reads them in place.
+/// Bytes that linear() writes inputs into, in the form that its kernels take; 0 where they take
+/// them as they are.
 /// @throws Error where no kernel is for weights of that dtype
-[[nodiscard]] std::uint64_t linear_scratch_bytes(const Kernels& kernels, DType dtype,
-                                                 std::uint64_t rows, std::uint64_t columns);
+[[nodiscard]] std::uint64_t linear_scratch_bytes(const Kernels& kernels,
+                                                 const ProductSizes& products);
 
 /// As Device::linear(). @throws Error where the scratch is too small
 void linear(ThreadPool& pool, const Kernels& kernels, std::span<std::byte> scratch, const float* in,

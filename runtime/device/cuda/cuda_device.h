@@ -24,9 +24,7 @@ class CudaDevice final : public Device {
   [[nodiscard]] GpuMemory memory() const;
 
   std::string name() const override { return name_; }
-  DeviceNeeds needs(DType dtype, std::uint64_t rows, std::uint64_t columns) const override {
-    return cuda::needs(dtype, rows, columns);
-  }
+  DeviceNeeds needs(const ProductSizes& products) const override { return cuda::needs(products); }
   bool is_discrete() const override { return true; }
 
   Buffer allocate(Ledger& ledger, std::span<const BufferPart> parts) override;

@@ -27,7 +27,13 @@ Scratch divide_scratch(std::uint64_t rows) {
   return scratch;
 }
 
-DeviceNeeds needs(DType dtype, std::uint64_t rows, std::uint64_t columns) {
+DeviceNeeds needs(const ProductSizes& products) {
+  const auto [dtype, rows, columns, formats] = products;
+  if (formats.quantized()) {
+    fail(
+        "quantized weights are not computed with on GPUs yet: leave out quantize, or set "
+        "device=cpu");
+  }
   DeviceNeeds needs;
   needs.discrete_memory = true;
   needs.row_tile = kRowTile;

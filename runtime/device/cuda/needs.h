@@ -38,6 +38,6 @@ struct Scratch {
 [[nodiscard]] Scratch divide_scratch(std::uint64_t rows);
 
 /// As Device::needs().
-[[nodiscard]] DeviceNeeds needs(DType dtype, std::uint64_t rows, std::uint64_t columns);
+[[nodiscard]] DeviceNeeds needs(const ProductSizes& products);
 
 }  // namespace initrt::cuda

@@ -80,7 +80,7 @@ class Rank {
       : comm(base),
         device_(kind.make_device(base.rank())),
         exchange_(kind.make_exchange(base, *device_, ledger)) {
-    const DeviceNeeds needs = device_->needs(DType::F32, 1, 1);
+    const DeviceNeeds needs = device_->needs({DType::F32, 1, 1});
     scratch_ = initrt::allocate(*device_, ledger, MemoryCategory::Scratch, needs.scratch_bytes);
     pinned_ = device_->allocate_host(ledger, MemoryCategory::Pinned, needs.pinned_bytes);
     device_->set_scratch(scratch_.span(), pinned_.span(), 1);

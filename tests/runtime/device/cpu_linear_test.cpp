@@ -12,7 +12,7 @@ class CpuLinear : public CpuTest {
   /// [rows, out_columns] from a device with its own scratch.
   std::vector<float> linear(Device& device, const std::vector<float>& in, const std::byte* weight,
                             DType dtype, std::size_t rows, std::size_t k, std::size_t outputs) {
-    std::vector<std::byte> scratch(device.needs(dtype, rows, k).scratch_bytes);
+    std::vector<std::byte> scratch(device.needs({dtype, rows, k}).scratch_bytes);
     device.set_scratch(scratch, {}, rows);
     std::vector<float> out(rows * outputs, -1.0f);
     device.linear(in.data(), {weight, nullptr, dtype, k, outputs}, out.data(), rows, outputs);
@@ -56,7 +56,7 @@ TEST_P(CpuLinear, WrongArgumentsAreErrors) {
       },
       testing::ThrowsMessage<Error>(
           "cpu linear: dtype Q4_1 is not supported, expected F32, BF16 or F16"));
-  EXPECT_THAT([&] { (void)cpu->needs(DType::I8, 1, 8); }, testing::Throws<Error>());
+  EXPECT_THAT([&] { (void)cpu->needs({DType::I8, 1, 8}); }, testing::Throws<Error>());
   EXPECT_THAT(
       [&] {
         cpu->linear(in.data(), {weight.data(), nullptr, DType::F32, 8, 2}, out.data(), 1, 1);

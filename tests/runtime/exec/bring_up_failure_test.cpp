@@ -67,7 +67,7 @@ TEST_P(BringUpFailure, IsToldBeforeAnythingIsGivenBack) {
     const auto device = make_cpu_device(InstructionSet::Portable, 1, false);
     RunShape shape = options.shape;
     shape.device =
-        device->needs(mine.layout.dtype, shape.sweep_rows, widest_linear_input(mine.graph));
+        device->needs({mine.layout.dtype, shape.sweep_rows, widest_linear_input(mine.graph)});
     InstanceOptions own = options;
     own.shape = shape;
     const Placement placement = plan_memory(mine.graph, mine.layout, kWorld, shape);

@@ -1,0 +1,76 @@
+#include "sharding/weight_format.h"
+
+#include <array>
+
+#include "sharding/checked.h"
+
+namespace initrt {
+
+std::string_view name(WeightFormat format) {
+  constexpr std::array<std::string_view, kWeightFormats> kNames = {
+      "plain", "int8", "nf4", "fp4", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"};
+  return kNames.at(static_cast<std::size_t>(format));
+}
+
+std::optional<WeightFormat> stored_format(DType dtype) {
+  switch (dtype) {
+    case DType::Q4_0:
+      return WeightFormat::Q4_0;
+    case DType::Q4_1:
+      return WeightFormat::Q4_1;
+    case DType::Q8_0:
+      return WeightFormat::Q8_0;
+    case DType::Q4_K:
+      return WeightFormat::Q4_K;
+    case DType::Q5_K:
+      return WeightFormat::Q5_K;
+    case DType::Q6_K:
+      return WeightFormat::Q6_K;
+    default:
+      return std::nullopt;
+  }
+}
+
+DType dtype_of(WeightFormat format, DType precision) {
+  switch (format) {
+    case WeightFormat::Plain:
+      return precision;
+    case WeightFormat::Int8:
+      return DType::I8;
+    case WeightFormat::Nf4:
+    case WeightFormat::Fp4:
+      return DType::U8;
+    case WeightFormat::Q4_0:
+      return DType::Q4_0;
+    case WeightFormat::Q4_1:
+      return DType::Q4_1;
+    case WeightFormat::Q8_0:
+      return DType::Q8_0;
+    case WeightFormat::Q4_K:
+      return DType::Q4_K;
+    case WeightFormat::Q5_K:
+      return DType::Q5_K;
+    case WeightFormat::Q6_K:
+      return DType::Q6_K;
+  }
+  return precision;
+}
+
+std::uint64_t row_bytes(WeightFormat format, DType precision, std::uint64_t columns) {
+  if (format == WeightFormat::Nf4 || format == WeightFormat::Fp4) return divide_up(columns, 2);
+  return bytes_of(dtype_of(format, precision), columns);
+}
+
+std::uint64_t scale_row_bytes(WeightFormat format, std::uint64_t columns) {
+  switch (format) {
+    case WeightFormat::Int8:
+      return sizeof(float);
+    case WeightFormat::Nf4:
+    case WeightFormat::Fp4:
+      return checked_product("scales", {divide_up(columns, kFourBitBlock), sizeof(float)});
+    default:
+      return 0;
+  }
+}
+
+}  // namespace initrt

@@ -1,0 +1,64 @@
+// How the rows of a weight are held: as numbers of the precision, or quantized, as codes with
+// scales beside them or inside. A row of a weight is a row of codes and a row of scales, so that
+// ranks own both alike.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "sharding/dtype.h"
+
+namespace initrt {
+
+enum class WeightFormat : std::uint8_t {
+  Plain,  ///< numbers of the precision's dtype
+  /// LLM.int8() (arXiv:2208.07339): a signed byte each, and the row's largest magnitude as a
+  /// float32: value = code * scale / 127.
+  Int8,
+  /// Four bits each, the first of two in a byte's upper half: entries of a table, times the largest
+  /// magnitude of their 64 elements as a float32 (QLoRA, arXiv:2305.14314; as bitsandbytes has
+  /// them). Blocks begin anew with each row; a row's last block may be shorter.
+  Nf4,
+  Fp4,
+  Q4_0,  ///< from here on GGUF's blocks, scales inside
+  Q4_1,
+  Q8_0,
+  Q4_K,
+  Q5_K,
+  Q6_K,
+};
+inline constexpr std::size_t kWeightFormats = 10;
+
+/// Elements that share a scale of Nf4 and Fp4.
+inline constexpr std::uint64_t kFourBitBlock = 64;
+
+[[nodiscard]] std::string_view name(WeightFormat format);
+
+/// The format that holds blocks of a dtype as they are in a GGUF file, if there is one.
+[[nodiscard]] std::optional<WeightFormat> stored_format(DType dtype);
+
+/// What the codes are, or for Plain the numbers.
+[[nodiscard]] DType dtype_of(WeightFormat format, DType precision);
+
+/// Bytes of a row of codes, and of a row of scales (0 where they are inside).
+/// @param precision of Plain @throws Error where columns are no multiple of a GGUF block
+[[nodiscard]] std::uint64_t row_bytes(WeightFormat format, DType precision, std::uint64_t columns);
+[[nodiscard]] std::uint64_t scale_row_bytes(WeightFormat format, std::uint64_t columns);
+
+/// Some formats.
+class WeightFormats {
+ public:
+  void add(WeightFormat format) { bits_ |= 1u << static_cast<unsigned>(format); }
+  [[nodiscard]] bool has(WeightFormat format) const {
+    return (bits_ >> static_cast<unsigned>(format) & 1u) != 0;
+  }
+  /// Whether any is quantized.
+  [[nodiscard]] bool quantized() const { return bits_ > 1u; }
+
+ private:
+  std::uint32_t bits_ = 0;
+};
+
+}  // namespace initrt
