@@ -178,15 +178,19 @@ void store(benchmark::State& state) {
   const std::uint64_t blocks = (ring.block_bytes - 2 * 4096) / from.block_bytes;
   const std::uint64_t bytes = blocks * from.block_bytes;
   UnitReads plan;
-  plan.pieces.push_back(
-      {.offset = 0, .bytes = bytes, .from = from.dtype, .elements = blocks * from.block_elements});
+  plan.pieces.push_back({.offset = 0,
+                         .bytes = bytes,
+                         .from = from.dtype,
+                         .to = DType::BF16,
+                         .elements = blocks * from.block_elements});
   plan.reads.push_back({0, 0, bytes, 0, 1});
+  plan.tasks.push_back({0, 1, {}});
   std::byte* const places = gpu.arena() + kArenaBytes / 2;  // of each worker 64 MiB
   const auto work = [&](std::uint32_t worker) {
     Uploader& uploader = *uploaders[worker];
     for (int i = 0; i < kOps; ++i) {
-      uploader.store(plan, plan.reads[0], uploader.block().first(bytes),
-                     places + worker * (std::uint64_t{64} << 20), DType::BF16);
+      uploader.store(plan, plan.tasks[0], plan.reads[0], uploader.block().first(bytes),
+                     places + worker * (std::uint64_t{64} << 20));
     }
   };
   for (auto _ : state) {

@@ -8,6 +8,11 @@
 namespace initrt {
 namespace {
 
+const ParamPlace& embedding_place(const Graph& graph, const Layout& layout) {
+  const TableTile& tile = graph.embedding.front();
+  return layout.units[tile.unit].params[tile.param];
+}
+
 bool is_gathered(const Unit& unit) { return unit.kind != UnitKind::Embedding; }
 
 // What sweeps that move rows take, and whether none moves weights.
@@ -128,8 +133,11 @@ std::uint64_t kv_cache_bytes(const Graph& graph, DType dtype, std::uint64_t sequ
 }
 
 std::uint64_t embedding_row_bytes(const Graph& graph, const Layout& layout) {
-  const TableTile& tile = graph.embedding.front();
-  return bytes_of(layout.dtype, graph.tensor_of(graph.units[tile.unit].params[tile.param]).columns);
+  return embedding_place(graph, layout).row_bytes;
+}
+
+DType embedding_dtype(const Graph& graph, const Layout& layout) {
+  return dtype_of(embedding_place(graph, layout).format, layout.dtype);
 }
 
 std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t sweep_rows) {

@@ -82,6 +82,7 @@ void add_piece(const Wanted& wanted, FilePiece piece, std::uint64_t element, std
                std::vector<FilePiece>& pieces) {
   piece.second.destination = wanted.destination + bytes_of(wanted.to, element - wanted.begin);
   piece.second.destination_step = step;
+  piece.second.to = wanted.to;
   piece.second.add = wanted.add;
   pieces.push_back(piece);
 }
@@ -147,8 +148,7 @@ std::uint64_t elements_within(const Piece& piece, std::uint64_t max_bytes) {
 }
 
 // Cuts a piece into pieces of at most max_bytes source bytes, at block boundaries.
-void split_piece(const FilePiece& whole, DType to, std::uint64_t max_bytes,
-                 std::vector<FilePiece>& out) {
+void split_piece(const FilePiece& whole, std::uint64_t max_bytes, std::vector<FilePiece>& out) {
   const DTypeInfo& type = info(whole.second.from);
   FilePiece rest = whole;
   Piece& left = rest.second;
@@ -165,10 +165,70 @@ void split_piece(const FilePiece& whole, DType to, std::uint64_t max_bytes,
     left.bytes -= end * type.block_bytes;
     left.skip = 0;
     left.elements -= piece.elements;
-    left.destination += bytes_of(to, piece.elements * left.destination_step);
+    left.destination += bytes_of(left.to, piece.elements * left.destination_step);
     out.push_back(head);
   }
   out.push_back(rest);
+}
+
+// Rows of a tensor that a rank owns.
+struct OwnedRows {
+  const Tensor& tensor;
+  const Binding& binding;
+  std::uint64_t first = 0, count = 0;
+
+  [[nodiscard]] std::uint64_t begin() const { return first * tensor.columns; }
+  [[nodiscard]] std::uint64_t end() const { return (first + count) * tensor.columns; }
+};
+
+void append(const UnitReads& reads, UnitReads& to) {
+  const auto before = static_cast<std::uint32_t>(to.pieces.size());
+  for (Read read : reads.reads) {
+    read.first_piece += before;
+    to.reads.push_back(read);
+  }
+  to.pieces.insert(to.pieces.end(), reads.pieces.begin(), reads.pieces.end());
+}
+
+// The widest dtype that a tensor's elements are stored in, in bits.
+std::uint64_t bits_stored(const Binding& binding, const Catalog& catalog) {
+  std::uint64_t most = 0;
+  for (const RowRun& run : binding.runs) {
+    const DTypeInfo& type = info(catalog.tensors[run.source].dtype);
+    most = std::max<std::uint64_t>(most, divide_up(8 * type.block_bytes, type.block_elements));
+  }
+  return most;
+}
+
+// @param first says where the first row's codes and scales go
+void plan_batches(const OwnedRows& owned, const Catalog& catalog, const RowBatch& first,
+                  const ParamPlace& place, const ReadLimits& limits, bool shared, UnitReads& plan) {
+  const std::uint64_t row_bytes = first.row_bytes();
+  if (row_bytes > limits.rows_bytes) {
+    fail(
+        "load.staging is too small to quantize {}: a row of it takes {} bytes of the {} that half "
+        "a block has",
+        owned.tensor.name, row_bytes, limits.rows_bytes);
+  }
+  const std::uint64_t stored =
+      divide_up(owned.tensor.columns * bits_stored(owned.binding, catalog), 8);
+  const std::uint64_t rows =
+      std::clamp<std::uint64_t>(limits.batch_read_bytes / std::max<std::uint64_t>(stored, 1), 1,
+                                limits.rows_bytes / row_bytes);
+  for (std::uint64_t row = 0; row < owned.count; row += rows) {
+    RowBatch batch = first;
+    batch.rows = std::min(rows, owned.count - row);
+    batch.codes += row * place.row_bytes;
+    batch.scales += row * place.scale_row_bytes;
+    std::vector<FilePiece> pieces;
+    const std::uint64_t begin = owned.begin() + row * owned.tensor.columns;
+    plan_elements(owned.tensor, owned.binding, catalog, begin,
+                  begin + batch.rows * owned.tensor.columns, 0, batch.dtype, pieces);
+    const UnitReads reads = coalesce(pieces, limits.batch_read_bytes, shared);
+    plan.tasks.push_back({static_cast<std::uint32_t>(plan.reads.size()),
+                          static_cast<std::uint32_t>(reads.reads.size()), batch});
+    append(reads, plan);
+  }
 }
 
 // Of several ranks, rows between those of one are another's, which reads them too.
@@ -215,11 +275,11 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
   }
 }
 
-UnitReads coalesce(const std::vector<FilePiece>& pieces, DType to, std::uint64_t max_read_bytes,
+UnitReads coalesce(const std::vector<FilePiece>& pieces, std::uint64_t max_read_bytes,
                    bool shared) {
   std::vector<FilePiece> sorted;
   sorted.reserve(pieces.size());
-  for (const FilePiece& piece : pieces) split_piece(piece, to, max_read_bytes, sorted);
+  for (const FilePiece& piece : pieces) split_piece(piece, max_read_bytes, sorted);
   std::sort(sorted.begin(), sorted.end(), [](const FilePiece& a, const FilePiece& b) {
     return std::tie(a.first, a.second.offset, a.second.destination) <
            std::tie(b.first, b.second.offset, b.second.destination);
@@ -246,19 +306,38 @@ UnitReads coalesce(const std::vector<FilePiece>& pieces, DType to, std::uint64_t
 
 UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
                      const Bindings& bindings, const Catalog& catalog, std::uint32_t unit,
-                     std::uint32_t rank, std::uint64_t max_read_bytes) {
+                     std::uint32_t rank, const ReadLimits& limits) {
   std::vector<FilePiece> pieces;
+  UnitReads plan;
+  const bool shared = cut.world > 1;
   for (std::size_t i = 0; i < graph.units[unit].params.size(); ++i) {
     const Param& param = graph.units[unit].params[i];
     const auto [first, count] = cut.rows_of(unit, i, param.rows, rank);
     if (count == 0) continue;
-    const Tensor& tensor = graph.tensor_of(param);
-    const std::uint64_t begin = (param.row_begin + first) * tensor.columns;
-    plan_elements(
-        tensor, bindings.tensors[param.tensor], catalog, begin, begin + count * tensor.columns,
-        cut.chunk_offset(unit, rank) + cut.units[unit].params[i].offset, layout.dtype, pieces);
+    const ParamPlace& place = layout.units[unit].params[i];
+    const OwnedRows owned{graph.tensor_of(param), bindings.tensors[param.tensor],
+                          param.row_begin + first, count};
+    const std::uint64_t chunk = cut.chunk_offset(unit, rank);
+    const ParamCut& placed = cut.units[unit].params[i];
+    if (place.scale_row_bytes > 0) {
+      RowBatch batch{place.format,         layout.dtype,          0,
+                     owned.tensor.columns, chunk + placed.offset, chunk + placed.scales_offset};
+      plan_batches(owned, catalog, batch, place, limits, shared, plan);
+    } else {
+      plan_elements(owned.tensor, owned.binding, catalog, owned.begin(), owned.end(),
+                    chunk + placed.offset, dtype_of(place.format, layout.dtype), pieces);
+    }
   }
-  return coalesce(pieces, layout.dtype, max_read_bytes, cut.world > 1);
+  const UnitReads plain = coalesce(pieces, limits.read_bytes, shared);
+  for (std::uint32_t read = 0; read < plain.reads.size(); ++read) {
+    plan.tasks.push_back({static_cast<std::uint32_t>(plan.reads.size()) + read, 1, {}});
+  }
+  append(plain, plan);
+  std::stable_sort(plan.tasks.begin(), plan.tasks.end(), [&](const ReadTask& a, const ReadTask& b) {
+    const Read &left = plan.reads[a.first_read], &right = plan.reads[b.first_read];
+    return std::tie(left.file, left.offset) < std::tie(right.file, right.offset);
+  });
+  return plan;
 }
 
 }  // namespace initrt

@@ -19,15 +19,16 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
                    std::vector<std::pair<std::uint32_t, Piece>>& pieces);
 
 /// Sorts pieces (with the file each is in), splits those larger than `max_read_bytes`, and joins
-/// neighbours into reads of at most that size. @param to the dtype written
+/// neighbours into reads of at most that size.
 /// @param shared other ranks read what lies between: then only what is little is read with a piece
 [[nodiscard]] UnitReads coalesce(const std::vector<std::pair<std::uint32_t, Piece>>& pieces,
-                                 DType to, std::uint64_t max_read_bytes, bool shared = false);
+                                 std::uint64_t max_read_bytes, bool shared = false);
 
-/// What rank `rank` reads for unit `unit`; destinations are offsets into the shard.
+/// What rank `rank` reads for unit `unit`, and what is made of it.
+/// @throws Error where a row of what is quantized does not fit a staging block
 [[nodiscard]] UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
                                    const Bindings& bindings, const Catalog& catalog,
                                    std::uint32_t unit, std::uint32_t rank,
-                                   std::uint64_t max_read_bytes);
+                                   const ReadLimits& limits);
 
 }  // namespace initrt

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "sharding/dtype.h"
+#include "sharding/weight_format.h"
 
 namespace initrt {
 
@@ -16,10 +18,12 @@ struct Piece {
   std::uint64_t bytes = 0;   ///< whole blocks of `from`, from the first element to the last
   std::uint32_t skip = 0;    ///< elements of the first block that lie before the piece
   DType from = DType::F32;
-  std::uint64_t elements = 0;          ///< elements to convert
-  std::uint64_t source_step = 1;       ///< elements of the file; other than 1 for plain dtypes only
-  std::uint64_t destination = 0;       ///< bytes into this rank's shard
-  std::uint64_t destination_step = 1;  ///< elements of the shard
+  DType to = DType::F32;          ///< what is written
+  std::uint64_t elements = 0;     ///< elements to convert
+  std::uint64_t source_step = 1;  ///< elements of the file; other than 1 for plain dtypes only
+  /// Bytes into this rank's shard; or into a batch's rows, where the read is of a batch.
+  std::uint64_t destination = 0;
+  std::uint64_t destination_step = 1;  ///< elements
   float add = 0.0f;                    ///< to each element before it is narrowed; plain dtypes only
 };
 
@@ -30,10 +34,28 @@ struct Read {
   std::uint32_t first_piece = 0, pieces = 0;
 };
 
-/// All reads of one unit for one rank, in file order.
+/// Rows of a weight that are put together in memory of their own before they are quantized: a scale
+/// needs all elements that share it, and reads end anywhere.
+struct RowBatch {
+  WeightFormat format = WeightFormat::Plain;
+  DType dtype = DType::F32;  ///< of the rows before, dense: the job's precision
+  std::uint64_t rows = 0, columns = 0;
+  std::uint64_t codes = 0, scales = 0;  ///< where the first row's go: bytes into this rank's shard
+
+  [[nodiscard]] std::uint64_t row_bytes() const { return bytes_of(dtype, columns); }
+};
+
+/// What one worker does as a whole: one read, or all of a batch.
+struct ReadTask {
+  std::uint32_t first_read = 0, reads = 1;
+  std::optional<RowBatch> batch = {};
+};
+
+/// All reads of one unit for one rank. Tasks are in file order, and so are the reads of each.
 struct UnitReads {
   std::vector<Read> reads;
   std::vector<Piece> pieces;
+  std::vector<ReadTask> tasks;
 
   [[nodiscard]] std::uint64_t bytes() const;
 };
@@ -44,6 +66,14 @@ struct StagingRing {
   std::uint64_t block_bytes = 0;  ///< a multiple of 4096
 
   [[nodiscard]] std::uint64_t bytes() const { return blocks * block_bytes; }
+};
+
+/// How much of a staging block a read may fill. A batch's rows lie in the second half of the block
+/// that its reads go through.
+struct ReadLimits {
+  std::uint64_t read_bytes = 0;        ///< of a read that is a task of its own
+  std::uint64_t batch_read_bytes = 0;  ///< of a read of a batch
+  std::uint64_t rows_bytes = 0;        ///< of a batch's rows
 };
 
 /// The least staging a job may ask for.

@@ -36,7 +36,7 @@ std::vector<RankReads> reads_of_ranks(const OpenModel& model, const Cut& cut,
   const LoadSource source{model.graph, model.layout, cut, model.bindings, model.catalog};
   std::vector<RankReads> ranks;
   for (std::uint32_t rank = 0; rank < cut.world; ++rank) {
-    const ReadTotals totals = count_reads(source, rank, max_read_bytes(staging));
+    const ReadTotals totals = count_reads(source, rank, read_limits(staging));
     ranks.push_back(
         {totals.bytes, totals.reads,
          static_cast<std::uint64_t>(std::count(totals.files.begin(), totals.files.end(), true))});
@@ -100,6 +100,7 @@ Json plan_json(const Job& job, const OpenModel& model, Transport transport,
           {"format", model.catalog.format},
           {"family", model.graph.family},
           {"precision", job.precision},
+          {"quantize", job.quantize.method},
           {"world", ranks.size()},
           {"one_node", one_node},
           {"device", shape.device.discrete_memory ? "cuda" : "cpu"},
@@ -160,17 +161,17 @@ std::string table_row(const Json& rank, const std::string& label) {
 }
 
 std::string plan_text(const Json& plan) {
+  const std::string held =
+      holding_text(plan["precision"].get<std::string>(), plan["quantize"].get<std::string>());
   std::string text = fmt::format(
       "{} ({}, {}), {}, {} rank{} on {}, communicator {}\n"
       "{} units, {} whole in {}; {} sequence{} of {} positions per rank\n\n",
       one_line(plan["model"].get<std::string>()), plan["format"].get<std::string>(),
-      plan["family"].get<std::string>(), plan["precision"].get<std::string>(),
-      plan["world"].get<std::uint64_t>(), plan["world"] == 1 ? "" : "s",
-      plan["one_node"].get<bool>() ? "one node" : "several nodes",
+      plan["family"].get<std::string>(), held, plan["world"].get<std::uint64_t>(),
+      plan["world"] == 1 ? "" : "s", plan["one_node"].get<bool>() ? "one node" : "several nodes",
       plan["communicator"].get<std::string>(), plan["units"].get<std::uint64_t>(),
-      human_bytes(plan["unit_bytes"].get<double>()), plan["precision"].get<std::string>(),
-      plan["sequences"].get<std::uint64_t>(), plan["sequences"] == 1 ? "" : "s",
-      plan["context"].get<std::uint64_t>());
+      human_bytes(plan["unit_bytes"].get<double>()), held, plan["sequences"].get<std::uint64_t>(),
+      plan["sequences"] == 1 ? "" : "s", plan["context"].get<std::uint64_t>());
   text += fmt::format("{:>5} {:>10} {:>10} {:>10} {:>12} {:>10} {:>10} {:>10} {:>12} {:>6}\n",
                       "rank", "shard", "slots", "KV cache", "activations", "staging", "other",
                       "total", "to read", "files");

@@ -178,6 +178,11 @@ void assign_object(Job& job, const Json& object, const std::string& prefix, cons
     if (const JobKey* key = find_key(path)) {
       assign(job, *key, value, origin);
     } else if (is_group(path)) {
+      if (const JobKey* key_of_group = short_key(path);
+          key_of_group != nullptr && !value.is_object()) {
+        assign(job, *key_of_group, value, origin);
+        continue;
+      }
       if (!value.is_object()) fail("{}: {} is not an object of keys", origin.name, quote(path));
       assign_object(job, value, path + ".", origin);
     } else {
@@ -212,6 +217,7 @@ void assign_setting(Job& job, const std::string& setting) {
   }
   const std::string path = setting.substr(0, equals);
   const JobKey* key = find_key(path);
+  if (key == nullptr) key = short_key(path);
   if (key == nullptr) {
     if (is_group(path)) fail("--set {}: this is a group; set one of its keys", quote(setting));
     unknown_key(origin, path);
@@ -220,6 +226,12 @@ void assign_setting(Job& job, const std::string& setting) {
 }
 
 }  // namespace
+
+std::string holding_text(const std::string& precision, const std::string& quantize) {
+  return quantize == "none" ? precision : quantize + " in " + precision;
+}
+
+const JobKey* short_key(std::string_view group) { return find_key(std::string(group) + ".method"); }
 
 std::uint64_t parse_bytes(std::string_view text, std::string_view what) {
   double number = 0;

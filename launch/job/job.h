@@ -34,6 +34,11 @@ struct Job {
   std::string tokenizer;     ///< a tokenizer.json or .model, or the directory of one; "": its own
   std::string model_config;  ///< a config.json; "": the checkpoint's own
   std::string precision = "bf16-true";
+  struct {
+    std::string method = "none";  ///< name() of a QuantizeMethod
+    std::vector<std::string> skip;
+    double threshold = 6.0;
+  } quantize;
   std::string device = "auto";
   std::uint64_t threads = 0;    ///< compute threads of each rank; 0: its share of the cores
   std::uint64_t timeout = 300;  ///< seconds without progress of any rank
@@ -85,6 +90,9 @@ struct Job {
   } generate;
 };
 
+/// What a job's weights are held in, for a person: "bf16-true", "nf4 in bf16-true".
+[[nodiscard]] std::string holding_text(const std::string& precision, const std::string& quantize);
+
 /// One key of a job.
 struct JobKey {
   template <class T>
@@ -131,6 +139,10 @@ struct JobKey {
 
 /// All keys, those of a group together.
 [[nodiscard]] std::span<const JobKey> job_keys();
+
+/// The key that a group is short for where it is given a plain value: "quantize.method". Null where
+/// there is none.
+[[nodiscard]] const JobKey* short_key(std::string_view group);
 
 /// Reads a job file and lays `settings` ("key=value", value as JSON or plain text) over it.
 /// Relative paths in the file are relative to the file's directory, those in settings to the

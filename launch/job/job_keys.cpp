@@ -102,6 +102,20 @@ std::span<const JobKey> job_keys() {
       {"precision", "What the weights and the KV cache are held in",
        JobKey::Text{[](Job& job) -> std::string& { return job.precision; },
                     {"32-true", "bf16-true", "16-true"}}},
+      {"quantize.method",
+       "What the matrices of blocks are quantized to while they stream: llm.int8 (8 bit), nf4 or "
+       "fp4 (4 bit, blocks of 64); stored: GGUF's blocks stay as they are in the file. "
+       "\"quantize\": \"nf4\" is short for it",
+       JobKey::Text{[](Job& job) -> std::string& { return job.quantize.method; },
+                    {"none", "llm.int8", "nf4", "fp4", "stored"}}},
+      {"quantize.skip",
+       "Modules whose matrices stay in the precision, such as down_proj or layers.0.self_attn",
+       JobKey::TextList{[](Job& job) -> std::vector<std::string>& { return job.quantize.skip; }}},
+      {"quantize.threshold",
+       "llm.int8: inputs of at least this magnitude are multiplied in the precision, not in 8 bit; "
+       "0: none",
+       JobKey::Number{[](Job& job) -> double& { return job.quantize.threshold; }, 0.0, 1e30,
+                      false}},
       {"device", "Where a rank computes",
        JobKey::Text{[](Job& job) -> std::string& { return job.device; }, {"auto", "cpu", "cuda"}}},
       {"threads", "Compute threads of each rank; 0: its share of the cores it may use",
@@ -235,6 +249,10 @@ nlohmann::ordered_json job_schema() {
     }
     const std::size_t begin = dot == std::string_view::npos ? 0 : dot + 1;
     (*properties)[std::string(key.path.substr(begin))] = schema_of(key, defaults);
+  }
+  for (auto& [name, group] : schema["properties"].items()) {
+    if (short_key(name) == nullptr) continue;
+    group = {{"anyOf", Json::array({group["properties"]["method"], group})}};
   }
   return schema;
 }

@@ -14,6 +14,7 @@
 #include "sharding/checkpoint/no_model.h"
 #include "sharding/error.h"
 #include "sharding/precision.h"
+#include "sharding/quantization.h"
 
 namespace initrt {
 namespace {
@@ -87,6 +88,11 @@ void build(OpenModel& model, const Catalog& catalog, const Job& job, bool all_na
   model.bindings = bind(model.graph, catalog, all_names);
 }
 
+Quantization asked_quantization(const Job& job) {
+  return {*quantize_method_from_name(job.quantize.method), job.quantize.skip,
+          static_cast<float>(job.quantize.threshold)};
+}
+
 // Embedding and head as the tensors have them, and the layout.
 void finish(Files& files, const Job& job, bool all_names, const std::function<void()>& alive,
             OpenModel& model) {
@@ -97,7 +103,9 @@ void finish(Files& files, const Job& job, bool all_names, const std::function<vo
     model.config["tie_word_embeddings"] = false;
     build(model, model.catalog, job, all_names);
   }
-  model.layout = make_layout(model.graph, *precision_from_name(job.precision));
+  model.layout = make_layout(
+      model.graph, *precision_from_name(job.precision),
+      choose_holding(model.graph, model.bindings, model.catalog, asked_quantization(job)));
   if (job.load.strict && !model.bindings.unexpected.empty()) {
     fail("{}: {} (load.strict)", job.model, describe_unexpected(model.bindings, all_names));
   }

@@ -77,6 +77,7 @@ nlohmann::ordered_json report_json(const Job& job, const RunFacts& facts,
   Json report = {
       {"model", job.model},
       {"precision", job.precision},
+      {"quantize", job.quantize.method},
       {"world", ranks.size()},
       {"communicator", facts.transport},
       {"device", facts.device},
@@ -130,10 +131,11 @@ std::string report_text(const nlohmann::ordered_json& report) {
   const Json& load = report["load"];
   const Json& generate = report["generate"];
   const Json& memory = report["memory"];
-  std::string text =
-      fmt::format("{} rank{}, {}, {}, {}\n", report["world"].get<std::uint64_t>(),
-                  report["world"] == 1 ? "" : "s", report["communicator"].get<std::string>(),
-                  report["precision"].get<std::string>(), report["device"].get<std::string>());
+  std::string text = fmt::format(
+      "{} rank{}, {}, {}, {}\n", report["world"].get<std::uint64_t>(),
+      report["world"] == 1 ? "" : "s", report["communicator"].get<std::string>(),
+      holding_text(report["precision"].get<std::string>(), report["quantize"].get<std::string>()),
+      report["device"].get<std::string>());
   const auto direct = load["bytes_read_into_gpus"].get<double>();
   text += fmt::format(
       "load      {:.3f} s (ranks {:.3f} to {:.3f}), {}/s; read {:.4f} of the payload, {:.4f} with "

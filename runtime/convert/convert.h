@@ -25,6 +25,6 @@ void convert(std::span<const std::byte> in, DType from, std::uint32_t skip, std:
 /// @param to where the pieces' destinations count from
 /// @returns bytes written
 std::uint64_t convert_read(const UnitReads& plan, const Read& read,
-                           std::span<const std::byte> bytes, std::byte* to, DType dtype);
+                           std::span<const std::byte> bytes, std::byte* to);
 
 }  // namespace initrt

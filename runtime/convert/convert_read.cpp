@@ -61,8 +61,8 @@ std::size_t count_columns(std::span<const Piece> pieces, std::uint64_t out_bytes
   while (count < std::min<std::size_t>(pieces.size(), kSide)) {
     const Piece& next = pieces[count];
     if (next.source_step != 1 || next.destination_step != first.destination_step ||
-        next.elements != first.elements || next.from != first.from || next.add != 0 ||
-        next.destination != first.destination + count * out_bytes) {
+        next.elements != first.elements || next.from != first.from || next.to != first.to ||
+        next.add != 0 || next.destination != first.destination + count * out_bytes) {
       break;
     }
     ++count;
@@ -112,12 +112,13 @@ ColumnsKernel columns_kernel(std::uint64_t out_bytes) {
 }  // namespace
 
 std::uint64_t convert_read(const UnitReads& plan, const Read& read,
-                           std::span<const std::byte> bytes, std::byte* to, DType dtype) {
-  const std::uint64_t out_bytes = info(dtype).block_bytes;
-  std::uint64_t elements = 0;
+                           std::span<const std::byte> bytes, std::byte* to) {
+  std::uint64_t written = 0;
   std::span<const Piece> left = std::span(plan.pieces).subspan(read.first_piece, read.pieces);
   while (!left.empty()) {
     const Piece& piece = left.front();
+    const DType dtype = piece.to;
+    const std::uint64_t out_bytes = info(dtype).block_bytes;
     std::size_t done = 1;
     const std::span<const std::byte> in = bytes.subspan(piece.offset - read.offset, piece.bytes);
     if (piece.source_step == 1 && piece.destination_step == 1 && piece.add == 0) {
@@ -128,10 +129,10 @@ std::uint64_t convert_read(const UnitReads& plan, const Read& read,
     } else {
       convert_apart(in, piece, to + piece.destination, dtype);
     }
-    elements += done * piece.elements;
+    written += done * bytes_of(dtype, piece.elements);
     left = left.subspan(done);
   }
-  return bytes_of(dtype, elements);
+  return written;
 }
 
 }  // namespace initrt

@@ -15,6 +15,11 @@
 
 namespace initrt {
 
+/// Where a batch's rows begin in a block of so many bytes; its reads go before them.
+[[nodiscard]] constexpr std::uint64_t rows_begin(std::uint64_t block_bytes) {
+  return block_bytes / 2 / 4096 * 4096;
+}
+
 /// What an uploader has read from a file by itself.
 struct Fetched {
   std::span<const std::byte> bytes;  ///< in the device's memory; empty where it could not
@@ -52,12 +57,14 @@ class Uploader {
   /// Host memory to read into: one block of the staging ring.
   [[nodiscard]] virtual std::span<std::byte> block() const = 0;
 
-  /// Converts the pieces of one read to where they belong. When this returns they are there, for
-  /// ops that are asked for later, and the block may be read into again.
-  /// @param bytes the read's bytes, a part of block() or what fetch() has just read
-  /// @param to this device's memory, where the pieces' destinations count from
-  virtual StoredRead store(const UnitReads& plan, const Read& read,
-                           std::span<const std::byte> bytes, std::byte* to, DType dtype) = 0;
+  /// Converts the pieces of one read to where they belong; of a batch, whose reads come in order,
+  /// to its rows, and with the last read these to where they belong. When this returns they are
+  /// there, for ops that are asked for later, and what was read may be read over.
+  /// @param bytes the read's bytes, a part of block() or what fetch() has just read; of a batch in
+  ///        the block before rows_begin()
+  /// @param to this device's memory, where destinations count from
+  virtual StoredRead store(const UnitReads& plan, const ReadTask& task, const Read& read,
+                           std::span<const std::byte> bytes, std::byte* to) = 0;
 };
 
 /// Makes the uploaders of a device.

@@ -173,7 +173,7 @@ std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
 std::unique_ptr<Loader> Instance::make_loader(Ledger& ledger) {
   const LoadSource source{model_.graph, model_.layout, placement_.cut, model_.bindings,
                           model_.catalog};
-  const ReadTotals totals = count_reads(source, base_.rank(), max_read_bytes(options_.staging));
+  const ReadTotals totals = count_reads(source, base_.rank(), read_limits(options_.staging));
   return std::make_unique<Loader>(source, base_.rank(), options_.staging, device_, ledger, shard(),
                                   open_readers(model_.catalog, totals.files, reads_), totals.bytes,
                                   arrivals_, options_.on_load, options_.timeline);

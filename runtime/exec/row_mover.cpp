@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "runtime/exec/linear_weights.h"
+
 namespace initrt {
 namespace {
 
@@ -207,9 +209,10 @@ void RowMover::multiply(std::uint32_t unit, const MoveStep& step, const float* i
     if (count == 0) continue;
     const std::uint64_t stride = step.keeps ? count : all;
     const ParamId weight = weight_of(ops(unit)[i]);
-    LinearWeights weights{rows_of(weight), {},
-                          layout_.dtype,   graph_.activations[input_of(ops(unit)[i])].columns,
-                          count,           graph_.units[unit].params[weight].rows};
+    LinearWeights weights =
+        linear_weights(layout_, unit, weight, rows_of(weight),
+                       chunk + cut_.units[unit].params[weight].scales_offset,
+                       graph_.activations[input_of(ops(unit)[i])].columns, count);
     const auto* linear = std::get_if<LinearOp>(&ops(unit)[i]);
     if (linear != nullptr && linear->bias) weights.bias = rows_of(*linear->bias);
     products_.push_back({weights, place_of(unit, step, i) + first_row * stride, stride});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/exec/linear_weights.h"
 #include "sharding/overload.h"
 
 namespace initrt {
@@ -82,7 +83,7 @@ void UnitRunner::begin(std::span<const RowInfo> rows, std::span<const std::uint3
 
 void UnitRunner::embed(const std::byte* embedded) {
   running_ = rows_;
-  device_.to_float(embedded, layout_.dtype, activation(graph_.hidden),
+  device_.to_float(embedded, embedding_dtype(graph_, layout_), activation(graph_.hidden),
                    rows_ * columns(graph_.hidden));
 }
 
@@ -145,10 +146,16 @@ struct UnitRunner::Run {
                         {weight(op.weight), weight(op.bias), dtype(), op.weight_offset}, op.epsilon,
                         at(op.out), rows * (columns(op.in) / op.group), op.group);
   }
+  [[nodiscard]] LinearWeights product_weights(ParamId param, std::uint64_t in_columns,
+                                              std::uint64_t out_columns) const {
+    return linear_weights(runner.layout_, index, param, weight(param),
+                          runner.cut_.scales(index, param, weights), in_columns, out_columns);
+  }
   [[nodiscard]] LinearProduct product(const LinearOp& op) const {
-    return {{weight(op.weight), weight(op.bias), dtype(), columns(op.in), columns(op.out)},
-            at(op.out),
-            columns(op.out)};
+    LinearProduct product{product_weights(op.weight, columns(op.in), columns(op.out)), at(op.out),
+                          columns(op.out)};
+    product.weights.bias = weight(op.bias);
+    return product;
   }
   void operator()(const LinearOp& op) const {
     const LinearProduct one = product(op);
@@ -189,8 +196,8 @@ struct UnitRunner::Run {
   void operator()(const HeadOp& op) const {
     float* const logits = runner.logits_.floats() + op.vocabulary_begin;
     const std::uint64_t tile = unit.params[op.weight].rows;
-    runner.device_.linear(at(op.in), {weight(op.weight), {}, dtype(), columns(op.in), tile}, logits,
-                          rows, runner.graph_.vocabulary);
+    runner.device_.linear(at(op.in), product_weights(op.weight, columns(op.in), tile), logits, rows,
+                          runner.graph_.vocabulary);
     runner.cap(op, tile, 0, rows);
   }
 };

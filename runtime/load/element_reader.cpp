@@ -43,11 +43,11 @@ void ElementReader::read(const Tensor& tensor, const Binding& binding, std::uint
                          std::uint64_t end, DType to, std::span<std::byte> out) {
   std::vector<std::pair<std::uint32_t, Piece>> pieces;
   plan_elements(tensor, binding, catalog_, begin, end, 0, to, pieces);
-  const UnitReads reads = coalesce(pieces, to, kBlockBytes - 2 * kBlockAlignment);
+  const UnitReads reads = coalesce(pieces, kBlockBytes - 2 * kBlockAlignment);
   for (const Read& read : reads.reads) {
     if (on_read_) on_read_();
     const auto bytes = files_[read.file]->read(read.offset, read.bytes, block_.span());
-    convert_read(reads, read, bytes, out.data(), to);
+    convert_read(reads, read, bytes, out.data());
   }
 }
 

@@ -9,17 +9,18 @@
 
 namespace initrt {
 
-std::uint64_t max_read_bytes(const StagingRing& ring) {
-  return ring.block_bytes - 2 * kBlockAlignment;
+ReadLimits read_limits(const StagingRing& ring) {
+  const std::uint64_t half = rows_begin(ring.block_bytes);
+  return {ring.block_bytes - 2 * kBlockAlignment, half - 2 * kBlockAlignment,
+          ring.block_bytes - half};
 }
 
-ReadTotals count_reads(const LoadSource& source, std::uint32_t rank,
-                       std::uint64_t most_read_bytes) {
+ReadTotals count_reads(const LoadSource& source, std::uint32_t rank, const ReadLimits& limits) {
   ReadTotals totals;
   totals.files.assign(source.catalog.files.size(), false);
   for (std::uint32_t unit = 0; unit < source.graph.units.size(); ++unit) {
     const UnitReads plan = plan_reads(source.graph, source.layout, source.cut, source.bindings,
-                                      source.catalog, unit, rank, most_read_bytes);
+                                      source.catalog, unit, rank, limits);
     totals.bytes += plan.bytes();
     totals.reads += plan.reads.size();
     for (const Read& read : plan.reads) totals.files[read.file] = true;
@@ -33,7 +34,7 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
                Arrivals& arrivals, UnitHook on_unit, Timeline* timeline)
     : source_(source),
       rank_(rank),
-      max_read_bytes_(initrt::max_read_bytes(ring)),
+      limits_(read_limits(ring)),
       files_(std::move(files)),
       uploaders_(device.make_uploaders(ledger, ring)),
       shard_(shard),
@@ -44,7 +45,7 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
           static_cast<std::uint32_t>(source.graph.units.size()),
           [this](std::uint32_t unit) {
             return plan_reads(source_.graph, source_.layout, source_.cut, source_.bindings,
-                              source_.catalog, unit, rank_, max_read_bytes_);
+                              source_.catalog, unit, rank_, limits_);
           },
           [this](std::uint32_t units) { note_arrival(units); }),
       total_bytes_(total_bytes) {
@@ -113,31 +114,44 @@ void Loader::work(Uploader& uploader, std::uint16_t worker) {
 }
 
 void Loader::execute(const ReadQueue::Task& task, Uploader& uploader, std::uint16_t worker) {
-  const Read& read = task.unit_reads->reads[task.read];
+  const UnitReads& plan = *task.unit_reads;
+  const ReadTask& what = plan.tasks[task.task];
+  for (std::uint32_t i = 0; i < what.reads && !stop_; ++i) {
+    if (i > 0 && on_unit_) on_unit_(task.unit);
+    execute(task.unit, plan, what, plan.reads[what.first_read + i], uploader, worker);
+  }
+}
+
+void Loader::execute(std::uint32_t unit, const UnitReads& plan, const ReadTask& task,
+                     const Read& read, Uploader& uploader, std::uint16_t worker) {
   const HostTime begin = host_time();
-  const std::span<const std::byte> bytes = bring(*files_[read.file], read, uploader);
+  const std::span<const std::byte> bytes = bring(*files_[read.file], task, read, uploader);
   const Interval reading{begin, host_time()};
-  const StoredRead stored =
-      uploader.store(*task.unit_reads, read, bytes, shard_.data(), source_.layout.dtype);
+  const StoredRead stored = uploader.store(plan, task, read, bytes, shard_.data());
   written_bytes_ += stored.bytes;
   done_bytes_ += read.bytes;
   if (timeline_ == nullptr) return;
-  timeline_->add({reading, read.bytes, task.unit, worker, Lane::Read});
-  if (stored.copy) timeline_->add({*stored.copy, read.bytes, task.unit, worker, Lane::Copy});
+  timeline_->add({reading, read.bytes, unit, worker, Lane::Read});
+  if (stored.copy) timeline_->add({*stored.copy, read.bytes, unit, worker, Lane::Copy});
   if (stored.convert) {
-    timeline_->add({*stored.convert, stored.bytes, task.unit, worker, Lane::Convert});
+    timeline_->add({*stored.convert, stored.bytes, unit, worker, Lane::Convert});
   }
 }
 
 // By the device itself where it can, else into the uploader's block.
-std::span<const std::byte> Loader::bring(RangeReader& file, const Read& read, Uploader& uploader) {
+std::span<const std::byte> Loader::bring(RangeReader& file, const ReadTask& task, const Read& read,
+                                         Uploader& uploader) {
+  const std::span<std::byte> block = uploader.block();
+  if (task.batch) {  // the host makes its rows
+    return file.read(read.offset, read.bytes, block.first(rows_begin(block.size())));
+  }
   const int direct = uploader.fetches() ? file.direct_file(read.offset, read.bytes) : -1;
   if (direct >= 0) {
     const Fetched fetched = uploader.fetch(direct, read.offset, read.bytes);
     file.count_direct(fetched.bytes.size(), fetched.device_bytes, fetched.host_bytes);
     if (!fetched.bytes.empty()) return fetched.bytes;
   }
-  return file.read(read.offset, read.bytes, uploader.block());
+  return file.read(read.offset, read.bytes, block);
 }
 
 void Loader::note_arrival(std::uint32_t units) {

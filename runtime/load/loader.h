@@ -76,12 +76,15 @@ class Loader {
  private:
   void work(Uploader& uploader, std::uint16_t worker);
   void execute(const ReadQueue::Task& task, Uploader& uploader, std::uint16_t worker);
-  static std::span<const std::byte> bring(RangeReader& file, const Read& read, Uploader& uploader);
+  void execute(std::uint32_t unit, const UnitReads& plan, const ReadTask& task, const Read& read,
+               Uploader& uploader, std::uint16_t worker);
+  static std::span<const std::byte> bring(RangeReader& file, const ReadTask& task, const Read& read,
+                                          Uploader& uploader);
   void note_arrival(std::uint32_t units);
 
   const LoadSource source_;
   const std::uint32_t rank_;
-  const std::uint64_t max_read_bytes_;
+  const ReadLimits limits_;
   const std::vector<std::unique_ptr<RangeReader>> files_;  // before uploaders_, which may know them
   std::vector<std::unique_ptr<Uploader>> uploaders_;       // one for each worker
   const std::span<std::byte> shard_;
@@ -106,9 +109,9 @@ struct ReadTotals {
   std::vector<bool> files;  ///< which files of the catalog are touched
 };
 [[nodiscard]] ReadTotals count_reads(const LoadSource& source, std::uint32_t rank,
-                                     std::uint64_t max_read_bytes);
+                                     const ReadLimits& limits);
 
-/// The largest read that fits a block, with room for a reader's alignment.
-[[nodiscard]] std::uint64_t max_read_bytes(const StagingRing& ring);
+/// What reads of a ring's blocks may be, with room for a reader's alignment.
+[[nodiscard]] ReadLimits read_limits(const StagingRing& ring);
 
 }  // namespace initrt

@@ -11,8 +11,8 @@ std::optional<ReadQueue::Task> ReadQueue::next() {
   std::unique_lock lock(mutex_);
   while (true) {
     if (stopped_) return std::nullopt;
-    if (current_ != nullptr && next_read_ < current_->reads.size()) {
-      return Task{current_, planned_ - 1, next_read_++};
+    if (current_ != nullptr && next_task_ < current_->tasks.size()) {
+      return Task{current_, planned_ - 1, next_task_++};
     }
     if (planning_) {
       planned_or_stopped_.wait(lock);
@@ -41,9 +41,9 @@ void ReadQueue::plan_next(std::unique_lock<std::mutex>& lock) {
   }
   lock.lock();
   planning_ = false;
-  remaining_[unit] = static_cast<std::uint32_t>(plan->reads.size());
+  remaining_[unit] = static_cast<std::uint32_t>(plan->tasks.size());
   current_ = std::move(plan);
-  next_read_ = 0;
+  next_task_ = 0;
   ++planned_;
   if (remaining_[unit] == 0) note_arrivals();
   planned_or_stopped_.notify_all();

@@ -19,21 +19,21 @@ class ReadQueue {
  public:
   using Plan = std::function<UnitReads(std::uint32_t unit)>;
 
-  /// A read to be done.
+  /// Something to be done: a task of a unit.
   struct Task {
     std::shared_ptr<const UnitReads> unit_reads;
     std::uint32_t unit = 0;
-    std::uint32_t read = 0;
+    std::uint32_t task = 0;  ///< of unit_reads->tasks
   };
 
   /// @param plan may throw; next() throws it on, and no other worker is given anything after that
-  /// @param arrived told, in order and one call at a time, how many units have no read left that is
+  /// @param arrived told, in order and one call at a time, how many units have no task left that is
   /// not done; on the thread that did the last
   ReadQueue(std::uint32_t units, Plan plan, std::function<void(std::uint32_t units)> arrived);
 
-  /// The next read, or none once all have been given out or the queue has been stopped.
+  /// The next task, or none once all have been given out or the queue has been stopped.
   [[nodiscard]] std::optional<Task> next();
-  /// A read of next() is done.
+  /// A task of next() is done.
   void done(const Task& task);
 
   /// Nothing more is given out, and nobody waits for a plan.
@@ -53,10 +53,10 @@ class ReadQueue {
   std::condition_variable planned_or_stopped_;
   // All that follows is guarded by mutex_.
   std::shared_ptr<const UnitReads> current_;  // of unit planned_ - 1
-  std::uint32_t next_read_ = 0;               // of current_
+  std::uint32_t next_task_ = 0;               // of current_
   std::uint32_t planned_ = 0;                 // units that have been planned
   std::uint32_t arrived_ = 0;
-  std::vector<std::uint32_t> remaining_;  // reads of each planned unit that are not done
+  std::vector<std::uint32_t> remaining_;  // tasks of each planned unit that are not done
   bool planning_ = false, stopped_ = false;
 };
 

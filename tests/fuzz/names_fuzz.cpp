@@ -114,7 +114,7 @@ class Builder {
   Catalog catalog_;
 };
 
-void check_reads(const UnitReads& plan, const Catalog& catalog, const Cut& cut, DType to) {
+void check_reads(const UnitReads& plan, const Catalog& catalog, const Cut& cut) {
   std::uint32_t pieces = 0;
   for (const Read& read : plan.reads) {
     expect(read.file < catalog.files.size(), "the file of a read");
@@ -129,7 +129,7 @@ void check_reads(const UnitReads& plan, const Catalog& catalog, const Cut& cut, 
                  piece.offset - read.offset <= read.bytes - piece.bytes,
              "a piece outside of its read");
       const std::uint64_t last = (piece.elements - 1) * piece.destination_step;
-      expect(piece.destination + bytes_of(to, last + 1) <= cut.memory_bytes(),
+      expect(piece.destination + bytes_of(piece.to, last + 1) <= cut.memory_bytes(),
              "a piece outside of the shard");
     }
   }
@@ -147,9 +147,9 @@ void check_world(const Graph& graph, const Bindings& bindings, const Catalog& ca
       expected += param.rows * graph.tensor_of(param).columns;
     }
     for (std::uint32_t rank = 0; rank < world; ++rank) {
-      const UnitReads plan =
-          plan_reads(graph, layout, cut, bindings, catalog, unit, rank, kMaxReadBytes);
-      check_reads(plan, catalog, cut, layout.dtype);
+      const UnitReads plan = plan_reads(graph, layout, cut, bindings, catalog, unit, rank,
+                                        {kMaxReadBytes, kMaxReadBytes, kMaxReadBytes});
+      check_reads(plan, catalog, cut);
       for (const Piece& piece : plan.pieces) read += piece.elements;
     }
   }

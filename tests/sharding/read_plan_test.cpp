@@ -71,7 +71,7 @@ struct Case {
 
   [[nodiscard]] UnitReads plan(std::uint32_t unit, std::uint32_t rank) const {
     return plan_reads(model.graph, layout, cut, bindings, model.catalog, unit, rank,
-                      max_read_bytes);
+                      {max_read_bytes, max_read_bytes, max_read_bytes});
   }
 };
 
@@ -95,7 +95,6 @@ Case random_case(Rng& rng, const std::vector<DType>& dtypes, bool gguf, bool vie
 /// `own`. `written` counts what is written to each of its bytes.
 void execute(const Case& c, const UnitReads& plan, std::uint64_t own, std::span<std::byte> chunk,
              std::vector<int>& written) {
-  const DType to = c.layout.dtype;
   for (const Read& read : plan.reads) {
     ASSERT_LE(read.offset + read.bytes, c.model.files[read.file].size());
     const Bytes staging = [&] {
@@ -105,15 +104,16 @@ void execute(const Case& c, const UnitReads& plan, std::uint64_t own, std::span<
     for (const Piece& piece : std::span(plan.pieces).subspan(read.first_piece, read.pieces)) {
       ASSERT_GE(piece.offset, read.offset);
       ASSERT_LE(piece.offset + piece.bytes, read.offset + read.bytes);
+      const DType to = piece.to;
       const std::uint64_t element_bytes = info(to).block_bytes;
       ASSERT_GE(piece.destination, own);
       const std::uint64_t last = bytes_of(to, (piece.elements - 1) * piece.destination_step);
       ASSERT_LE(piece.destination - own + last + element_bytes, chunk.size());
-      UnitReads alone{{read}, {piece}};
+      UnitReads alone{{read}, {piece}, {}};
       alone.reads[0].first_piece = 0;
       alone.reads[0].pieces = 1;
       alone.pieces[0].destination -= own;
-      EXPECT_EQ(convert_read(alone, alone.reads[0], staging, chunk.data(), to),
+      EXPECT_EQ(convert_read(alone, alone.reads[0], staging, chunk.data()),
                 bytes_of(to, piece.elements));
       for (std::uint64_t i = 0; i < piece.elements; ++i) {
         const std::uint64_t at =

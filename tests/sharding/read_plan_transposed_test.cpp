@@ -21,11 +21,11 @@ Bytes read_elements(const RandomModel& model, const Tensor& tensor, const Bindin
                     std::uint64_t begin, std::uint64_t end, DType to) {
   std::vector<std::pair<std::uint32_t, Piece>> pieces;
   plan_elements(tensor, binding, model.catalog, begin, end, 0, to, pieces);
-  const UnitReads reads = coalesce(std::move(pieces), to, 1000);
+  const UnitReads reads = coalesce(std::move(pieces), 1000);
   Bytes read(bytes_of(to, end - begin));
   for (const Read& one : reads.reads) {
     const auto source = std::span(model.files[one.file]).subspan(one.offset, one.bytes);
-    (void)convert_read(reads, one, source, read.data(), to);
+    (void)convert_read(reads, one, source, read.data());
   }
   return read;
 }

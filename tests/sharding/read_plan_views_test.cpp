@@ -35,11 +35,11 @@ TEST(ReadPlan, ElementsAreReadAsTheyAreFromEveryView) {
         std::vector<std::pair<std::uint32_t, Piece>> pieces;
         plan_elements(tensor, bindings.tensors[i], model.catalog, begin, end, 0, entry.dtype,
                       pieces);
-        const UnitReads reads = coalesce(std::move(pieces), entry.dtype, 1000);
+        const UnitReads reads = coalesce(std::move(pieces), 1000);
         Bytes read(bytes_of(entry.dtype, end - begin));
         for (const Read& one : reads.reads) {
           const auto source = std::span(model.files[one.file]).subspan(one.offset, one.bytes);
-          (void)convert_read(reads, one, source, read.data(), entry.dtype);
+          (void)convert_read(reads, one, source, read.data());
         }
         const auto expected = std::span(whole).subspan(bytes_of(entry.dtype, begin), read.size());
         ASSERT_TRUE(std::equal(read.begin(), read.end(), expected.begin())) << name(entry.dtype);
@@ -62,11 +62,11 @@ Bytes read_stored(const Catalog& catalog, const std::vector<Bytes>& files, std::
   std::vector<std::pair<std::uint32_t, Piece>> pieces;
   plan_elements(tensor, {{run}}, catalog, begin, end, 0, entry.dtype, pieces);
   EXPECT_LE(pieces.size(), most_pieces);
-  const UnitReads reads = coalesce(std::move(pieces), entry.dtype, 1000);
+  const UnitReads reads = coalesce(std::move(pieces), 1000);
   Bytes read(bytes_of(entry.dtype, end - begin));
   for (const Read& one : reads.reads) {
     const auto source = std::span(files[one.file]).subspan(one.offset, one.bytes);
-    (void)convert_read(reads, one, source, read.data(), entry.dtype);
+    (void)convert_read(reads, one, source, read.data());
   }
   return read;
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "runtime/convert/convert.h"
 #include "runtime/device/cpu/attention.h"
 #include "runtime/device/cpu/host_uploader.h"
 #include "runtime/device/cpu/instruction_set.h"
@@ -112,6 +113,10 @@ class CpuDevice final : public Device {
   }
 
   void to_float(const std::byte* in, DType dtype, float* out, std::uint64_t elements) override {
+    if (stored_format(dtype)) {
+      decode_blocks(in, dtype, out, elements);
+      return;
+    }
     const Storage storage = storage_of(dtype, "to_float");
     const auto kernel = kernels_.to_float[index_of(storage)];
     for_pieces(pool_, elements, kElementsPerPiece, [&](std::uint64_t begin, std::uint64_t end) {
@@ -258,6 +263,16 @@ class CpuDevice final : public Device {
   void set_watch(std::function<void()>) override {}
 
  private:
+  // Whole blocks: rows of an embedding table.
+  void decode_blocks(const std::byte* in, DType dtype, float* out, std::uint64_t elements) {
+    const std::span<const std::byte> all(in, initrt::bytes_of(dtype, elements));
+    for_pieces(pool_, elements, kElementsPerPiece, [&](std::uint64_t begin, std::uint64_t end) {
+      const std::uint64_t at = initrt::bytes_of(dtype, begin);
+      convert(all.subspan(at), dtype, 0, end - begin, reinterpret_cast<std::byte*>(out + begin),
+              DType::F32);
+    });
+  }
+
   const InstructionSet set_;
   const Kernels& kernels_;
   ThreadPool pool_;

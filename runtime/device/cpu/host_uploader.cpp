@@ -1,5 +1,6 @@
 #include "runtime/device/cpu/host_uploader.h"
 
+#include "runtime/convert/batch.h"
 #include "runtime/convert/convert.h"
 #include "runtime/device/host_memory.h"
 
@@ -13,10 +14,13 @@ class HostUploader final : public Uploader {
 
   std::span<std::byte> block() const override { return block_; }
 
-  StoredRead store(const UnitReads& plan, const Read& read, std::span<const std::byte> bytes,
-                   std::byte* to, DType dtype) override {
+  StoredRead store(const UnitReads& plan, const ReadTask& task, const Read& read,
+                   std::span<const std::byte> bytes, std::byte* to) override {
     const HostTime begin = host_time();
-    const std::uint64_t written = convert_read(plan, read, bytes, to, dtype);
+    const std::uint64_t written =
+        task.batch ? convert_batch_read(plan, task, read, bytes,
+                                        block_.subspan(rows_begin(block_.size())), to)
+                   : convert_read(plan, read, bytes, to);
     return {written, std::nullopt, Interval{begin, host_time()}};
   }
 

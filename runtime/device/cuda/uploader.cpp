@@ -77,19 +77,20 @@ class CudaUploader final : public Uploader {
     return fetched;
   }
 
-  StoredRead store(const UnitReads& plan, const Read& read, std::span<const std::byte> bytes,
-                   std::byte* to, DType dtype) override {
+  StoredRead store(const UnitReads& plan, const ReadTask& task, const Read& read,
+                   std::span<const std::byte> bytes, std::byte* to) override {
+    if (task.batch) fail("weights are not quantized on GPUs yet");
     check(cudaSetDevice(gpu_), "choosing the GPU");
     renew(clock_, stream_.get());
     const auto pieces = std::span(plan.pieces).subspan(read.first_piece, read.pieces);
-    std::uint64_t elements = 0;
-    for (const Piece& piece : pieces) elements += piece.elements;
+    std::uint64_t written = 0;
+    for (const Piece& piece : pieces) written += bytes_of(piece.to, piece.elements);
     const bool copies = std::ranges::all_of(pieces, [&](const Piece& piece) {
-      return piece.from == dtype && piece.source_step == 1 && piece.destination_step == 1 &&
+      return piece.from == piece.to && piece.source_step == 1 && piece.destination_step == 1 &&
              piece.add == 0;
     });
     const bool fetched = bytes.data() >= raw_.data() && bytes.data() < raw_.data() + raw_.size();
-    StoredRead stored{bytes_of(dtype, elements), std::nullopt, std::nullopt};
+    StoredRead stored{written, std::nullopt, std::nullopt};
     record(begun_);
     if (copies && pieces.size() <= kMaxCopies) {
       for (const Piece& piece : pieces) {
@@ -100,7 +101,7 @@ class CudaUploader final : public Uploader {
     } else {
       if (!fetched) copy(bytes, raw_.data());
       record(copied_);
-      convert(pieces, fetched ? bytes.data() : raw_.data(), read.offset, to, dtype);
+      convert(pieces, fetched ? bytes.data() : raw_.data(), read.offset, to);
       if (!fetched) stored.copy = clock_->between(begun_.get(), copied_.get());
       stored.convert = clock_->between(copied_.get(), done_.get());
     }
@@ -148,14 +149,15 @@ class CudaUploader final : public Uploader {
   /// describes. The GPU reads the table where it is: each of its lines once for some thousand
   /// elements.
   void convert(std::span<const Piece> pieces, const std::byte* read, std::uint64_t read_offset,
-               std::byte* to, DType dtype) {
+               std::byte* to) {
     const std::size_t most = table_.size() / sizeof(ConvertPiece);
     auto* const table = reinterpret_cast<ConvertPiece*>(table_.data());
     while (!pieces.empty()) {
       std::size_t count = 0;
       std::uint64_t longest = 0;
-      const DType from = pieces.front().from;
-      while (count < std::min(most, pieces.size()) && pieces[count].from == from) {
+      const DType from = pieces.front().from, dtype = pieces.front().to;
+      while (count < std::min(most, pieces.size()) && pieces[count].from == from &&
+             pieces[count].to == dtype) {
         const Piece& piece = pieces[count];
         table[count++] = {.from = read + (piece.offset - read_offset),
                           .to = to + piece.destination,

@@ -23,10 +23,11 @@ class CudaConvert : public CudaKernels {
     std::vector<std::byte> expected(out_bytes, std::byte{0x5a});
     UnitReads plan;
     plan.pieces = pieces;
+    for (Piece& piece : plan.pieces) piece.to = to;
     plan.reads.push_back({0, 0, read.size(), 0, static_cast<std::uint32_t>(pieces.size())});
     const Guarded from(read, misaligned);
     const Guarded out(expected);
-    convert_read(plan, plan.reads[0], read, expected.data(), to);
+    convert_read(plan, plan.reads[0], read, expected.data());
 
     std::vector<cuda::ConvertPiece> there;
     std::uint64_t longest = 0;

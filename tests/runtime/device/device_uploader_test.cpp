@@ -41,6 +41,7 @@ class DeviceUploader : public DeviceTest {
     for (std::size_t i = 0; i < pieces; ++i) {
       Piece piece;
       piece.from = from[i * from.size() / pieces];
+      piece.to = to;
       const std::uint64_t block = info(piece.from).block_elements;
       piece.elements = 1 + below(300);
       piece.skip = static_cast<std::uint32_t>(below(block));
@@ -56,6 +57,7 @@ class DeviceUploader : public DeviceTest {
       reading.plan.pieces.push_back(piece);
     }
     reading.plan.reads.push_back({0, offset, at - offset, 0, static_cast<std::uint32_t>(pieces)});
+    reading.plan.tasks.push_back({0, 1, {}});
     reading.bytes = random_bytes(at - offset);
     return reading;
   }
@@ -117,10 +119,10 @@ TEST_P(DeviceUploader, StoresPiecesWithTheBitsOfTheHost) {
     const auto out = device.put(expected);
     device->synchronize();  // uploaders do not wait for the stream
     const std::uint64_t written =
-        convert_read(reading.plan, reading.plan.reads[0], reading.bytes, expected.data(), c.to);
+        convert_read(reading.plan, reading.plan.reads[0], reading.bytes, expected.data());
     const StoredRead stored_read =
-        uploaders[1]->store(reading.plan, reading.plan.reads[0],
-                            put_into_block(*uploaders[1], reading.bytes), out.get(), c.to);
+        uploaders[1]->store(reading.plan, reading.plan.tasks[0], reading.plan.reads[0],
+                            put_into_block(*uploaders[1], reading.bytes), out.get());
     EXPECT_TRUE(same_elements(device.get(out), expected, c.to))
         << name(c.from[0]) << " to " << name(c.to);
     EXPECT_EQ(stored_read.bytes, written);
@@ -143,8 +145,8 @@ TEST_P(DeviceUploader, StoresBesideOthersAndOps) {
     readings.push_back(make_read({DType::F16}, DType::BF16, 20, 4096 * i));
     expected.emplace_back(bytes_of(DType::BF16, 10000), std::byte{0x5a});
     outs.push_back(device.put(expected.back()));
-    convert_read(readings[i].plan, readings[i].plan.reads[0], readings[i].bytes, expected[i].data(),
-                 DType::BF16);
+    convert_read(readings[i].plan, readings[i].plan.reads[0], readings[i].bytes,
+                 expected[i].data());
   }
   const auto x = device.put(random(10000));
   device->synchronize();
@@ -152,9 +154,8 @@ TEST_P(DeviceUploader, StoresBesideOthersAndOps) {
   for (std::size_t i = 0; i < uploaders.size(); ++i) {
     workers.emplace_back([&, i] {
       for (int round = 0; round < 5; ++round) {
-        uploaders[i]->store(readings[i].plan, readings[i].plan.reads[0],
-                            put_into_block(*uploaders[i], readings[i].bytes), outs[i].get(),
-                            DType::BF16);
+        uploaders[i]->store(readings[i].plan, readings[i].plan.tasks[0], readings[i].plan.reads[0],
+                            put_into_block(*uploaders[i], readings[i].bytes), outs[i].get());
       }
     });
   }

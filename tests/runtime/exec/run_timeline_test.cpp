@@ -96,7 +96,7 @@ void expect_loading(const OpenModel& model, const Setting& setting, std::uint32_
   for (std::uint32_t unit = 0; unit < model.graph.units.size(); ++unit) {
     const UnitReads plan =
         plan_reads(model.graph, model.layout, run.placement.cut, model.bindings, model.catalog,
-                   unit, rank, max_read_bytes(make_staging_ring(setting.staging)));
+                   unit, rank, read_limits(make_staging_ring(setting.staging)));
     if (plan.reads.empty()) continue;
     planned_reads[unit] = plan.reads.size();
     planned_bytes[unit] = plan.bytes();

@@ -113,7 +113,7 @@ class GpuDirect : public ::testing::Test {
     Ledger ledger;
     const Buffer shard =
         allocate(*device, ledger, MemoryCategory::Shard, source.cut.memory_bytes());
-    const ReadTotals totals = count_reads(source, rank, max_read_bytes(ring_));
+    const ReadTotals totals = count_reads(source, rank, read_limits(ring_));
     std::vector<std::unique_ptr<RangeReader>> readers;
     for (std::size_t file = 0; file < totals.files.size(); ++file) {
       readers.push_back(totals.files[file]
@@ -124,7 +124,7 @@ class GpuDirect : public ::testing::Test {
     }
     for (std::uint32_t unit = 0; unit < source.graph.units.size(); ++unit) {
       const UnitReads plan = plan_reads(source.graph, source.layout, source.cut, source.bindings,
-                                        source.catalog, unit, rank, max_read_bytes(ring_));
+                                        source.catalog, unit, rank, read_limits(ring_));
       for (const Read& read : plan.reads) {
         loaded.planned += aligned_bytes(read, source.catalog.files[read.file].bytes);
       }

@@ -76,7 +76,7 @@ class LoaderTest : public ::testing::Test {
     return {model_.graph, model_.layout, cut_, model_.bindings, model_.catalog};
   }
   [[nodiscard]] ReadTotals totals(std::uint32_t rank = 0) const {
-    return count_reads(source(), rank, max_read_bytes(ring_));
+    return count_reads(source(), rank, read_limits(ring_));
   }
   [[nodiscard]] std::uint32_t units() const {
     return static_cast<std::uint32_t>(model_.graph.units.size());
@@ -87,7 +87,7 @@ class LoaderTest : public ::testing::Test {
     for (std::uint32_t unit = 0; unit < units(); ++unit) {
       for (std::uint32_t rank = 0; rank < world; ++rank) {
         const UnitReads plan = plan_reads(model_.graph, model_.layout, cut_, model_.bindings,
-                                          model_.catalog, unit, rank, max_read_bytes(ring_));
+                                          model_.catalog, unit, rank, read_limits(ring_));
         for (const Piece& piece : plan.pieces) bytes += piece.bytes;
       }
     }

@@ -20,6 +20,7 @@ using ::testing::UnorderedElementsAre;
 UnitReads reads(std::uint32_t count) {
   UnitReads plan;
   plan.reads.resize(count);
+  for (std::uint32_t i = 0; i < count; ++i) plan.tasks.push_back({i, 1, {}});
   return plan;
 }
 
@@ -35,7 +36,7 @@ std::map<std::pair<std::uint32_t, std::uint32_t>, int> drain(ReadQueue& queue, i
         while (const auto task = queue.next()) {
           {
             const std::lock_guard lock(mutex);
-            ++given[{task->unit, task->read}];
+            ++given[{task->unit, task->task}];
           }
           queue.done(*task);
         }
@@ -93,7 +94,7 @@ TEST(ReadQueue, GivesNothingMoreOutOnceAPlanCannotBeMade) {
         try {
           while (const auto task = queue.next()) {
             const std::lock_guard lock(mutex);
-            given.push_back(task->read);
+            given.push_back(task->task);
             if (given.size() == 2) asking = kWorkers;  // whoever comes now comes to the plan
           }
         } catch (const std::bad_alloc&) {
