@@ -1,0 +1,170 @@
+#include "runtime/convert/quantize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "runtime/convert/convert.h"
+#include "runtime/convert/quantize_kernels.h"
+#include "runtime/convert/quantize_row.h"
+#include "sharding/checked.h"
+#include "sharding/error.h"
+
+namespace initrt {
+namespace {
+
+template <DType From, WeightFormat Format>
+INITRT_INLINE bool quantize_row(const std::byte* in, std::uint64_t columns, std::byte* codes,
+                                std::byte* scales) {
+  if constexpr (Format == WeightFormat::Int8) {
+    return quantize::int8_row<From>(in, columns, codes, scales);
+  } else {
+    return quantize::four_bit_row<From, Format>(in, columns, codes, scales);
+  }
+}
+
+template <DType From, WeightFormat Format>
+bool portable(const std::byte* in, std::uint64_t columns, std::byte* codes, std::byte* scales) {
+  return quantize_row<From, Format>(in, columns, codes, scales);
+}
+
+#if defined(__x86_64__)
+template <DType From, WeightFormat Format>
+[[gnu::target("avx2")]] bool avx2(const std::byte* in, std::uint64_t columns, std::byte* codes,
+                                  std::byte* scales) {
+  return quantize_row<From, Format>(in, columns, codes, scales);
+}
+
+// Clang has no such preference by function; g++ without it uses 256 bits.
+#if defined(__clang__)
+#define INITRT_AVX512 "avx512f,avx512bw,avx512dq,avx512vl"
+#else
+#define INITRT_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"
+#endif
+template <DType From, WeightFormat Format>
+[[gnu::target(INITRT_AVX512)]] bool avx512(const std::byte* in, std::uint64_t columns,
+                                           std::byte* codes, std::byte* scales) {
+  return quantize_row<From, Format>(in, columns, codes, scales);
+}
+#endif
+
+template <DType From, WeightFormat Format>
+QuantizeRow choose_set(QuantizeSet set) {
+#if defined(__x86_64__)
+  if (set == QuantizeSet::Avx512) return avx512<From, Format>;
+  if (set == QuantizeSet::Avx2) return avx2<From, Format>;
+#endif
+  return set == QuantizeSet::Portable ? portable<From, Format> : nullptr;
+}
+
+template <WeightFormat Format>
+QuantizeRow choose_from(DType from, QuantizeSet set) {
+  switch (from) {
+    case DType::F32:
+      return choose_set<DType::F32, Format>(set);
+    case DType::BF16:
+      return choose_set<DType::BF16, Format>(set);
+    case DType::F16:
+      return choose_set<DType::F16, Format>(set);
+    default:
+      return nullptr;
+  }
+}
+
+QuantizeSet best_set() {
+  for (const QuantizeSet set : kQuantizeSets) {
+    if (supported(set)) return set;
+  }
+  return QuantizeSet::Portable;
+}
+
+/// Says which element of a row is not finite.
+[[noreturn]] void fail_at(WeightFormat format, std::span<const std::byte> row, DType from,
+                          std::uint64_t number) {
+  const std::uint64_t bytes = info(from).block_bytes;
+  std::vector<float> values(row.size() / bytes);
+  convert(row, from, 0, values.size(), reinterpret_cast<std::byte*>(values.data()), DType::F32);
+  const auto bad = std::ranges::find_if_not(values, [](float v) { return std::isfinite(v); });
+  fail("row {}, column {} of a weight is {}: {} needs finite numbers", number, bad - values.begin(),
+       *bad, name(format));
+}
+
+/// The code in the upper half of a byte, for even columns, or in the lower one.
+std::size_t four_bit_code(const std::byte* codes, std::uint64_t column) {
+  const auto both = static_cast<std::uint8_t>(codes[column / 2]);
+  return column % 2 == 0 ? both >> 4 : both & 15u;
+}
+
+}  // namespace
+
+bool supported(QuantizeSet set) {
+#if defined(__x86_64__)
+  if (set == QuantizeSet::Avx512) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  }
+  if (set == QuantizeSet::Avx2) return __builtin_cpu_supports("avx2");
+#endif
+  return set == QuantizeSet::Portable;
+}
+
+QuantizeRow quantize_kernel(WeightFormat format, DType from, QuantizeSet set) {
+  switch (format) {
+    case WeightFormat::Int8:
+      return choose_from<WeightFormat::Int8>(from, set);
+    case WeightFormat::Nf4:
+      return choose_from<WeightFormat::Nf4>(from, set);
+    case WeightFormat::Fp4:
+      return choose_from<WeightFormat::Fp4>(from, set);
+    default:
+      return nullptr;
+  }
+}
+
+void quantize_rows(WeightFormat format, std::span<const std::byte> in, DType from,
+                   std::uint64_t rows, std::uint64_t columns, std::byte* codes, std::byte* scales) {
+  const QuantizeRow kernel = quantize_kernel(format, from, best_set());
+  if (kernel == nullptr) fail("no conversion from {} to {}", name(from), name(format));
+  const std::uint64_t in_bytes = bytes_of(from, columns);
+  const std::uint64_t needed = checked_product("rows to quantize", {rows, in_bytes});
+  if (in.size() < needed) {
+    fail("cannot quantize {} rows of {} elements of {}: {} bytes given, {} needed", rows, columns,
+         name(from), in.size(), needed);
+  }
+  const std::uint64_t code_bytes = row_bytes(format, from, columns);
+  const std::uint64_t scale_bytes = scale_row_bytes(format, columns);
+  for (std::uint64_t row = 0; row < rows; ++row) {
+    const auto elements = in.subspan(row * in_bytes, in_bytes);
+    if (!kernel(elements.data(), columns, codes + row * code_bytes, scales + row * scale_bytes)) {
+      fail_at(format, elements, from, row);
+    }
+  }
+}
+
+void dequantize_rows(WeightFormat format, const std::byte* codes, const std::byte* scales,
+                     std::uint64_t rows, std::uint64_t columns, float* out) {
+  const bool int8 = format == WeightFormat::Int8;
+  if (!int8 && format != WeightFormat::Nf4 && format != WeightFormat::Fp4) {
+    fail("no values of {} by codes and scales", name(format));
+  }
+  const std::array<float, 16>& values = format == WeightFormat::Nf4 ? kNf4Values : kFp4Values;
+  const std::uint64_t code_bytes = row_bytes(format, DType::F32, columns);
+  const std::uint64_t scale_bytes = scale_row_bytes(format, columns);
+  for (std::uint64_t row = 0; row < rows; ++row) {
+    for (std::uint64_t column = 0; column < columns; ++column) {
+      if (int8) {
+        const auto code = static_cast<float>(decode::load<std::int8_t>(codes + column));
+        // Two roundings, as in torch.
+        out[column] = code * decode::load<float>(scales) * (1.0f / 127);
+      } else {
+        const std::byte* const scale = scales + column / kFourBitBlock * sizeof(float);
+        out[column] = values[four_bit_code(codes, column)] * decode::load<float>(scale);
+      }
+    }
+    codes += code_bytes;
+    scales += scale_bytes;
+    out += columns;
+  }
+}
+
+}  // namespace initrt
