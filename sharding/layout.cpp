@@ -13,10 +13,10 @@ std::uint64_t round_up(std::uint64_t value, std::uint64_t step) {
 }
 
 // Places rows behind what a unit holds so far. @returns where
-std::uint64_t place_rows(const Unit& unit, std::uint64_t rows, std::uint64_t row_bytes,
-                         std::uint64_t& unit_bytes) {
+std::uint64_t place_rows(const Unit& unit, const Tensor& tensor, std::uint64_t rows,
+                         std::uint64_t row_bytes, std::uint64_t& unit_bytes) {
   const std::uint64_t offset = round_up(unit_bytes, kParamAlignment);
-  unit_bytes = checked_sum(unit.name, {offset, checked_product(unit.name, {rows, row_bytes})});
+  unit_bytes = checked_sum(unit.name, {offset, checked_product(tensor.name, {rows, row_bytes})});
   return offset;
 }
 
@@ -86,9 +86,10 @@ Layout make_layout(const Graph& graph, const Precision& precision, const Holding
       if (!holding.formats.empty()) place.format = holding.formats[param.tensor];
       place.row_bytes = row_bytes(place.format, precision.dtype, tensor.columns);
       place.scale_row_bytes = scale_row_bytes(place.format, tensor.columns);
-      place.offset = place_rows(unit, place.rows, place.row_bytes, placed.bytes);
+      place.offset = place_rows(unit, tensor, place.rows, place.row_bytes, placed.bytes);
       if (place.scale_row_bytes > 0) {
-        place.scales_offset = place_rows(unit, place.rows, place.scale_row_bytes, placed.bytes);
+        place.scales_offset =
+            place_rows(unit, tensor, place.rows, place.scale_row_bytes, placed.bytes);
       }
       placed.params.push_back(place);
     }

@@ -217,6 +217,7 @@ void plan_batches(const OwnedRows& owned, const Catalog& catalog, const RowBatch
                                 limits.rows_bytes / row_bytes);
   for (std::uint64_t row = 0; row < owned.count; row += rows) {
     RowBatch batch = first;
+    batch.first_row = owned.first + row;
     batch.rows = std::min(rows, owned.count - row);
     batch.codes += row * place.row_bytes;
     batch.scales += row * place.scale_row_bytes;
@@ -320,8 +321,13 @@ UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
     const std::uint64_t chunk = cut.chunk_offset(unit, rank);
     const ParamCut& placed = cut.units[unit].params[i];
     if (place.scale_row_bytes > 0) {
-      RowBatch batch{place.format,         layout.dtype,          0,
-                     owned.tensor.columns, chunk + placed.offset, chunk + placed.scales_offset};
+      RowBatch batch;
+      batch.format = place.format;
+      batch.dtype = layout.dtype;
+      batch.tensor = param.tensor;
+      batch.columns = owned.tensor.columns;
+      batch.codes = chunk + placed.offset;
+      batch.scales = chunk + placed.scales_offset;
       plan_batches(owned, catalog, batch, place, limits, shared, plan);
     } else {
       plan_elements(owned.tensor, owned.binding, catalog, owned.begin(), owned.end(),

@@ -39,7 +39,8 @@ struct Read {
 struct RowBatch {
   WeightFormat format = WeightFormat::Plain;
   DType dtype = DType::F32;  ///< of the rows before, dense: the job's precision
-  std::uint64_t rows = 0, columns = 0;
+  std::uint32_t tensor = 0;  ///< index into Graph::tensors
+  std::uint64_t first_row = 0, rows = 0, columns = 0;
   std::uint64_t codes = 0, scales = 0;  ///< where the first row's go: bytes into this rank's shard
 
   [[nodiscard]] std::uint64_t row_bytes() const { return bytes_of(dtype, columns); }

@@ -30,7 +30,8 @@ struct Quantizer {
   void operator()(std::span<const std::byte> in, std::uint64_t row, std::uint64_t rows) const {
     quantize_rows(batch.format, in, batch.dtype, rows, batch.columns,
                   to + batch.codes + row * row_bytes(batch.format, batch.dtype, batch.columns),
-                  to + batch.scales + row * scale_row_bytes(batch.format, batch.columns));
+                  to + batch.scales + row * scale_row_bytes(batch.format, batch.columns),
+                  batch.first_row + row);
   }
 };
 

@@ -85,8 +85,8 @@ QuantizeSet best_set() {
   std::vector<float> values(row.size() / bytes);
   convert(row, from, 0, values.size(), reinterpret_cast<std::byte*>(values.data()), DType::F32);
   const auto bad = std::ranges::find_if_not(values, [](float v) { return std::isfinite(v); });
-  fail("row {}, column {} of a weight is {}: {} needs finite numbers", number, bad - values.begin(),
-       *bad, name(format));
+  fail("row {}, column {} is {}: {} needs finite numbers", number, bad - values.begin(), *bad,
+       name(format));
 }
 
 /// The code in the upper half of a byte, for even columns, or in the lower one.
@@ -122,7 +122,8 @@ QuantizeRow quantize_kernel(WeightFormat format, DType from, QuantizeSet set) {
 }
 
 void quantize_rows(WeightFormat format, std::span<const std::byte> in, DType from,
-                   std::uint64_t rows, std::uint64_t columns, std::byte* codes, std::byte* scales) {
+                   std::uint64_t rows, std::uint64_t columns, std::byte* codes, std::byte* scales,
+                   std::uint64_t first_row) {
   const QuantizeRow kernel = quantize_kernel(format, from, best_set());
   if (kernel == nullptr) fail("no conversion from {} to {}", name(from), name(format));
   const std::uint64_t in_bytes = bytes_of(from, columns);
@@ -136,7 +137,7 @@ void quantize_rows(WeightFormat format, std::span<const std::byte> in, DType fro
   for (std::uint64_t row = 0; row < rows; ++row) {
     const auto elements = in.subspan(row * in_bytes, in_bytes);
     if (!kernel(elements.data(), columns, codes + row * code_bytes, scales + row * scale_bytes)) {
-      fail_at(format, elements, from, row);
+      fail_at(format, elements, from, first_row + row);
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include "runtime/convert/convert.h"
 #include "runtime/device/start_thread.h"
+#include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 #include "sharding/read_plan.h"
 
@@ -127,7 +128,7 @@ void Loader::execute(std::uint32_t unit, const UnitReads& plan, const ReadTask& 
   const HostTime begin = host_time();
   const std::span<const std::byte> bytes = bring(*files_[read.file], task, read, uploader);
   const Interval reading{begin, host_time()};
-  const StoredRead stored = uploader.store(plan, task, read, bytes, shard_.data());
+  const StoredRead stored = store(plan, task, read, bytes, uploader);
   written_bytes_ += stored.bytes;
   done_bytes_ += read.bytes;
   if (timeline_ == nullptr) return;
@@ -135,6 +136,17 @@ void Loader::execute(std::uint32_t unit, const UnitReads& plan, const ReadTask& 
   if (stored.copy) timeline_->add({*stored.copy, read.bytes, unit, worker, Lane::Copy});
   if (stored.convert) {
     timeline_->add({*stored.convert, stored.bytes, unit, worker, Lane::Convert});
+  }
+}
+
+StoredRead Loader::store(const UnitReads& plan, const ReadTask& task, const Read& read,
+                         std::span<const std::byte> bytes, Uploader& uploader) {
+  if (!task.batch) return uploader.store(plan, task, read, bytes, shard_.data());
+  try {
+    return uploader.store(plan, task, read, bytes, shard_.data());
+  } catch (const Error& error) {
+    fail("{}: tensor {}: {}", source_.catalog.files[read.file].path,
+         quote(source_.graph.tensors[task.batch->tensor].name), error.what());
   }
 }
 

@@ -78,6 +78,8 @@ class Loader {
   void execute(const ReadQueue::Task& task, Uploader& uploader, std::uint16_t worker);
   void execute(std::uint32_t unit, const UnitReads& plan, const ReadTask& task, const Read& read,
                Uploader& uploader, std::uint16_t worker);
+  StoredRead store(const UnitReads& plan, const ReadTask& task, const Read& read,
+                   std::span<const std::byte> bytes, Uploader& uploader);
   static std::span<const std::byte> bring(RangeReader& file, const ReadTask& task, const Read& read,
                                           Uploader& uploader);
   void note_arrival(std::uint32_t units);

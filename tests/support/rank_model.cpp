@@ -55,11 +55,13 @@ bool on_gpus() {
   return device != nullptr && std::string_view(device) == "cuda";
 }
 
-OpenModel open_checkpoint_as(const std::string& path, const std::string& precision) {
+OpenModel open_checkpoint_as(const std::string& path, const std::string& precision,
+                             const std::string& quantize) {
   LocalFiles files;
   Job job;
   job.model = path;
   job.precision = precision;
+  job.quantize.method = quantize;
   return open_model(files, job, /*all_names=*/false);
 }
 

@@ -15,7 +15,9 @@
 namespace initrt::testing {
 
 /// Opens a checkpoint as a job does.
-[[nodiscard]] OpenModel open_checkpoint_as(const std::string& path, const std::string& precision);
+/// @param quantize the job's quantize.method
+[[nodiscard]] OpenModel open_checkpoint_as(const std::string& path, const std::string& precision,
+                                           const std::string& quantize = "none");
 
 /// Whether tests run on GPUs: $INITRT_TEST_DEVICE is "cuda". With the CUDA emulator there are as
 /// many as ranks; else they share what there is, and tests are skipped where that is none.

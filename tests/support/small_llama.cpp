@@ -5,6 +5,7 @@
 #include <cstring>
 #include <random>
 
+#include "runtime/convert/decode.h"
 #include "sharding/error.h"
 #include "tests/sharding/checkpoint/header_writers.h"
 #include "tests/support/safetensors_writer.h"
@@ -29,6 +30,53 @@ std::vector<float> interleaved(const SmallTensor& tensor) {
                 tensor.columns * sizeof(float));
   }
   return out;
+}
+
+std::uint32_t ggml_type(DType dtype) {
+  switch (dtype) {
+    case DType::Q4_0:
+      return 2;
+    case DType::Q4_1:
+      return 3;
+    case DType::Q8_0:
+      return 8;
+    case DType::Q4_K:
+      return 12;
+    case DType::Q5_K:
+      return 13;
+    case DType::Q6_K:
+      return 14;
+    default:
+      fail("no blocks of {} are written", name(dtype));
+  }
+}
+
+/// Blocks of random codes, whose float16 scales make values of about the tensor's variance.
+std::string random_blocks(DType dtype, const SmallTensor& tensor) {
+  struct Scales {
+    std::size_t at;  // in a block, one or two float16
+    std::size_t count;
+    float steps;  // about how many of the scale a value is
+  };
+  const Scales scales = dtype == DType::Q4_0   ? Scales{0, 1, 5.0f}
+                        : dtype == DType::Q4_1 ? Scales{0, 2, 5.0f}
+                        : dtype == DType::Q8_0 ? Scales{0, 1, 70.0f}
+                        : dtype == DType::Q6_K ? Scales{208, 1, 1200.0f}
+                                               : Scales{0, 2, 250.0f};
+  const DTypeInfo& type = info(dtype);
+  std::string bytes(bytes_of(dtype, tensor.rows * tensor.columns), '\0');
+  std::mt19937_64 rng(tensor.name.size() * 1000 + tensor.name.back() + tensor.rows);
+  for (char& byte : bytes) byte = static_cast<char>(rng());
+  const float width = 1.0f / std::sqrt(static_cast<float>(tensor.columns)) / scales.steps;
+  for (std::size_t block = 0; block < bytes.size(); block += type.block_bytes) {
+    for (std::size_t i = 0; i < scales.count; ++i) {
+      // Of Q4_1 the minimum is added, and so of the other sign.
+      const float scale = dtype == DType::Q4_1 && i == 1 ? -7.0f * width : width;
+      const std::uint16_t half = decode::to_f16(scale);
+      std::memcpy(bytes.data() + block + scales.at + 2 * i, &half, sizeof half);
+    }
+  }
+  return bytes;
 }
 
 std::string gguf_name(const std::string& name) {
@@ -132,7 +180,7 @@ std::vector<std::string> write_safetensors(const std::string& directory, const S
 }
 
 void write_gguf(const std::string& path, const SmallLlama& model,
-                const std::vector<SmallTensor>& tensors) {
+                const std::vector<SmallTensor>& tensors, DType dtype) {
   GgufWriter writer;
   writer.text("general.architecture", "llama")
       .u32("llama.embedding_length", model.hidden)
@@ -150,9 +198,12 @@ void write_gguf(const std::string& path, const SmallLlama& model,
     while (data.size() % writer.alignment != 0) data += '\0';
     std::vector<std::uint64_t> dimensions = {tensor.rows};
     if (!tensor.vector) dimensions.insert(dimensions.begin(), tensor.columns);
-    writer.tensor(gguf_name(tensor.name), dimensions, kGgmlF32, data.size());
-    data +=
-        bytes_of_values(tensor.rotary_heads > 0 ? interleaved(tensor) : tensor.values, DType::F32);
+    const bool blocks = dtype != DType::F32 && !tensor.vector;
+    writer.tensor(gguf_name(tensor.name), dimensions, blocks ? ggml_type(dtype) : kGgmlF32,
+                  data.size());
+    data += blocks ? random_blocks(dtype, tensor)
+                   : bytes_of_values(tensor.rotary_heads > 0 ? interleaved(tensor) : tensor.values,
+                                     DType::F32);
   }
   write_file(path, writer.file(0) + data);
 }

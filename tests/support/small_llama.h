@@ -44,8 +44,10 @@ std::vector<std::string> write_safetensors(const std::string& directory, const S
                                            std::uint32_t files);
 
 /// Writes the same as a GGUF file of F32 tensors: other names, rotary halves interleaved.
+/// @param dtype what matrices are in. Other than F32 they are random blocks, not these tensors'
+///        values, though of about their size
 void write_gguf(const std::string& path, const SmallLlama& model,
-                const std::vector<SmallTensor>& tensors);
+                const std::vector<SmallTensor>& tensors, DType dtype = DType::F32);
 
 /// The tensor with this name, which must be there.
 [[nodiscard]] const SmallTensor& tensor_named(const std::vector<SmallTensor>& tensors,
