@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "runtime/device/cpu/simd.h"
+#include "runtime/device/cpu/kernels_decoders.h"
 
 namespace initrt::cpu {
 namespace {
@@ -12,6 +12,26 @@ struct Avx512 : Vectors<16> {
   static constexpr std::size_t tile_rows = 6;  // 24 sums, 6 inputs and a weight of 32 registers
   static constexpr std::size_t value_vectors = 4;
   using Bf16Dot = WidenedDot<Avx512, AsBf16<Avx512>>;
+  using Bf16Decoders = Decoders<Avx512, FloatPanel<Avx512, AsBf16<Avx512>>>;
+
+  /// Thirty-two codes widened to 16 bits, whose products are added in pairs.
+  struct Int8Codes {
+    using Weights = __m512i;
+    using Inputs = __m512i;
+    using Sums = __m512i;
+    static constexpr std::size_t step = 32;
+    static constexpr std::uint32_t weight_offset = 0;
+    INITRT_INLINE Weights weights(const std::uint8_t* p) {
+      return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    }
+    INITRT_INLINE Weights weights_tail(const std::uint8_t* p, std::size_t n) {
+      return _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8((1u << n) - 1, p));
+    }
+    INITRT_INLINE Inputs inputs(const std::uint8_t* p) { return weights(p); }
+    INITRT_INLINE Sums accumulate(Sums sum, Weights w, Inputs x) {
+      return _mm512_add_epi32(sum, _mm512_madd_epi16(w, x));
+    }
+  };
 
   using Vectors<16>::load;
 
