@@ -44,6 +44,12 @@ struct Avx2 : Vectors<8> {
     return _mm256_castps256_ps128(sums) + _mm256_extractf128_ps(sums, 1);
   }
 
+  INITRT_INLINE U widen(const std::uint8_t* p) {
+    return (U)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  INITRT_INLINE F set1_f16(std::uint16_t bits) {
+    return _mm256_cvtph_ps(_mm_set1_epi16(static_cast<short>(bits)));
+  }
   INITRT_INLINE F from_f16(H h) { return _mm256_cvtph_ps((__m128i)h); }
   INITRT_INLINE H to_f16(F f) { return (H)_mm256_cvtps_ph(f, _MM_FROUND_TO_NEAREST_INT); }
 };

@@ -18,13 +18,6 @@ struct FloatPanel {
 };
 
 template <class S>
-INITRT_INLINE typename S::U bytes(const std::uint8_t* p) {
-  typename S::B v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return __builtin_convertvector(v, typename S::U);
-}
-
-template <class S>
 INITRT_INLINE typename S::F signed_float(typename S::U v) {
   return __builtin_convertvector((typename S::I)v, typename S::F);
 }
@@ -34,8 +27,7 @@ template <class S>
 INITRT_INLINE typename S::F half(const std::uint8_t* p) {
   std::uint16_t bits;
   __builtin_memcpy(&bits, p, sizeof bits);
-  const typename S::U v = static_cast<std::uint32_t>(bits) + typename S::U{};
-  return S::from_f16(__builtin_convertvector(v, typename S::H));
+  return S::set1_f16(bits);
 }
 
 /// Brings what lies `ahead` bytes from the `size` bytes at `p` into the cache. That may be past the
@@ -54,7 +46,7 @@ struct BlockQ4_0 {
   INITRT_INLINE void decode(const std::uint8_t* block, typename Panel::Number* out) {
     const typename S::F d = half<S>(block);
     for (std::size_t i = 0; i < 16; i += S::lanes) {
-      const typename S::U code = cpu::bytes<S>(block + 2 + i);
+      const typename S::U code = S::widen(block + 2 + i);
       Panel::put(out + i, d * signed_float<S>((code & 15u) - 8u));
       Panel::put(out + 16 + i, d * signed_float<S>((code >> 4) - 8u));
     }
@@ -67,7 +59,7 @@ struct BlockQ4_1 {
   INITRT_INLINE void decode(const std::uint8_t* block, typename Panel::Number* out) {
     const typename S::F d = half<S>(block), m = half<S>(block + 2);
     for (std::size_t i = 0; i < 16; i += S::lanes) {
-      const typename S::U code = cpu::bytes<S>(block + 4 + i);
+      const typename S::U code = S::widen(block + 4 + i);
       Panel::put(out + i, d * signed_float<S>(code & 15u) + m);
       Panel::put(out + 16 + i, d * signed_float<S>(code >> 4) + m);
     }
@@ -80,7 +72,7 @@ struct BlockQ8_0 {
   INITRT_INLINE void decode(const std::uint8_t* block, typename Panel::Number* out) {
     const typename S::F d = half<S>(block);
     for (std::size_t i = 0; i < 32; i += S::lanes) {
-      Panel::put(out + i, d * signed_float<S>((cpu::bytes<S>(block + 2 + i) ^ 128u) - 128u));
+      Panel::put(out + i, d * signed_float<S>((S::widen(block + 2 + i) ^ 128u) - 128u));
     }
   }
 };
@@ -117,10 +109,10 @@ struct BlockQ45K {
                           m0 = S::set1(dmin * static_cast<float>(groups.minima[even])),
                           m1 = S::set1(dmin * static_cast<float>(groups.minima[odd]));
       for (std::size_t i = 0; i < 32; i += S::lanes) {
-        const typename S::U both = cpu::bytes<S>(codes + pair * 32 + i);
+        const typename S::U both = S::widen(codes + pair * 32 + i);
         typename S::U low = both & 15u, up = both >> 4;
         if constexpr (five) {
-          const typename S::U bits = cpu::bytes<S>(high + i) >> static_cast<std::uint32_t>(even);
+          const typename S::U bits = S::widen(high + i) >> static_cast<std::uint32_t>(even);
           low |= (bits & 1u) << 4;
           up |= (bits & 2u) << 3;
         }
@@ -141,9 +133,9 @@ struct BlockQ6_K {
     const auto* scales = reinterpret_cast<const std::int8_t*>(block + 192);
     for (std::size_t upper = 0; upper < 2; ++upper) {
       for (std::size_t i = 0; i < 32; i += S::lanes) {
-        const typename S::U low0 = cpu::bytes<S>(block + upper * 64 + i),
-                            low1 = cpu::bytes<S>(block + upper * 64 + 32 + i),
-                            high = cpu::bytes<S>(block + 128 + upper * 32 + i);
+        const typename S::U low0 = S::widen(block + upper * 64 + i),
+                            low1 = S::widen(block + upper * 64 + 32 + i),
+                            high = S::widen(block + 128 + upper * 32 + i);
         const typename S::U codes[4] = {
             (low0 & 15u) | (high & 3u) << 4, (low1 & 15u) | (high & 12u) << 2,
             (low0 >> 4) | (high & 48u), (low1 >> 4) | (high & 192u) >> 2};

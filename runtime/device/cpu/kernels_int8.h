@@ -81,11 +81,9 @@ void code_inputs(const float* in, std::size_t columns, float threshold, std::byt
         // even.
         const typename S::I code = (typename S::I)(scaled + 0x1.8p23f) - 0x4b400000;
         sums += code;
-        const typename S::B narrow =
-            __builtin_convertvector((typename S::U)code & 255u, typename S::B);
+        const typename S::B narrow = S::low_bytes((typename S::U)code);
         __builtin_memcpy(codes + k, &narrow, n);
-        const typename S::B flags =
-            __builtin_convertvector((typename S::U)kept.outliers & 1u, typename S::B);
+        const typename S::B flags = S::low_bytes((typename S::U)kept.outliers & 1u);
         std::uint32_t words[S::lanes / 4], any = 0;
         __builtin_memcpy(words, &flags, sizeof words);
         for (const std::uint32_t word : words) any |= word;
@@ -108,22 +106,15 @@ struct WidenedCodes {
   static constexpr std::size_t step = S::lanes;
   static constexpr std::uint32_t weight_offset = 0;  ///< added to each weight
   INITRT_INLINE Weights weights(const std::uint8_t* p) {
-    typename S::B v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return widened(v);
+    return (typename S::I)(S::widen(p) ^ 128u) - 128;
   }
   INITRT_INLINE Weights weights_tail(const std::uint8_t* p, std::size_t n) {
-    typename S::B v{};
-    __builtin_memcpy(&v, p, n);
-    return widened(v);
+    std::uint8_t last[step] = {};
+    __builtin_memcpy(last, p, n);
+    return weights(last);
   }
   INITRT_INLINE Inputs inputs(const std::uint8_t* p) { return weights(p); }
   INITRT_INLINE Sums accumulate(Sums sum, Weights w, Inputs x) { return sum + w * x; }
-
- private:
-  INITRT_INLINE typename S::I widened(typename S::B v) {
-    return (typename S::I)(__builtin_convertvector(v, typename S::U) ^ 128u) - 128;
-  }
 };
 
 /// The sum of all lanes, modulo 2^32.
@@ -136,6 +127,7 @@ INITRT_INLINE std::uint32_t lanes_added(const Sums& sums) {
   return (all[0] + all[2]) + (all[1] + all[3]);
 }
 
+/// @param ahead bytes to what is prefetched; 0: nothing is
 template <class Codes, std::size_t rows>
 INITRT_INLINE void int8_tile(const std::uint8_t* const (&weight)[tile_outputs],
                              const std::uint8_t* in, std::size_t in_stride, std::size_t columns,
@@ -154,7 +146,7 @@ INITRT_INLINE void int8_tile(const std::uint8_t* const (&weight)[tile_outputs],
     }
   };
   for (; k + Codes::step <= columns; k += Codes::step) {
-    if (k % cache_line == 0) {
+    if (ahead != 0 && k % cache_line == 0) {
       for (const std::uint8_t* w : weight) {
         const auto next = reinterpret_cast<std::uintptr_t>(w) + k + ahead;
         __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 2);
@@ -228,7 +220,7 @@ void linear_int8(const CodedBlock& block) {
       const std::uint8_t* coded = in + t * block.in_stride_bytes;
       int8_tile_of<Codes, S::tile_rows>(rows, rows_of_tile, coded + sizeof(CodedInputs),
                                         block.in_stride_bytes, columns,
-                                        tile_outputs * block.row_bytes, sums);
+                                        t == 0 ? tile_outputs * block.row_bytes : 0, sums);
       for (std::size_t r = 0; r < rows; ++r, coded += block.in_stride_bytes) {
         CodedInputs header;
         __builtin_memcpy(&header, coded, sizeof header);

@@ -14,6 +14,14 @@ struct Portable : Vectors<4> {
 
   INITRT_INLINE F fma(F a, F b, F c) { return a * b + c; }
 
+  INITRT_INLINE U widen(const std::uint8_t* p) {
+    using Bytes [[gnu::vector_size(16)]] = std::uint8_t;
+    Bytes v{};
+    __builtin_memcpy(&v, p, 4);
+    return (U)__builtin_shufflevector(v, Bytes{}, 0, 16, 17, 18, 1, 19, 20, 21, 2, 22, 23, 24, 3,
+                                      25, 26, 27);
+  }
+
   /// One sum per argument, every lane in the same tree: (0 + 2) + (1 + 3).
   INITRT_INLINE F4 reduce4(F a, F b, F c, F d) {
     const F ab =

@@ -84,6 +84,20 @@ struct Vectors {
     __builtin_memcpy(p, &v, n * sizeof *p);
   }
 
+  /// Bytes as 32-bit lanes, and the low bytes of such lanes.
+  INITRT_INLINE U widen(const std::uint8_t* p) {
+    B v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return __builtin_convertvector(v, U);
+  }
+  INITRT_INLINE B low_bytes(U v) { return __builtin_convertvector(v & 255u, B); }
+
+  /// A half in each lane.
+  INITRT_INLINE F set1_f16(std::uint16_t bits) {
+    const U v = static_cast<std::uint32_t>(bits) + U{};
+    return from_f16(__builtin_convertvector(v, H));
+  }
+
   INITRT_INLINE F from_bf16(H h) { return (F)(__builtin_convertvector(h, U) << 16); }
 
   /// Rounds to nearest even; a NaN keeps its upper bits and becomes quiet.

@@ -61,6 +61,14 @@ struct Avx512 : Vectors<16> {
     return _mm256_castps256_ps128(halves) + _mm256_extractf128_ps(halves, 1);
   }
 
+  INITRT_INLINE U widen(const std::uint8_t* p) {
+    return (U)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  INITRT_INLINE B low_bytes(U v) { return (B)_mm512_cvtepi32_epi8((__m512i)v); }
+  INITRT_INLINE F set1_f16(std::uint16_t bits) {
+    return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(bits)));
+  }
+
   INITRT_INLINE F from_bf16(H h) {
     return (F)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)h), 16);
   }
