@@ -1,10 +1,12 @@
 // The CPU device's ops beside what the machine can do: linear with one row against the memory's
-// read bandwidth measured in the same run, linear with many rows in FLOP/s, and attention.
+// read bandwidth measured in the same run, linear with many rows in FLOP/s, products with weights
+// held as codes against plain ones in turn, and attention.
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -116,6 +118,79 @@ void linear(benchmark::State& state) {
                                       Counter::kIsIterationInvariantRate);
 }
 
+/// The median of some seconds.
+double median(std::vector<double> seconds) {
+  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return *middle;
+}
+
+/// Some matrices of [8192, columns] in the arena, one after the other, each with its scales behind.
+class CodedMatrices {
+ public:
+  CodedMatrices(WeightFormat format, DType dtype, std::uint64_t columns) {
+    weights_.dtype = dtype;
+    weights_.format = format;
+    weights_.in_columns = columns;
+    weights_.out_columns = 8192;
+    weights_.outlier_threshold = 6.0f;
+    code_bytes_ = row_bytes(format, dtype, columns) * weights_.out_columns;
+    bytes_ = code_bytes_ + scale_row_bytes(format, columns) * weights_.out_columns;
+  }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] std::uint64_t outputs() const { return weights_.out_columns; }
+  LinearWeights next() {
+    const std::byte* at = arena().data() + next_++ % (arena_bytes / bytes_) * bytes_;
+    weights_.weight = at;
+    if (bytes_ > code_bytes_) weights_.scales = at + code_bytes_;
+    return weights_;
+  }
+
+ private:
+  LinearWeights weights_;
+  std::uint64_t code_bytes_ = 0, bytes_ = 0, next_ = 0;
+};
+
+/// Products with codes and with numbers in turn. "speed" is how many times as quick as with numbers
+/// the median product with codes is, "share" the part of their GB/s that it reads.
+/// Arguments: instruction set, dtype, rows, columns, threads, format.
+void coded_linear(benchmark::State& state) {
+  const auto dtype = static_cast<DType>(state.range(1));
+  const auto rows = static_cast<std::uint64_t>(state.range(2));
+  const auto columns = static_cast<std::uint64_t>(state.range(3));
+  const auto format = static_cast<WeightFormat>(state.range(5));
+  const auto device = make_cpu_device(static_cast<InstructionSet>(state.range(0)),
+                                      static_cast<unsigned>(state.range(4)));
+  CodedMatrices coded(format, dtype, columns), plain(WeightFormat::Plain, dtype, columns);
+  const Aligned in(rows * columns), out(rows * coded.outputs());
+  ProductSizes sizes{dtype, rows, columns};
+  sizes.formats.add(format);
+  const std::size_t scratch_bytes = device->needs(sizes).scratch_bytes;
+  const Aligned scratch(scratch_bytes / sizeof(float));
+  device->set_scratch({reinterpret_cast<std::byte*>(scratch.data()), scratch_bytes}, {}, rows);
+  const auto seconds = [&](CodedMatrices& matrices) {
+    const LinearWeights weights = matrices.next();
+    const auto begin = std::chrono::steady_clock::now();
+    device->linear(in.data(), weights, out.data(), rows, matrices.outputs());
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  std::vector<double> of_coded, of_plain;
+  for (auto _ : state) {
+    of_plain.push_back(seconds(plain));
+    of_coded.push_back(seconds(coded));
+    state.SetIterationTime(of_coded.back());
+  }
+  const double coded_time = median(of_coded), plain_time = median(of_plain);
+  const double coded_rate = static_cast<double>(coded.bytes()) / coded_time / 1e9;
+  const double plain_rate = static_cast<double>(plain.bytes()) / plain_time / 1e9;
+  state.SetLabel(device->name() + ", " + std::string(name(dtype)) + ", " +
+                 std::string(name(format)));
+  state.counters["GB/s"] = coded_rate;
+  state.counters["plain_GB/s"] = plain_rate;
+  state.counters["share"] = coded_rate / plain_rate;
+  state.counters["speed"] = plain_time / coded_time;
+}
+
 /// Arguments: rows, context, threads. Heads as in an 8B model: 32 over 8 KV heads of 128.
 void attention(benchmark::State& state) {
   const auto rows = static_cast<std::uint32_t>(state.range(0));
@@ -171,6 +246,18 @@ void register_all() {
                 ->Args({set, static_cast<std::int64_t>(dtype), rows, columns, threads})
                 ->UseRealTime();
           }
+        }
+      }
+    }
+  }
+  for (std::int64_t set = best; set >= 0; --set) {
+    for (const DType dtype : {DType::BF16, DType::F16, DType::F32}) {
+      for (std::int64_t format = 1; format < std::int64_t{kWeightFormats}; ++format) {
+        for (const int rows : {1, 64, 256}) {
+          if (set != best && rows == 64) continue;
+          benchmark::RegisterBenchmark("coded_linear", coded_linear)
+              ->Args({set, static_cast<std::int64_t>(dtype), rows, 4096, 2, format})
+              ->UseManualTime();
         }
       }
     }

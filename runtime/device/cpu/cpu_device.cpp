@@ -145,7 +145,13 @@ class CpuDevice final : public Device {
 
   void linear(const float* in, const LinearWeights& weights, float* out, std::uint64_t rows,
               std::uint64_t out_stride) override {
-    cpu::linear(pool_, kernels_, scratch_, in, weights, out, rows, out_stride);
+    const LinearProduct product{weights, out, out_stride};
+    linear_of_each(in, std::span(&product, 1), rows);
+  }
+
+  void linear_of_each(const float* in, std::span<const LinearProduct> products,
+                      std::uint64_t rows) override {
+    cpu::linear(pool_, kernels_, scratch_, in, products, rows);
   }
 
   void rotary(float* x, std::uint64_t rows, std::uint32_t heads, std::uint32_t head_size,

@@ -59,7 +59,9 @@ bool supported(InstructionSet set) {
     case InstructionSet::Avx512:
       return avx512;
     case InstructionSet::Avx512Bf16:
-      return avx512 && __builtin_cpu_supports("avx512bf16") != 0;
+      // Every CPU with the one has the other too.
+      return avx512 && __builtin_cpu_supports("avx512bf16") != 0 &&
+             __builtin_cpu_supports("avx512vnni") != 0;
     default:
       return false;
   }

@@ -26,6 +26,48 @@ struct LinearBlock {
   std::size_t out_stride;  ///< elements
 };
 
+/// Formats of codes; the index into Kernels::decoders is WeightFormat's.
+inline constexpr std::size_t format_count = 10;
+/// Rows of inputs in a CodedBlock at most.
+inline constexpr std::size_t coded_rows = 96;
+/// Columns that are a whole number of blocks in every format of codes.
+inline constexpr std::size_t coded_group = 256;
+
+/// LinearBlock with rows of codes and rows of scales instead of numbers.
+struct CodedBlock {
+  const void* in;  ///< as LinearBlock's, or for Int8 what code_inputs() wrote
+  std::size_t in_stride_bytes;
+  const float* floats;  ///< the inputs before; dense
+  const std::byte* codes;
+  const std::byte* scales;
+  std::size_t row_bytes, scale_row_bytes;
+  float* out;
+  std::size_t rows, in_columns, out_columns;
+  std::size_t out_stride;  ///< elements
+};
+
+/// How codes become numbers of a storage type.
+struct Decoder {
+  /// Decodes `columns` of one row, beginning with a whole coded_group, and prefetches what lies
+  /// `ahead` bytes from its codes.
+  /// @param out as the storage type's linear reads weights, or float32 where it reads rounded ones;
+  ///   with room for whole blocks
+  void (*decode)(const std::byte* codes, const std::byte* scales, std::size_t columns,
+                 std::size_t ahead, void* out);
+  std::size_t group_bytes, group_scale_bytes;  ///< of coded_group columns
+};
+
+/// An input row as codes for Int8: this, a code for each column and zeros up to a cache line, a bit
+/// for each column that is an outlier, in words of 64.
+struct CodedInputs {
+  float scale;               ///< the largest magnitude of what is no outlier; NaN where one is
+  std::int32_t sum;          ///< of the codes
+  std::uint32_t outliers;    ///< how many
+  std::uint32_t unused[13];  // to a cache line
+};
+/// More columns could overflow the sums.
+inline constexpr std::size_t int8_columns = std::size_t{1} << 17;
+
 /// Rows of one sequence and some query heads of one KV head, sharing each tile of keys.
 struct AttentionBlock {
   const float* q;                  ///< first row, first head; heads are dense
@@ -68,6 +110,15 @@ struct Kernels {
   void (*linear[storage_count])(const LinearBlock&);
   /// Rounds float32 inputs to the storage type, in the form linear reads (16-bit storage only).
   void (*round_inputs[storage_count])(const float* in, void* out, std::size_t elements);
+  /// As linear, for formats that `decoders` has.
+  void (*linear_decoded[storage_count])(const CodedBlock&, const Decoder&);
+  Decoder decoders[format_count][storage_count];
+  /// As linear, for Int8.
+  void (*linear_int8[storage_count])(const CodedBlock&);
+  /// Writes a row's CodedInputs and what follows them. Outliers are rounded inputs of the
+  /// threshold's magnitude and more, if it is more than 0.
+  void (*code_inputs[storage_count])(const float* in, std::size_t columns, float threshold,
+                                     std::byte* out);
   void (*attention[storage_count])(const AttentionBlock&);
   void (*to_float[storage_count])(const std::byte* in, float* out, std::size_t elements);
   void (*from_float[storage_count])(const float* in, std::byte* out, std::size_t elements);

@@ -10,6 +10,28 @@ struct Avx2 : Vectors<8> {
   static constexpr std::size_t tile_rows = 3;  // 12 sums, 3 inputs and a weight: all 16 registers
   static constexpr std::size_t value_vectors = 2;
   using Bf16Dot = WidenedDot<Avx2, AsBf16<Avx2>>;
+  using Bf16Decoders = Decoders<Avx2, FloatPanel<Avx2, AsBf16<Avx2>>>;
+
+  /// Sixteen codes widened to 16 bits, whose products are added in pairs.
+  struct Int8Codes {
+    using Weights = __m256i;
+    using Inputs = __m256i;
+    using Sums = __m256i;
+    static constexpr std::size_t step = 16;
+    static constexpr std::uint32_t weight_offset = 0;
+    INITRT_INLINE Weights weights(const std::uint8_t* p) {
+      return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    }
+    INITRT_INLINE Weights weights_tail(const std::uint8_t* p, std::size_t n) {
+      std::uint8_t last[step] = {};
+      __builtin_memcpy(last, p, n);
+      return weights(last);
+    }
+    INITRT_INLINE Inputs inputs(const std::uint8_t* p) { return weights(p); }
+    INITRT_INLINE Sums accumulate(Sums sum, Weights w, Inputs x) {
+      return _mm256_add_epi32(sum, _mm256_madd_epi16(w, x));
+    }
+  };
 
   INITRT_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
 
@@ -22,6 +44,12 @@ struct Avx2 : Vectors<8> {
     return _mm256_castps256_ps128(sums) + _mm256_extractf128_ps(sums, 1);
   }
 
+  INITRT_INLINE U widen(const std::uint8_t* p) {
+    return (U)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  INITRT_INLINE F set1_f16(std::uint16_t bits) {
+    return _mm256_cvtph_ps(_mm_set1_epi16(static_cast<short>(bits)));
+  }
   INITRT_INLINE F from_f16(H h) { return _mm256_cvtph_ps((__m128i)h); }
   INITRT_INLINE H to_f16(F f) { return (H)_mm256_cvtps_ph(f, _MM_FROUND_TO_NEAREST_INT); }
 };

@@ -41,16 +41,12 @@ void from_float(const float* in, std::byte* out, std::size_t elements) {
 template <class S, class Element>
 void round_to_float(const float* in, void* out, std::size_t elements) {
   auto* to = static_cast<float*>(out);
-  const auto rounded = [](typename S::F v) __attribute__((always_inline)) {
-    typename S::H narrow = Element::narrow(v);
-    typename Element::Stored stored[S::lanes];
-    __builtin_memcpy(stored, &narrow, sizeof narrow);
-    return Element::load(stored);
-  };
   std::size_t i = 0;
-  for (; i + S::lanes <= elements; i += S::lanes) S::store(to + i, rounded(S::load(in + i)));
+  for (; i + S::lanes <= elements; i += S::lanes) {
+    S::store(to + i, rounded<S, Element>(S::load(in + i)));
+  }
   if (const std::size_t n = elements - i; n > 0) {
-    S::store_tail(to + i, rounded(S::load_tail(in + i, n)), n);
+    S::store_tail(to + i, rounded<S, Element>(S::load_tail(in + i, n)), n);
   }
 }
 

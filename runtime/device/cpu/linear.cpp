@@ -1,7 +1,9 @@
 #include "runtime/device/cpu/linear.h"
 
 #include <algorithm>
+#include <optional>
 
+#include "runtime/device/cpu/inputs.h"
 #include "runtime/device/cpu/pieces.h"
 #include "runtime/device/cpu/storage.h"
 #include "sharding/checked.h"
@@ -14,13 +16,6 @@ namespace {
 constexpr std::uint64_t kPieceBytes = 128 << 10;
 /// Input bytes that stay in the second-level cache while weights pass by.
 constexpr std::uint64_t kInputBytes = 1 << 20;
-constexpr std::uint64_t kCacheLine = 64;
-
-/// From one row of rounded inputs to the next: whole cache lines, and one more, so that rows of a
-/// power of two do not all fall into the same cache sets.
-std::uint64_t scratch_stride(std::size_t input_bytes, std::uint64_t columns) {
-  return (columns * input_bytes + kCacheLine - 1) / kCacheLine * kCacheLine + kCacheLine;
-}
 
 /// Columns of a piece: a fair share of many for each thread, but a piece's worth of weights at
 /// most.
@@ -30,81 +25,156 @@ std::uint64_t piece_columns(unsigned threads, std::uint64_t row_bytes, std::uint
   return (std::clamp<std::uint64_t>(fair, 1, most) + 3) / 4 * 4;
 }
 
-void round_inputs(ThreadPool& pool, const Kernels& kernels, Storage storage, const float* in,
-                  std::uint64_t rows, std::uint64_t columns, std::uint64_t stride,
-                  std::span<std::byte> scratch) {
-  if (scratch.size() < rows * stride) {
-    fail("cpu linear: {} bytes of scratch for {} rows of {} columns, expected {}", scratch.size(),
-         rows, columns, rows * stride);
-  }
-  const auto kernel = kernels.round_inputs[index_of(storage)];
-  for_pieces(pool, rows, rows_per_piece(columns), [&](std::uint64_t begin, std::uint64_t end) {
-    for (std::uint64_t r = begin; r < end; ++r) {
-      kernel(in + r * columns, scratch.data() + r * stride, columns);
-    }
+/// A part of the output: rows [r, r + rows) of columns [o, o + columns), whose weights lie in one
+/// block.
+struct Piece {
+  std::uint64_t r, rows, o, columns;
+};
+
+/// body(Piece) over all of the output: all columns of one block of rows, then of the next, so that
+/// a block's inputs stay in each thread's cache while the weights pass by.
+template <class Body>
+void for_output(ThreadPool& pool, std::uint64_t rows, std::uint64_t row_block,
+                std::uint64_t columns, std::uint64_t block, std::uint64_t row_bytes,
+                const Body& body) {
+  const std::uint64_t row_blocks = divide_up(rows, row_block);
+  const std::uint64_t most = piece_columns(pool.threads(), row_bytes, columns);
+  const std::uint64_t pieces_of_block = divide_up(block, most);
+  const std::uint64_t column_pieces = divide_up(columns, block) * pieces_of_block;
+  for_pieces(pool, row_blocks * column_pieces, 1, [&](std::uint64_t piece, std::uint64_t) {
+    const std::uint64_t r = piece / column_pieces * row_block;
+    const std::uint64_t block_begin = piece % column_pieces / pieces_of_block * block;
+    const std::uint64_t block_end = std::min(block_begin + block, columns);
+    const std::uint64_t o = block_begin + piece % pieces_of_block * most;
+    if (o >= block_end) return;  // of a last block, which is shorter
+    body({r, std::min(row_block, rows - r), o, std::min(most, block_end - o)});
   });
+}
+
+/// How a product's weights lie, and what multiplies with them.
+class Product {
+ public:
+  Product(const Kernels& kernels, const LinearProduct& product, const float* in,
+          const Inputs& inputs)
+      : kernels_(kernels),
+        weights_(product.weights),
+        out_(product.out),
+        out_stride_(product.out_stride),
+        in_(in),
+        inputs_(inputs),
+        storage_(index_of(storage_of(weights_.dtype, "linear"))),
+        row_bytes_(initrt::row_bytes(weights_.format, weights_.dtype, weights_.in_columns)),
+        scale_row_bytes_(initrt::scale_row_bytes(weights_.format, weights_.in_columns)) {}
+
+  /// Bytes of a row of weights, all in all.
+  [[nodiscard]] std::uint64_t row_bytes() const {
+    return std::max<std::uint64_t>(row_bytes_ + scale_row_bytes_, 1);
+  }
+
+  /// Rows of inputs that meet weights together.
+  [[nodiscard]] std::uint64_t row_block() const {
+    const std::uint64_t tile = kernels_.tile_rows;
+    const std::uint64_t stride = std::max<std::uint64_t>(inputs_.stride, 1);
+    const std::uint64_t rows = std::max<std::uint64_t>(kInputBytes / stride / tile, 4) * tile;
+    return weights_.format == WeightFormat::Plain ? rows
+                                                  : std::min<std::uint64_t>(rows, coded_rows);
+  }
+
+  void multiply(const Piece& piece) const {
+    float* out = out_ + piece.r * out_stride_ + piece.o;
+    if (weights_.format == WeightFormat::Plain) {
+      kernels_.linear[storage_]({.in = inputs_.data + piece.r * inputs_.stride,
+                                 .in_stride_bytes = inputs_.stride,
+                                 .weight = weights_.weight.row(piece.o, row_bytes_),
+                                 .out = out,
+                                 .rows = piece.rows,
+                                 .in_columns = weights_.in_columns,
+                                 .out_columns = piece.columns,
+                                 .out_stride = out_stride_});
+    } else {
+      multiply_coded(piece, out);
+    }
+    if (!weights_.bias) return;
+    const std::uint64_t bias_bytes = bytes_of(static_cast<Storage>(storage_));
+    for (std::uint64_t row = 0; row < piece.rows; ++row) {
+      kernels_.accumulate[storage_](weights_.bias.row(piece.o, bias_bytes), out + row * out_stride_,
+                                    piece.columns);
+    }
+  }
+
+ private:
+  void multiply_coded(const Piece& piece, float* out) const {
+    const CodedBlock block{
+        .in = inputs_.data + piece.r * inputs_.stride,
+        .in_stride_bytes = inputs_.stride,
+        .floats = in_ + piece.r * weights_.in_columns,
+        .codes = weights_.weight.row(piece.o, row_bytes_),
+        .scales = weights_.scales ? weights_.scales.row(piece.o, scale_row_bytes_) : nullptr,
+        .row_bytes = row_bytes_,
+        .scale_row_bytes = scale_row_bytes_,
+        .out = out,
+        .rows = piece.rows,
+        .in_columns = weights_.in_columns,
+        .out_columns = piece.columns,
+        .out_stride = out_stride_};
+    if (weights_.format == WeightFormat::Int8) {
+      kernels_.linear_int8[storage_](block);
+    } else {
+      const auto format = static_cast<std::size_t>(weights_.format);
+      kernels_.linear_decoded[storage_](block, kernels_.decoders[format][storage_]);
+    }
+  }
+
+  const Kernels& kernels_;
+  const LinearWeights& weights_;
+  float* const out_;
+  const std::uint64_t out_stride_;
+  const float* const in_;
+  const Inputs inputs_;
+  const std::size_t storage_;
+  const std::uint64_t row_bytes_, scale_row_bytes_;
+};
+
+void check(const LinearProduct& product) {
+  const LinearWeights& weights = product.weights;
+  if (product.out_stride < weights.out_columns) {
+    fail("cpu linear: output rows {} elements apart cannot hold {} columns", product.out_stride,
+         weights.out_columns);
+  }
+  if (scale_row_bytes(weights.format, weights.in_columns) > 0 && !weights.scales) {
+    fail("cpu linear: {} weights without their scales", name(weights.format));
+  }
 }
 
 }  // namespace
 
 std::uint64_t linear_scratch_bytes(const Kernels& kernels, const ProductSizes& products) {
-  const Storage storage = storage_of(products.dtype, "linear");
-  if (storage == Storage::F32) return 0;
-  return products.rows * scratch_stride(kernels.input_bytes[index_of(storage)], products.columns);
+  InputForm form{.storage = storage_of(products.dtype, "linear")};
+  std::uint64_t stride = input_stride(kernels, form, products.columns);
+  if (products.formats.has(WeightFormat::Int8)) {
+    form.codes = true;
+    stride = std::max(stride, input_stride(kernels, form, products.columns));
+  }
+  return checked_product("scratch", {products.rows, stride});
 }
 
 void linear(ThreadPool& pool, const Kernels& kernels, std::span<std::byte> scratch, const float* in,
-            const LinearWeights& weights, float* out, std::uint64_t rows,
-            std::uint64_t out_stride) {
-  const RowBlocks &weight = weights.weight, &bias = weights.bias;
-  const DType dtype = weights.dtype;
-  const std::uint64_t in_columns = weights.in_columns, out_columns = weights.out_columns;
-  const Storage storage = storage_of(dtype, "linear");
-  if (out_stride < out_columns) {
-    fail("cpu linear: output rows {} elements apart cannot hold {} columns", out_stride,
-         out_columns);
-  }
-  const void* inputs = in;
-  std::uint64_t stride = in_columns * sizeof(float);
-  if (storage != Storage::F32) {
-    stride = scratch_stride(kernels.input_bytes[index_of(storage)], in_columns);
-    round_inputs(pool, kernels, storage, in, rows, in_columns, stride, scratch);
-    inputs = scratch.data();
-  }
-
-  // Pieces of the output: all columns of one block of rows, then of the next, so that a block's
-  // inputs stay in each thread's cache while the weights pass by. No piece goes over the edge of a
-  // block of weights.
-  const std::uint64_t row_block =
-      std::max<std::uint64_t>(kInputBytes / stride / kernels.tile_rows, 4) * kernels.tile_rows;
-  const std::uint64_t row_blocks = divide_up(rows, row_block);
-  const std::uint64_t row_bytes = std::max<std::uint64_t>(in_columns * bytes_of(storage), 1);
-  const std::uint64_t block = std::max<std::uint64_t>(weights.block_columns(), 1);
-  const std::uint64_t columns = piece_columns(pool.threads(), row_bytes, out_columns);
-  const std::uint64_t pieces_of_block = divide_up(block, columns);
-  const std::uint64_t column_pieces = divide_up(out_columns, block) * pieces_of_block;
-  const auto kernel = kernels.linear[index_of(storage)];
-  const auto add_bias = kernels.accumulate[index_of(storage)];
-  for_pieces(pool, row_blocks * column_pieces, 1, [&](std::uint64_t piece, std::uint64_t) {
-    const std::uint64_t r = piece / column_pieces * row_block;
-    const std::uint64_t block_begin = piece % column_pieces / pieces_of_block * block;
-    const std::uint64_t block_end = std::min(block_begin + block, out_columns);
-    const std::uint64_t o = block_begin + piece % pieces_of_block * columns;
-    if (o >= block_end) return;  // of a last block, which is shorter
-    const LinearBlock product{.in = static_cast<const std::byte*>(inputs) + r * stride,
-                              .in_stride_bytes = stride,
-                              .weight = weight.row(o, row_bytes),
-                              .out = out + r * out_stride + o,
-                              .rows = std::min(row_block, rows - r),
-                              .in_columns = in_columns,
-                              .out_columns = std::min(columns, block_end - o),
-                              .out_stride = out_stride};
-    kernel(product);
-    if (!bias) return;
-    for (std::uint64_t row = 0; row < product.rows; ++row) {
-      add_bias(bias.row(o, bytes_of(storage)), product.out + row * out_stride, product.out_columns);
+            std::span<const LinearProduct> products, std::uint64_t rows) {
+  std::optional<InputForm> made;
+  Inputs inputs;
+  for (const LinearProduct& product : products) {
+    const LinearWeights& weights = product.weights;
+    const InputForm form = input_form(weights);
+    check(product);
+    if (made != form) {
+      inputs = make_inputs(pool, kernels, form, in, rows, weights.in_columns, scratch);
+      made = form;
     }
-  });
+    const Product work(kernels, product, in, inputs);
+    for_output(pool, rows, work.row_block(), weights.out_columns,
+               std::max<std::uint64_t>(weights.block_columns(), 1), work.row_bytes(),
+               [&](const Piece& piece) { work.multiply(piece); });
+  }
 }
 
 }  // namespace initrt::cpu

@@ -23,6 +23,7 @@ struct VectorTypes<4> {
   using I [[gnu::vector_size(16)]] = std::int32_t;
   using U [[gnu::vector_size(16)]] = std::uint32_t;
   using H [[gnu::vector_size(8)]] = std::uint16_t;
+  using B [[gnu::vector_size(4)]] = std::uint8_t;
 };
 template <>
 struct VectorTypes<8> {
@@ -30,6 +31,7 @@ struct VectorTypes<8> {
   using I [[gnu::vector_size(32)]] = std::int32_t;
   using U [[gnu::vector_size(32)]] = std::uint32_t;
   using H [[gnu::vector_size(16)]] = std::uint16_t;
+  using B [[gnu::vector_size(8)]] = std::uint8_t;
 };
 template <>
 struct VectorTypes<16> {
@@ -37,6 +39,7 @@ struct VectorTypes<16> {
   using I [[gnu::vector_size(64)]] = std::int32_t;
   using U [[gnu::vector_size(64)]] = std::uint32_t;
   using H [[gnu::vector_size(32)]] = std::uint16_t;
+  using B [[gnu::vector_size(16)]] = std::uint8_t;
 };
 
 template <std::size_t lane_count>
@@ -46,6 +49,7 @@ struct Vectors {
   using I = typename VectorTypes<lanes>::I;
   using U = typename VectorTypes<lanes>::U;
   using H = typename VectorTypes<lanes>::H;
+  using B = typename VectorTypes<lanes>::B;
 
   INITRT_INLINE F set1(float x) { return x - F{}; }
   INITRT_INLINE F select(I mask, F yes, F no) { return mask ? yes : no; }
@@ -80,6 +84,20 @@ struct Vectors {
     __builtin_memcpy(p, &v, n * sizeof *p);
   }
 
+  /// Bytes as 32-bit lanes, and the low bytes of such lanes.
+  INITRT_INLINE U widen(const std::uint8_t* p) {
+    B v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return __builtin_convertvector(v, U);
+  }
+  INITRT_INLINE B low_bytes(U v) { return __builtin_convertvector(v & 255u, B); }
+
+  /// A half in each lane.
+  INITRT_INLINE F set1_f16(std::uint16_t bits) {
+    const U v = static_cast<std::uint32_t>(bits) + U{};
+    return from_f16(__builtin_convertvector(v, H));
+  }
+
   INITRT_INLINE F from_bf16(H h) { return (F)(__builtin_convertvector(h, U) << 16); }
 
   /// Rounds to nearest even; a NaN keeps its upper bits and becomes quiet.
@@ -88,6 +106,29 @@ struct Vectors {
     const U rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
     const U nan = (u >> 16) | 0x40u;
     return __builtin_convertvector((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded, H);
+  }
+
+  /// The half's exponent and mantissa, moved to where float32 has them, are the value times
+  /// 2^-112, subnormals included; infinities and NaNs get the full exponent.
+  INITRT_INLINE F from_f16(H h) {
+    const U u = __builtin_convertvector(h, U);
+    const U magnitude = (u & 0x7fffu) << 13;
+    const U scaled = (U)((F)magnitude * 0x1p112f);
+    const U special = magnitude >= 0x0f800000u ? scaled | 0x7f800000u : scaled;
+    return (F)(special | ((u & 0x8000u) << 16));
+  }
+
+  /// Rounds to nearest even. Subnormal halves are rounded by the addition to 0.5, whose last
+  /// place is theirs; a carry out of the mantissa gives the next exponent or infinity.
+  INITRT_INLINE H to_f16(F f) {
+    const U u = (U)f;
+    const U magnitude = u & 0x7fffffffu;
+    const U subnormal = (U)((F)magnitude + 0.5f) - 0x3f000000u;
+    const U normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - 0x38000000u) >> 13;
+    U half = magnitude < 0x38800000u ? subnormal : normal;
+    half = magnitude >= 0x47800000u ? U{} + 0x7c00u : half;
+    half = magnitude > 0x7f800000u ? 0x7e00u | ((magnitude >> 13) & 0x3ffu) : half;
+    return __builtin_convertvector(half | ((u >> 16) & 0x8000u), H);
   }
 };
 
@@ -101,6 +142,15 @@ struct AsF32 {
   }
   INITRT_INLINE typename S::F narrow(typename S::F v) { return v; }
 };
+
+/// A storage type's nearest number to each element.
+template <class S, class Element>
+INITRT_INLINE typename S::F rounded(typename S::F v) {
+  const auto narrow = Element::narrow(v);
+  typename Element::Stored stored[S::lanes];
+  __builtin_memcpy(stored, &narrow, sizeof narrow);
+  return Element::load(stored);
+}
 
 template <class S>
 struct AsBf16 {

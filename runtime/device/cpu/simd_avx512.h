@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "runtime/device/cpu/simd.h"
+#include "runtime/device/cpu/kernels_decoders.h"
 
 namespace initrt::cpu {
 namespace {
@@ -12,6 +12,26 @@ struct Avx512 : Vectors<16> {
   static constexpr std::size_t tile_rows = 6;  // 24 sums, 6 inputs and a weight of 32 registers
   static constexpr std::size_t value_vectors = 4;
   using Bf16Dot = WidenedDot<Avx512, AsBf16<Avx512>>;
+  using Bf16Decoders = Decoders<Avx512, FloatPanel<Avx512, AsBf16<Avx512>>>;
+
+  /// Thirty-two codes widened to 16 bits, whose products are added in pairs.
+  struct Int8Codes {
+    using Weights = __m512i;
+    using Inputs = __m512i;
+    using Sums = __m512i;
+    static constexpr std::size_t step = 32;
+    static constexpr std::uint32_t weight_offset = 0;
+    INITRT_INLINE Weights weights(const std::uint8_t* p) {
+      return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    }
+    INITRT_INLINE Weights weights_tail(const std::uint8_t* p, std::size_t n) {
+      return _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8((1u << n) - 1, p));
+    }
+    INITRT_INLINE Inputs inputs(const std::uint8_t* p) { return weights(p); }
+    INITRT_INLINE Sums accumulate(Sums sum, Weights w, Inputs x) {
+      return _mm512_add_epi32(sum, _mm512_madd_epi16(w, x));
+    }
+  };
 
   using Vectors<16>::load;
 
@@ -39,6 +59,14 @@ struct Avx512 : Vectors<16> {
     const F sums = _mm512_shuffle_ps(ab, cd, 0x44) + _mm512_shuffle_ps(ab, cd, 0xee);
     const __m256 halves = _mm512_castps512_ps256(sums) + _mm512_extractf32x8_ps(sums, 1);
     return _mm256_castps256_ps128(halves) + _mm256_extractf128_ps(halves, 1);
+  }
+
+  INITRT_INLINE U widen(const std::uint8_t* p) {
+    return (U)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  INITRT_INLINE B low_bytes(U v) { return (B)_mm512_cvtepi32_epi8((__m512i)v); }
+  INITRT_INLINE F set1_f16(std::uint16_t bits) {
+    return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(bits)));
   }
 
   INITRT_INLINE F from_bf16(H h) {
