@@ -55,6 +55,22 @@ TEST_P(PlannedMemory, IsWhatARankHoldsOnceBuiltAndTheMostItEverHolds) {
   }
 }
 
+TEST_P(PlannedMemory, IsHeldWhereWeightsAreQuantized) {
+  if (on_gpus()) GTEST_SKIP() << "quantized weights are computed with on CPUs alone";
+  for (const char* method : {"llm.int8", "nf4"}) {
+    const OpenModel model = open_checkpoint_as(checkpoint_.directory.path(), "bf16-true", method);
+    for (const std::uint32_t world : {1u, 3u}) {
+      Setting setting;
+      setting.world = world;
+      setting.transport = world == 1 ? Transport::Self : Transport::Mpi;
+      setting.move = Move::Auto;
+      expect_planned(model, setting);
+      EXPECT_LT(place(model, setting).memory[MemoryCategory::Shard],
+                place(model_, setting).memory[MemoryCategory::Shard]);
+    }
+  }
+}
+
 TEST_P(PlannedMemory, IsHeldForEveryBudgetAndStaysWithinIt) {
   for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
     Setting setting;

@@ -54,28 +54,69 @@ void expect_same_bits(const OpenModel& model, const Setting& setting,
 struct Case {
   std::string precision;
   bool tied;
+  std::string quantize = "none";
+  DType blocks = DType::F32;  // of a GGUF file, where they are held as they are stored
 };
 
 void PrintTo(const Case& of, std::ostream* out) {
-  *out << of.precision << (of.tied ? ", tied" : ", untied");
+  *out << of.precision << (of.tied ? ", tied" : ", untied") << ", " << of.quantize;
+}
+
+// Shapes that hold whole blocks in each row.
+SmallLlama llama_of(const Case& of) {
+  SmallLlama model;
+  model.tied = of.tied;
+  if (of.blocks != DType::F32) {
+    const std::uint32_t block = info(of.blocks).block_elements;
+    model.hidden = model.intermediate = block;
+    model.heads = 4;
+    model.head_size = block / model.heads;
+  }
+  return model;
 }
 
 class SameBits : public ::testing::TestWithParam<Case> {
  protected:
-  const SmallCheckpoint checkpoint_{GetParam().tied ? tied_llama() : SmallLlama{}};
-  const OpenModel model_ = open_checkpoint_as(checkpoint_.directory.path(), GetParam().precision);
+  const SmallCheckpoint checkpoint_{llama_of(GetParam())};
+  const OpenModel model_ = open();
   const std::vector<std::vector<float>> expected_ = logits_of_one_rank(model_);
+
+ private:
+  [[nodiscard]] OpenModel open() const {
+    std::string path = checkpoint_.directory.path();
+    if (GetParam().blocks != DType::F32) {
+      path += "/model.gguf";
+      write_gguf(path, checkpoint_.model, checkpoint_.tensors, GetParam().blocks);
+    }
+    return open_checkpoint_as(path, GetParam().precision, GetParam().quantize);
+  }
 };
+
+std::string name_of(const ::testing::TestParamInfo<Case>& of) {
+  std::string text = of.param.precision;
+  text.erase(text.find('-'), 1);
+  text += of.param.tied ? "Tied" : "Untied";
+  if (of.param.quantize == "none") return text;
+  text += of.param.blocks == DType::F32 ? of.param.quantize : std::string(name(of.param.blocks));
+  std::erase(text, '.');
+  return text;
+}
 
 INSTANTIATE_TEST_SUITE_P(Models, SameBits,
                          ::testing::Values(Case{"32-true", false}, Case{"32-true", true},
                                            Case{"bf16-true", false}, Case{"bf16-true", true},
                                            Case{"16-true", false}, Case{"16-true", true}),
-                         [](const auto& of) {
-                           std::string text = of.param.precision;
-                           text.erase(text.find('-'), 1);
-                           return text + (of.param.tied ? "Tied" : "Untied");
-                         });
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Quantized, SameBits,
+                         ::testing::Values(Case{"bf16-true", false, "llm.int8"},
+                                           Case{"32-true", true, "llm.int8"},
+                                           Case{"bf16-true", true, "nf4"},
+                                           Case{"16-true", false, "fp4"},
+                                           Case{"bf16-true", false, "stored", DType::Q4_0},
+                                           Case{"bf16-true", true, "stored", DType::Q8_0},
+                                           Case{"32-true", false, "stored", DType::Q4_K},
+                                           Case{"bf16-true", true, "stored", DType::Q6_K}),
+                         name_of);
 
 TEST_P(SameBits, ForEveryWorldSizeAndTransport) {
   for (const std::uint32_t world : {1u, 2u, 3u, 4u, 7u}) {
