@@ -37,9 +37,12 @@ class Checkpoints : public ::testing::TestWithParam<Golden> {};
 
 TEST_P(Checkpoints, GiveTheCanonicalUnits) {
   const Golden& expected = GetParam();
-  for (const char* precision : {"32-true", "bf16-true"}) {
-    const Units units = units_of(open_checkpoint_as(golden(expected.reference), precision), {});
-    const OpenModel model = open_checkpoint_as(golden(expected.path), precision);
+  const std::pair<const char*, const char*> holdings[] = {
+      {"32-true", "none"}, {"bf16-true", "none"}, {"bf16-true", "llm.int8"}, {"16-true", "nf4"}};
+  for (const auto& [precision, quantize] : holdings) {
+    const Units units =
+        units_of(open_checkpoint_as(golden(expected.reference), precision, quantize), {});
+    const OpenModel model = open_checkpoint_as(golden(expected.path), precision, quantize);
     EXPECT_EQ(model.catalog.format, expected.format);
     EXPECT_EQ(model.bindings.naming, expected.naming);
     EXPECT_EQ(model.bindings.skipped, expected.skipped);
@@ -48,7 +51,8 @@ TEST_P(Checkpoints, GiveTheCanonicalUnits) {
       Setting setting;
       setting.world = world;
       setting.transport = world == 1 ? Transport::Self : Transport::Mapped;
-      EXPECT_TRUE(units_of(model, setting) == units) << precision << ", " << setting;
+      EXPECT_TRUE(units_of(model, setting) == units)
+          << precision << ", " << quantize << ", " << setting;
     }
   }
 }

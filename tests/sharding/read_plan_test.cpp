@@ -2,14 +2,17 @@
 // twice but where a block of a vector is cut, and if each read fits a staging block.
 #include "sharding/read_plan.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "runtime/convert/convert.h"
 #include "tests/sharding/canonical.h"
 #include "tests/sharding/dense_entry.h"
+#include "tests/sharding/errors.h"
 #include "tests/sharding/random_model.h"
 #include "tests/sharding/stored_elements.h"
 
@@ -18,6 +21,7 @@ namespace {
 
 using testing::between;
 using testing::canonical_unit;
+using testing::error_of;
 using testing::random_model;
 using testing::RandomModel;
 using testing::Rng;
@@ -286,6 +290,80 @@ Case matrix_case(std::uint32_t world, std::uint64_t max_read_bytes) {
   c.cut = make_cut(c.layout, world);
   c.max_read_bytes = max_read_bytes;
   return c;
+}
+
+/// Holds all matrices quantized.
+void quantize(Case& c, Rng& rng) {
+  Holding holding;
+  for (const Tensor& tensor : c.model.graph.tensors) {
+    const auto format = rng() % 2 == 0 ? WeightFormat::Int8 : WeightFormat::Nf4;
+    holding.formats.push_back(tensor.vector ? WeightFormat::Plain : format);
+  }
+  c.layout = make_layout(c.model.graph, {"", c.layout.dtype}, holding);
+  c.cut = make_cut(c.layout, c.cut.world);
+}
+
+/// Every element of a batch's rows is written once, by reads that fit.
+void expect_whole_rows(const UnitReads& plan, const ReadTask& task, const ReadLimits& limits) {
+  const RowBatch& batch = *task.batch;
+  const std::uint64_t element_bytes = info(batch.dtype).block_bytes;
+  ASSERT_LE(batch.rows * batch.row_bytes(), limits.rows_bytes);
+  std::vector<int> written(batch.rows * batch.columns, 0);
+  for (const Read& read : std::span(plan.reads).subspan(task.first_read, task.reads)) {
+    ASSERT_LE(read.bytes, limits.batch_read_bytes);
+    for (const Piece& piece : std::span(plan.pieces).subspan(read.first_piece, read.pieces)) {
+      ASSERT_EQ(piece.to, batch.dtype);
+      const std::uint64_t first = piece.destination / element_bytes;
+      ASSERT_LT(first + (piece.elements - 1) * piece.destination_step, written.size());
+      for (std::uint64_t i = 0; i < piece.elements; ++i) {
+        ++written[first + i * piece.destination_step];
+      }
+    }
+  }
+  ASSERT_EQ(std::ranges::count(written, 1), static_cast<std::ptrdiff_t>(written.size()));
+}
+
+TEST(ReadPlan, BatchesAreAllOfARanksRowsWhole) {
+  Rng rng(11);
+  for (int i = 0; i < 60; ++i) {
+    Case c = random_case(rng, {DType::F32, DType::BF16, DType::F64}, false, i % 2 == 0);
+    quantize(c, rng);
+    const ReadLimits limits{c.max_read_bytes, c.max_read_bytes,
+                            std::max<std::uint64_t>(c.max_read_bytes, 4096)};
+    for (std::uint32_t unit = 0; unit < c.model.graph.units.size(); ++unit) {
+      for (std::uint32_t rank = 0; rank < c.cut.world; ++rank) {
+        const UnitReads plan = plan_reads(c.model.graph, c.layout, c.cut, c.bindings,
+                                          c.model.catalog, unit, rank, limits);
+        std::map<std::uint32_t, std::uint64_t> rows;
+        std::uint64_t reads = 0;
+        for (const ReadTask& task : plan.tasks) {
+          reads += task.reads;
+          if (!task.batch) continue;
+          ASSERT_NO_FATAL_FAILURE(expect_whole_rows(plan, task, limits));
+          rows[task.batch->tensor] += task.batch->rows;
+        }
+        EXPECT_EQ(reads, plan.reads.size());
+        for (std::size_t p = 0; p < c.model.graph.units[unit].params.size(); ++p) {
+          const Param& param = c.model.graph.units[unit].params[p];
+          if (c.model.graph.tensor_of(param).vector) continue;
+          EXPECT_EQ(rows[param.tensor], c.cut.rows_of(unit, p, param.rows, rank).count);
+        }
+      }
+    }
+  }
+}
+
+TEST(ReadPlan, ARowThatDoesNotFitABlockToBeQuantizedIsAnError) {
+  Rng rng(1);
+  Case c = random_case(rng, {DType::F32}, false);
+  quantize(c, rng);
+  EXPECT_THAT(error_of([&] {
+                for (std::uint32_t unit = 0; unit < c.model.graph.units.size(); ++unit) {
+                  (void)plan_reads(c.model.graph, c.layout, c.cut, c.bindings, c.model.catalog,
+                                   unit, 0, {4096, 4096, 1});
+                }
+              }),
+              ::testing::HasSubstr("load.staging is too small to quantize"));
 }
 
 TEST(ReadPlan, AChunkOfOneTensorIsOneRead) {
