@@ -55,6 +55,7 @@ void bm_widen(benchmark::State& state, DType from) {
   count_elements(state);
 }
 BENCHMARK_CAPTURE(bm_widen, bf16, DType::BF16);
+BENCHMARK_CAPTURE(bm_widen, f16, DType::F16);
 
 #define INITRT_QUANTIZE(format, from)                                                           \
   BENCHMARK_CAPTURE(bm_quantize, format##_##from##_avx512, WeightFormat::format, DType::from,   \

@@ -89,10 +89,20 @@ QuantizeSet best_set() {
        name(format));
 }
 
-/// The code in the upper half of a byte, for even columns, or in the lower one.
-std::size_t four_bit_code(const std::byte* codes, std::uint64_t column) {
-  const auto both = static_cast<std::uint8_t>(codes[column / 2]);
-  return column % 2 == 0 ? both >> 4 : both & 15u;
+void dequantize_int8(const std::byte* codes, float scale, std::span<float> out) {
+  // Two roundings, as in torch.
+  for (std::uint64_t i = 0; i < out.size(); ++i) {
+    out[i] = static_cast<float>(decode::load<std::int8_t>(codes + i)) * scale * (1.0f / 127);
+  }
+}
+
+void dequantize_four_bit(const std::array<float, 16>& values, const std::byte* codes,
+                         const std::byte* scales, std::span<float> out) {
+  for (std::uint64_t i = 0; i < out.size(); ++i) {
+    const std::uint32_t both = decode::u8(codes + i / 2);
+    const float scale = decode::load<float>(scales + i / kFourBitBlock * sizeof(float));
+    out[i] = values[i % 2 == 0 ? both >> 4 : both & 15] * scale;
+  }
 }
 
 }  // namespace
@@ -144,27 +154,21 @@ void quantize_rows(WeightFormat format, std::span<const std::byte> in, DType fro
 
 void dequantize_rows(WeightFormat format, const std::byte* codes, const std::byte* scales,
                      std::uint64_t rows, std::uint64_t columns, float* out) {
-  const bool int8 = format == WeightFormat::Int8;
-  if (!int8 && format != WeightFormat::Nf4 && format != WeightFormat::Fp4) {
-    fail("no values of {} by codes and scales", name(format));
+  if (format != WeightFormat::Int8 && format != WeightFormat::Nf4 && format != WeightFormat::Fp4) {
+    fail("{} has no rows of codes and scales", name(format));
   }
-  const std::array<float, 16>& values = format == WeightFormat::Nf4 ? kNf4Values : kFp4Values;
   const std::uint64_t code_bytes = row_bytes(format, DType::F32, columns);
   const std::uint64_t scale_bytes = scale_row_bytes(format, columns);
   for (std::uint64_t row = 0; row < rows; ++row) {
-    for (std::uint64_t column = 0; column < columns; ++column) {
-      if (int8) {
-        const auto code = static_cast<float>(decode::load<std::int8_t>(codes + column));
-        // Two roundings, as in torch.
-        out[column] = code * decode::load<float>(scales) * (1.0f / 127);
-      } else {
-        const std::byte* const scale = scales + column / kFourBitBlock * sizeof(float);
-        out[column] = values[four_bit_code(codes, column)] * decode::load<float>(scale);
-      }
+    const std::span<float> values(out + row * columns, columns);
+    if (format == WeightFormat::Int8) {
+      dequantize_int8(codes, decode::load<float>(scales), values);
+    } else {
+      dequantize_four_bit(format == WeightFormat::Nf4 ? kNf4Values : kFp4Values, codes, scales,
+                          values);
     }
     codes += code_bytes;
     scales += scale_bytes;
-    out += columns;
   }
 }
 

@@ -15,12 +15,13 @@ namespace initrt {
 /// (row_bytes() each) and of scales (scale_row_bytes() each). No buffer needs to be aligned.
 ///
 /// Int8: what int8_vectorwise_quant() gives for a tensor of dtype `from`. A model that bitsandbytes
-/// loads has gone through float16 first (Int8Params), and so may have other codes where `from` is
-/// another. A row whose largest magnitude is 0, or below 127 / FLT_MAX, has codes of 0.
+/// loads has gone through float16 first (Int8Params), which changes no BF16 number between 2^-17
+/// and 65504, but most F32 numbers, and so some of their codes. A row whose largest magnitude is 0,
+/// or below 127 / FLT_MAX, has codes of 0, as there.
 ///
 /// Nf4, Fp4: what quantize_4bit() gives for each row by itself: for a matrix too where columns are
-/// a multiple of 64; where they are not, its blocks run on into the next row, and these do not. The
-/// code of 0 fills up a row of odd width.
+/// a multiple of 64; where they are not, its blocks run on into the next row, and these do not. A
+/// shorter block's scale is at least 1e-38. The code of 0 fills up a row of odd width.
 /// @param format Int8, Nf4 or Fp4 @param in at least rows * columns elements
 /// @param from F32, BF16 or F16 @param first_row the number of the first, for errors
 /// @throws Error that names row and column of the first element that is not finite, before which

@@ -77,6 +77,22 @@ def threshold_rows(dtype):
     return torch.stack(rows)
 
 
+def short_rows():
+    """Bounds and their neighbours in rows shorter than a block, which bitsandbytes divides by the
+    largest magnitude; it multiplies longer ones by the inverse."""
+    rows = []
+    for kind in ("nf4", "fp4"):
+        bounds, _ = _get_4bit_quantize_bounds(kind, torch.device("cpu"))
+        for largest in (0.7109375, 3.3, 0.0123):
+            near = neighbours((bounds * largest).tolist(), torch.float32)
+            row = torch.cat([near, torch.tensor([0.0, largest])])
+            by_inverse = row * (1.0 / row[-1])
+            found, other = (torch.bucketize(x, bounds) for x in (row / row[-1], by_inverse))
+            assert (found != other).any()
+            rows.append(row)
+    return torch.stack(rows)
+
+
 def special_rows(dtype, generator):
     ordinary = torch.randn(BLOCK, generator=generator)
     info = torch.finfo(dtype)
@@ -125,6 +141,7 @@ def matrices(model):
         yield f"narrow.{name}", narrow.to(dtype)
         yield f"special.{name}", special_rows(dtype, generator)
         yield f"thresholds.{name}", threshold_rows(dtype)
+    yield "short.F32", short_rows()
     for part, rows in real_rows(model).items():
         yield f"{part}.BF16", rows.to(torch.bfloat16)
     yield "q_proj.F16", real_rows(model)["q_proj"].to(torch.float16)
