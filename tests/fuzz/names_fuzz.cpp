@@ -8,6 +8,7 @@
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/names/names.h"
 #include "sharding/layout.h"
+#include "sharding/quantization.h"
 #include "sharding/read_plan.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/sharding/one_line.h"
@@ -116,7 +117,18 @@ class Builder {
 
 void check_reads(const UnitReads& plan, const Catalog& catalog, const Cut& cut) {
   std::uint32_t pieces = 0;
-  for (const Read& read : plan.reads) {
+  // What a read's pieces may write to: the shard, or its batch's rows.
+  std::vector<std::uint64_t> rooms(plan.reads.size(), 0);
+  for (const ReadTask& task : plan.tasks) {
+    expect(task.first_read <= rooms.size() && task.reads <= rooms.size() - task.first_read,
+           "the reads of a task");
+    const std::uint64_t room =
+        task.batch ? task.batch->rows * task.batch->row_bytes() : cut.memory_bytes();
+    expect(room <= kMaxReadBytes || !task.batch, "the rows of a batch");
+    std::fill_n(rooms.begin() + task.first_read, task.reads, room);
+  }
+  for (std::size_t i = 0; i < plan.reads.size(); ++i) {
+    const Read& read = plan.reads[i];
     expect(read.file < catalog.files.size(), "the file of a read");
     const std::uint64_t room = catalog.files[read.file].bytes;
     expect(read.offset <= room && read.bytes <= room - read.offset, "a read past its file's end");
@@ -129,7 +141,7 @@ void check_reads(const UnitReads& plan, const Catalog& catalog, const Cut& cut) 
                  piece.offset - read.offset <= read.bytes - piece.bytes,
              "a piece outside of its read");
       const std::uint64_t last = (piece.elements - 1) * piece.destination_step;
-      expect(piece.destination + bytes_of(piece.to, last + 1) <= cut.memory_bytes(),
+      expect(piece.destination + bytes_of(piece.to, last + 1) <= rooms[i],
              "a piece outside of the shard");
     }
   }
@@ -138,8 +150,10 @@ void check_reads(const UnitReads& plan, const Catalog& catalog, const Cut& cut) 
 
 // All ranks together read each element of the units once.
 void check_world(const Graph& graph, const Bindings& bindings, const Catalog& catalog,
-                 std::uint32_t world, std::string_view precision) {
-  const Layout layout = make_layout(graph, *precision_from_name(precision));
+                 std::uint32_t world, std::string_view precision,
+                 QuantizeMethod quantize = QuantizeMethod::None) {
+  const Layout layout = make_layout(graph, *precision_from_name(precision),
+                                    choose_holding(graph, bindings, catalog, {quantize, {}, 6.0f}));
   const Cut cut = make_cut(layout, world);
   std::uint64_t expected = 0, read = 0;
   for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
@@ -165,6 +179,8 @@ void check_checkpoint(const Graph& graph, std::istream& lines) {
   expect(bindings.tensors.size() == graph.tensors.size(), "the number of bindings");
   check_world(graph, bindings, catalog, 1, "32-true");
   check_world(graph, bindings, catalog, 3, "bf16-true");
+  check_world(graph, bindings, catalog, 2, "bf16-true", QuantizeMethod::Int8);
+  check_world(graph, bindings, catalog, 3, "16-true", QuantizeMethod::Nf4);
 }
 
 }  // namespace
