@@ -4,7 +4,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/names/names_hf.h"
+#include "sharding/error.h"
 
 namespace initrt {
 namespace {
@@ -57,7 +59,13 @@ std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
       if (stored.transposed) std::swap(tensor.rows, tensor.columns);
       tensors.push_back({std::move(tensor), {}});
     }
-    std::vector<RowRun>& runs = tensors[place->second].binding.runs;
+    Binding& binding = tensors[place->second].binding;
+    std::vector<RowRun>& runs = binding.runs;
+    if (is_new) binding.quantized = bindings.tensors[i].quantized;
+    if (binding.quantized != bindings.tensors[i].quantized) {
+      fail("{} would be made of several weights that are quantized: not known here",
+           quote(stored.name));
+    }
     const std::vector<StoredRows> all = {{0, canonical.rows, 0}};
     for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
       for (const RowRun& run : bindings.tensors[i].runs) {

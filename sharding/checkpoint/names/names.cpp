@@ -157,39 +157,57 @@ std::vector<Located> locate_all(const Graph& graph, const Naming& naming, const 
     const std::string first_name = located.stored.name;
     for (const std::string& alias : tensor.aliases) {
       Located other = locate(tensor, alias, graph, naming, names);
-      if (other.found < 0) continue;
-      const auto twin = static_cast<std::uint32_t>(other.found);
+      if (!other.is_there()) continue;
+      const auto twin = static_cast<std::uint32_t>(other.found >= 0 ? other.found : other.codes);
       not_needed.insert(twin);
-      if (located.found >= 0) {
-        twins.push_back({static_cast<std::uint32_t>(located.found), twin});
-      } else {
+      if (!located.is_there()) {
         located = std::move(other);
+      } else if (located.found >= 0 && other.found >= 0) {
+        twins.push_back({static_cast<std::uint32_t>(located.found), twin});
       }
     }
-    if (located.found < 0) located.stored.name = first_name.empty() ? tensor.name : first_name;
+    if (!located.is_there()) located.stored.name = first_name.empty() ? tensor.name : first_name;
     all.push_back(std::move(located));
   }
   return all;
 }
 
-// Fails for weights that are quantized, and for tensors that are missing.
-void check_found(const Graph& graph, const std::vector<Located>& located, const Catalog& catalog,
-                 const StoredNames& names, bool all_names) {
+// A tensor as it is needed. One that is turned, moved or several in one is not read quantized.
+NeededTensor needed_tensor(const Tensor& tensor, const Located& located, const StoredNames& names) {
+  const Stored& stored = located.stored;
+  NeededTensor needed;
+  needed.found = located.found;
+  if (!tensor.vector && !stored.transposed && !stored.stacked && stored.add == 0) {
+    needed.rows = stored.rows == 0 ? tensor.rows : stored.rows;
+    needed.columns = tensor.columns;
+  }
+  if (located.found >= 0) {
+    needed.name = names.name(static_cast<std::uint32_t>(located.found));
+  } else if (located.codes >= 0) {  // whose prefix may be another's
+    const std::string& codes = names.name(static_cast<std::uint32_t>(located.codes));
+    needed.name = codes.substr(0, codes.rfind('.')) + ".weight";
+  } else {
+    needed.name = names.prefix() + stored.name;
+  }
+  return needed;
+}
+
+// Finds the weights that are quantized. @throws for those that are so in a way that is not read,
+// and for tensors that are missing
+QuantizedTensors check_found(const Graph& graph, const std::vector<Located>& located,
+                             const Catalog& catalog, const StoredNames& names, bool all_names) {
   std::vector<NeededTensor> needed;
   std::vector<std::string> missing;
   bool head = true;  // nothing else is missing
   for (std::size_t i = 0; i < located.size(); ++i) {
-    const Located& tensor = located[i];
-    if (tensor.found >= 0) {
-      needed.push_back({names.name(static_cast<std::uint32_t>(tensor.found)), tensor.found});
-    } else {
-      needed.push_back({names.prefix() + tensor.stored.name});
+    needed.push_back(needed_tensor(graph.tensors[i], located[i], names));
+    if (!located[i].is_there()) {
       missing.push_back(needed.back().name);
       head = head && graph.tensors[i].name == "lm_head.weight" && catalog.absent_files.empty();
     }
   }
-  refuse_quantized(catalog, names, needed);
-  if (missing.empty()) return;
+  QuantizedTensors quantized = find_quantized_tensors(catalog, names, needed);
+  if (missing.empty()) return quantized;
   const std::string said = quantization_of(catalog.config);
   throw UnfitCheckpoint(
       missing_message(missing, catalog, all_names) +
@@ -245,16 +263,27 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
   bindings.naming = naming.name;
   std::unordered_set<std::uint32_t> not_needed;
   const std::vector<Located> located = locate_all(graph, naming, names, bindings.twins, not_needed);
-  check_found(graph, located, catalog, names, all_names);
-  bindings.unused_quantization = quantization_of(catalog.config);
+  QuantizedTensors quantized = check_found(graph, located, catalog, names, all_names);
+  not_needed.insert(quantized.others.begin(), quantized.others.end());
 
   std::unordered_set<std::uint32_t> used;
-  for (std::size_t i = 0; i < located.size(); ++i) {
-    const auto source = static_cast<std::uint32_t>(located[i].found);
-    check_shape(graph.tensors[i], located[i].stored, catalog.tensors[source], catalog);
-    bindings.tensors.push_back(bind_rows(graph.tensors[i], located[i].stored, source));
+  const auto use = [&](std::uint32_t source) {
     if (used.insert(source).second) bindings.payload_bytes += catalog.tensors[source].bytes();
+  };
+  bool plain = true;
+  for (std::size_t i = 0; i < located.size(); ++i) {
+    std::optional<QuantizedWeight>& codes = quantized.weights[i];
+    const auto source =
+        codes ? codes->components.front().tensor : static_cast<std::uint32_t>(located[i].found);
+    if (!codes) check_shape(graph.tensors[i], located[i].stored, catalog.tensors[source], catalog);
+    bindings.tensors.push_back(bind_rows(graph.tensors[i], located[i].stored, source));
+    use(source);
+    if (!codes) continue;
+    plain = false;
+    for (const QuantComponent& component : codes->components) use(component.tensor);
+    bindings.tensors.back().quantized = std::move(codes);
   }
+  if (plain) bindings.unused_quantization = quantization_of(catalog.config);
   for (std::uint32_t i = 0; i < catalog.tensors.size(); ++i) {
     if (used.contains(i)) continue;
     if (not_needed.contains(i) || is_harmless(names.name(i), graph.hf_names)) {

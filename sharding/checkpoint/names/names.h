@@ -13,6 +13,7 @@
 
 #include "sharding/checkpoint/catalog.h"
 #include "sharding/checkpoint/names/stored_names.h"
+#include "sharding/checkpoint/quantized/quantized_weight.h"
 #include "sharding/graph.h"
 
 namespace initrt {
@@ -33,6 +34,9 @@ struct RowRun {
 /// Where one canonical tensor comes from. Together the runs cover each element once.
 struct Binding {
   std::vector<RowRun> runs;
+  /// Where it is quantized: runs then count in the rows and columns of this weight, and their
+  /// source is the tensor of its codes.
+  std::optional<QuantizedWeight> quantized = std::nullopt;
 };
 
 /// Canonical rows [row, row + rows) that follow one another in a stored tensor from `stored_row`.
@@ -68,7 +72,7 @@ struct Bindings {
   std::vector<Binding> tensors;         ///< as Graph::tensors
   std::vector<std::string> unexpected;  ///< tensors of the checkpoint that nothing uses
   std::uint32_t skipped = 0;            ///< others that nothing uses, but are known to be harmless
-  std::uint64_t payload_bytes = 0;      ///< bytes of all tensors used, each counted once
+  std::uint64_t payload_bytes = 0;  ///< bytes of all tensors used, each counted once; scales too
 
   /// What the config calls the checkpoint's quantization, though all weights are plain; or "".
   std::string unused_quantization;
@@ -84,7 +88,7 @@ struct Bindings {
 /// @param all_names the message of a failure lists every missing tensor, not the first few
 /// @throws UnfitCheckpoint for missing tensors (how many, which, where the index has them or the
 ///         nearest names, and files that are missing); Error for shapes that disagree with the
-///         graph, and as refuse_quantized() (quantized.h)
+///         graph, and as find_quantized_tensors() (quantized.h)
 [[nodiscard]] Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names);
 
 /// One line about the tensors that nothing uses: how many, and the first few or all of them.

@@ -48,8 +48,8 @@ constexpr std::array kAllExperts = {
 void try_other_experts(Stored& stored, const Tensor& canonical, const StoredNames& names,
                        std::string_view base) {
   const BlockName name = parse_block_name(canonical.name);
-  if ((name.expert.empty() && name.module != "mlp.gate") || names.find(stored.name) >= 0) return;
-  if (std::string own = without_prefix(canonical.name, base); names.find(own) >= 0) {
+  if ((name.expert.empty() && name.module != "mlp.gate") || names.has_weight(stored.name)) return;
+  if (std::string own = without_prefix(canonical.name, base); names.has_weight(own)) {
     stored.name = std::move(own);
     return;
   }

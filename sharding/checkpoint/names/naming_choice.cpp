@@ -29,12 +29,12 @@ std::vector<std::uint32_t> whole_model(const Graph& graph, const Naming& naming,
                                        const StoredNames& names) {
   std::vector<std::uint32_t> whole;
   for (const Tensor& tensor : graph.tensors) {
-    std::int64_t found = locate(tensor, tensor.name, graph, naming, names).found;
+    Located located = locate(tensor, tensor.name, graph, naming, names);
     for (const std::string& alias : tensor.aliases) {
-      if (found < 0) found = locate(tensor, alias, graph, naming, names).found;
+      if (!located.is_there()) located = locate(tensor, alias, graph, naming, names);
     }
-    if (found < 0) return {};
-    whole.push_back(static_cast<std::uint32_t>(found));
+    if (!located.is_there()) return {};
+    whole.push_back(static_cast<std::uint32_t>(located.found >= 0 ? located.found : located.codes));
   }
   return whole;
 }
@@ -71,11 +71,19 @@ std::span<const Naming> namings() { return kNamings; }
 Located locate(Tensor tensor, const std::string& canonical, const Graph& graph,
                const Naming& naming, const StoredNames& names) {
   tensor.name = canonical;
-  Located located{naming.locate(tensor, graph, names)};
+  Located located;
+  located.stored = naming.locate(tensor, graph, names);
   if (located.stored.name.empty()) return located;
   // The head may be outside of what all else is in.
   const bool head = canonical.starts_with("lm_head.");
-  located.found = head ? names.find_outside(located.stored.name) : names.find(located.stored.name);
+  const auto find = [&](const std::string& name) {
+    return head ? names.find_outside(name) : names.find(name);
+  };
+  located.found = find(located.stored.name);
+  if (located.found >= 0) return located;
+  for (const std::string& packed : packed_names(located.stored.name)) {
+    if (located.codes < 0) located.codes = find(packed);
+  }
   return located;
 }
 

@@ -11,7 +11,10 @@ namespace initrt {
 /// Where a checkpoint has a tensor of the graph.
 struct Located {
   Stored stored;
-  std::int64_t found = -1;  ///< index in the catalog; -1: it has none
+  std::int64_t found = -1;  ///< index in the catalog; -1: it has none of that name
+  std::int64_t codes = -1;  ///< the same of a weight's codes, where these are there instead
+
+  [[nodiscard]] bool is_there() const { return found >= 0 || codes >= 0; }
 };
 
 /// Looks for a tensor under `canonical`, its name or one of its aliases.

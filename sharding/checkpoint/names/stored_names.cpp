@@ -52,6 +52,13 @@ std::string without_wrappers(std::string_view name) {
   return text;
 }
 
+std::vector<std::string> packed_names(std::string_view weight) {
+  constexpr std::string_view kWeight = ".weight";
+  if (!weight.ends_with(kWeight)) return {};
+  const std::string module(weight.substr(0, weight.size() - kWeight.size()));
+  return {module + ".qweight", module + ".weight_packed"};
+}
+
 StoredNames::StoredNames(const Catalog& catalog) : catalog_(&catalog) {
   names_.reserve(catalog.tensors.size());
   for (const TensorEntry& tensor : catalog.tensors) {
@@ -108,6 +115,13 @@ std::int64_t StoredNames::find_outside(std::string_view name) const {
     prefix.erase(prefix.rfind('.') + 1);
   }
   return -1;
+}
+
+bool StoredNames::has_weight(std::string_view name) const {
+  if (find(name) >= 0) return true;
+  const std::vector<std::string> packed = packed_names(name);
+  return std::any_of(packed.begin(), packed.end(),
+                     [&](const std::string& codes) { return find(codes) >= 0; });
 }
 
 const TensorEntry* StoredNames::entry(std::string_view name) const {

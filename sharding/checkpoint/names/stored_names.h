@@ -17,6 +17,10 @@ namespace initrt {
 /// "base_layer", ...; only whole components between dots are taken out.
 [[nodiscard]] std::string without_wrappers(std::string_view name);
 
+/// The names that a weight's codes have where several of them are packed in a word: "X.qweight" and
+/// "X.weight_packed" for "X.weight"; none where the name does not end so.
+[[nodiscard]] std::vector<std::string> packed_names(std::string_view weight);
+
 /// A catalog's tensors by their names without wrappers, behind a prefix that they all have.
 class StoredNames {
  public:
@@ -39,6 +43,8 @@ class StoredNames {
   /// The same behind the prefix or, where it is not there, behind one of fewer components: beside
   /// "model.language_model.layers..." the head is "lm_head".
   [[nodiscard]] std::int64_t find_outside(std::string_view name) const;
+  /// Whether a tensor of this name is there, or a weight's codes.
+  [[nodiscard]] bool has_weight(std::string_view name) const;
   /// The tensor with this name, or null.
   [[nodiscard]] const TensorEntry* entry(std::string_view name) const;
 

@@ -56,18 +56,15 @@ struct Method {
 
 std::vector<Method> methods() {
   const Beside fp8{"weight", DType::F8_E4M3, {8, 4}}, i8{"weight", DType::I8, {8, 4}};
-  const Beside qweight{"qweight", DType::I32, {4, 1}}, qzeros{"qzeros", DType::I32, {1, 1}};
   return {
-      {"fp8 with scales", {fp8, {"weight_scale", DType::F32, {}}}, "weight_scale"},
-      {"fp8 with scales", {fp8, {"weight_scale", DType::F32, {8, 1}}}, "weight_scale"},
-      {"fp8 with scales", {fp8, {"weight_scale_inv", DType::F32, {1, 1}}}, "weight_scale_inv"},
-      {"fp8 with scales", {fp8, {"scale", DType::F8_E8M0, {1, 1}}}, "scale"},
       {"fp8 with scales", {fp8, {"scale_weight", DType::F32, {}}}, "scale_weight"},
       {"fp8 with scales", {fp8, {"input_scale", DType::F32, {}}}, "input_scale"},
-      {"\"modelopt FP8\"",
-       {fp8, {"weight_scale", DType::F32, {}}, {"input_scale", DType::F32, {}}},
-       "weight_scale",
-       {{"quantization_config", {{"quant_method", "modelopt"}, {"quant_algo", "FP8"}}}}},
+      {"fp8 with scales",
+       {fp8, {"weight_scale", DType::F32, {}}, {"pre_quant_scale", DType::F32, {4}}},
+       "weight_scale"},
+      {"fp8 with scales",
+       {{"weight", DType::F8_E5M2, {8, 4}}, {"weight_scale", DType::F32, {}}},
+       "weight_scale"},
       {"ModelOpt NVFP4",
        {{"weight", DType::U8, {8, 2}},
         {"weight_scale", DType::F8_E4M3, {8, 1}},
@@ -76,29 +73,20 @@ std::vector<Method> methods() {
       {"MXFP4",
        {{"weight", DType::U8, {8, 2}}, {"weight_scale", DType::U8, {8, 1}}},
        "weight_scale"},
-      {"bitsandbytes int8",
-       {i8, {"SCB", DType::F32, {8}}, {"weight_format", DType::U8, {}}},
-       "weight_format"},
-      {"bitsandbytes int8", {i8, {"SCB", DType::F32, {8}}}, "SCB"},
       {"bitsandbytes 4-bit",
        {{"weight", DType::U8, {16, 1}},
         {"weight.absmax", DType::F32, {1}},
-        {"weight.quant_map", DType::F32, {16}},
-        {"weight.quant_state.bitsandbytes__nf4", DType::U8, {80}}},
+        {"weight.quant_map", DType::F32, {16}}},
        "weight.absmax"},
       {"int8 with scales", {i8, {"weight_scale", DType::BF16, {8, 1}}}, "weight_scale"},
-      {"GPTQ",
-       {qweight, qzeros, {"scales", DType::F16, {1, 8}}, {"g_idx", DType::I32, {32}}},
-       "qweight"},
-      {"GPTQ",
-       {{"qweight", DType::I32, {4, 8}}, qzeros, {"scales", DType::F16, {1, 8}}},
-       "qweight"},
-      {"AWQ", {qweight, qzeros, {"scales", DType::F16, {1, 8}}}, "qweight"},
-      {"compressed-tensors",
-       {{"weight_packed", DType::I32, {8, 1}},
-        {"weight_scale", DType::BF16, {8, 1}},
-        {"weight_shape", DType::I64, {2}}},
-       "weight_packed"},
+      {"\"eetq\"",
+       {i8, {"weight_scales", DType::F16, {8}}},
+       "weight_scales",
+       {{"quantization_config", {{"quant_method", "eetq"}}}}},
+      {"\"aqlm\"",
+       {{"codes", DType::I8, {1, 1, 1}}, {"codebooks", DType::F16, {1, 256, 1, 8}}},
+       "codebooks",
+       {{"quantization_config", {{"quant_method", "aqlm"}}}}},
       {"MLX",
        {{"weight", DType::U32, {8, 1}},
         {"scales", DType::F16, {8, 1}},
@@ -123,7 +111,7 @@ TEST(Quantized, WeightsAreRefusedByTheirMethodAndTheTensorThatTells) {
     EXPECT_THAT(error_with(method.tensors, method.config),
                 AllOf(HasSubstr(std::string("tensor \"") + kModule + method.companion + "\""),
                       HasSubstr(std::string(kModule) + "weight\""), HasSubstr(method.name),
-                      HasSubstr("quantized weights are not read yet")))
+                      HasSubstr("weights that are quantized so are not read")))
         << method.name;
   }
 }
@@ -204,7 +192,7 @@ TEST(Quantized, WhateverBeginsWithAWeightsNameBelongsToIt) {
 
 TEST(Quantized, WrappersDoNotHideWhatBelongsToAWeight) {
   EXPECT_THAT(
-      error_with({{"_orig_mod.weight", DType::F8_E4M3, {8, 4}}, {"weight_scale", DType::F32, {}}}),
+      error_with({{"_orig_mod.weight", DType::F8_E4M3, {8, 4}}, {"scale_weight", DType::F32, {}}}),
       HasSubstr("fp8 with scales"));
 }
 
@@ -235,7 +223,7 @@ TEST(Quantized, ScalesThatOnlyTheIndexNamesBelongToWeights) {
   EXPECT_THAT(error_of([&] { (void)bind(small_graph(), catalog, false); }),
               AllOf(HasSubstr("down_proj.weight_scale_inv\", which the index has in "
                               "\"model-2.safetensors\" and no file holds"),
-                    HasSubstr("quantized weights are not read yet")));
+                    HasSubstr("download it")));
 }
 
 TEST(Quantized, FusedExpertsHaveScalesOfTheirNames) {

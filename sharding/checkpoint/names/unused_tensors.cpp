@@ -1,0 +1,115 @@
+#include "sharding/checkpoint/names/unused_tensors.h"
+
+#include <algorithm>
+
+#include "sharding/checkpoint/foreign_tensors.h"
+
+namespace initrt {
+namespace {
+
+// What an optimizer may keep beside a weight, under its name.
+bool is_optimizer_state(std::string_view rest) {
+  constexpr std::string_view kStates[] = {"exp_avg",         "exp_avg_sq", "max_exp_avg_sq",
+                                          "momentum_buffer", "step",       "master"};
+  return std::any_of(std::begin(kStates), std::end(kStates),
+                     [&](std::string_view state) { return rest == state; });
+}
+
+bool begins_with_its_name(std::string_view name, std::string_view weight) {
+  constexpr std::string_view kSeparators = "._:";
+  return name.size() > weight.size() && name.starts_with(weight) &&
+         kSeparators.find(name[weight.size()]) != std::string_view::npos &&
+         !is_optimizer_state(name.substr(weight.size() + 1));
+}
+
+}  // namespace
+
+std::string_view module_of(std::string_view name) {
+  const std::size_t dot = name.rfind('.');
+  return name.substr(0, dot == std::string_view::npos ? 0 : dot);
+}
+
+bool leaves_plain(const TensorEntry* weight, std::string_view module, std::string_view leaf) {
+  if (weight == nullptr || is_integer(weight->dtype) || has_8_bits_or_fewer(weight->dtype)) {
+    return false;
+  }
+  const bool cached = module.ends_with(".k_proj.") || module.ends_with(".v_proj.");
+  return (cached && leaf == "output_scale") || (weight->shape.size() == 1 && leaf == "scale");
+}
+
+UnusedTensors::UnusedTensors(const Catalog& catalog, const StoredNames& names,
+                             std::span<const NeededTensor> needed)
+    : catalog_(catalog) {
+  std::vector<bool> used(catalog.tensors.size(), false);
+  for (const NeededTensor& tensor : needed) {
+    if (tensor.found >= 0) used[static_cast<std::size_t>(tensor.found)] = true;
+  }
+  for (std::uint32_t i = 0; i < used.size(); ++i) {
+    if (!used[i]) sorted_.push_back({names.name(i), i});
+  }
+  std::sort(sorted_.begin(), sorted_.end(), by_name);
+  note_far_scales(needed);
+}
+
+std::vector<Companion> UnusedTensors::beside(std::string_view weight,
+                                             const TensorEntry* entry) const {
+  std::vector<Companion> found;
+  const bool adapted = entry != nullptr && is_of_adapted_module(entry->name);
+  const std::string module = std::string(module_of(weight)) + ".";
+  const bool has_module = module.size() > 1;
+  const std::string_view start = has_module ? std::string_view(module) : weight;
+  for (auto at = std::lower_bound(sorted_.begin(), sorted_.end(), Place{start, 0}, by_name);
+       at != sorted_.end() && at->name.starts_with(start); ++at) {
+    const std::string_view leaf = at->name.substr(has_module ? start.size() : 0);
+    const TensorEntry& other = catalog_.tensors[at->tensor];
+    const bool adapts = adapted && !is_of_adapted_module(other.name);
+    const bool inside =
+        has_module && (adapts || (changes_weights(leaf) && !leaves_plain(entry, module, leaf)));
+    if (inside || begins_with_its_name(at->name, weight)) {
+      found.push_back({leaf, &other});
+    }
+  }
+  const auto far = far_.find(module_of(weight));
+  if (found.empty() && far != far_.end()) {
+    found.push_back({far->second.name, &catalog_.tensors[far->second.tensor]});
+  }
+  return found;
+}
+
+// Scales of 8-bit weights that are outside of their modules: "q_proj_scale", "scales.<name>".
+void UnusedTensors::note_far_scales(std::span<const NeededTensor> needed) {
+  std::unordered_set<std::string_view> modules;
+  for (const NeededTensor& tensor : needed) {
+    if (tensor.found < 0) continue;
+    const DType dtype = catalog_.tensors[static_cast<std::size_t>(tensor.found)].dtype;
+    if (has_8_bits_or_fewer(dtype)) modules.insert(module_of(tensor.name));
+  }
+  modules.erase("");
+  if (modules.empty()) return;
+  for (const Place& place : sorted_) {
+    const bool scale = place.name.find("scale") != std::string_view::npos ||
+                       place.name.find("zero") != std::string_view::npos;
+    if (scale) note_modules_within(place, modules);
+  }
+}
+
+// Looks at parts of the name that begin at a component; a hostile name has millions of them.
+void UnusedTensors::note_modules_within(const Place& place,
+                                        const std::unordered_set<std::string_view>& modules) {
+  constexpr int kMaxStarts = 16, kMaxEnds = 64;
+  std::size_t start = 0;
+  for (int i = 0; i < kMaxStarts; ++i) {
+    std::size_t end = start;
+    for (int j = 0; j < kMaxEnds && end < place.name.size(); ++j) {
+      end = std::min(place.name.find_first_of("._:", end + 1), place.name.size());
+      const auto module = modules.find(place.name.substr(start, end - start));
+      const bool inside = start == 0 && end < place.name.size() && place.name[end] == '.';
+      if (module != modules.end() && !inside) far_.emplace(*module, place);
+    }
+    const std::size_t dot = place.name.find('.', start);
+    if (dot == std::string_view::npos) return;
+    start = dot + 1;
+  }
+}
+
+}  // namespace initrt

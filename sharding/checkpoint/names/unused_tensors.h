@@ -1,0 +1,62 @@
+// What lies beside weights, of all that a checkpoint holds and no graph needs.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "sharding/checkpoint/catalog.h"
+#include "sharding/checkpoint/names/quant_method.h"
+#include "sharding/checkpoint/names/quantized.h"
+#include "sharding/checkpoint/names/stored_names.h"
+
+namespace initrt {
+
+/// "a.b" of "a.b.weight"; "" where there is no dot.
+[[nodiscard]] std::string_view module_of(std::string_view name);
+
+[[nodiscard]] constexpr bool is_integer(DType dtype) {
+  return dtype >= DType::I64 && dtype <= DType::BOOL;
+}
+[[nodiscard]] constexpr bool has_8_bits_or_fewer(DType dtype) {
+  return dtype >= DType::F8_E4M3 && dtype <= DType::F4;
+}
+
+/// Whether this beside plain floats is none of theirs: a KV cache's scale, another norm's vector.
+/// @param module of the weight, with its dot
+[[nodiscard]] bool leaves_plain(const TensorEntry* weight, std::string_view module,
+                                std::string_view leaf);
+
+/// Tensors of a catalog that nothing needs, by their names without wrappers.
+class UnusedTensors {
+ public:
+  /// Keeps references: catalog and names must outlive this.
+  UnusedTensors(const Catalog& catalog, const StoredNames& names,
+                std::span<const NeededTensor> needed);
+
+  /// What belongs to a weight: "X.weight_scale", "X.weight.absmax" and whatever else begins with
+  /// its name; and of what is beside it in its module that which changes_weights(), or all of it
+  /// where an adapter wraps the module. @param entry the weight's, or null
+  [[nodiscard]] std::vector<Companion> beside(std::string_view weight,
+                                              const TensorEntry* entry) const;
+
+ private:
+  struct Place {
+    std::string_view name;
+    std::uint32_t tensor;
+  };
+  static bool by_name(const Place& a, const Place& b) { return a.name < b.name; }
+
+  void note_far_scales(std::span<const NeededTensor> needed);
+  void note_modules_within(const Place& place, const std::unordered_set<std::string_view>& modules);
+
+  const Catalog& catalog_;
+  std::vector<Place> sorted_;
+  std::unordered_map<std::string_view, Place> far_;  // the first one of a module
+};
+
+}  // namespace initrt
