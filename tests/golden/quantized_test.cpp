@@ -1,0 +1,119 @@
+// A tiny model quantized in every way that is read, as the libraries that define the formats wrote
+// it (make_quantized_references.py): dequantized bit by bit as they do it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "runtime/model/family.h"
+#include "runtime/storage/local_files.h"
+#include "runtime/values/hash.h"
+#include "sharding/checkpoint/names/names.h"
+#include "tests/runtime/convert/quantized_boxes.h"
+#include "tests/sharding/errors.h"
+#include "tests/support/source_path.h"
+
+namespace initrt::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+std::string golden(const std::string& name) {
+  return source_path("tests/golden/quantized/" + name);
+}
+
+struct Opened {
+  LocalFiles files;
+  Catalog catalog;
+  Graph graph;
+  Bindings bindings;
+
+  explicit Opened(const std::string& path)
+      : catalog(open_checkpoint(files, path)),
+        graph(build_graph(catalog.config)),
+        bindings(bind(graph, catalog, false)) {}
+};
+
+class QuantizedModels : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(QuantizedModels, AreDequantizedBitByBitAsTheirLibraryDoesIt) {
+  Opened model(golden(GetParam()));
+  const nlohmann::json expected =
+      nlohmann::json::parse(std::ifstream(golden(GetParam()) + std::string("/expected.json")));
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < model.graph.tensors.size(); ++i) {
+    const Tensor& tensor = model.graph.tensors[i];
+    const std::optional<QuantizedWeight>& weight = model.bindings.tensors[i].quantized;
+    ASSERT_EQ(weight.has_value(), expected.contains(tensor.name)) << tensor.name;
+    if (!weight) continue;
+    ++found;
+    const std::vector<float> values = dequantized(model.files, model.catalog, *weight, tensor.rows);
+    Hasher hasher;
+    hasher.add(std::as_bytes(std::span(values)));
+    EXPECT_EQ(hash_text(hasher.value()), expected[tensor.name]) << tensor.name;
+    for (const std::uint64_t batch : {1u, 5u, 16u}) {
+      const std::vector<float> again = dequantized(model.files, model.catalog, *weight, batch);
+      EXPECT_EQ(std::memcmp(again.data(), values.data(), values.size() * sizeof(float)), 0)
+          << tensor.name << " by " << batch << " rows";
+    }
+  }
+  EXPECT_EQ(found, expected.size());
+}
+
+TEST_P(QuantizedModels, CountEachTensorOnceAndLeaveNoneOver) {
+  const Opened model(golden(GetParam()));
+  EXPECT_THAT(model.bindings.unexpected, IsEmpty());
+  EXPECT_EQ(model.bindings.unused_quantization, "");
+  std::uint64_t bytes = 0, activations = 0;
+  for (const TensorEntry& tensor : model.catalog.tensors) {
+    const bool of_activations = tensor.name.ends_with("input_scale");
+    activations += of_activations ? 1 : 0;
+    bytes += of_activations ? 0 : tensor.bytes();
+  }
+  EXPECT_EQ(model.bindings.payload_bytes, bytes);
+  EXPECT_EQ(model.bindings.skipped, activations);
+}
+
+// The folders that are there: none is left out.
+std::vector<std::string> folders() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(golden(""))) {
+    if (entry.is_directory()) names.push_back(entry.path().filename());
+  }
+  return names;
+}
+
+constexpr const char* kCases[] = {"awq",
+                                  "bnb_fp4",
+                                  "bnb_int8",
+                                  "bnb_nf4_nested",
+                                  "bnb_nf4_stored_bf16",
+                                  "ct_fp8_block",
+                                  "ct_fp8_channel",
+                                  "ct_int4",
+                                  "ct_int4_order",
+                                  "ct_int4_zeros",
+                                  "ct_int8_packed",
+                                  "ct_mxfp4",
+                                  "ct_nvfp4",
+                                  "ct_w8a8",
+                                  "fp8_block",
+                                  "fp8_modelopt",
+                                  "fp8_ue8m0",
+                                  "gptq4_odd_groups",
+                                  "gptq4_order",
+                                  "gptq8_v2_rows",
+                                  "modelopt_nvfp4"};
+
+INSTANTIATE_TEST_SUITE_P(Golden, QuantizedModels, ::testing::ValuesIn(kCases),
+                         [](const auto& one) { return std::string(one.param); });
+
+TEST(QuantizedFolders, AreAllTested) {
+  EXPECT_THAT(folders(), ::testing::UnorderedElementsAreArray(kCases));
+}
+
+}  // namespace
+}  // namespace initrt::testing
