@@ -1,9 +1,9 @@
 #include "runtime/convert/dequantize.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <vector>
 
 #include "runtime/convert/convert.h"
@@ -71,7 +71,9 @@ std::vector<float> to_floats(const Box& box) {
     case DType::U8:  // the same, written as bytes; 2^-127 is subnormal
       make([](const std::byte* at) {
         const std::uint32_t exponent = decode::u8(at);
-        return exponent == 255 ? std::nanf("") : std::ldexp(1.0f, static_cast<int>(exponent) - 127);
+        const std::uint32_t special = exponent == 0 ? 0x00400000u : 0x7fc00000u;  // 255 is NaN
+        const bool normal = exponent != 0 && exponent != 255;
+        return std::bit_cast<float>(normal ? exponent << 23 : special);
       });
       break;
     case DType::I8:
@@ -129,7 +131,7 @@ void check_shape(const QuantizedWeight& weight, const Box& box) {
 // ---- instruction sets
 
 struct RowTask {
-  Code code = Code::F8;
+  Code code = Code::I8;
   const std::byte* in = nullptr;
   std::uint64_t first = 0, columns = 0;
   const float* table = nullptr;
@@ -138,8 +140,6 @@ struct RowTask {
 INITRT_INLINE void decode_any(const RowTask& task, float* out) {
   using dequantize_detail::decode_row;
   switch (task.code) {
-    case Code::F8:
-      return decode_row<Code::F8>(task.in, task.first, task.columns, task.table, out);
     case Code::I8:
       return decode_row<Code::I8>(task.in, task.first, task.columns, task.table, out);
     case Code::HighNibbles:
@@ -267,11 +267,9 @@ Grid make_grid(const QuantizedWeight& weight, const Boxes& boxes, std::uint64_t 
 constexpr float kE2m1[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
                              -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
 
-Code code_of(const QuantizedWeight& weight, const QuantComponent& codes) {
+Code code_of(const QuantizedWeight& weight) {
   if (weight.method == QuantMethod::Fp4) return Code::LowNibbles;
-  if (weight.method != QuantMethod::PackedInts) {
-    return codes.dtype == DType::I8 ? Code::I8 : Code::F8;
-  }
+  if (weight.method == QuantMethod::Bytes) return Code::I8;
   return weight.bits == 2 ? Code::Ints2 : weight.bits == 4 ? Code::Ints4 : Code::Ints8;
 }
 
@@ -284,9 +282,13 @@ void dequantize_grid(const QuantizedWeight& weight, const Boxes& boxes, std::uin
   if (order.component != nullptr) groups = order_of(order, weight.columns, grid.columns);
   const std::uint64_t row_bytes = bytes_of(codes.component->dtype, codes.component->columns);
   for (std::uint64_t r = 0; r < rows; ++r, out += weight.columns) {
-    kernels().decode_row({code_of(weight, *codes.component), codes.bytes.data() + r * row_bytes, 0,
-                          weight.columns, kE2m1},
-                         out);
+    const std::span<const std::byte> row = codes.bytes.subspan(r * row_bytes, row_bytes);
+    if (codes.component->dtype == DType::F8_E4M3) {
+      convert(row, DType::F8_E4M3, 0, weight.columns, reinterpret_cast<std::byte*>(out),
+              DType::F32);
+    } else {
+      kernels().decode_row({code_of(weight), row.data(), 0, weight.columns, kE2m1}, out);
+    }
     const std::uint64_t at = grid.at((first + r) / weight.block_rows);
     RowScales with{grid.scales.data() + at, grid.zeros.data() + at};
     with.order = groups.empty() ? nullptr : groups.data();

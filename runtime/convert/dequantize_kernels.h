@@ -10,8 +10,8 @@
 
 namespace initrt::dequantize_detail {
 
-/// Codes of a row-major matrix, in bits of bytes.
-enum class Code : std::uint8_t { F8, I8, HighNibbles, LowNibbles, Ints2, Ints4, Ints8 };
+/// Codes of a row-major matrix, but for floats, which convert() reads.
+enum class Code : std::uint8_t { I8, HighNibbles, LowNibbles, Ints2, Ints4, Ints8 };
 
 /// Codes of columns: several neighbours down (GPTQ) or across (AWQ) are in a word.
 enum class Packing : std::uint8_t { Down, Across };
@@ -30,9 +30,7 @@ struct RowScales {
 template <Code Kind>
 INITRT_INLINE void decode_row(const std::byte* in, std::uint64_t first, std::uint64_t columns,
                               const float* table, float* out) {
-  if constexpr (Kind == Code::F8) {
-    for (std::uint64_t i = 0; i < columns; ++i) out[i] = decode::from_f8_e4m3(decode::u8(in + i));
-  } else if constexpr (Kind == Code::I8) {
+  if constexpr (Kind == Code::I8) {
     for (std::uint64_t i = 0; i < columns; ++i) {
       out[i] = static_cast<float>(decode::load<std::int8_t>(in + i));
     }
