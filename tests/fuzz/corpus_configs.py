@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+QUANTIZED = Path(__file__).parent.parent / "golden" / "quantized"
 FAMILIES = Path(__file__).parent.parent / "golden" / "families"
 CONFIG = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8,
@@ -141,3 +142,11 @@ def write_names(write):
             write("names", "fused_experts", "\n".join([json.dumps(config)] + lines).encode())
     names("lit_llama", [end.replace("ln_f.weight", "ln_f.scale") for end in LIT_ENDS],
           [f"transformer.h.0.{name}" for name in lit_llama], FUSED_SHAPES)
+    for case in ["awq", "bnb_fp4", "bnb_int8", "ct_fp8_block", "ct_int4_order", "ct_int4_zeros",
+                 "ct_nvfp4", "fp8_block", "gptq4_order", "gptq8_v2_rows"]:
+        config = json.loads((QUANTIZED / case / "config.json").read_text())
+        content = (QUANTIZED / case / "model.safetensors").read_bytes()
+        header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
+        lines = [f"{name} {tensor['dtype']} {' '.join(map(str, tensor['shape']))}".rstrip()
+                 for name, tensor in header.items() if name != "__metadata__"]
+        write("names", f"quantized_{case}", "\n".join([json.dumps(config)] + lines).encode())

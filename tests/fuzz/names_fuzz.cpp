@@ -1,9 +1,12 @@
 // Names and shapes of a checkpoint, bound to the graph of a model config and planned for reading.
+// Quantized weights are made numbers, of bytes that are made up, in memory that ends where they do.
 // The input is a config.json on one line, then a line for each tensor: name, dtype, extents, mark.
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <sstream>
 
+#include "runtime/convert/dequantize.h"
 #include "runtime/model/family.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/names/names.h"
@@ -170,6 +173,55 @@ void check_world(const Graph& graph, const Bindings& bindings, const Catalog& ca
   expect(read == expected, "the number of elements read");
 }
 
+void check_box(const SourceBox& box, const Catalog& catalog) {
+  expect(box.tensor < catalog.tensors.size(), "the tensor of a box");
+  const TensorEntry& tensor = catalog.tensors[box.tensor];
+  const std::uint64_t columns = tensor.shape.empty() ? 1 : tensor.shape.back();
+  const std::uint64_t rows = tensor.elements() / std::max<std::uint64_t>(1, columns);
+  expect(box.dtype == tensor.dtype, "the dtype of a box");
+  expect(box.column <= columns && box.columns <= columns - box.column, "the columns of a box");
+  expect(box.row <= rows && box.rows <= rows - box.row, "the rows of a box");
+}
+
+// What bitsandbytes would write of a weight, where it fits.
+void make_state(const QuantizedWeight& weight, std::vector<std::byte>& content) {
+  const std::string state =
+      fmt::format(R"({{"blocksize":{},"shape":[{},{}],"nested_blocksize":{},"nested_offset":0.5}})",
+                  weight.block_columns, weight.rows, weight.columns, weight.nested_block);
+  if (state.size() > content.size()) return;
+  content.assign(content.size(), std::byte{' '});
+  std::memcpy(content.data(), state.data(), state.size());
+}
+
+void check_quantized(const QuantizedWeight& weight, const Catalog& catalog) {
+  constexpr std::uint64_t kBatch = 3;
+  std::uint32_t random = 1;
+  for (std::uint64_t first = 0; first < weight.rows; first += kBatch) {
+    const std::uint64_t rows = std::min(kBatch, weight.rows - first);
+    std::vector<std::vector<std::byte>> bytes;
+    std::vector<std::span<const std::byte>> spans;
+    for (const SourceBox& box : source_boxes(weight, first, rows)) {
+      check_box(box, catalog);
+      std::vector<std::byte>& content = bytes.emplace_back(box.bytes());
+      const bool small = random % 5 != 0;  // so that there are groups and scales of that number
+      for (std::size_t i = 0; i < content.size(); ++i) {
+        random = random * 1664525u + 1013904223u;
+        content[i] = static_cast<std::byte>(small && i % 4 != 0 ? 0 : random >> 24 & 63);
+      }
+      const QuantRole role = weight.components[bytes.size() - 1].role;
+      if (role == QuantRole::State) make_state(weight, content);
+      if (role == QuantRole::RowFormat) content.assign(content.size(), {});
+    }
+    spans.assign(bytes.begin(), bytes.end());
+    std::vector<float> out(rows * weight.columns);
+    try {
+      dequantize_rows(weight, first, rows, spans, out.data());
+    } catch (const Error& error) {
+      expect(testing::is_one_line(error.what()), "the error of a weight");
+    }
+  }
+}
+
 void check_checkpoint(const Graph& graph, std::istream& lines) {
   Builder builder(graph);
   for (std::string line; std::getline(lines, line);) builder.add(line);
@@ -177,6 +229,13 @@ void check_checkpoint(const Graph& graph, std::istream& lines) {
   const Bindings bindings = bind(graph, catalog, false);
   expect(testing::is_one_line(describe_unexpected(bindings, true)), "the unexpected names");
   expect(bindings.tensors.size() == graph.tensors.size(), "the number of bindings");
+  bool plain = true;
+  for (const Binding& binding : bindings.tensors) {
+    if (!binding.quantized) continue;
+    check_quantized(*binding.quantized, catalog);
+    plain = false;
+  }
+  if (!plain) return;
   check_world(graph, bindings, catalog, 1, "32-true");
   check_world(graph, bindings, catalog, 3, "bf16-true");
   check_world(graph, bindings, catalog, 2, "bf16-true", QuantizeMethod::Int8);
