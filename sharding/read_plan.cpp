@@ -262,7 +262,8 @@ StagingRing make_staging_ring(std::uint64_t budget) {
 void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& catalog,
                    std::uint64_t begin, std::uint64_t end, std::uint64_t destination, DType to,
                    std::vector<FilePiece>& pieces) {
-  if (binding.quantized) fail("{} is quantized: its codes are no numbers", tensor.name);
+  if (binding.quantized)
+    fail("{} is quantized in its checkpoint, which is not read yet", tensor.name);
   for (const RowRun& run : binding.runs) {
     const Wanted wanted{begin, end, tensor.columns, destination, to, run.add};
     const TensorEntry& source = catalog.tensors[run.source];
