@@ -370,6 +370,11 @@ CASES = {
         dict(num_bits=4, type="float", strategy="group", group_size=32, scale_dtype="torch.uint8"),
         skip=["down_proj"],
     ),
+    "ct_mxfp8": ct(
+        "mxfp8-quantized",
+        dict(num_bits=8, type="float", strategy="group", group_size=32, scale_dtype="torch.uint8"),
+        skip=["down_proj"],
+    ),
     "ct_nvfp4": ct(
         "nvfp4-pack-quantized",
         dict(
@@ -389,6 +394,18 @@ CASES = {
         "by": "the definition of the format",
     },
 }
+# Eight bits take twice the room.
+for name in (
+    "fp8_ue8m0",
+    "fp8_modelopt",
+    "bnb_int8",
+    "gptq8_v2_rows",
+    "ct_int8_packed",
+    "ct_w8a8",
+    "ct_fp8_channel",
+    "ct_mxfp8",
+):
+    CASES[name]["config"] = {"hidden_size": 32}
 
 
 def load_dequantized(path, method):
