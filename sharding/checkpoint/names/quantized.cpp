@@ -17,7 +17,7 @@ namespace initrt {
 namespace {
 
 constexpr std::string_view kNotRead =
-    "weights that are quantized so are not read: take a checkpoint without quantization, or a GGUF "
+    "weights quantized this way are not read: take a checkpoint without quantization, or a GGUF "
     "file";
 
 const std::string& file_of(const Catalog& catalog, const TensorEntry& tensor) {

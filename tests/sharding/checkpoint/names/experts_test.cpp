@@ -143,5 +143,40 @@ TEST(FusedExperts, AreWrittenUnderTheFamilysOwnNames) {
   EXPECT_EQ(up.binding.runs.at(0).source_row, 3 * kWide);
 }
 
+TEST(Experts, MayBeQuantizedOneByOneUnderTheFamilysOwnNamesOrTheCanonical) {
+  for (const bool own_names : {false, true}) {
+    const Graph graph = graph_of_experts(true);
+    Catalog catalog;
+    catalog.path = "model";
+    const std::string block =
+        own_names ? "model.layers.0.block_sparse_moe." : "model.layers.0.mlp.";
+    add_tensor(catalog, "model.embed_tokens.weight", DType::BF16, {9, kHidden});
+    add_tensor(catalog, block + "gate.weight", DType::BF16, {kExperts, kHidden});
+    for (std::uint64_t e = 0; e < kExperts; ++e) {
+      const std::string expert = block + "experts." + std::to_string(e) + ".";
+      const auto add = [&](const char* name, std::uint64_t rows, std::uint64_t columns) {
+        const std::uint64_t groups = (columns + 3) / 4, words = (rows + 7) / 8;
+        add_tensor(catalog, expert + name + ".qweight", DType::I32, {columns, words});
+        add_tensor(catalog, expert + name + ".qzeros", DType::I32, {groups, words});
+        add_tensor(catalog, expert + name + ".scales", DType::F16, {groups, rows});
+      };
+      add(own_names ? "w1" : "gate_proj", kWide, kHidden);
+      add(own_names ? "w3" : "up_proj", kWide, kHidden);
+      add(own_names ? "w2" : "down_proj", kHidden, kWide);
+    }
+    catalog.finish();
+    catalog.config = {{"quantization_config", {{"quant_method", "awq"}, {"group_size", 4}}}};
+    const Bindings bindings = bind(graph, catalog, false);
+    EXPECT_TRUE(bindings.unexpected.empty());
+    EXPECT_FALSE(bindings.tensors[1].quantized);
+    for (std::uint64_t e = 0; e < kExperts; ++e) {
+      const std::string expert = block + "experts." + std::to_string(e) + ".";
+      EXPECT_EQ(source_of(bindings, catalog, first_of(e)),
+                expert + (own_names ? "w1" : "gate_proj") + ".qweight");
+      EXPECT_TRUE(bindings.tensors[first_of(e) + 2].quantized);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace initrt

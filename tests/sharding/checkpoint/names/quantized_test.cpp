@@ -111,7 +111,7 @@ TEST(Quantized, WeightsAreRefusedByTheirMethodAndTheTensorThatTells) {
     EXPECT_THAT(error_with(method.tensors, method.config),
                 AllOf(HasSubstr(std::string("tensor \"") + kModule + method.companion + "\""),
                       HasSubstr(std::string(kModule) + "weight\""), HasSubstr(method.name),
-                      HasSubstr("weights that are quantized so are not read")))
+                      HasSubstr("weights quantized this way are not read")))
         << method.name;
   }
 }

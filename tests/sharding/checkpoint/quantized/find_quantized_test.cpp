@@ -365,7 +365,7 @@ TEST(FindQuantized, CompressedTensorsChoosesTheGroupThatTheTensorsFit) {
 TEST(FindQuantized, SomethingUnknownBesideAWeightIsRefusedByTheMethodsName) {
   for (const Way& one : ways()) {
     EXPECT_THAT(error_with(one.name, {"weight_mask", DType::U8, {64, 96}}),
-                HasSubstr("weights that are quantized so are not read"))
+                HasSubstr("weights quantized this way are not read"))
         << one.name;
   }
 }
