@@ -25,6 +25,7 @@ struct Scheme {
   std::uint64_t group = 0;  // 0: none
   std::optional<BlockShape> block;
   bool symmetric = true;
+  bool ordered = false;  // groups are in the order of activations
 };
 
 std::string text_of(const Json& object, const char* key) {
@@ -35,8 +36,9 @@ std::string text_of(const Json& object, const char* key) {
 Scheme scheme_of(const Json& weights) {
   Scheme scheme;
   if (const auto bits = weights.find("num_bits");
-      bits != weights.end() && bits->is_number_integer())
+      bits != weights.end() && bits->is_number_integer()) {
     scheme.bits = bits->get<std::int64_t>();
+  }
   if (const std::string type = text_of(weights, "type"); !type.empty()) scheme.type = type;
   scheme.strategy = text_of(weights, "strategy");
   const auto group = weights.find("group_size");
@@ -51,6 +53,9 @@ Scheme scheme_of(const Json& weights) {
   }
   const auto symmetric = weights.find("symmetric");
   if (symmetric != weights.end() && symmetric->is_boolean()) scheme.symmetric = *symmetric;
+  const std::string order = text_of(weights, "actorder");
+  scheme.ordered =
+      order == "group" || order == "dynamic" || weights.value("actorder", Json()) == Json(true);
   return scheme;
 }
 
@@ -136,6 +141,7 @@ QuantizedWeight read_packed(const QuantModule& module, const Scheme& scheme) {
   add_scale_grid(module, QuantRole::Scales, scales, weight);
   const bool packed_zeros = !scheme.symmetric && weight.block_rows == 1;
   packed_zeros ? add_packed_zeros(module, weight) : add_plain_zeros(module, scheme, weight);
+  if (scheme.ordered) (void)module.get("weight_g_idx");
   if (const TensorEntry* const order = module.find("weight_g_idx")) {
     module.expect_dtype(*order, {DType::I32, DType::I64});
     module.expect_shape(*order, {{module.columns}});

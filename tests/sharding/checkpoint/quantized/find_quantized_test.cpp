@@ -317,6 +317,17 @@ TEST(FindQuantized, WhatIsMissingBesideAWeightIsNamed) {
               HasSubstr("\"g_idx\" is not beside it"));
 }
 
+TEST(FindQuantized, AnOrderThatTheConfigNamesIsBesideTheWeight) {
+  for (const Json& order : {Json("group"), Json("dynamic"), Json(true)}) {
+    const Json config = compressed("pack-quantized", changed(kInt4, "actorder", order));
+    EXPECT_THAT(error_under("CompressedInt4", config),
+                HasSubstr("\"weight_g_idx\" is not beside it"));
+  }
+  Way one = way("CompressedInt4");
+  one.config = compressed("pack-quantized", changed(kInt4, "actorder", "weight"));
+  EXPECT_TRUE(bound(one).tensors[kWeight].quantized);
+}
+
 TEST(FindQuantized, AConfigThatSaysOtherwiseIsAnError) {
   const Json other = {{"quant_method", "hqq"}};
   for (const char* name :
