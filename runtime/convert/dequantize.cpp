@@ -1,15 +1,7 @@
 #include "runtime/convert/dequantize.h"
 
-#include <algorithm>
-#include <bit>
-#include <cmath>
-#include <nlohmann/json.hpp>
-#include <vector>
-
 #include "runtime/convert/convert.h"
 #include "runtime/convert/dequantize_kernels.h"
-#include "sharding/checked.h"
-#include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -18,117 +10,6 @@ namespace {
 using dequantize_detail::Code;
 using dequantize_detail::Packing;
 using dequantize_detail::RowScales;
-
-/// A component and its bytes.
-struct Box {
-  const QuantComponent* component = nullptr;
-  std::span<const std::byte> bytes;
-};
-
-/// The boxes of a call by their roles, checked to be as large as they must be.
-class Boxes {
- public:
-  Boxes(const QuantizedWeight& weight, std::uint64_t first, std::uint64_t rows,
-        std::span<const std::span<const std::byte>> boxes)
-      : weight_(weight), boxes_(boxes) {
-    const std::vector<SourceBox> expected = source_boxes(weight, first, rows);
-    if (boxes.size() != expected.size()) {
-      fail("a quantized weight of {} tensors was given {} of them", expected.size(), boxes.size());
-    }
-    for (std::size_t i = 0; i < boxes.size(); ++i) {
-      if (boxes[i].size() == expected[i].bytes()) continue;
-      fail("tensor {}: {} bytes of it were read for rows {} to {}: expected {}",
-           quote(weight.components[i].name), boxes[i].size(), first, first + rows,
-           expected[i].bytes());
-    }
-  }
-
-  /// The component of this role; its component is null where there is none.
-  [[nodiscard]] Box find(QuantRole role) const {
-    const QuantComponent* const found = weight_.find(role);
-    if (found == nullptr) return {};
-    return {found, boxes_[static_cast<std::size_t>(found - weight_.components.data())]};
-  }
-  [[nodiscard]] Box get(QuantRole role) const {
-    const Box box = find(role);
-    if (box.component == nullptr) fail("a quantized weight lacks one of its tensors");
-    return box;
-  }
-
- private:
-  const QuantizedWeight& weight_;
-  std::span<const std::span<const std::byte>> boxes_;
-};
-
-std::vector<float> to_floats(const Box& box) {
-  const std::uint64_t elements = box.bytes.size() / info(box.component->dtype).block_bytes;
-  std::vector<float> values(elements);
-  const auto make = [&](const auto& decode_one) {
-    for (std::uint64_t i = 0; i < elements; ++i) values[i] = decode_one(box.bytes.data() + i);
-  };
-  switch (box.component->dtype) {
-    case DType::F8_E8M0:
-    case DType::U8:  // the same, written as bytes; 2^-127 is subnormal
-      make([](const std::byte* at) {
-        const std::uint32_t exponent = decode::u8(at);
-        const std::uint32_t special = exponent == 0 ? 0x00400000u : 0x7fc00000u;  // 255 is NaN
-        const bool normal = exponent != 0 && exponent != 255;
-        return std::bit_cast<float>(normal ? exponent << 23 : special);
-      });
-      break;
-    case DType::I8:
-      make([](const std::byte* at) { return static_cast<float>(decode::load<std::int8_t>(at)); });
-      break;
-    default:
-      convert(box.bytes, box.component->dtype, 0, elements,
-              reinterpret_cast<std::byte*>(values.data()), DType::F32);
-  }
-  return values;
-}
-
-void check_finite(const QuantComponent& component, std::span<const float> values) {
-  const bool finite =
-      std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
-  if (!finite) fail("tensor {}: one of its values is NaN or infinite", quote(component.name));
-}
-
-std::vector<float> finite_floats(const Box& box) {
-  std::vector<float> values = to_floats(box);
-  check_finite(*box.component, values);
-  return values;
-}
-
-std::int64_t integer_at(const Box& box, std::uint64_t i) {
-  return box.component->dtype == DType::I64 ? decode::load<std::int64_t>(box.bytes.data() + i * 8)
-                                            : decode::load<std::int32_t>(box.bytes.data() + i * 4);
-}
-
-// The group of each column. @param groups that there are
-std::vector<std::uint32_t> order_of(const Box& box, std::uint64_t columns, std::uint64_t groups) {
-  std::vector<std::uint32_t> order(columns);
-  for (std::uint64_t i = 0; i < columns; ++i) {
-    const std::int64_t group = integer_at(box, i);
-    if (group < 0 || static_cast<std::uint64_t>(group) >= groups) {
-      fail("tensor {}: its element {} is {}, but there are {} groups", quote(box.component->name),
-           i, group, groups);
-    }
-    order[i] = static_cast<std::uint32_t>(group);
-  }
-  return order;
-}
-
-void check_shape(const QuantizedWeight& weight, const Box& box) {
-  if (box.component == nullptr) return;
-  const std::int64_t rows = integer_at(box, 0), columns = integer_at(box, 1);
-  if (rows == static_cast<std::int64_t>(weight.rows) &&
-      columns == static_cast<std::int64_t>(weight.columns)) {
-    return;
-  }
-  fail("tensor {}: it says [{}, {}], but the model config asks for [{}, {}]",
-       quote(box.component->name), rows, columns, weight.rows, weight.columns);
-}
-
-// ---- instruction sets
 
 struct RowTask {
   Code code = Code::I8;
@@ -208,253 +89,97 @@ const Kernels& kernels() {
   return chosen;
 }
 
-// ---- methods whose scales are a grid over rows of codes
-
-// The grid's rows that these rows need, as floats; zeros alike.
-struct Grid {
-  std::vector<float> scales, zeros;
-  std::uint64_t columns = 1;    // of the grid
-  std::uint64_t first_row = 0;  // of the grid, that `scales` begin with
-
-  [[nodiscard]] std::uint64_t at(std::uint64_t grid_row) const {
-    return (grid_row - first_row) * columns;
-  }
-};
-
-// Packed along rows: those of rows [first, first + rows), [rows, columns].
-std::vector<float> unpack_zeros(const QuantizedWeight& weight, const Box& box, std::uint64_t first,
-                                std::uint64_t rows, std::uint64_t columns) {
-  const std::uint32_t bits = weight.bits, per_word = 32 / bits;
-  const std::uint64_t first_word = part_of(*box.component, first, rows).first;
-  const std::uint32_t half = 1u << (bits - 1), mask = (1u << bits) - 1;
-  std::vector<float> zeros(rows * columns);
-  for (std::uint64_t r = 0; r < rows; ++r) {
-    const std::uint64_t word = (first + r) / per_word - first_word;
-    const auto shift = static_cast<std::uint32_t>((first + r) % per_word) * bits;
-    for (std::uint64_t g = 0; g < columns; ++g) {
-      const auto codes = decode::load<std::uint32_t>(box.bytes.data() + (word * columns + g) * 4);
-      zeros[r * columns + g] = decode::signed_float((codes >> shift & mask) - half);
-    }
-  }
-  return zeros;
-}
-
-Grid make_grid(const QuantizedWeight& weight, const Boxes& boxes, std::uint64_t first,
-               std::uint64_t rows) {
-  const Box scales = boxes.get(QuantRole::Scales), zeros = boxes.find(QuantRole::Zeros),
-            second = boxes.find(QuantRole::SecondScale);
-  Grid grid;
-  grid.columns = divide_up(weight.columns, weight.block_columns);
-  grid.first_row = first / weight.block_rows;
-  grid.scales = finite_floats(scales);
-  if (second.component != nullptr) {
-    const float factor = finite_floats(second).at(0);
-    for (float& scale : grid.scales) {
-      scale = weight.second_divides ? scale / factor : scale * factor;
-    }
-    check_finite(*second.component, grid.scales);
-  }
-  if (zeros.component == nullptr) {
-    grid.zeros.resize(grid.scales.size());
-  } else if (zeros.component->dtype == DType::I32) {
-    grid.zeros = unpack_zeros(weight, zeros, first, rows, grid.columns);
-  } else {
-    grid.zeros = finite_floats(zeros);
-  }
-  return grid;
-}
-
 constexpr float kE2m1[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
                              -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
 
 Code code_of(const QuantizedWeight& weight) {
-  if (weight.method == QuantMethod::Fp4) return Code::LowNibbles;
-  if (weight.method == QuantMethod::Bytes) return Code::I8;
-  return weight.bits == 2 ? Code::Ints2 : weight.bits == 4 ? Code::Ints4 : Code::Ints8;
-}
-
-void dequantize_grid(const QuantizedWeight& weight, const Boxes& boxes, std::uint64_t first,
-                     std::uint64_t rows, float* out) {
-  check_shape(weight, boxes.find(QuantRole::Shape));
-  const Grid grid = make_grid(weight, boxes, first, rows);
-  const Box codes = boxes.get(QuantRole::Codes), order = boxes.find(QuantRole::GroupIndex);
-  std::vector<std::uint32_t> groups;
-  if (order.component != nullptr) groups = order_of(order, weight.columns, grid.columns);
-  const std::uint64_t row_bytes = bytes_of(codes.component->dtype, codes.component->columns);
-  for (std::uint64_t r = 0; r < rows; ++r, out += weight.columns) {
-    const std::span<const std::byte> row = codes.bytes.subspan(r * row_bytes, row_bytes);
-    if (codes.component->dtype == DType::F8_E4M3) {
-      convert(row, DType::F8_E4M3, 0, weight.columns, reinterpret_cast<std::byte*>(out),
-              DType::F32);
-    } else {
-      kernels().decode_row({code_of(weight), row.data(), 0, weight.columns, kE2m1}, out);
-    }
-    const std::uint64_t at = grid.at((first + r) / weight.block_rows);
-    RowScales with{grid.scales.data() + at, grid.zeros.data() + at};
-    with.order = groups.empty() ? nullptr : groups.data();
-    with.block = weight.block_columns;
-    kernels().scale_row(with, weight.columns, out);
+  switch (weight.method) {
+    case QuantMethod::FourBitTable:
+      return Code::HighNibbles;
+    case QuantMethod::Fp4:
+      return Code::LowNibbles;
+    case QuantMethod::PackedInts:
+      return weight.bits == 2 ? Code::Ints2 : weight.bits == 4 ? Code::Ints4 : Code::Ints8;
+    default:
+      return Code::I8;
   }
 }
 
-// ---- bitsandbytes
-
-void dequantize_llm_int8(const QuantizedWeight& weight, const Boxes& boxes, std::uint64_t rows,
-                         float* out) {
-  const Box codes = boxes.get(QuantRole::Codes), format = boxes.find(QuantRole::RowFormat);
-  if (format.component != nullptr && decode::u8(format.bytes.data()) != 0) {
-    fail("tensor {}: it is {}, a layout for one kind of GPU: expected 0, rows",
-         quote(format.component->name), decode::u8(format.bytes.data()));
-  }
-  const std::vector<float> scales = finite_floats(boxes.get(QuantRole::Scales));
-  const float zero = 0.0f;
-  for (std::uint64_t r = 0; r < rows; ++r, out += weight.columns) {
-    kernels().decode_row(
-        {Code::I8, codes.bytes.data() + r * weight.columns, 0, weight.columns, nullptr}, out);
-    RowScales with{&scales[r], &zero};
-    with.block = weight.columns;
-    with.factor = 7.874015718698502e-3f;  // 1 / 127, as bitsandbytes writes it
-    kernels().scale_row(with, weight.columns, out);
-  }
-}
-
-// What bitsandbytes writes beside four-bit weights, compared with what shapes have told.
-// @returns what is added to scales that are codes
-float check_state(const QuantizedWeight& weight, const Box& box, const QuantComponent& scales) {
-  const std::string who = fmt::format("tensor {}", quote(box.component->name));
-  const nlohmann::json state =
-      parse_json({reinterpret_cast<const char*>(box.bytes.data()), box.bytes.size()}, who);
-  const std::uint64_t elements = weight.rows * weight.columns;
-  const std::uint64_t count = scales.rows * scales.columns;
-  const auto block_is = [&](const char* key, std::uint64_t of, std::uint64_t blocks) {
-    const auto block = state.find(key);
-    return block != state.end() && block->is_number_integer() && block->get<std::int64_t>() > 0 &&
-           divide_up(of, static_cast<std::uint64_t>(block->get<std::int64_t>())) == blocks;
-  };
-  if (!state.is_object() || !block_is("blocksize", elements, count)) {
-    fail("{}: its blocksize is not that of {} scales for {} elements", who, count, elements);
-  }
-  if (state.value("shape", nlohmann::json()) != nlohmann::json({weight.rows, weight.columns})) {
-    fail("{}: its shape is not [{}, {}], which the model config asks for", who, weight.rows,
-         weight.columns);
-  }
-  if (weight.nested_block == 0) return 0.0f;
-  const QuantComponent& nested = *weight.find(QuantRole::NestedScales);
-  const auto offset = state.find("nested_offset");
-  if (!block_is("nested_blocksize", count, nested.rows * nested.columns) || offset == state.end() ||
-      !offset->is_number()) {
-    fail("{}: expected nested_blocksize of {} scales and nested_offset, a number", who, count);
-  }
-  const auto value = offset->get<float>();
-  if (!std::isfinite(value)) fail("{}: its nested_offset is not finite", who);
-  return value;
-}
-
-std::vector<float> four_bit_scales(const QuantizedWeight& weight, const Boxes& boxes,
-                                   std::uint64_t first, std::uint64_t rows) {
-  const Box scales = boxes.get(QuantRole::Scales);
-  const float offset = check_state(weight, boxes.get(QuantRole::State), *scales.component);
-  if (weight.nested_block == 0) return finite_floats(scales);
-  const std::vector<float> table = finite_floats(boxes.get(QuantRole::NestedTable));
-  const Box nested_box = boxes.get(QuantRole::NestedScales);
-  const std::vector<float> nested = finite_floats(nested_box);
-  const std::uint64_t begin = part_of(*scales.component, first, rows).first;
-  const std::uint64_t nested_begin = part_of(*nested_box.component, first, rows).first;
-  std::vector<float> values(scales.bytes.size());
-  for (std::uint64_t i = 0; i < values.size(); ++i) {
-    const std::uint64_t block = (begin + i) / weight.nested_block - nested_begin;
-    values[i] = table[decode::u8(scales.bytes.data() + i)] * nested[block] + offset;
-  }
-  check_finite(*scales.component, values);
-  return values;
-}
-
-void dequantize_four_bit(const QuantizedWeight& weight, const Boxes& boxes, std::uint64_t first,
-                         std::uint64_t rows, float* out) {
-  const Box codes = boxes.get(QuantRole::Codes);
-  const std::vector<float> table = finite_floats(boxes.get(QuantRole::Table));
-  const std::vector<float> scales = four_bit_scales(weight, boxes, first, rows);
-  const std::vector<float> zeros(scales.size());
-  const std::uint64_t begin = part_of(*weight.find(QuantRole::Scales), first, rows).first;
-  // Codes begin at a word of the stored dtype.
-  const std::uint64_t in_box =
-      first * weight.columns - part_of(*codes.component, first, rows).first * codes.component->of;
-  for (std::uint64_t r = 0; r < rows; ++r, out += weight.columns) {
-    const std::uint64_t element = (first + r) * weight.columns;
-    kernels().decode_row({Code::HighNibbles, codes.bytes.data(), in_box + r * weight.columns,
-                          weight.columns, table.data()},
-                         out);
-    const std::uint64_t block = element / weight.block_columns - begin;
-    RowScales with{scales.data() + block, zeros.data() + block};
-    with.block = weight.block_columns;
-    with.skip = element % weight.block_columns;
-    kernels().scale_row(with, weight.columns, out);
-  }
-}
-
-// ---- GPTQ and AWQ
-
-// Zeros of output row `row` of the first word's: [groups].
-void column_zeros(const QuantizedWeight& weight, const Box& box, std::uint64_t row,
-                  std::uint64_t words, std::span<float> zeros) {
-  const std::uint32_t per_word = 32 / weight.bits, mask = (1u << weight.bits) - 1;
-  const auto place = static_cast<std::uint32_t>(row % per_word);
-  const std::uint32_t shift =
-      (weight.method == QuantMethod::Awq ? dequantize_detail::kAwqPlaces[place] : place) *
-      weight.bits;
-  for (std::uint64_t g = 0; g < zeros.size(); ++g) {
-    const auto codes =
-        decode::load<std::uint32_t>(box.bytes.data() + (g * words + row / per_word) * 4);
-    // A zero of 0 less one is stored as the largest code.
-    zeros[g] = static_cast<float>(((codes >> shift & mask) + weight.zero_offset) & mask);
-  }
-}
-
-void dequantize_columns(const QuantizedWeight& weight, const Boxes& boxes, std::uint64_t first,
-                        std::uint64_t rows, float* out) {
-  const Box codes = boxes.get(QuantRole::Codes), scales_box = boxes.get(QuantRole::Scales),
-            zeros_box = boxes.get(QuantRole::Zeros), order = boxes.find(QuantRole::GroupIndex);
-  const bool across = weight.method == QuantMethod::Awq;
-  const std::uint64_t groups = scales_box.component->rows;
-  const std::vector<float> scales = finite_floats(scales_box);  // [groups, rows]
-  const std::uint32_t per_word = 32 / weight.bits;
-  const auto [word, word_end] = part_of(*zeros_box.component, first, rows);
-  std::vector<std::uint32_t> group_of;
-  if (order.component != nullptr) group_of = order_of(order, weight.columns, groups);
-  kernels().decode_columns(
-      {across ? Packing::Across : Packing::Down, codes.bytes.data(),
-       across ? word_end - word : rows, weight.bits, first % per_word, rows, weight.columns},
-      out);
-  std::vector<float> row_scales(groups), row_zeros(groups);
-  for (std::uint64_t r = 0; r < rows; ++r, out += weight.columns) {
-    for (std::uint64_t g = 0; g < groups; ++g) row_scales[g] = scales[g * rows + r];
-    column_zeros(weight, zeros_box, first % per_word + r, word_end - word, row_zeros);
-    RowScales with{row_scales.data(), row_zeros.data()};
-    with.order = group_of.empty() ? nullptr : group_of.data();
-    with.block = weight.block_columns;
-    kernels().scale_row(with, weight.columns, out);
-  }
+bool is_by_columns(const QuantizedWeight& weight) {
+  return weight.method == QuantMethod::Gptq || weight.method == QuantMethod::Awq;
 }
 
 }  // namespace
 
+Dequantizer::Dequantizer(const QuantizedWeight& weight, std::uint64_t first, std::uint64_t rows,
+                         std::span<const std::span<const std::byte>> boxes)
+    : weight_(weight),
+      first_(first),
+      rows_(rows),
+      parts_(prepare_parts(weight, first, rows, boxes)) {}
+
+void Dequantizer::make(std::uint64_t first, std::uint64_t rows, float* out) const {
+  if (first < first_ || first - first_ > rows_ || rows > rows_ - (first - first_)) {
+    fail("rows {} to {} of a weight were read, not {} to {}", first_, first_ + rows_, first,
+         first + rows);
+  }
+  if (rows == 0) return;
+  if (is_by_columns(weight_)) decode_columns(first, rows, out);
+  for (std::uint64_t row = first; row < first + rows; ++row, out += weight_.columns) {
+    if (!is_by_columns(weight_)) decode_row(row, out);
+    RowScales with;
+    with.order = parts_.order.empty() ? nullptr : parts_.order.data();
+    with.block = weight_.block_columns;
+    std::uint64_t at = (row / weight_.block_rows - first_ / weight_.block_rows) * parts_.groups;
+    if (weight_.method == QuantMethod::FourBitTable) {  // whose blocks run on from row to row
+      const std::uint64_t element = row * weight_.columns;
+      at = element / weight_.block_columns - first_ * weight_.columns / weight_.block_columns;
+      with.skip = element % weight_.block_columns;
+    }
+    // 1 / 127, as bitsandbytes writes it.
+    if (weight_.method == QuantMethod::LlmInt8) with.factor = 7.874015718698502e-3f;
+    with.scales = parts_.scales.data() + at;
+    with.zeros = parts_.zeros.data() + at;
+    kernels().scale_row(with, weight_.columns, out);
+  }
+}
+
+void Dequantizer::decode_row(std::uint64_t row, float* out) const {
+  const QuantComponent& codes = weight_.components.front();
+  const std::uint64_t columns = weight_.columns;
+  if (weight_.method == QuantMethod::FourBitTable) {  // from a word of the stored dtype on
+    const std::uint64_t begin = part_of(codes, first_, rows_).first * codes.of;
+    kernels().decode_row({Code::HighNibbles, parts_.codes.data(), row * columns - begin, columns,
+                          parts_.table.data()},
+                         out);
+    return;
+  }
+  const std::uint64_t bytes = bytes_of(codes.dtype, codes.columns);
+  const std::span<const std::byte> in = parts_.codes.subspan((row - first_) * bytes, bytes);
+  if (codes.dtype == DType::F8_E4M3) {
+    convert(in, codes.dtype, 0, columns, reinterpret_cast<std::byte*>(out), DType::F32);
+  } else {
+    kernels().decode_row({code_of(weight_), in.data(), 0, columns, kE2m1}, out);
+  }
+}
+
+void Dequantizer::decode_columns(std::uint64_t first, std::uint64_t rows, float* out) const {
+  const QuantComponent& codes = weight_.components.front();
+  const auto [begin, end] = part_of(codes, first_, rows_);
+  ColumnTask task;
+  task.packing = weight_.method == QuantMethod::Awq ? Packing::Across : Packing::Down;
+  task.in = parts_.codes.data();
+  task.words = end - begin;
+  task.bits = weight_.bits;
+  task.skip = first - begin * codes.of;
+  task.rows = rows;
+  task.columns = weight_.columns;
+  kernels().decode_columns(task, out);
+}
+
 void dequantize_rows(const QuantizedWeight& weight, std::uint64_t first, std::uint64_t rows,
                      std::span<const std::span<const std::byte>> boxes, float* out) {
-  const Boxes parts(weight, first, rows, boxes);
-  if (rows == 0 || weight.columns == 0) return;
-  switch (weight.method) {
-    case QuantMethod::Bytes:
-    case QuantMethod::PackedInts:
-    case QuantMethod::Fp4:
-      return dequantize_grid(weight, parts, first, rows, out);
-    case QuantMethod::LlmInt8:
-      return dequantize_llm_int8(weight, parts, rows, out);
-    case QuantMethod::FourBitTable:
-      return dequantize_four_bit(weight, parts, first, rows, out);
-    case QuantMethod::Gptq:
-    case QuantMethod::Awq:
-      return dequantize_columns(weight, parts, first, rows, out);
-  }
+  Dequantizer(weight, first, rows, boxes).make(first, rows, out);
 }
 
 }  // namespace initrt

@@ -68,7 +68,7 @@ INITRT_INLINE void decode_row(const std::byte* in, std::uint64_t first, std::uin
 inline constexpr std::uint32_t kAwqPlaces[8] = {0, 4, 1, 5, 2, 6, 3, 7};
 
 /// Codes [in, out] of `rows` output rows, as [rows, columns] floats. @param words of a row of codes
-/// @param skip output rows before the first, in the first word of Across
+/// @param skip output rows before the first, in `in`
 template <Packing Kind>
 INITRT_INLINE void decode_columns(const std::byte* in, std::uint64_t words, std::uint32_t bits,
                                   std::uint64_t skip, std::uint64_t rows, std::uint64_t columns,
@@ -92,7 +92,7 @@ INITRT_INLINE void decode_columns(const std::byte* in, std::uint64_t words, std:
     for (std::uint64_t row = 0; row < rows; ++row) {
       float* next = out + row * columns;
       for (std::uint64_t k = 0; k < columns / per_word; ++k, next += per_word) {
-        const auto codes = decode::load<std::uint32_t>(in + (k * words + row) * 4);
+        const auto codes = decode::load<std::uint32_t>(in + (k * words + skip + row) * 4);
         for (std::uint32_t j = 0; j < per_word; ++j) {
           next[j] = static_cast<float>(codes >> (j * bits) & mask);
         }

@@ -50,14 +50,17 @@ TEST_P(QuantizedModels, AreDequantizedBitByBitAsTheirLibraryDoesIt) {
     ASSERT_EQ(weight.has_value(), expected.contains(tensor.name)) << tensor.name;
     if (!weight) continue;
     ++found;
-    const std::vector<float> values = dequantized(model.files, model.catalog, *weight, tensor.rows);
+    const std::vector<float> values =
+        dequantized(model.files, model.catalog, *weight, tensor.rows, tensor.rows);
     Hasher hasher;
     hasher.add(std::as_bytes(std::span(values)));
     EXPECT_EQ(hash_text(hasher.value()), expected[tensor.name].get<std::string>()) << tensor.name;
-    for (const std::uint64_t batch : {1u, 5u, 16u}) {
-      const std::vector<float> again = dequantized(model.files, model.catalog, *weight, batch);
+    for (const auto& [batch, at_once] :
+         {std::pair{1u, 1u}, std::pair{5u, 5u}, std::pair{16u, 7u}, std::pair{64u, 3u}}) {
+      const std::vector<float> again =
+          dequantized(model.files, model.catalog, *weight, batch, at_once);
       EXPECT_EQ(std::memcmp(again.data(), values.data(), values.size() * sizeof(float)), 0)
-          << tensor.name << " by " << batch << " rows";
+          << tensor.name << " by " << batch << " rows, " << at_once << " at once";
     }
   }
   EXPECT_EQ(found, expected.size());

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -248,6 +249,15 @@ TEST(Dequantize, RowsThatThereAreNotAreAnError) {
   const Stored stored = int8_rows({1.0f, 1.0f});
   EXPECT_THAT(error_of([&] { dequantize_rows(stored.weight, 1, 2, {}, nullptr); }),
               HasSubstr("a weight of 2 rows has no 2 rows from row 1"));
+  const std::vector<std::span<const std::byte>> boxes(stored.bytes.begin(), stored.bytes.end());
+  const Dequantizer all(stored.weight, 0, 2, boxes);
+  std::array<float, 3> row{};
+  all.make(1, 1, row.data());
+  EXPECT_THAT(row, ElementsAre(-128, 0, 3));
+  for (const auto& [first, rows] : {std::pair{2u, 1u}, std::pair{1u, 2u}, std::pair{3u, 0u}}) {
+    EXPECT_THAT(error_of([&] { all.make(first, rows, row.data()); }),
+                HasSubstr("rows 0 to 2 of a weight were read, not "));
+  }
 }
 
 }  // namespace
