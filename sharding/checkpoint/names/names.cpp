@@ -273,6 +273,9 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
   bool plain = true;
   for (std::size_t i = 0; i < located.size(); ++i) {
     std::optional<QuantizedWeight>& codes = quantized.weights[i];
+    if (!codes && located[i].found < 0) {
+      fail("{}: {} is there as codes alone", catalog.path, quote(graph.tensors[i].name));
+    }
     const auto source =
         codes ? codes->components.front().tensor : static_cast<std::uint32_t>(located[i].found);
     if (!codes) check_shape(graph.tensors[i], located[i].stored, catalog.tensors[source], catalog);

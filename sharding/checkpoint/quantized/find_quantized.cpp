@@ -8,13 +8,13 @@ namespace {
 
 // The first that a weight is stored in counts.
 constexpr std::array kFormats = {
-    QuantFormat{"bitsandbytes 4-bit", is_four_bit, read_four_bit},
-    QuantFormat{"bitsandbytes int8", is_llm_int8, read_llm_int8},
-    QuantFormat{"compressed-tensors", is_compressed, read_compressed},
-    QuantFormat{"AWQ", is_awq, read_awq},
-    QuantFormat{"GPTQ", is_gptq, read_gptq},
-    QuantFormat{"ModelOpt NVFP4", is_nvfp4, read_nvfp4},
-    QuantFormat{"fp8 with scales", is_fp8, read_fp8},
+    QuantFormat{is_four_bit, read_four_bit},
+    QuantFormat{is_llm_int8, read_llm_int8},
+    QuantFormat{is_compressed, read_compressed},
+    QuantFormat{is_awq, read_awq},
+    QuantFormat{is_gptq, read_gptq},
+    QuantFormat{is_nvfp4, read_nvfp4},
+    QuantFormat{is_fp8, read_fp8},
 };
 
 // What only activations and caches are quantized by.

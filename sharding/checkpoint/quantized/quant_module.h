@@ -57,7 +57,6 @@ struct QuantModule {
 
 /// One way of storing quantized weights. Adding one is a file and a line in find_quantized.cpp.
 struct QuantFormat {
-  std::string_view name;  ///< for a person
   /// Whether a weight is stored so, by what lies beside it and what the config says.
   bool (*is)(const QuantModule& module);
   /// @throws Error naming the tensor where something is not as it must be
