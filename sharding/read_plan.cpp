@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "sharding/checked.h"
+#include "sharding/checkpoint/quantized/quantized_weight.h"
 #include "sharding/error.h"
 #include "sharding/planes.h"
 
@@ -200,35 +201,98 @@ std::uint64_t bits_stored(const Binding& binding, const Catalog& catalog) {
   return most;
 }
 
-// @param first says where the first row's codes and scales go
+// Of rows that follow one another, how many are one batch: as many as fit a block's half and, where
+// they are read as they are, one read.
+std::uint64_t rows_of_batch(const OwnedRows& owned, RowBatch batch, std::uint64_t most,
+                            const Catalog& catalog, const ReadLimits& limits) {
+  batch.rows = most;
+  if (batch.source == nullptr) {
+    const std::uint64_t stored =
+        divide_up(owned.tensor.columns * bits_stored(owned.binding, catalog), 8);
+    const std::uint64_t read = limits.batch_read_bytes / std::max<std::uint64_t>(stored, 1);
+    batch.rows = std::clamp<std::uint64_t>(read, 1, most);
+  }
+  while (true) {
+    const std::uint64_t bytes = divide_batch_memory(batch).bytes;
+    if (bytes <= limits.batch_bytes) break;
+    if (batch.rows == 1) {
+      fail(
+          "load.staging is too small for {}: a row of it takes {} bytes of the {} that half a "
+          "block has",
+          owned.tensor.name, bytes, limits.batch_bytes);
+    }
+    batch.rows = std::max<std::uint64_t>(batch.rows - divide_up(batch.rows, 8), 1);
+  }
+  // Rows that share scales are one batch's, where that is possible.
+  const std::uint64_t block = batch.source == nullptr ? 1 : batch.source->block_rows;
+  const std::uint64_t over = (batch.source_row + batch.rows) % block;
+  return batch.rows < most && over < batch.rows ? batch.rows - over : batch.rows;
+}
+
+// The pieces of a weight's boxes, each of which lies densely in the batch's memory.
+void plan_boxes(const RowBatch& batch, const Catalog& catalog, std::vector<FilePiece>& pieces) {
+  const std::vector<SourceBox> boxes = source_boxes(*batch.source, batch.source_row, batch.rows);
+  const std::vector<std::uint64_t> offsets = box_offsets(boxes);
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    const SourceBox& box = boxes[i];
+    RowRun run;
+    run.source = box.tensor;
+    run.rows = box.rows;
+    run.source_row = box.row;
+    run.columns = box.columns;
+    run.source_column = box.column;
+    const Tensor dense{"", box.rows, box.columns, false, 0, {}};
+    plan_elements(dense, {{run}, {}}, catalog, 0, box.rows * box.columns, offsets[i], box.dtype,
+                  pieces);
+  }
+}
+
+// Batches of rows that follow one another in what is stored. @param first says where the first
+// row's codes and scales go, and which it is
 void plan_batches(const OwnedRows& owned, const Catalog& catalog, const RowBatch& first,
                   const ParamPlace& place, const ReadLimits& limits, bool shared, UnitReads& plan) {
-  const std::uint64_t row_bytes = first.row_bytes();
-  if (row_bytes > limits.rows_bytes) {
-    fail(
-        "load.staging is too small to quantize {}: a row of it takes {} bytes of the {} that half "
-        "a block has",
-        owned.tensor.name, row_bytes, limits.rows_bytes);
-  }
-  const std::uint64_t stored =
-      divide_up(owned.tensor.columns * bits_stored(owned.binding, catalog), 8);
-  const std::uint64_t rows =
-      std::clamp<std::uint64_t>(limits.batch_read_bytes / std::max<std::uint64_t>(stored, 1), 1,
-                                limits.rows_bytes / row_bytes);
-  for (std::uint64_t row = 0; row < owned.count; row += rows) {
-    RowBatch batch = first;
-    batch.first_row = owned.first + row;
-    batch.rows = std::min(rows, owned.count - row);
-    batch.codes += row * place.row_bytes;
-    batch.scales += row * place.scale_row_bytes;
+  RowBatch batch = first;
+  for (std::uint64_t left = first.rows; left > 0; left -= batch.rows) {
+    batch.rows = rows_of_batch(owned, batch, left, catalog, limits);
     std::vector<FilePiece> pieces;
-    const std::uint64_t begin = owned.begin() + row * owned.tensor.columns;
-    plan_elements(owned.tensor, owned.binding, catalog, begin,
-                  begin + batch.rows * owned.tensor.columns, 0, batch.dtype, pieces);
+    if (batch.source != nullptr) {
+      plan_boxes(batch, catalog, pieces);
+    } else {
+      const std::uint64_t begin = batch.first_row * batch.columns;
+      plan_elements(owned.tensor, owned.binding, catalog, begin, begin + batch.rows * batch.columns,
+                    0, batch.dtype, pieces);
+    }
     const UnitReads reads = coalesce(pieces, limits.batch_read_bytes, shared);
     plan.tasks.push_back({static_cast<std::uint32_t>(plan.reads.size()),
                           static_cast<std::uint32_t>(reads.reads.size()), batch});
     append(reads, plan);
+    batch.first_row += batch.rows;
+    batch.source_row += batch.rows;
+    batch.codes += batch.rows * place.row_bytes;
+    batch.scales += batch.rows * place.scale_row_bytes;
+  }
+}
+
+// The owned rows of a weight that is stored quantized, run by run.
+void plan_quantized(const OwnedRows& owned, const Catalog& catalog, const RowBatch& first,
+                    const ParamPlace& place, const ReadLimits& limits, bool shared,
+                    UnitReads& plan) {
+  for (const RowRun& run : owned.binding.runs) {
+    const std::uint64_t begin = std::max(run.row, owned.first);
+    const std::uint64_t end = std::min(run.row + run.rows, owned.first + owned.count);
+    const std::uint64_t step = run.source_stride;
+    // Rows that are apart are batches of their own.
+    const std::uint64_t at_once = step == 1 ? end : 1;
+    for (std::uint64_t row = begin; row < end; row += at_once) {
+      RowBatch batch = first;
+      batch.source = &*owned.binding.quantized;
+      batch.source_row = run.source_row + (row - run.row) * step;
+      batch.first_row = row;
+      batch.rows = std::min(at_once, end - row);
+      batch.codes += (row - owned.first) * place.row_bytes;
+      batch.scales += (row - owned.first) * place.scale_row_bytes;
+      plan_batches(owned, catalog, batch, place, limits, shared, plan);
+    }
   }
 }
 
@@ -262,8 +326,7 @@ StagingRing make_staging_ring(std::uint64_t budget) {
 void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& catalog,
                    std::uint64_t begin, std::uint64_t end, std::uint64_t destination, DType to,
                    std::vector<FilePiece>& pieces) {
-  if (binding.quantized)
-    fail("{} is quantized in its checkpoint, which is not read yet", tensor.name);
+  if (binding.quantized) fail("{} is stored as codes, which are no elements", tensor.name);
   for (const RowRun& run : binding.runs) {
     const Wanted wanted{begin, end, tensor.columns, destination, to, run.add};
     const TensorEntry& source = catalog.tensors[run.source];
@@ -307,6 +370,19 @@ UnitReads coalesce(const std::vector<FilePiece>& pieces, std::uint64_t max_read_
   return plan;
 }
 
+UnitReads plan_quantized_rows(const Tensor& tensor, const Binding& binding, const Catalog& catalog,
+                              std::uint64_t first, std::uint64_t rows, DType dtype,
+                              const ReadLimits& limits) {
+  RowBatch batch;
+  batch.dtype = dtype;
+  batch.columns = tensor.columns;
+  ParamPlace place;
+  place.row_bytes = bytes_of(dtype, tensor.columns);
+  UnitReads plan;
+  plan_quantized({tensor, binding, first, rows}, catalog, batch, place, limits, false, plan);
+  return plan;
+}
+
 UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
                      const Bindings& bindings, const Catalog& catalog, std::uint32_t unit,
                      std::uint32_t rank, const ReadLimits& limits) {
@@ -322,14 +398,18 @@ UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
                           param.row_begin + first, count};
     const std::uint64_t chunk = cut.chunk_offset(unit, rank);
     const ParamCut& placed = cut.units[unit].params[i];
-    if (place.scale_row_bytes > 0) {
-      RowBatch batch;
-      batch.format = place.format;
-      batch.dtype = layout.dtype;
-      batch.tensor = param.tensor;
-      batch.columns = owned.tensor.columns;
-      batch.codes = chunk + placed.offset;
-      batch.scales = chunk + placed.scales_offset;
+    RowBatch batch;
+    batch.format = place.format;
+    batch.dtype = layout.dtype;
+    batch.tensor = param.tensor;
+    batch.first_row = owned.first;
+    batch.rows = owned.count;
+    batch.columns = owned.tensor.columns;
+    batch.codes = chunk + placed.offset;
+    batch.scales = chunk + placed.scales_offset;
+    if (owned.binding.quantized) {
+      plan_quantized(owned, catalog, batch, place, limits, shared, plan);
+    } else if (place.scale_row_bytes > 0) {
       plan_batches(owned, catalog, batch, place, limits, shared, plan);
     } else {
       plan_elements(owned.tensor, owned.binding, catalog, owned.begin(), owned.end(),

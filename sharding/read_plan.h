@@ -24,6 +24,14 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
 [[nodiscard]] UnitReads coalesce(const std::vector<std::pair<std::uint32_t, Piece>>& pieces,
                                  std::uint64_t max_read_bytes, bool shared = false);
 
+/// What is read for canonical rows [first, first + rows) of a tensor that is stored quantized, in
+/// batches whose rows are made in `dtype`: `codes` counts from the first of them.
+/// @throws Error where a row does not fit the limits
+[[nodiscard]] UnitReads plan_quantized_rows(const Tensor& tensor, const Binding& binding,
+                                            const Catalog& catalog, std::uint64_t first,
+                                            std::uint64_t rows, DType dtype,
+                                            const ReadLimits& limits);
+
 /// What rank `rank` reads for unit `unit`, and what is made of it.
 /// @throws Error where a row of what is quantized does not fit a staging block
 [[nodiscard]] UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "sharding/dtype.h"
-#include "sharding/weight_format.h"
+#include "sharding/row_batch.h"
 
 namespace initrt {
 
@@ -21,7 +21,7 @@ struct Piece {
   DType to = DType::F32;          ///< what is written
   std::uint64_t elements = 0;     ///< elements to convert
   std::uint64_t source_step = 1;  ///< elements of the file; other than 1 for plain dtypes only
-  /// Bytes into this rank's shard; or into a batch's rows, where the read is of a batch.
+  /// Bytes into this rank's shard; or into a batch's memory, where the read is of a batch.
   std::uint64_t destination = 0;
   std::uint64_t destination_step = 1;  ///< elements
   float add = 0.0f;                    ///< to each element before it is narrowed; plain dtypes only
@@ -32,18 +32,6 @@ struct Read {
   std::uint32_t file = 0;
   std::uint64_t offset = 0, bytes = 0;
   std::uint32_t first_piece = 0, pieces = 0;
-};
-
-/// Rows of a weight that are put together in memory of their own before they are quantized: a scale
-/// needs all elements that share it, and reads end anywhere.
-struct RowBatch {
-  WeightFormat format = WeightFormat::Plain;
-  DType dtype = DType::F32;  ///< of the rows before, dense: the job's precision
-  std::uint32_t tensor = 0;  ///< index into Graph::tensors
-  std::uint64_t first_row = 0, rows = 0, columns = 0;
-  std::uint64_t codes = 0, scales = 0;  ///< where the first row's go: bytes into this rank's shard
-
-  [[nodiscard]] std::uint64_t row_bytes() const { return bytes_of(dtype, columns); }
 };
 
 /// What one worker does as a whole: one read, or all of a batch.
@@ -69,12 +57,12 @@ struct StagingRing {
   [[nodiscard]] std::uint64_t bytes() const { return blocks * block_bytes; }
 };
 
-/// How much of a staging block a read may fill. A batch's rows lie in the second half of the block
+/// How much of a staging block a read may fill. A batch's memory is the second half of the block
 /// that its reads go through.
 struct ReadLimits {
   std::uint64_t read_bytes = 0;        ///< of a read that is a task of its own
-  std::uint64_t batch_read_bytes = 0;  ///< of a read of a batch
-  std::uint64_t rows_bytes = 0;        ///< of a batch's rows
+  std::uint64_t batch_read_bytes = 0;  ///< of a batch's read
+  std::uint64_t batch_bytes = 0;       ///< of a batch's memory
 };
 
 /// The least staging a job may ask for.

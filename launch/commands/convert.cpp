@@ -127,9 +127,24 @@ void write_directory(const std::string& directory, const OpenModel& model,
   for (OutputFile& output : written) output.commit();
 }
 
+// What a quantized model computes in by its config's own account; bf16 where it says nothing.
+std::string precision_of_quantized(const Json& config) {
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    const auto found = config.find(key);
+    if (found == config.end() || !found->is_string()) continue;
+    if (*found == "float16") return "16-true";
+    if (*found == "float32") return "32-true";
+  }
+  return "bf16-true";
+}
+
 // What most of the model's bytes are, where that can be written as it is; else float32, which loses
 // nothing.
 std::string own_precision(const OpenModel& model) {
+  if (std::ranges::any_of(model.bindings.tensors,
+                          [](const Binding& binding) { return binding.quantized.has_value(); })) {
+    return precision_of_quantized(model.config);
+  }
   std::map<DType, std::uint64_t> bytes;
   for (const Binding& binding : model.bindings.tensors) {
     const TensorEntry& tensor = model.catalog.tensors[binding.runs.front().source];

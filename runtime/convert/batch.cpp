@@ -1,76 +1,135 @@
 #include "runtime/convert/batch.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "runtime/convert/convert.h"
+#include "runtime/convert/dequantize.h"
 #include "runtime/convert/quantize.h"
+#include "sharding/checkpoint/quantized/quantized_weight.h"
 #include "sharding/error.h"
 
 namespace initrt {
 namespace {
 
-// Elements that are converted before they are quantized: they stay in the second-level cache.
-constexpr std::uint64_t kTileElements = 64 << 10;
+// Where a batch's rows go.
+struct Held {
+  const RowBatch& batch;
+  std::byte* codes;
+  std::byte* scales;
+
+  [[nodiscard]] std::uint64_t row_bytes() const {
+    return initrt::row_bytes(batch.format, batch.dtype, batch.columns);
+  }
+  [[nodiscard]] std::uint64_t scale_bytes() const {
+    return scale_row_bytes(batch.format, batch.columns);
+  }
+  [[nodiscard]] std::uint64_t bytes() const { return batch.rows * (row_bytes() + scale_bytes()); }
+
+  // @param in rows in the precision @param row of the batch
+  void quantize(std::span<const std::byte> in, std::uint64_t row, std::uint64_t rows) const {
+    quantize_rows(batch.format, in, batch.dtype, rows, batch.columns, codes + row * row_bytes(),
+                  scales + row * scale_bytes(), batch.first_row + row);
+  }
+};
 
 // Whether the task's one piece is all of the batch's rows, in order.
 const Piece* whole_batch(const UnitReads& plan, const ReadTask& task) {
   const Read& read = plan.reads[task.first_read];
-  if (task.reads != 1 || read.pieces != 1) return nullptr;
+  if (task.batch->source != nullptr || task.reads != 1 || read.pieces != 1) return nullptr;
   const Piece& piece = plan.pieces[read.first_piece];
   const bool dense = piece.source_step == 1 && piece.destination_step == 1 && piece.add == 0 &&
                      piece.skip == 0 && piece.destination == 0;
   return dense && piece.elements == task.batch->rows * task.batch->columns ? &piece : nullptr;
 }
 
-struct Quantizer {
-  const RowBatch& batch;
-  std::byte* to;
-
-  // @param row of the batch
-  void operator()(std::span<const std::byte> in, std::uint64_t row, std::uint64_t rows) const {
-    quantize_rows(batch.format, in, batch.dtype, rows, batch.columns,
-                  to + batch.codes + row * row_bytes(batch.format, batch.dtype, batch.columns),
-                  to + batch.scales + row * scale_row_bytes(batch.format, batch.columns),
-                  batch.first_row + row);
+// Rows that lie in the read, dense: some at a time, which stay in the cache.
+void quantize_read(const Held& held, const Piece& piece, std::span<const std::byte> bytes,
+                   std::span<std::byte> memory) {
+  const RowBatch& batch = held.batch;
+  if (piece.from == piece.to) {
+    held.quantize(bytes, 0, batch.rows);
+    return;
   }
-};
+  const DTypeInfo& from = info(piece.from);
+  const std::uint64_t some = divide_batch_memory(batch).tile_rows;
+  for (std::uint64_t row = 0; row < batch.rows; row += some) {
+    const std::uint64_t count = std::min(some, batch.rows - row);
+    const std::uint64_t first = row * batch.columns;
+    convert(bytes.subspan(first / from.block_elements * from.block_bytes), piece.from,
+            static_cast<std::uint32_t>(first % from.block_elements), count * batch.columns,
+            memory.data(), batch.dtype);
+    held.quantize(memory.first(count * batch.row_bytes()), row, count);
+  }
+}
+
+// Calls `each(row, rows, values)` for tiles of the batch's rows, as float32.
+template <class Each>
+void for_tiles(const RowBatch& batch, std::span<std::byte> memory, const Each& each) {
+  const BatchMemory parts = divide_batch_memory(batch);
+  const std::vector<SourceBox> boxes = source_boxes(*batch.source, batch.source_row, batch.rows);
+  const std::vector<std::uint64_t> offsets = box_offsets(boxes);
+  std::vector<std::span<const std::byte>> bytes;
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    bytes.push_back(memory.subspan(offsets[i], boxes[i].bytes()));
+  }
+  const Dequantizer dequantizer(*batch.source, batch.source_row, batch.rows, bytes);
+  auto* const values = reinterpret_cast<float*>(memory.data() + parts.values);
+  for (std::uint64_t row = 0; row < batch.rows; row += parts.tile_rows) {
+    const std::uint64_t rows = std::min(parts.tile_rows, batch.rows - row);
+    dequantizer.make(batch.source_row + row, rows, values);
+    each(row, rows, std::as_bytes(std::span(values, rows * batch.columns)));
+  }
+}
+
+// Rows of a weight that is stored quantized, held quantized.
+void quantize_batch(const Held& held, std::span<std::byte> memory) {
+  const RowBatch& batch = held.batch;
+  const std::span<std::byte> rounded = memory.subspan(divide_batch_memory(batch).rounded);
+  for_tiles(batch, memory,
+            [&](std::uint64_t row, std::uint64_t rows, std::span<const std::byte> values) {
+              if (batch.dtype == DType::F32) {
+                held.quantize(values, row, rows);
+                return;
+              }
+              convert(values, DType::F32, 0, rows * batch.columns, rounded.data(), batch.dtype);
+              held.quantize(rounded.first(rows * batch.row_bytes()), row, rows);
+            });
+}
 
 }  // namespace
 
+void dequantize_batch(const RowBatch& batch, std::span<std::byte> memory, std::byte* rows) {
+  for_tiles(batch, memory,
+            [&](std::uint64_t row, std::uint64_t count, std::span<const std::byte> values) {
+              convert(values, DType::F32, 0, count * batch.columns, rows + row * batch.row_bytes(),
+                      batch.dtype);
+            });
+}
+
 std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,
-                                 std::span<const std::byte> bytes, std::span<std::byte> rows,
-                                 std::byte* to) {
+                                 std::span<const std::byte> bytes, std::span<std::byte> memory,
+                                 std::byte* codes, std::byte* scales) {
   const RowBatch& batch = *task.batch;
-  const std::uint64_t row_bytes = batch.row_bytes();
-  if (rows.size() < batch.rows * row_bytes) {
-    fail("{} rows of {} bytes do not fit {}", batch.rows, row_bytes, rows.size());
+  const Held held{batch, codes, scales};
+  if (const std::uint64_t needed = divide_batch_memory(batch).bytes; memory.size() < needed) {
+    fail("a batch of {} rows takes {} bytes, {} given", batch.rows, needed, memory.size());
   }
-  const Quantizer quantize{batch, to};
-  const std::uint64_t written =
-      batch.rows * (initrt::row_bytes(batch.format, batch.dtype, batch.columns) +
-                    scale_row_bytes(batch.format, batch.columns));
   if (const Piece* piece = whole_batch(plan, task)) {
-    if (piece->from == piece->to) {
-      quantize(bytes, 0, batch.rows);
-      return written;
-    }
-    const DTypeInfo& from = info(piece->from);
-    const std::uint64_t some = std::max<std::uint64_t>(kTileElements / batch.columns, 1);
-    for (std::uint64_t row = 0; row < batch.rows; row += some) {
-      const std::uint64_t count = std::min(some, batch.rows - row);
-      const std::uint64_t first = row * batch.columns, elements = count * batch.columns;
-      const std::uint64_t skip = first % from.block_elements;
-      convert(bytes.subspan(first / from.block_elements * from.block_bytes), piece->from,
-              static_cast<std::uint32_t>(skip), elements, rows.data(), batch.dtype);
-      quantize(rows.first(count * row_bytes), row, count);
-    }
-    return written;
+    quantize_read(held, *piece, bytes, memory);
+    return held.bytes();
   }
-  convert_read(plan, read, bytes, rows.data());
+  convert_read(plan, read, bytes, memory.data());
   const bool last = &read == &plan.reads[task.first_read + task.reads - 1];
   if (!last) return 0;
-  quantize(rows.first(batch.rows * row_bytes), 0, batch.rows);
-  return written;
+  if (batch.source == nullptr) {
+    held.quantize(memory.first(batch.rows * batch.row_bytes()), 0, batch.rows);
+  } else if (batch.format == WeightFormat::Plain) {
+    dequantize_batch(batch, memory, codes);
+  } else {
+    quantize_batch(held, memory);
+  }
+  return held.bytes();
 }
 
 }  // namespace initrt

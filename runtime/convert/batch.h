@@ -1,4 +1,4 @@
-// Rows that are put together before they are quantized (RowBatch).
+// Rows that are made as a whole from what several reads bring (RowBatch).
 #pragma once
 
 #include <cstddef>
@@ -9,14 +9,19 @@
 
 namespace initrt {
 
-/// Takes one of a batch's reads, in order; with the last one the batch's rows are quantized.
+/// Takes one of a batch's reads, in order; with the last one the batch's rows are made.
 /// @param bytes the read's bytes
-/// @param rows memory for the batch's rows, the same for all its reads
-/// @param to where codes and scales count from
-/// @returns bytes of them written
-/// @throws Error for values that cannot be quantized (NaN, infinity)
+/// @param memory the batch's, the same for all its reads: divide_batch_memory().bytes
+/// @param codes where rows go, in the format that they are held in; may be where `bytes` are
+/// @param scales where their scales go, of formats that have them
+/// @returns bytes written there
+/// @throws Error for values that cannot be quantized (NaN, infinity), and as dequantize_rows()
 std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,
-                                 std::span<const std::byte> bytes, std::span<std::byte> rows,
-                                 std::byte* to);
+                                 std::span<const std::byte> bytes, std::span<std::byte> memory,
+                                 std::byte* codes, std::byte* scales);
+
+/// Makes rows of a weight that is stored quantized, once its boxes lie in a batch's memory.
+/// @param rows [batch.rows, batch.columns] in batch.dtype
+void dequantize_batch(const RowBatch& batch, std::span<std::byte> memory, std::byte* rows);
 
 }  // namespace initrt

@@ -15,8 +15,8 @@
 
 namespace initrt {
 
-/// Where a batch's rows begin in a block of so many bytes; its reads go before them.
-[[nodiscard]] constexpr std::uint64_t rows_begin(std::uint64_t block_bytes) {
+/// Where a batch's memory begins in a block of so many bytes; its reads go before it.
+[[nodiscard]] constexpr std::uint64_t batch_begin(std::uint64_t block_bytes) {
   return block_bytes / 2 / 4096 * 4096;
 }
 
@@ -58,10 +58,10 @@ class Uploader {
   [[nodiscard]] virtual std::span<std::byte> block() const = 0;
 
   /// Converts the pieces of one read to where they belong; of a batch, whose reads come in order,
-  /// to its rows, and with the last read these to where they belong. When this returns they are
-  /// there, for ops that are asked for later, and what was read may be read over.
+  /// to its memory, and with the last read makes its rows where they belong. When this returns they
+  /// are there, for ops that are asked for later, and what was read may be read over.
   /// @param bytes the read's bytes, a part of block() or what fetch() has just read; of a batch in
-  ///        the block before rows_begin()
+  ///        the block before batch_begin()
   /// @param to this device's memory, where destinations count from
   virtual StoredRead store(const UnitReads& plan, const ReadTask& task, const Read& read,
                            std::span<const std::byte> bytes, std::byte* to) = 0;

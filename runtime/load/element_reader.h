@@ -24,7 +24,7 @@ class ElementReader {
 
   /// How many of a tensor's elements to read at once, as `to`: 8 MiB of them, which need not be
   /// held for long; four times that where a file has the columns one after the other, since each
-  /// read of some rows then goes through all of them.
+  /// read of some rows then goes through all of them. Whole rows of what is stored quantized.
   [[nodiscard]] std::uint64_t elements_at_once(const Binding& binding, DType to) const;
 
   /// Writes canonical elements [begin, end) of a tensor to `out`, which has room for them.
@@ -33,10 +33,14 @@ class ElementReader {
             DType to, std::span<std::byte> out);
 
  private:
+  void read_quantized(const Tensor& tensor, const Binding& binding, std::uint64_t begin,
+                      std::uint64_t end, DType to, std::span<std::byte> out);
+
   const Catalog& catalog_;
   const std::function<void()> on_read_;
   Ledger ledger_;
   Buffer block_;
+  std::vector<std::byte> rows_;  // of quantized weights, where not all of them are asked for
   ReadStatistics statistics_;
   std::vector<std::unique_ptr<FileReader>> files_;
 };

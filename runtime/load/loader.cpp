@@ -11,7 +11,7 @@
 namespace initrt {
 
 ReadLimits read_limits(const StagingRing& ring) {
-  const std::uint64_t half = rows_begin(ring.block_bytes);
+  const std::uint64_t half = batch_begin(ring.block_bytes);
   return {ring.block_bytes - 2 * kBlockAlignment, half - 2 * kBlockAlignment,
           ring.block_bytes - half};
 }
@@ -51,6 +51,7 @@ Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& 
           [this](std::uint32_t units) { note_arrival(units); }),
       total_bytes_(total_bytes) {
   for (const Binding& binding : source.bindings.tensors) {
+    if (binding.quantized) continue;
     for (const RowRun& run : binding.runs) {
       const TensorEntry& entry = source.catalog.tensors[run.source];
       if (!can_convert(entry.dtype, source.layout.dtype)) {
@@ -154,8 +155,8 @@ StoredRead Loader::store(const UnitReads& plan, const ReadTask& task, const Read
 std::span<const std::byte> Loader::bring(RangeReader& file, const ReadTask& task, const Read& read,
                                          Uploader& uploader) {
   const std::span<std::byte> block = uploader.block();
-  if (task.batch) {  // the host makes its rows
-    return file.read(read.offset, read.bytes, block.first(rows_begin(block.size())));
+  if (task.batch) {  // whose rows the host makes
+    return file.read(read.offset, read.bytes, block.first(batch_begin(block.size())));
   }
   const int direct = uploader.fetches() ? file.direct_file(read.offset, read.bytes) : -1;
   if (direct >= 0) {

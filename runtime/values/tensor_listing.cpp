@@ -47,7 +47,7 @@ bool list_canonical(TensorListing& listing) {
     listed.shape = {listed.tensor.rows};
     if (!listed.tensor.vector) listed.shape.push_back(listed.tensor.columns);
     listed.stored = listing.catalog.tensors[bindings.tensors[i].runs.front().source].dtype;
-    listed.read_as = read_as(listed.stored);
+    listed.read_as = bindings.tensors[i].quantized ? DType::F32 : read_as(listed.stored);
     listed.binding = std::move(bindings.tensors[i]);
     listing.tensors.push_back(std::move(listed));
   }

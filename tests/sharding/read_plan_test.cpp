@@ -307,7 +307,7 @@ void quantize(Case& c, Rng& rng) {
 void expect_whole_rows(const UnitReads& plan, const ReadTask& task, const ReadLimits& limits) {
   const RowBatch& batch = *task.batch;
   const std::uint64_t element_bytes = info(batch.dtype).block_bytes;
-  ASSERT_LE(batch.rows * batch.row_bytes(), limits.rows_bytes);
+  ASSERT_LE(batch.rows * batch.row_bytes(), limits.batch_bytes);
   std::vector<int> written(batch.rows * batch.columns, 0);
   for (const Read& read : std::span(plan.reads).subspan(task.first_read, task.reads)) {
     ASSERT_LE(read.bytes, limits.batch_read_bytes);
@@ -363,7 +363,7 @@ TEST(ReadPlan, ARowThatDoesNotFitABlockToBeQuantizedIsAnError) {
                                    unit, 0, {4096, 4096, 1});
                 }
               }),
-              ::testing::HasSubstr("load.staging is too small to quantize"));
+              ::testing::HasSubstr("load.staging is too small for"));
 }
 
 TEST(ReadPlan, AChunkOfOneTensorIsOneRead) {

@@ -19,7 +19,8 @@ class HostUploader final : public Uploader {
     const HostTime begin = host_time();
     const std::uint64_t written =
         task.batch ? convert_batch_read(plan, task, read, bytes,
-                                        block_.subspan(rows_begin(block_.size())), to)
+                                        block_.subspan(batch_begin(block_.size())),
+                                        to + task.batch->codes, to + task.batch->scales)
                    : convert_read(plan, read, bytes, to);
     return {written, std::nullopt, Interval{begin, host_time()}};
   }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "runtime/convert/batch.h"
 #include "runtime/device/cuda/cufile.h"
 #include "runtime/device/cuda/event_times.h"
 #include "runtime/device/cuda/handles.h"
@@ -79,9 +80,9 @@ class CudaUploader final : public Uploader {
 
   StoredRead store(const UnitReads& plan, const ReadTask& task, const Read& read,
                    std::span<const std::byte> bytes, std::byte* to) override {
-    if (task.batch) fail("weights are not quantized on GPUs yet");
     check(cudaSetDevice(gpu_), "choosing the GPU");
     renew(clock_, stream_.get());
+    if (task.batch) return store_batch(plan, task, read, bytes, to);
     const auto pieces = std::span(plan.pieces).subspan(read.first_piece, read.pieces);
     std::uint64_t written = 0;
     for (const Piece& piece : pieces) written += bytes_of(piece.to, piece.elements);
@@ -109,6 +110,29 @@ class CudaUploader final : public Uploader {
   }
 
  private:
+  /// The host makes a batch's rows, where its reads were, and copies them.
+  StoredRead store_batch(const UnitReads& plan, const ReadTask& task, const Read& read,
+                         std::span<const std::byte> bytes, std::byte* to) {
+    const RowBatch& batch = *task.batch;
+    const HostTime begin = host_time();
+    std::byte* const rows = block_.data();
+    std::byte* const scales =
+        rows + batch.rows * row_bytes(batch.format, batch.dtype, batch.columns);
+    const std::uint64_t written = convert_batch_read(
+        plan, task, read, bytes, block_.subspan(batch_begin(block_.size())), rows, scales);
+    StoredRead stored{written, std::nullopt, Interval{begin, host_time()}};
+    if (written == 0) return stored;
+    record(begun_);
+    copy({rows, static_cast<std::size_t>(scales - rows)}, to + batch.codes);
+    if (const std::uint64_t scale_bytes = batch.rows * scale_row_bytes(batch.format, batch.columns);
+        scale_bytes > 0) {
+      copy({scales, scale_bytes}, to + batch.scales);
+    }
+    wait();
+    stored.copy = clock_->between(begun_.get(), done_.get());
+    return stored;
+  }
+
   static std::span<std::byte> part_of(const Buffer& buffer, std::uint32_t part,
                                       std::uint32_t parts) {
     constexpr std::size_t kAlignment = 256;

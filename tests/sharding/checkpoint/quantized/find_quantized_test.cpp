@@ -436,7 +436,7 @@ TEST(FindQuantized, CodesAreNotPlannedAsNumbers) {
                 plan_elements(graph.tensors[kWeight], bindings.tensors[kWeight], catalog, 0, 1, 0,
                               DType::F32, pieces);
               }),
-              HasSubstr("is quantized"));
+              HasSubstr("stored as codes"));
 }
 
 }  // namespace

@@ -1,0 +1,49 @@
+#include "sharding/row_batch.h"
+
+#include <algorithm>
+
+#include "sharding/checked.h"
+#include "sharding/checkpoint/quantized/quantized_weight.h"
+
+namespace initrt {
+namespace {
+
+// Numbers that are made at once: they stay in the second-level cache.
+constexpr std::uint64_t kTileElements = 64 << 10;
+
+std::uint64_t aligned(std::uint64_t bytes) {
+  return divide_up(bytes, kBoxAlignment) * kBoxAlignment;
+}
+
+}  // namespace
+
+BatchMemory divide_batch_memory(const RowBatch& batch) {
+  BatchMemory memory;
+  memory.tile_rows =
+      std::min(batch.rows, std::max<std::uint64_t>(kTileElements / batch.columns, 1));
+  const std::uint64_t tile_elements = memory.tile_rows * batch.columns;
+  if (batch.source == nullptr) {
+    memory.bytes = batch.rows * batch.row_bytes();
+    return memory;
+  }
+  memory.values = aligned(scratch_bytes(source_boxes(*batch.source, batch.source_row, batch.rows)));
+  memory.rounded = memory.values + aligned(tile_elements * sizeof(float));
+  memory.bytes = memory.rounded;
+  // Float32 is quantized as it is; and what is not quantized goes where it is held.
+  if (batch.format != WeightFormat::Plain && batch.dtype != DType::F32) {
+    memory.bytes += bytes_of(batch.dtype, tile_elements);
+  }
+  return memory;
+}
+
+std::vector<std::uint64_t> box_offsets(const std::vector<SourceBox>& boxes) {
+  std::vector<std::uint64_t> offsets;
+  std::uint64_t end = 0;
+  for (const SourceBox& box : boxes) {
+    offsets.push_back(aligned(end));
+    end = offsets.back() + box.bytes();
+  }
+  return offsets;
+}
+
+}  // namespace initrt

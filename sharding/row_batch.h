@@ -1,0 +1,47 @@
+// Rows of a weight that are made as a whole from what several reads bring: of weights that are held
+// quantized, because a scale needs all elements that share it; of weights that the checkpoint
+// stores quantized, because their codes and scales are in several tensors.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sharding/dtype.h"
+#include "sharding/weight_format.h"
+
+namespace initrt {
+
+struct QuantizedWeight;
+struct SourceBox;
+
+/// What reads bring, the batch's pieces, is put together in memory that the batch is given.
+struct RowBatch {
+  WeightFormat format = WeightFormat::Plain;  ///< that the rows are held in
+  DType dtype = DType::F32;                   ///< the job's precision, which they are rounded to
+  std::uint32_t tensor = 0;                   ///< index into Graph::tensors
+  std::uint64_t first_row = 0, rows = 0, columns = 0;
+  std::uint64_t codes = 0, scales = 0;  ///< where the first row's go: bytes into this rank's shard
+  /// Of a weight that is stored quantized: it, and its row that is the batch's first. What is read
+  /// is the boxes of its tensors; else the rows themselves.
+  const QuantizedWeight* source = nullptr;
+  std::uint64_t source_row = 0;
+
+  /// Of a row in the precision.
+  [[nodiscard]] std::uint64_t row_bytes() const { return bytes_of(dtype, columns); }
+};
+
+/// How a batch divides the memory that it is given: offsets in bytes.
+struct BatchMemory {
+  std::uint64_t tile_rows = 0;   ///< that are made numbers at once
+  std::uint64_t boxes = 0;       ///< what is read: boxes, or the rows
+  std::uint64_t tile_boxes = 0;  ///< parts of boxes that are not contiguous
+  std::uint64_t values = 0;      ///< float32 [tile_rows, columns]
+  std::uint64_t rounded = 0;     ///< [tile_rows, columns] in the precision
+  std::uint64_t bytes = 0;       ///< of all
+};
+[[nodiscard]] BatchMemory divide_batch_memory(const RowBatch& batch);
+
+/// Where each of a batch's boxes lies in its memory.
+[[nodiscard]] std::vector<std::uint64_t> box_offsets(const std::vector<SourceBox>& boxes);
+
+}  // namespace initrt
