@@ -12,13 +12,13 @@
 #include "runtime/values/hash.h"
 #include "sharding/checkpoint/names/names.h"
 #include "tests/runtime/convert/quantized_boxes.h"
-#include "tests/sharding/errors.h"
+#include "tests/support/npy.h"
+#include "tests/support/reference_llama.h"
 #include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 std::string golden(const std::string& name) {
@@ -78,6 +78,55 @@ TEST_P(QuantizedModels, CountEachTensorOnceAndLeaveNoneOver) {
   }
   EXPECT_EQ(model.bindings.payload_bytes, bytes);
   EXPECT_EQ(model.bindings.skipped, activations);
+}
+
+// A model of plain numbers: those of its weights that are quantized, dequantized.
+std::vector<SmallTensor> numbers_of(Opened& model) {
+  std::vector<SmallTensor> tensors;
+  for (std::size_t i = 0; i < model.graph.tensors.size(); ++i) {
+    const Tensor& tensor = model.graph.tensors[i];
+    const Binding& binding = model.bindings.tensors[i];
+    SmallTensor& numbers = tensors.emplace_back();
+    numbers.name = tensor.name;
+    numbers.rows = tensor.rows;
+    numbers.columns = tensor.columns;
+    if (binding.quantized) {
+      numbers.values =
+          dequantized(model.files, model.catalog, *binding.quantized, tensor.rows, tensor.rows);
+      continue;
+    }
+    const TensorEntry& entry = model.catalog.tensors[binding.runs[0].source];
+    const std::vector<std::byte> bytes =
+        model.files.read(model.catalog.files[0].path, entry.parts.front().offset, entry.bytes());
+    numbers.values.resize(tensor.elements());
+    convert(bytes, entry.dtype, 0, tensor.elements(),
+            reinterpret_cast<std::byte*>(numbers.values.data()), DType::F32);
+  }
+  return tensors;
+}
+
+TEST_P(QuantizedModels, HaveTheLogitsThatTransformersHasOfTheirDequantizedWeights) {
+  Opened model(golden(GetParam()));
+  const nlohmann::json& config = model.catalog.config;
+  SmallLlama llama;
+  llama.hidden = config["hidden_size"];
+  llama.intermediate = config["intermediate_size"];
+  llama.layers = config["num_hidden_layers"];
+  llama.heads = config["num_attention_heads"];
+  llama.kv_heads = config["num_key_value_heads"];
+  llama.head_size = config["head_dim"];
+  llama.vocabulary = config["vocab_size"];
+  llama.tied = config["tie_word_embeddings"];
+  llama.theta = config["rope_parameters"]["rope_theta"];
+  llama.epsilon = config["rms_norm_eps"];
+  const std::vector<TokenId> tokens = {1, 2, 3, 4, 5, 6, 7, 8};
+  const std::vector<double> mine = reference_logits(llama, numbers_of(model), tokens);
+  const std::vector<float> expected =
+      read_npy(golden(GetParam()) + "/logits.npy", tokens.size() * llama.vocabulary);
+  ASSERT_EQ(mine.size(), expected.size());
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    EXPECT_NEAR(mine[i], static_cast<double>(expected[i]), 1e-5) << i;
+  }
 }
 
 // The folders that are there: none is left out.
