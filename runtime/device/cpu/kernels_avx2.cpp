@@ -31,6 +31,11 @@ struct Avx2 : Vectors<8> {
     INITRT_INLINE Sums accumulate(Sums sum, Weights w, Inputs x) {
       return _mm256_add_epi32(sum, _mm256_madd_epi16(w, x));
     }
+    INITRT_INLINE VectorTypes<4>::U reduce4(Sums a, Sums b, Sums c, Sums d) {
+      const __m256i sums = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+      return (VectorTypes<4>::U)_mm_add_epi32(_mm256_castsi256_si128(sums),
+                                              _mm256_extracti128_si256(sums, 1));
+    }
   };
 
   INITRT_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
