@@ -14,7 +14,7 @@ template <class S, class Element>
 struct FloatPanel {
   using Number = float;
   using Dot = WidenedDot<S, AsF32<S>>;
-  INITRT_INLINE void put(float* out, typename S::F v) { S::store(out, rounded<S, Element>(v)); }
+  INITRT_INLINE void put(float* out, typename S::F v) { S::store(out, Element::rounded(v)); }
 };
 
 template <class S>

@@ -25,7 +25,7 @@ struct KeptInputs {
 /// @param threshold NaN for none
 template <class S, class Element>
 INITRT_INLINE KeptInputs<S> kept_inputs(typename S::F v, float threshold) {
-  const typename S::F x = rounded<S, Element>(v);
+  const typename S::F x = Element::rounded(v);
   const auto magnitude = (typename S::F)((typename S::U)x & 0x7fffffffu);
   const typename S::I outliers = magnitude >= S::set1(threshold);
   return {S::select(outliers, typename S::F{}, x), outliers};
@@ -191,8 +191,8 @@ INITRT_INLINE F4 outlier_sums(const std::uint64_t* bits, const float* in, std::s
       const std::size_t k = word * 64 + static_cast<std::size_t>(__builtin_ctzll(left));
       const Four::U codes = {weight[0][k], weight[1][k], weight[2][k], weight[3][k]};
       const F4 w = __builtin_convertvector((Four::I)(codes ^ 128u) - 128, F4) * scales / 127.0f;
-      const F4 x = rounded<Four, Element>(Four::set1(in[k]));
-      sums += x * rounded<Four, Element>(w);
+      const F4 x = Element::rounded(Four::set1(in[k]));
+      sums += x * Element::rounded(w);
     }
   }
   return sums;
