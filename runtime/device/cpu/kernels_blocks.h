@@ -36,7 +36,7 @@ template <std::size_t size>
 INITRT_INLINE void prefetch(const std::uint8_t* p, std::size_t ahead) {
   const auto at = reinterpret_cast<std::uintptr_t>(p) + ahead;
   for (std::size_t i = 0; i < size; i += 64) {
-    __builtin_prefetch(reinterpret_cast<const void*>(at + i), 0, 2);
+    __builtin_prefetch(reinterpret_cast<const void*>(at + i), 0, 3);
   }
 }
 

@@ -143,7 +143,7 @@ INITRT_INLINE void int8_tile(const std::uint8_t* const (&weight)[tile_outputs],
       const typename Codes::Weights w = Codes::weights(weight[o] + k);
       if constexpr (streaming) {
         const auto next = reinterpret_cast<std::uintptr_t>(weight[o] + k) + ahead;
-        __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 2);
+        __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 3);
       }
 #pragma GCC unroll 8
       for (std::size_t t = 0; t < rows; ++t) sums[o][t] = Codes::accumulate(sums[o][t], w, x[t]);

@@ -81,6 +81,10 @@ void linear_row(const CodedBlock& product) {
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < tile_outputs; ++i) {
         prefetch<Block::bytes>(blocks[i], ahead);
+        if constexpr (Block::has_scales) {
+          prefetch<4>(reinterpret_cast<const std::uint8_t*>(scales[i]),
+                      tile_outputs * product.scale_row_bytes);
+        }
         shared[i] = Block::start(blocks[i]);
       }
 #pragma GCC unroll 4
