@@ -54,6 +54,8 @@ struct Decoder {
   ///   with room for whole blocks
   void (*decode)(const std::byte* codes, const std::byte* scales, std::size_t columns,
                  std::size_t ahead, void* out);
+  /// All of a product of one row of inputs, where that is quicker at once; else null.
+  void (*linear_row)(const CodedBlock&);
   std::size_t group_bytes, group_scale_bytes;  ///< of coded_group columns
 };
 

@@ -31,6 +31,11 @@ struct Avx2 : Vectors<8> {
     INITRT_INLINE Sums accumulate(Sums sum, Weights w, Inputs x) {
       return _mm256_add_epi32(sum, _mm256_madd_epi16(w, x));
     }
+    INITRT_INLINE VectorTypes<4>::U reduce4(Sums a, Sums b, Sums c, Sums d) {
+      const __m256i sums = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+      return (VectorTypes<4>::U)_mm_add_epi32(_mm256_castsi256_si128(sums),
+                                              _mm256_extracti128_si256(sums, 1));
+    }
   };
 
   INITRT_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
@@ -46,6 +51,20 @@ struct Avx2 : Vectors<8> {
 
   INITRT_INLINE U widen(const std::uint8_t* p) {
     return (U)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  INITRT_INLINE void look_up_halves(const float* table, const std::uint8_t* codes, float* out) {
+    const auto bytes = (__m256i)widen(codes);
+    const F low = load(table), high = load(table + 8);
+    const F even = entry(low, high, _mm256_srli_epi32(bytes, 4)), odd = entry(low, high, bytes);
+    const F first = _mm256_unpacklo_ps(even, odd), second = _mm256_unpackhi_ps(even, odd);
+    store(out, _mm256_permute2f128_ps(first, second, 0x20));
+    store(out + 8, _mm256_permute2f128_ps(first, second, 0x31));
+  }
+  /// By the lowest four bits.
+  INITRT_INLINE F entry(F low, F high, __m256i index) {
+    const __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));  // bit 3 as the sign
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),
+                            _mm256_permutevar8x32_ps(high, index), upper);
   }
   INITRT_INLINE F set1_f16(std::uint16_t bits) {
     return _mm256_cvtph_ps(_mm_set1_epi16(static_cast<short>(bits)));

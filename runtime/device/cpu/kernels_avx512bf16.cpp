@@ -24,6 +24,9 @@ struct VnniCodes {
   INITRT_INLINE Sums accumulate(Sums sum, Weights w, Inputs x) {
     return _mm512_dpbusd_epi32(sum, w, x);
   }
+  INITRT_INLINE VectorTypes<4>::U reduce4(Sums a, Sums b, Sums c, Sums d) {
+    return Avx512::added_lanes(a, b, c, d);
+  }
 
  private:
   INITRT_INLINE __m512i raised(__m512i w) {

@@ -14,7 +14,7 @@ template <class S, class Element>
 struct FloatPanel {
   using Number = float;
   using Dot = WidenedDot<S, AsF32<S>>;
-  INITRT_INLINE void put(float* out, typename S::F v) { S::store(out, rounded<S, Element>(v)); }
+  INITRT_INLINE void put(float* out, typename S::F v) { S::store(out, Element::rounded(v)); }
 };
 
 template <class S>
@@ -36,7 +36,7 @@ template <std::size_t size>
 INITRT_INLINE void prefetch(const std::uint8_t* p, std::size_t ahead) {
   const auto at = reinterpret_cast<std::uintptr_t>(p) + ahead;
   for (std::size_t i = 0; i < size; i += 64) {
-    __builtin_prefetch(reinterpret_cast<const void*>(at + i), 0, 2);
+    __builtin_prefetch(reinterpret_cast<const void*>(at + i), 0, 3);
   }
 }
 

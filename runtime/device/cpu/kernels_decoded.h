@@ -68,6 +68,7 @@ INITRT_INLINE void add_columns_of(std::size_t rows,
 
 template <class S, class Dot>
 void linear_decoded(const CodedBlock& block, const Decoder& decoder) {
+  if (block.rows == 1 && decoder.linear_row != nullptr) return decoder.linear_row(block);
   using Number = typename Dot::Weight;
   constexpr std::size_t panel_stride = panel_columns + cache_line / sizeof(Number);
   alignas(cache_line) Number panel[tile_outputs][panel_stride];

@@ -13,11 +13,12 @@ struct Decoders {
 
   template <class Block>
   static consteval Decoder blocks() {
-    return {decode_blocks<S, Panel, Block>, coded_group / Block::elements * Block::bytes, 0};
+    return {decode_blocks<S, Panel, Block>, nullptr, coded_group / Block::elements * Block::bytes,
+            0};
   }
   template <class Format>
   static consteval Decoder four_bit() {
-    return {decode_four_bit<FourBitBlock<S, Panel>, Format>, coded_group / 2,
+    return {decode_four_bit<FourBitBlock<S, Panel>, Format>, nullptr, coded_group / 2,
             coded_group / four_bit_block * sizeof(float)};
   }
   static consteval Decoder of(std::size_t format) {

@@ -43,10 +43,10 @@ void round_to_float(const float* in, void* out, std::size_t elements) {
   auto* to = static_cast<float*>(out);
   std::size_t i = 0;
   for (; i + S::lanes <= elements; i += S::lanes) {
-    S::store(to + i, rounded<S, Element>(S::load(in + i)));
+    S::store(to + i, Element::rounded(S::load(in + i)));
   }
   if (const std::size_t n = elements - i; n > 0) {
-    S::store_tail(to + i, rounded<S, Element>(S::load_tail(in + i, n)), n);
+    S::store_tail(to + i, Element::rounded(S::load_tail(in + i, n)), n);
   }
 }
 

@@ -53,13 +53,12 @@ struct FourBitBlock {
   using Number = typename Panel::Number;
   INITRT_INLINE void decode(const std::uint8_t* codes, float scale, const float* values,
                             Number* out) {
-    Number table[16];
+    float table[16];
     for (std::size_t i = 0; i < 16; i += S::lanes) {
       Panel::put(table + i, S::load(values + i) * S::set1(scale));
     }
-    for (std::size_t i = 0; i < four_bit_block / 2; ++i) {
-      out[2 * i] = table[codes[i] >> 4];
-      out[2 * i + 1] = table[codes[i] & 15];
+    for (std::size_t i = 0; i < four_bit_block / 2; i += S::lanes) {
+      S::look_up_halves(table, codes + i, out + 2 * i);
     }
   }
 };

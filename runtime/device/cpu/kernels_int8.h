@@ -9,7 +9,7 @@
 namespace initrt::cpu {
 namespace {
 
-using Four = Vectors<4>;
+using Four = Vectors<4>;  ///< sums of a tile's four outputs
 
 INITRT_INLINE std::size_t padded_codes(std::size_t columns) {
   return (columns + cache_line - 1) / cache_line * cache_line;
@@ -25,7 +25,7 @@ struct KeptInputs {
 /// @param threshold NaN for none
 template <class S, class Element>
 INITRT_INLINE KeptInputs<S> kept_inputs(typename S::F v, float threshold) {
-  const typename S::F x = rounded<S, Element>(v);
+  const typename S::F x = Element::rounded(v);
   const auto magnitude = (typename S::F)((typename S::U)x & 0x7fffffffu);
   const typename S::I outliers = magnitude >= S::set1(threshold);
   return {S::select(outliers, typename S::F{}, x), outliers};
@@ -115,67 +115,70 @@ struct WidenedCodes {
   }
   INITRT_INLINE Inputs inputs(const std::uint8_t* p) { return weights(p); }
   INITRT_INLINE Sums accumulate(Sums sum, Weights w, Inputs x) { return sum + w * x; }
+  INITRT_INLINE Four::U reduce4(Sums a, Sums b, Sums c, Sums d) {
+    static_assert(S::lanes == 4);
+    using U = Four::U;
+    const U ab =
+        (U)(__builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7));
+    const U cd =
+        (U)(__builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7));
+    return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) +
+           __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  }
 };
 
-/// The sum of all lanes, modulo 2^32.
-template <class Sums>
-INITRT_INLINE std::uint32_t lanes_added(const Sums& sums) {
-  using U4 = VectorTypes<4>::U;
-  U4 quarters[sizeof(Sums) / sizeof(U4)], all{};
-  __builtin_memcpy(quarters, &sums, sizeof sums);
-  for (const U4 quarter : quarters) all += quarter;
-  return (all[0] + all[2]) + (all[1] + all[3]);
-}
-
-/// @param ahead bytes to what is prefetched; 0: nothing is
-template <class Codes, std::size_t rows>
+/// @tparam streaming whether what lies `ahead` bytes from the weights is prefetched
+template <class Codes, std::size_t rows, bool streaming>
 INITRT_INLINE void int8_tile(const std::uint8_t* const (&weight)[tile_outputs],
                              const std::uint8_t* in, std::size_t in_stride, std::size_t columns,
                              std::size_t ahead, std::uint32_t (*out)[tile_outputs]) {
   typename Codes::Sums sums[tile_outputs][rows] = {};
   std::size_t k = 0;
-  const auto step = [&](auto load) __attribute__((always_inline)) {
+  for (; k + Codes::step <= columns; k += Codes::step) {
     typename Codes::Inputs x[rows];
 #pragma GCC unroll 8
     for (std::size_t t = 0; t < rows; ++t) x[t] = Codes::inputs(in + t * in_stride + k);
 #pragma GCC unroll 8
     for (std::size_t o = 0; o < tile_outputs; ++o) {
-      const typename Codes::Weights w = load(weight[o] + k);
+      const typename Codes::Weights w = Codes::weights(weight[o] + k);
+      if constexpr (streaming) {
+        const auto next = reinterpret_cast<std::uintptr_t>(weight[o] + k) + ahead;
+        __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 3);
+      }
 #pragma GCC unroll 8
       for (std::size_t t = 0; t < rows; ++t) sums[o][t] = Codes::accumulate(sums[o][t], w, x[t]);
     }
-  };
-  for (; k + Codes::step <= columns; k += Codes::step) {
-    if (ahead != 0 && k % cache_line == 0) {
-      for (const std::uint8_t* w : weight) {
-        const auto next = reinterpret_cast<std::uintptr_t>(w) + k + ahead;
-        __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 2);
-      }
-    }
-    step([](const std::uint8_t* p) __attribute__((always_inline)) { return Codes::weights(p); });
   }
   if (const std::size_t n = columns - k; n > 0) {
-    step([n](const std::uint8_t* p)
-             __attribute__((always_inline)) { return Codes::weights_tail(p, n); });
+    typename Codes::Inputs x[rows];
+#pragma GCC unroll 8
+    for (std::size_t t = 0; t < rows; ++t) x[t] = Codes::inputs(in + t * in_stride + k);
+#pragma GCC unroll 8
+    for (std::size_t o = 0; o < tile_outputs; ++o) {
+      const typename Codes::Weights w = Codes::weights_tail(weight[o] + k, n);
+#pragma GCC unroll 8
+      for (std::size_t t = 0; t < rows; ++t) sums[o][t] = Codes::accumulate(sums[o][t], w, x[t]);
+    }
   }
 #pragma GCC unroll 8
   for (std::size_t t = 0; t < rows; ++t) {
-#pragma GCC unroll 8
-    for (std::size_t o = 0; o < tile_outputs; ++o) out[t][o] = lanes_added(sums[o][t]);
+    const Four::U result = Codes::reduce4(sums[0][t], sums[1][t], sums[2][t], sums[3][t]);
+    __builtin_memcpy(out[t], &result, sizeof result);
   }
 }
 
 /// int8_tile() for a number of rows known at run time, 1 <= rows <= most.
-template <class Codes, std::size_t most>
+template <class Codes, bool streaming, std::size_t most>
 INITRT_INLINE void int8_tile_of(std::size_t rows, const std::uint8_t* const (&weight)[tile_outputs],
                                 const std::uint8_t* in, std::size_t in_stride, std::size_t columns,
                                 std::size_t ahead, std::uint32_t (*out)[tile_outputs]) {
   if constexpr (most > 1) {
     if (rows < most) {
-      return int8_tile_of<Codes, most - 1>(rows, weight, in, in_stride, columns, ahead, out);
+      return int8_tile_of<Codes, streaming, most - 1>(rows, weight, in, in_stride, columns, ahead,
+                                                      out);
     }
   }
-  int8_tile<Codes, most>(weight, in, in_stride, columns, ahead, out);
+  int8_tile<Codes, most, streaming>(weight, in, in_stride, columns, ahead, out);
 }
 
 /// Sums of outliers times dequantized weights, both rounded, in the order of columns.
@@ -188,8 +191,8 @@ INITRT_INLINE F4 outlier_sums(const std::uint64_t* bits, const float* in, std::s
       const std::size_t k = word * 64 + static_cast<std::size_t>(__builtin_ctzll(left));
       const Four::U codes = {weight[0][k], weight[1][k], weight[2][k], weight[3][k]};
       const F4 w = __builtin_convertvector((Four::I)(codes ^ 128u) - 128, F4) * scales / 127.0f;
-      const F4 x = rounded<Four, Element>(Four::set1(in[k]));
-      sums += x * rounded<Four, Element>(w);
+      const F4 x = Element::rounded(Four::set1(in[k]));
+      sums += x * Element::rounded(w);
     }
   }
   return sums;
@@ -218,9 +221,14 @@ void linear_int8(const CodedBlock& block) {
       const std::size_t rows = block.rows - t < S::tile_rows ? block.rows - t : S::tile_rows;
       std::uint32_t sums[S::tile_rows][tile_outputs];
       const std::uint8_t* coded = in + t * block.in_stride_bytes;
-      int8_tile_of<Codes, S::tile_rows>(rows, rows_of_tile, coded + sizeof(CodedInputs),
-                                        block.in_stride_bytes, columns,
-                                        t == 0 ? tile_outputs * block.row_bytes : 0, sums);
+      if (t == 0) {
+        int8_tile_of<Codes, true, S::tile_rows>(rows, rows_of_tile, coded + sizeof(CodedInputs),
+                                                block.in_stride_bytes, columns,
+                                                tile_outputs * block.row_bytes, sums);
+      } else {
+        int8_tile_of<Codes, false, S::tile_rows>(rows, rows_of_tile, coded + sizeof(CodedInputs),
+                                                 block.in_stride_bytes, columns, 0, sums);
+      }
       for (std::size_t r = 0; r < rows; ++r, coded += block.in_stride_bytes) {
         CodedInputs header;
         __builtin_memcpy(&header, coded, sizeof header);

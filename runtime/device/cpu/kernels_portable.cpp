@@ -16,10 +16,13 @@ struct Portable : Vectors<4> {
 
   INITRT_INLINE U widen(const std::uint8_t* p) {
     using Bytes [[gnu::vector_size(16)]] = std::uint8_t;
-    Bytes v{};
-    __builtin_memcpy(&v, p, 4);
-    return (U)__builtin_shufflevector(v, Bytes{}, 0, 16, 17, 18, 1, 19, 20, 21, 2, 22, 23, 24, 3,
-                                      25, 26, 27);
+    using Words [[gnu::vector_size(16)]] = std::uint16_t;
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, p, sizeof bits);
+    const auto v = (Bytes)U{bits};
+    const auto words = (Words)__builtin_shufflevector(v, Bytes{}, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20,
+                                                      5, 21, 6, 22, 7, 23);
+    return (U)__builtin_shufflevector(words, Words{}, 0, 8, 1, 9, 2, 10, 3, 11);
   }
 
   /// One sum per argument, every lane in the same tree: (0 + 2) + (1 + 3).

@@ -98,14 +98,24 @@ struct Vectors {
     return from_f16(__builtin_convertvector(v, H));
   }
 
+  /// out[2 * i] and out[2 * i + 1] are the entries that the upper and the lower half of byte i
+  /// pick, of `lanes` bytes.
+  INITRT_INLINE void look_up_halves(const float* table, const std::uint8_t* codes, float* out) {
+    for (std::size_t i = 0; i < lanes; ++i) {
+      out[2 * i] = table[codes[i] >> 4];
+      out[2 * i + 1] = table[codes[i] & 15];
+    }
+  }
+
   INITRT_INLINE F from_bf16(H h) { return (F)(__builtin_convertvector(h, U) << 16); }
 
   /// Rounds to nearest even; a NaN keeps its upper bits and becomes quiet.
-  INITRT_INLINE H to_bf16(F f) {
+  INITRT_INLINE H to_bf16(F f) { return __builtin_convertvector((U)rounded_to_bf16(f) >> 16, H); }
+  INITRT_INLINE F rounded_to_bf16(F f) {
     const U u = (U)f;
-    const U rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
-    const U nan = (u >> 16) | 0x40u;
-    return __builtin_convertvector((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded, H);
+    const U rounded = u + 0x7fffu + ((u >> 16) & 1u);
+    const U nan = u | 0x400000u;
+    return (F)(((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded) & 0xffff0000u);
   }
 
   /// The half's exponent and mantissa, moved to where float32 has them, are the value times
@@ -141,16 +151,8 @@ struct AsF32 {
     return S::load_tail(p, n);
   }
   INITRT_INLINE typename S::F narrow(typename S::F v) { return v; }
+  INITRT_INLINE typename S::F rounded(typename S::F v) { return v; }
 };
-
-/// A storage type's nearest number to each element.
-template <class S, class Element>
-INITRT_INLINE typename S::F rounded(typename S::F v) {
-  const auto narrow = Element::narrow(v);
-  typename Element::Stored stored[S::lanes];
-  __builtin_memcpy(stored, &narrow, sizeof narrow);
-  return Element::load(stored);
-}
 
 template <class S>
 struct AsBf16 {
@@ -160,6 +162,7 @@ struct AsBf16 {
     return S::from_bf16(S::load_tail(p, n));
   }
   INITRT_INLINE typename S::H narrow(typename S::F v) { return S::to_bf16(v); }
+  INITRT_INLINE typename S::F rounded(typename S::F v) { return S::rounded_to_bf16(v); }
 };
 
 template <class S>
@@ -170,6 +173,7 @@ struct AsF16 {
     return S::from_f16(S::load_tail(p, n));
   }
   INITRT_INLINE typename S::H narrow(typename S::F v) { return S::to_f16(v); }
+  INITRT_INLINE typename S::F rounded(typename S::F v) { return S::from_f16(S::to_f16(v)); }
 };
 
 /// A dot product's step where weights are widened to float32 and meet float32 inputs.

@@ -31,6 +31,9 @@ struct Avx512 : Vectors<16> {
     INITRT_INLINE Sums accumulate(Sums sum, Weights w, Inputs x) {
       return _mm512_add_epi32(sum, _mm512_madd_epi16(w, x));
     }
+    INITRT_INLINE VectorTypes<4>::U reduce4(Sums a, Sums b, Sums c, Sums d) {
+      return added_lanes(a, b, c, d);
+    }
   };
 
   using Vectors<16>::load;
@@ -65,8 +68,29 @@ struct Avx512 : Vectors<16> {
     return (U)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
   INITRT_INLINE B low_bytes(U v) { return (B)_mm512_cvtepi32_epi8((__m512i)v); }
+  INITRT_INLINE void look_up_halves(const float* table, const std::uint8_t* codes, float* out) {
+    const auto bytes = (__m512i)widen(codes);  // the lowest four bits of an index count
+    const F even = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), load(table));
+    const F odd = _mm512_permutexvar_ps(bytes, load(table));
+    const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    store(out, _mm512_permutex2var_ps(even, first, odd));
+    store(out + 16,
+          _mm512_permutex2var_ps(even, _mm512_add_epi32(first, _mm512_set1_epi32(8)), odd));
+  }
   INITRT_INLINE F set1_f16(std::uint16_t bits) {
     return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(bits)));
+  }
+
+  /// The sums of each argument's lanes.
+  INITRT_INLINE VectorTypes<4>::U added_lanes(__m512i a, __m512i b, __m512i c, __m512i d) {
+    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    const __m512i sums =
+        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    const __m256i halves =
+        _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64(sums, 1));
+    return (VectorTypes<4>::U)_mm_add_epi32(_mm256_castsi256_si128(halves),
+                                            _mm256_extracti128_si256(halves, 1));
   }
 
   INITRT_INLINE F from_bf16(H h) {
