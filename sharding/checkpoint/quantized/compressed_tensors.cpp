@@ -243,6 +243,11 @@ QuantizedWeight read_compressed(const QuantModule& module) {
   std::optional<QuantizedWeight> fitting;
   std::string first_error;
   if (groups != module.config.object().end() && groups->is_object()) {
+    constexpr std::size_t kMaxGroups = 256;  // each is tried for each weight
+    if (groups->size() > kMaxGroups) {
+      fail("{}: the config has {} config_groups: expected at most {}", module.catalog.path,
+           groups->size(), kMaxGroups);
+    }
     for (const Json& group : *groups) {
       const auto weights = group.is_object() ? group.find("weights") : group.end();
       if (!group.is_object() || weights == group.end() || !weights->is_object()) continue;

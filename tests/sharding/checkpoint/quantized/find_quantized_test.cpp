@@ -364,6 +364,10 @@ TEST(FindQuantized, CompressedTensorsChoosesTheGroupThatTheTensorsFit) {
                         "[64, 24]"));
   EXPECT_THAT(error_under("CompressedInt4", changed(config, "config_groups", Json::object())),
               HasSubstr("no config_groups with weights"));
+  Json many;
+  for (int i = 0; i < 300; ++i) many[std::to_string(i)] = config["config_groups"]["group_0"];
+  EXPECT_THAT(error_under("CompressedInt4", changed(config, "config_groups", many)),
+              HasSubstr("300 config_groups: expected at most 256"));
   EXPECT_THAT(error_under("CompressedInt4", changed(config, "format", "marlin-24")),
               HasSubstr("\"marlin-24\", which is not read"));
   EXPECT_THAT(error_under("CompressedInt4", changed(config, "transform_config", {{"a", 1}})),
