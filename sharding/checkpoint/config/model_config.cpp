@@ -60,16 +60,30 @@ Json read_first(Files& files, const std::string& directory, const Catalog& catal
   return config_from_lit_llama(catalog);
 }
 
-// ModelOpt's older layout tells in a file of its own how the checkpoint is quantized.
-void read_modelopt(Files& files, const std::string& directory, Json& config) {
+// A file in which a program tells how the checkpoint is quantized.
+struct QuantizationFile {
+  const char* name;
+  const char* key;     // of the object in it that says so; null: all of it
+  const char* method;  // whose file it is, where it does not say
+};
+constexpr std::array kQuantizationFiles = {
+    QuantizationFile{"hf_quant_config.json", "quantization", "modelopt"},  // ModelOpt
+    QuantizationFile{"quantize_config.json", nullptr, "gptq"},             // AutoGPTQ
+    QuantizationFile{"quant_config.json", nullptr, "awq"},                 // AutoAWQ
+};
+
+// What programs wrote before the model config held it.
+void read_quantization(Files& files, const std::string& directory, Json& config) {
   constexpr const char* kKey = "quantization_config";
-  const std::string path = join_path(directory, "hf_quant_config.json");
-  if (config.contains(kKey) || !is_file(files, path)) return;
-  const Json said = read_json_object(files, path);
-  Json quantization = said.value("quantization", Json::object());
-  if (!quantization.is_object()) fail("{}: quantization is not a JSON object", path);
-  quantization.emplace("quant_method", "modelopt");
-  config[kKey] = std::move(quantization);
+  for (const QuantizationFile& file : kQuantizationFiles) {
+    const std::string path = join_path(directory, file.name);
+    if (config.contains(kKey) || !is_file(files, path)) continue;
+    Json said = read_json_object(files, path);
+    if (file.key != nullptr) said = said.value(file.key, Json::object());
+    if (!said.is_object()) fail("{}: {} is not a JSON object", path, file.key);
+    said.emplace("quant_method", file.method);
+    config[kKey] = std::move(said);
+  }
 }
 
 }  // namespace
@@ -96,7 +110,7 @@ Json text_model_config(Json config) {
 
 Json read_model_config(Files& files, const std::string& directory, const Catalog& catalog) {
   Json config = read_first(files, directory, catalog);
-  if (config.is_object()) read_modelopt(files, directory, config);
+  if (config.is_object()) read_quantization(files, directory, config);
   const std::string generation = join_path(directory, "generation_config.json");
   if (config.is_object() && is_file(files, generation)) {
     config["generation_config"] = read_json_object(files, generation);

@@ -10,8 +10,9 @@ namespace initrt {
 
 /// From the first of these in `directory`: for Lit's checkpoints lit_config.json and
 /// model_config.yaml; config.json; params.json (Meta's); and where there is none, from Lit-LLaMA's
-/// tensors. A generation_config.json is under "generation_config"; ModelOpt's
-/// hf_quant_config.json is "quantization_config", where there is none. Null where nothing says.
+/// tensors. A generation_config.json is under "generation_config"; what ModelOpt, AutoGPTQ or
+/// AutoAWQ wrote into a file of its own is "quantization_config", where there is none. Null where
+/// nothing says.
 /// @throws Error for a file that is not well-formed
 [[nodiscard]] nlohmann::json read_model_config(Files& files, const std::string& directory,
                                                const Catalog& catalog);

@@ -224,7 +224,7 @@ TEST(ModelConfig, HuggingFacesIsFirstButForLit) {
   EXPECT_TRUE(read_model_config(files, "elsewhere", catalog).is_null());
 }
 
-TEST(ModelConfig, ModelOptsFileTellsTheQuantizationWhereTheConfigDoesNot) {
+TEST(ModelConfig, FilesOfTheirOwnTellTheQuantizationWhereTheConfigDoesNot) {
   MemoryFiles files;
   const auto quantization = [&] {
     return read_model_config(files, "d", Catalog()).value("quantization_config", Json());
@@ -234,6 +234,13 @@ TEST(ModelConfig, ModelOptsFileTellsTheQuantizationWhereTheConfigDoesNot) {
   files.content["d/hf_quant_config.json"] =
       R"({"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "FP8"}})";
   EXPECT_EQ(quantization(), Json({{"quant_method", "modelopt"}, {"quant_algo", "FP8"}}));
+  files.content["d/quant_config.json"] = R"({"w_bit": 4})";
+  files.content["d/quantize_config.json"] = R"({"bits": 4})";
+  EXPECT_EQ(quantization()["quant_method"], "modelopt") << "the first that is there";
+  files.content.erase("d/hf_quant_config.json");
+  EXPECT_EQ(quantization(), Json({{"bits", 4}, {"quant_method", "gptq"}}));
+  files.content.erase("d/quantize_config.json");
+  EXPECT_EQ(quantization(), Json({{"w_bit", 4}, {"quant_method", "awq"}}));
   files.content["d/hf_quant_config.json"] = R"({"quantization": 8})";
   EXPECT_EQ(error_of([&] { (void)quantization(); }),
             "d/hf_quant_config.json: quantization is not a JSON object");
