@@ -141,7 +141,8 @@ struct BlockQ6_K {
             (low0 >> 4) | (high & 48u), (low1 >> 4) | (high & 192u) >> 2};
         for (std::size_t g = 0; g < 4; ++g) {
           const std::size_t at = upper * 128 + g * 32 + i;
-          const typename S::F scale = S::set1(d * static_cast<float>(scales[at / 16]));
+          const std::int8_t factor = scales[at / 16];
+          const typename S::F scale = S::set1(d * static_cast<float>(factor));
           Panel::put(out + at, scale * signed_float<S>(codes[g] - 32u));
         }
       }

@@ -11,11 +11,12 @@ namespace {
 
 constexpr std::size_t panel_columns = 1024;  ///< whole blocks and steps of every format and set
 
-/// sums[t][o] += in[t] * panel[o] over some columns.
+/// sums[t][o] += in[t] * panel[o] over some columns. Not inlined: in one function compilers would
+/// take minutes for all numbers of rows.
 template <class S, class Dot, std::size_t rows>
-INITRT_INLINE void add_columns(const typename Dot::Weight* const (&panel)[tile_outputs],
-                               const typename Dot::Input* in, std::size_t in_stride,
-                               std::size_t columns, typename S::F (*sums)[tile_outputs]) {
+[[gnu::noinline]] void add_columns(const typename Dot::Weight* const (&panel)[tile_outputs],
+                                   const typename Dot::Input* in, std::size_t in_stride,
+                                   std::size_t columns, typename S::F (*sums)[tile_outputs]) {
   typename S::F local[tile_outputs][rows];
 #pragma GCC unroll 8
   for (std::size_t t = 0; t < rows; ++t) {

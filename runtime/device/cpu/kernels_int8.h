@@ -127,11 +127,14 @@ struct WidenedCodes {
   }
 };
 
+/// Not inlined: all storage types share it, and in one function compilers would take minutes for
+/// all sizes of it.
 /// @tparam streaming whether what lies `ahead` bytes from the weights is prefetched
 template <class Codes, std::size_t rows, bool streaming>
-INITRT_INLINE void int8_tile(const std::uint8_t* const (&weight)[tile_outputs],
-                             const std::uint8_t* in, std::size_t in_stride, std::size_t columns,
-                             std::size_t ahead, std::uint32_t (*out)[tile_outputs]) {
+[[gnu::noinline]] void int8_tile(const std::uint8_t* const (&weight)[tile_outputs],
+                                 const std::uint8_t* in, std::size_t in_stride, std::size_t columns,
+                                 [[maybe_unused]] std::size_t ahead,
+                                 std::uint32_t (*out)[tile_outputs]) {
   typename Codes::Sums sums[tile_outputs][rows] = {};
   std::size_t k = 0;
   for (; k + Codes::step <= columns; k += Codes::step) {

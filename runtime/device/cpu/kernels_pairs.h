@@ -50,7 +50,7 @@ void decode_pairs(const std::byte* codes, const std::byte* scales, std::size_t c
     prefetch<Block::bytes>(block, ahead);
     decode_block<Block>(block, scales, store);
     block += Block::bytes;
-    scales += sizeof(float);
+    if constexpr (Block::has_scales) scales += sizeof(float);
     to += Block::elements;
   }
   if constexpr (Block::has_scales) {
@@ -100,7 +100,7 @@ void linear_row(const CodedBlock& product) {
       }
       for (std::size_t i = 0; i < tile_outputs; ++i) {
         blocks[i] += Block::bytes;
-        scales[i] += sizeof(float);
+        if constexpr (Block::has_scales) scales[i] += sizeof(float);
       }
       in += Block::elements;
     }

@@ -9,7 +9,11 @@ namespace initrt::cpu {
 namespace {
 
 struct Avx512 : Vectors<16> {
+#ifdef INITRT_SMALL_TILES
+  static constexpr std::size_t tile_rows = 2;
+#else
   static constexpr std::size_t tile_rows = 6;  // 24 sums, 6 inputs and a weight of 32 registers
+#endif
   static constexpr std::size_t value_vectors = 4;
   using Bf16Dot = WidenedDot<Avx512, AsBf16<Avx512>>;
   using Bf16Decoders = Decoders<Avx512, FloatPanel<Avx512, AsBf16<Avx512>>>;

@@ -62,9 +62,11 @@ inline CodedMatrix random_codes(Random& random, WeightFormat format, std::size_t
   matrix.codes = random.random_bytes(rows * matrix.row_bytes());
   auto scales = random.random(rows * matrix.scale_row_bytes() / 4, 0.01f);
   if (scales.size() > 5) scales[5] = 0.0f;
-  matrix.scales.resize(scales.size() * 4);
-  std::memcpy(matrix.scales.data(), scales.data(), matrix.scales.size());
-  if (matrix.scale_row_bytes() > 0) return matrix;
+  if (!scales.empty()) {
+    matrix.scales.resize(scales.size() * 4);
+    std::memcpy(matrix.scales.data(), scales.data(), matrix.scales.size());
+    return matrix;
+  }
   const std::size_t block_bytes = info(dtype_of(format, DType::F32)).block_bytes;
   for (std::size_t block = 0; block < matrix.codes.size(); block += block_bytes) {
     for (const std::size_t offset : half_offsets(format)) {
