@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Decoding with quantized weights beside bf16 and beside llama.cpp: same cores, in turn.
+
+Each round runs every way once: initrt in bf16-true, llm.int8, nf4 and fp4 with a checkpoint's
+weights, and with GGUF files that are made of them (Q4_0, Q8_0, all matrices) "stored", as llama.cpp
+runs them. Prints medians of tokens per second after the first token, what they are of bf16's and of
+llama.cpp's, and the weights' bytes times the rate: what was read a second. Load times of the first
+four are printed too. Needs bench/requirements.txt and llama-cpp-python.
+
+    python bench/make_model.py models/random-2.2GB --size 2.2GB
+    python bench/quantized_decode.py models/random-2.2GB --initrt build/release/launch/initrt
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import gguf
+import numpy as np
+import torch
+from safetensors import safe_open
+
+PEER = pathlib.Path(__file__).parent / "peers/llama_cpp_decode.py"
+TYPES = {"Q4_0": gguf.GGMLQuantizationType.Q4_0, "Q8_0": gguf.GGMLQuantizationType.Q8_0}
+METHODS = ["none", "llm.int8", "nf4", "fp4"]
+
+
+def gguf_name(name: str) -> str:
+    layer = re.match(r"model\.layers\.(\d+)\.", name)
+    parts = {"embed_tokens": "token_embd", "lm_head": "output", "model.norm": "output_norm",
+             "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+             "q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output",
+             "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down"}
+    for part, there in parts.items():
+        if part in name:
+            return (f"blk.{layer[1]}." if layer else "") + there + ".weight"
+    raise ValueError(name)
+
+
+def write_gguf(model: pathlib.Path, path: pathlib.Path, kind: str) -> None:
+    """All matrices in one type. Rotary rows stay as they are: only speed is measured."""
+    config = json.loads((model / "config.json").read_text())
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_key_length(config["head_dim"])
+    writer.add_value_length(config["head_dim"])
+    writer.add_rope_dimension_count(config["head_dim"])
+    writer.add_rope_freq_base(config["rope_theta"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_tokenizer_model("no_vocab")
+    for file in sorted(model.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            for name in tensors.keys():
+                values = tensors.get_tensor(name).to(torch.float32).numpy()
+                if values.ndim == 1:
+                    writer.add_tensor(gguf_name(name), values)
+                else:
+                    blocks = gguf.quants.quantize(values, TYPES[kind])
+                    writer.add_tensor(gguf_name(name), blocks, raw_dtype=TYPES[kind])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def run(arguments, model: pathlib.Path, quantize: str) -> dict:
+    """The report of one job."""
+    with tempfile.TemporaryDirectory() as directory:
+        report = pathlib.Path(directory) / "report.json"
+        subprocess.run(
+            [arguments.initrt, "--set", f"model={model}", "--set", f"tokenizer={arguments.model}",
+             "--set", "generate.prompt=The", "--set", f"quantize={quantize}",
+             "--set", f"generate.max_new_tokens={arguments.new_tokens}",
+             "--set", "generate.ignore_eos=true", "--set", f"threads={arguments.threads}",
+             "--progress", "off", "--report", str(report)], check=True, capture_output=True)
+        return json.loads(report.read_text())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model", type=pathlib.Path, help="a Hugging Face directory in bf16")
+    parser.add_argument("--initrt", default="build/release/launch/initrt")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--new-tokens", type=int, default=60)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--out", type=pathlib.Path)
+    arguments = parser.parse_args()
+
+    rates, loads, held = {}, {}, {}
+    with tempfile.TemporaryDirectory(dir=arguments.model.parent) as directory:
+        files = {kind: pathlib.Path(directory) / f"{kind}.gguf" for kind in TYPES}
+        for kind, path in files.items():
+            write_gguf(arguments.model, path, kind)
+        for round_number in range(arguments.runs + 1):  # the first one warms the page cache
+            jobs = [(method, arguments.model, method) for method in METHODS]
+            jobs += [(f"stored {kind}", path, "stored") for kind, path in files.items()]
+            for name, model, quantize in jobs:
+                report = run(arguments, model, quantize)
+                if round_number > 0:
+                    rates.setdefault(name, []).append(report["generate"]["tokens_per_second"])
+                    loads.setdefault(name, []).append(report["load"]["seconds"])
+                    plan = report["memory"]["plan"]
+                    held[name] = plan["shard"] + plan["resident"]
+            for kind, path in files.items():
+                out = subprocess.run([sys.executable, PEER, path, str(arguments.threads),
+                                      str(arguments.new_tokens)], check=True, capture_output=True)
+                if round_number > 0:
+                    rates.setdefault(f"llama.cpp {kind}", []).append(float(out.stdout))
+    rows = {}
+    for name, values in rates.items():
+        row = {"tokens_per_second": statistics.median(values), "runs": values}
+        row["of_bf16"] = row["tokens_per_second"] / statistics.median(rates["none"])
+        if name.startswith("stored"):
+            peer = statistics.median(rates[name.replace("stored", "llama.cpp")])
+            row["of_llama_cpp"] = row["tokens_per_second"] / peer
+        if name in held:
+            row["held_bytes"] = held[name]
+            row["load_seconds"] = statistics.median(loads[name])
+        rows[name] = row
+        print(f"{name:>16}: {row['tokens_per_second']:6.1f} tokens/s, {row['of_bf16']:.2f} of bf16"
+              + (f", {row['of_llama_cpp']:.2f} of llama.cpp" if "of_llama_cpp" in row else "")
+              + (f", {row['held_bytes'] / 1e9:.2f} GB held, "
+                 f"loaded in {row['load_seconds']:.2f} s" if name in held else ""))
+    if arguments.out:
+        arguments.out.write_text(json.dumps({
+            "machine": platform.platform(), "threads": arguments.threads,
+            "model": arguments.model.name, "new_tokens": arguments.new_tokens,
+            "numpy": np.__version__, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
