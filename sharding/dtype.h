@@ -50,6 +50,14 @@ enum class DType : std::uint8_t {
 /// Whether safetensors files can hold it.
 [[nodiscard]] constexpr bool is_safetensors(DType dtype) { return dtype <= DType::BOOL; }
 
+[[nodiscard]] constexpr bool is_integer(DType dtype) {
+  return dtype >= DType::I64 && dtype <= DType::BOOL;
+}
+/// Of floats.
+[[nodiscard]] constexpr bool has_8_bits_or_fewer(DType dtype) {
+  return dtype >= DType::F8_E4M3 && dtype <= DType::F4;
+}
+
 struct DTypeInfo {
   DType dtype;
   std::string_view name;         ///< as safetensors or GGUF spell it, e.g. "BF16", "Q4_1"

@@ -8,11 +8,6 @@
 namespace initrt {
 namespace {
 
-const ParamPlace& embedding_place(const Graph& graph, const Layout& layout) {
-  const TableTile& tile = graph.embedding.front();
-  return layout.units[tile.unit].params[tile.param];
-}
-
 bool is_gathered(const Unit& unit) { return unit.kind != UnitKind::Embedding; }
 
 // What sweeps that move rows take, and whether none moves weights.
@@ -132,12 +127,13 @@ std::uint64_t kv_cache_bytes(const Graph& graph, DType dtype, std::uint64_t sequ
                                               graph.head_size}));
 }
 
-std::uint64_t embedding_row_bytes(const Graph& graph, const Layout& layout) {
-  return embedding_place(graph, layout).row_bytes;
+const ParamPlace& embedding_place(const Graph& graph, const Layout& layout) {
+  const TableTile& tile = graph.embedding.front();
+  return layout.units[tile.unit].params[tile.param];
 }
 
-DType embedding_dtype(const Graph& graph, const Layout& layout) {
-  return dtype_of(embedding_place(graph, layout).format, layout.dtype);
+std::uint64_t embedding_row_bytes(const Graph& graph, const Layout& layout) {
+  return embedding_place(graph, layout).row_bytes;
 }
 
 std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t sweep_rows) {

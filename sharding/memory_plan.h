@@ -161,8 +161,8 @@ struct HostSlots {
 };
 [[nodiscard]] HostSlots host_slots(const Graph& graph, const Cut& cut, std::uint32_t slots);
 
-/// What the embedding table is held in.
-[[nodiscard]] DType embedding_dtype(const Graph& graph, const Layout& layout);
+/// The first tile of the embedding table; all are held alike.
+[[nodiscard]] const ParamPlace& embedding_place(const Graph& graph, const Layout& layout);
 
 /// Bytes of one row of the embedding table in `layout`.
 [[nodiscard]] std::uint64_t embedding_row_bytes(const Graph& graph, const Layout& layout);

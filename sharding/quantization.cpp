@@ -61,24 +61,19 @@ bool has_components(std::string_view name, std::string_view part) {
   return false;
 }
 
+// What is named and would stay in the precision anyway, such as lm_head, may be named.
 void leave_out(const Graph& graph, const std::vector<std::string>& skip,
                std::vector<bool>& quantized) {
-  const std::vector<bool> all = quantized;
   for (const std::string& part : skip) {
     bool found = false;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      if (!all[i] || !has_components(graph.tensors[i].name, part)) continue;
+    for (std::size_t i = 0; i < quantized.size(); ++i) {
+      if (!has_components(graph.tensors[i].name, part)) continue;
       found = true;
       quantized[i] = false;
     }
     if (found) continue;
-    const auto example = std::find(all.begin(), all.end(), true);
-    fail("quantize.skip has {}, which is in the name of no matrix that is quantized{}", quote(part),
-         example == all.end()
-             ? ""
-             : fmt::format(
-                   "; one of them is {}",
-                   quote(graph.tensors[static_cast<std::size_t>(example - all.begin())].name)));
+    fail("quantize.skip has {}, but no tensor of the model has this in its name; one of them is {}",
+         quote(part), quote(graph.tensors.back().name));
   }
 }
 
@@ -98,8 +93,8 @@ WeightFormat format_stored(const Tensor& tensor, const Binding& binding, const C
   return format.value_or(WeightFormat::Plain);
 }
 
-std::vector<WeightFormat> formats_stored(const Graph& graph, const Bindings& bindings,
-                                         const Catalog& catalog, std::vector<bool> candidates) {
+// Embedding and head besides.
+void add_tables(const Graph& graph, std::vector<bool>& candidates) {
   for (const Unit& unit : graph.units) {
     for (const Op& op : unit.ops) {
       if (const auto* head = std::get_if<HeadOp>(&op)) {
@@ -110,6 +105,11 @@ std::vector<WeightFormat> formats_stored(const Graph& graph, const Bindings& bin
   for (const TableTile& tile : graph.embedding) {
     candidates[graph.units[tile.unit].params[tile.param].tensor] = true;
   }
+}
+
+std::vector<WeightFormat> formats_stored(const Graph& graph, const Bindings& bindings,
+                                         const Catalog& catalog,
+                                         const std::vector<bool>& candidates) {
   std::vector<WeightFormat> formats(graph.tensors.size(), WeightFormat::Plain);
   for (std::size_t i = 0; i < formats.size(); ++i) {
     if (candidates[i]) formats[i] = format_stored(graph.tensors[i], bindings.tensors[i], catalog);
@@ -143,6 +143,7 @@ Holding choose_holding(const Graph& graph, const Bindings& bindings, const Catal
   Holding holding;
   if (quantization.method == QuantizeMethod::None) return holding;
   std::vector<bool> quantized = matrices(graph);
+  if (quantization.method == QuantizeMethod::Stored) add_tables(graph, quantized);
   leave_out(graph, quantization.skip, quantized);
   if (quantization.method == QuantizeMethod::Stored) {
     holding.formats = formats_stored(graph, bindings, catalog, quantized);

@@ -34,7 +34,7 @@ struct Quantization {
 /// Quantized are the matrices of blocks and experts. Embeddings, norms, routers, biases and the
 /// head stay in the precision; of Stored, which changes no value, embeddings and head are held as
 /// they are stored too, and what is not stored in such blocks stays in the precision.
-/// @throws Error where something to skip names no matrix, and for Stored where the checkpoint has
+/// @throws Error where something to skip names no tensor, and for Stored where the checkpoint has
 ///         no blocks
 [[nodiscard]] Holding choose_holding(const Graph& graph, const Bindings& bindings,
                                      const Catalog& catalog, const Quantization& quantization);

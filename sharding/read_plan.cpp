@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "sharding/batch_plan.h"
 #include "sharding/checked.h"
-#include "sharding/checkpoint/quantized/quantized_weight.h"
 #include "sharding/error.h"
 #include "sharding/planes.h"
 
@@ -172,133 +172,16 @@ void split_piece(const FilePiece& whole, std::uint64_t max_bytes, std::vector<Fi
   out.push_back(rest);
 }
 
-// Rows of a tensor that a rank owns.
-struct OwnedRows {
-  const Tensor& tensor;
-  const Binding& binding;
-  std::uint64_t first = 0, count = 0;
-
-  [[nodiscard]] std::uint64_t begin() const { return first * tensor.columns; }
-  [[nodiscard]] std::uint64_t end() const { return (first + count) * tensor.columns; }
-};
-
-void append(const UnitReads& reads, UnitReads& to) {
-  const auto before = static_cast<std::uint32_t>(to.pieces.size());
-  for (Read read : reads.reads) {
-    read.first_piece += before;
-    to.reads.push_back(read);
+std::uint64_t max_gap(const Piece& piece, Gaps gaps) {
+  switch (gaps) {
+    case Gaps::OfNobody:
+      return kCoalesceGapBytes;
+    case Gaps::OfOtherBatches:
+      return std::min(kCoalesceGapBytes, piece.bytes / kBatchGapPart);
+    case Gaps::OfOtherRanks:
+      break;
   }
-  to.pieces.insert(to.pieces.end(), reads.pieces.begin(), reads.pieces.end());
-}
-
-// The widest dtype that a tensor's elements are stored in, in bits.
-std::uint64_t bits_stored(const Binding& binding, const Catalog& catalog) {
-  std::uint64_t most = 0;
-  for (const RowRun& run : binding.runs) {
-    const DTypeInfo& type = info(catalog.tensors[run.source].dtype);
-    most = std::max<std::uint64_t>(most, divide_up(8 * type.block_bytes, type.block_elements));
-  }
-  return most;
-}
-
-// Of rows that follow one another, how many are one batch: as many as fit a block's half and, where
-// they are read as they are, one read.
-std::uint64_t rows_of_batch(const OwnedRows& owned, RowBatch batch, std::uint64_t most,
-                            const Catalog& catalog, const ReadLimits& limits) {
-  batch.rows = most;
-  if (batch.source == nullptr) {
-    const std::uint64_t stored =
-        divide_up(owned.tensor.columns * bits_stored(owned.binding, catalog), 8);
-    const std::uint64_t read = limits.batch_read_bytes / std::max<std::uint64_t>(stored, 1);
-    batch.rows = std::clamp<std::uint64_t>(read, 1, most);
-  }
-  while (true) {
-    const std::uint64_t bytes = divide_batch_memory(batch).bytes;
-    if (bytes <= limits.batch_bytes) break;
-    if (batch.rows == 1) {
-      fail(
-          "load.staging is too small for {}: a row of it takes {} bytes of the {} that half a "
-          "block has",
-          owned.tensor.name, bytes, limits.batch_bytes);
-    }
-    batch.rows = std::max<std::uint64_t>(batch.rows - divide_up(batch.rows, 8), 1);
-  }
-  // Rows that share scales are one batch's, where that is possible.
-  const std::uint64_t block = batch.source == nullptr ? 1 : batch.source->block_rows;
-  const std::uint64_t over = (batch.source_row + batch.rows) % block;
-  return batch.rows < most && over < batch.rows ? batch.rows - over : batch.rows;
-}
-
-// The pieces of a weight's boxes, each of which lies densely in the batch's memory.
-void plan_boxes(const RowBatch& batch, const Catalog& catalog, std::vector<FilePiece>& pieces) {
-  const std::vector<SourceBox> boxes = source_boxes(*batch.source, batch.source_row, batch.rows);
-  const std::vector<std::uint64_t> offsets = box_offsets(boxes);
-  for (std::size_t i = 0; i < boxes.size(); ++i) {
-    const SourceBox& box = boxes[i];
-    RowRun run;
-    run.source = box.tensor;
-    run.rows = box.rows;
-    run.source_row = box.row;
-    run.columns = box.columns;
-    run.source_column = box.column;
-    const Tensor dense{"", box.rows, box.columns, false, 0, {}};
-    plan_elements(dense, {{run}, {}}, catalog, 0, box.rows * box.columns, offsets[i], box.dtype,
-                  pieces);
-  }
-}
-
-// Batches of rows that follow one another in what is stored. @param first says where the first
-// row's codes and scales go, and which it is
-void plan_batches(const OwnedRows& owned, const Catalog& catalog, const RowBatch& first,
-                  const ParamPlace& place, const ReadLimits& limits, bool shared, UnitReads& plan) {
-  RowBatch batch = first;
-  for (std::uint64_t left = first.rows; left > 0; left -= batch.rows) {
-    batch.rows = rows_of_batch(owned, batch, left, catalog, limits);
-    std::vector<FilePiece> pieces;
-    if (batch.source != nullptr) {
-      plan_boxes(batch, catalog, pieces);
-    } else {
-      const std::uint64_t begin = batch.first_row * batch.columns;
-      plan_elements(owned.tensor, owned.binding, catalog, begin, begin + batch.rows * batch.columns,
-                    0, batch.dtype, pieces);
-    }
-    const UnitReads reads = coalesce(pieces, limits.batch_read_bytes, shared);
-    plan.tasks.push_back({static_cast<std::uint32_t>(plan.reads.size()),
-                          static_cast<std::uint32_t>(reads.reads.size()), batch});
-    append(reads, plan);
-    batch.first_row += batch.rows;
-    batch.source_row += batch.rows;
-    batch.codes += batch.rows * place.row_bytes;
-    batch.scales += batch.rows * place.scale_row_bytes;
-  }
-}
-
-// The owned rows of a weight that is stored quantized, run by run.
-void plan_quantized(const OwnedRows& owned, const Catalog& catalog, const RowBatch& first,
-                    const ParamPlace& place, const ReadLimits& limits, bool shared,
-                    UnitReads& plan) {
-  for (const RowRun& run : owned.binding.runs) {
-    const std::uint64_t begin = std::max(run.row, owned.first);
-    const std::uint64_t end = std::min(run.row + run.rows, owned.first + owned.count);
-    const std::uint64_t step = run.source_stride;
-    // Rows that are apart are batches of their own.
-    const std::uint64_t at_once = step == 1 ? end : 1;
-    for (std::uint64_t row = begin; row < end; row += at_once) {
-      RowBatch batch = first;
-      batch.source = &*owned.binding.quantized;
-      batch.source_row = run.source_row + (row - run.row) * step;
-      batch.first_row = row;
-      batch.rows = std::min(at_once, end - row);
-      batch.codes += (row - owned.first) * place.row_bytes;
-      batch.scales += (row - owned.first) * place.scale_row_bytes;
-      plan_batches(owned, catalog, batch, place, limits, shared, plan);
-    }
-  }
-}
-
-// Of several ranks, rows between those of one are another's, which reads them too.
-std::uint64_t max_gap(const Piece& piece, bool shared) {
-  return shared ? std::min(kCoalesceGapBytes, piece.bytes / kSharedGapPart) : kCoalesceGapBytes;
+  return std::min(kCoalesceGapBytes, piece.bytes / kSharedGapPart);
 }
 
 }  // namespace
@@ -341,8 +224,7 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
   }
 }
 
-UnitReads coalesce(const std::vector<FilePiece>& pieces, std::uint64_t max_read_bytes,
-                   bool shared) {
+UnitReads coalesce(const std::vector<FilePiece>& pieces, std::uint64_t max_read_bytes, Gaps gaps) {
   std::vector<FilePiece> sorted;
   sorted.reserve(pieces.size());
   for (const FilePiece& piece : pieces) split_piece(piece, max_read_bytes, sorted);
@@ -356,7 +238,7 @@ UnitReads coalesce(const std::vector<FilePiece>& pieces, std::uint64_t max_read_
     const std::uint64_t piece_end = piece.offset + piece.bytes;
     Read* last = plan.reads.empty() ? nullptr : &plan.reads.back();
     const bool joins = last != nullptr && last->file == file &&
-                       piece.offset <= last->offset + last->bytes + max_gap(piece, shared) &&
+                       piece.offset <= last->offset + last->bytes + max_gap(piece, gaps) &&
                        piece_end - last->offset <= max_read_bytes;
     if (joins) {
       last->bytes = std::max(last->bytes, piece_end - last->offset);
@@ -370,25 +252,13 @@ UnitReads coalesce(const std::vector<FilePiece>& pieces, std::uint64_t max_read_
   return plan;
 }
 
-UnitReads plan_quantized_rows(const Tensor& tensor, const Binding& binding, const Catalog& catalog,
-                              std::uint64_t first, std::uint64_t rows, DType dtype,
-                              const ReadLimits& limits) {
-  RowBatch batch;
-  batch.dtype = dtype;
-  batch.columns = tensor.columns;
-  ParamPlace place;
-  place.row_bytes = bytes_of(dtype, tensor.columns);
-  UnitReads plan;
-  plan_quantized({tensor, binding, first, rows}, catalog, batch, place, limits, false, plan);
-  return plan;
-}
-
 UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
                      const Bindings& bindings, const Catalog& catalog, std::uint32_t unit,
                      std::uint32_t rank, const ReadLimits& limits) {
   std::vector<FilePiece> pieces;
   UnitReads plan;
-  const bool shared = cut.world > 1;
+  const bool alone = cut.world == 1;
+  const Gaps gaps = alone ? Gaps::OfOtherBatches : Gaps::OfOtherRanks;
   for (std::size_t i = 0; i < graph.units[unit].params.size(); ++i) {
     const Param& param = graph.units[unit].params[i];
     const auto [first, count] = cut.rows_of(unit, i, param.rows, rank);
@@ -408,19 +278,20 @@ UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
     batch.codes = chunk + placed.offset;
     batch.scales = chunk + placed.scales_offset;
     if (owned.binding.quantized) {
-      plan_quantized(owned, catalog, batch, place, limits, shared, plan);
+      plan_quantized_batches(owned, catalog, batch, place, limits, gaps, plan);
     } else if (place.scale_row_bytes > 0) {
-      plan_batches(owned, catalog, batch, place, limits, shared, plan);
+      plan_batches(owned, catalog, batch, place, limits, gaps, plan);
     } else {
       plan_elements(owned.tensor, owned.binding, catalog, owned.begin(), owned.end(),
                     chunk + placed.offset, dtype_of(place.format, layout.dtype), pieces);
     }
   }
-  const UnitReads plain = coalesce(pieces, limits.read_bytes, shared);
+  const UnitReads plain =
+      coalesce(pieces, limits.read_bytes, alone ? Gaps::OfNobody : Gaps::OfOtherRanks);
   for (std::uint32_t read = 0; read < plain.reads.size(); ++read) {
     plan.tasks.push_back({static_cast<std::uint32_t>(plan.reads.size()) + read, 1, {}});
   }
-  append(plain, plan);
+  append_reads(plain, plan);
   std::stable_sort(plan.tasks.begin(), plan.tasks.end(), [&](const ReadTask& a, const ReadTask& b) {
     const Read &left = plan.reads[a.first_read], &right = plan.reads[b.first_read];
     return std::tie(left.file, left.offset) < std::tie(right.file, right.offset);

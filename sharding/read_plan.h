@@ -18,11 +18,17 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
                    std::uint64_t begin, std::uint64_t end, std::uint64_t destination, DType to,
                    std::vector<std::pair<std::uint32_t, Piece>>& pieces);
 
+/// Who else reads what lies between a read's pieces: then only what is little is read with them.
+enum class Gaps : std::uint8_t {
+  OfNobody,
+  OfOtherBatches,  ///< of the same rank
+  OfOtherRanks,
+};
+
 /// Sorts pieces (with the file each is in), splits those larger than `max_read_bytes`, and joins
 /// neighbours into reads of at most that size.
-/// @param shared other ranks read what lies between: then only what is little is read with a piece
 [[nodiscard]] UnitReads coalesce(const std::vector<std::pair<std::uint32_t, Piece>>& pieces,
-                                 std::uint64_t max_read_bytes, bool shared = false);
+                                 std::uint64_t max_read_bytes, Gaps gaps = Gaps::OfNobody);
 
 /// What is read for canonical rows [first, first + rows) of a tensor that is stored quantized, in
 /// batches whose rows are made in `dtype`: `codes` counts from the first of them.

@@ -74,7 +74,10 @@ inline constexpr std::uint64_t kMinStagingBytes = 64u << 10;
 
 /// Reads nearer than this are joined into one: the gap costs less than another request.
 inline constexpr std::uint64_t kCoalesceGapBytes = 4096;
-/// Where other ranks read the gap too: and no more of them than this part of what follows it.
+/// Where another batch of this rank reads the gap too: and no more than this part of what follows
+/// it.
+inline constexpr std::uint64_t kBatchGapPart = 8;
+/// Where other ranks read it too: and no more of them than this part.
 inline constexpr std::uint64_t kSharedGapPart = 1024;
 
 }  // namespace initrt

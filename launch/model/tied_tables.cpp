@@ -7,11 +7,16 @@
 namespace initrt {
 namespace {
 
-// The stored tensor that is all of a canonical one, if there is one.
+bool is_stored_as_codes(const TensorEntry& entry) {
+  return is_integer(entry.dtype) || has_8_bits_or_fewer(entry.dtype);
+}
+
+// The stored tensor that is all of a canonical one, if there is one and it is no codes.
 const TensorEntry* entry_of(const OpenModel& model, std::string_view name) {
   for (std::size_t i = 0; i < model.graph.tensors.size(); ++i) {
     const std::vector<RowRun>& runs = model.bindings.tensors[i].runs;
     if (model.graph.tensors[i].name != name || runs.size() != 1) continue;
+    if (model.bindings.tensors[i].quantized) return nullptr;
     return &model.catalog.tensors[runs.front().source];
   }
   return nullptr;
@@ -21,6 +26,9 @@ const TensorEntry* entry_of(const OpenModel& model, std::string_view name) {
 std::string difference(Files& files, const Catalog& catalog, const Bindings::Twins& pair,
                        const std::function<void()>& alive) {
   const TensorEntry &used = catalog.tensors[pair.used], &other = catalog.tensors[pair.other];
+  // Scales that are not the same make other numbers of the same codes.
+  if (is_stored_as_codes(used)) return "is stored as codes";
+  if (is_stored_as_codes(other)) return "is stored as numbers, the second as codes";
   if (used.shape != other.shape) {
     return fmt::format("has shape {} and {}", shape_text(used.shape), shape_text(other.shape));
   }

@@ -63,48 +63,41 @@ void quantize_read(const Held& held, const Piece& piece, std::span<const std::by
   }
 }
 
-// Calls `each(row, rows, values)` for tiles of the batch's rows, as float32.
-template <class Each>
-void for_tiles(const RowBatch& batch, std::span<std::byte> memory, const Each& each) {
+// Rows of a weight that is stored quantized, held quantized.
+void quantize_batch(const Held& held, std::span<std::byte> memory) {
+  const RowBatch& batch = held.batch;
+  const std::span<std::byte> rounded = memory.subspan(divide_batch_memory(batch).rounded);
+  dequantize_batch(batch, memory, [&](std::uint64_t row, std::span<const float> values) {
+    const std::uint64_t rows = values.size() / batch.columns;
+    const std::span<const std::byte> bytes = std::as_bytes(values);
+    if (batch.dtype == DType::F32) {
+      held.quantize(bytes, row, rows);
+      return;
+    }
+    convert(bytes, DType::F32, 0, values.size(), rounded.data(), batch.dtype);
+    held.quantize(rounded.first(rows * batch.row_bytes()), row, rows);
+  });
+}
+
+}  // namespace
+
+void dequantize_batch(const RowBatch& batch, std::span<std::byte> memory,
+                      const std::function<void(std::uint64_t, std::span<const float>)>& each) {
   const BatchMemory parts = divide_batch_memory(batch);
   const std::vector<SourceBox> boxes = source_boxes(*batch.source, batch.source_row, batch.rows);
   const std::vector<std::uint64_t> offsets = box_offsets(boxes);
   std::vector<std::span<const std::byte>> bytes;
+  bytes.reserve(boxes.size());
   for (std::size_t i = 0; i < boxes.size(); ++i) {
-    bytes.push_back(memory.subspan(offsets[i], boxes[i].bytes()));
+    bytes.emplace_back(memory.subspan(offsets[i], boxes[i].bytes()));
   }
   const Dequantizer dequantizer(*batch.source, batch.source_row, batch.rows, bytes);
   auto* const values = reinterpret_cast<float*>(memory.data() + parts.values);
   for (std::uint64_t row = 0; row < batch.rows; row += parts.tile_rows) {
     const std::uint64_t rows = std::min(parts.tile_rows, batch.rows - row);
     dequantizer.make(batch.source_row + row, rows, values);
-    each(row, rows, std::as_bytes(std::span(values, rows * batch.columns)));
+    each(row, std::span<const float>(values, rows * batch.columns));
   }
-}
-
-// Rows of a weight that is stored quantized, held quantized.
-void quantize_batch(const Held& held, std::span<std::byte> memory) {
-  const RowBatch& batch = held.batch;
-  const std::span<std::byte> rounded = memory.subspan(divide_batch_memory(batch).rounded);
-  for_tiles(batch, memory,
-            [&](std::uint64_t row, std::uint64_t rows, std::span<const std::byte> values) {
-              if (batch.dtype == DType::F32) {
-                held.quantize(values, row, rows);
-                return;
-              }
-              convert(values, DType::F32, 0, rows * batch.columns, rounded.data(), batch.dtype);
-              held.quantize(rounded.first(rows * batch.row_bytes()), row, rows);
-            });
-}
-
-}  // namespace
-
-void dequantize_batch(const RowBatch& batch, std::span<std::byte> memory, std::byte* rows) {
-  for_tiles(batch, memory,
-            [&](std::uint64_t row, std::uint64_t count, std::span<const std::byte> values) {
-              convert(values, DType::F32, 0, count * batch.columns, rows + row * batch.row_bytes(),
-                      batch.dtype);
-            });
 }
 
 std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,
@@ -125,7 +118,10 @@ std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, co
   if (batch.source == nullptr) {
     held.quantize(memory.first(batch.rows * batch.row_bytes()), 0, batch.rows);
   } else if (batch.format == WeightFormat::Plain) {
-    dequantize_batch(batch, memory, codes);
+    dequantize_batch(batch, memory, [&](std::uint64_t row, std::span<const float> values) {
+      convert(std::as_bytes(values), DType::F32, 0, values.size(), codes + row * batch.row_bytes(),
+              batch.dtype);
+    });
   } else {
     quantize_batch(held, memory);
   }

@@ -106,6 +106,12 @@ class DeviceOps {
   /// out[i] = float32(in[i]) for `elements` elements of `dtype` (embedding rows).
   virtual void to_float(const std::byte* in, DType dtype, float* out, std::uint64_t elements) = 0;
 
+  /// out = rows of a table held in blocks of `format`, decoded and rounded to `dtype` (embedding
+  /// rows).
+  /// @throws Error on devices that do not compute with such weights
+  virtual void decode_rows(const std::byte* in, WeightFormat format, DType dtype, float* out,
+                           std::uint64_t elements) = 0;
+
   /// out[r] = norm(in[r]) * (weight + weight_offset) + bias. `in` and `out` may be the same.
   virtual void norm(NormKind kind, const float* in, const NormWeights& weights, float epsilon,
                     float* out, std::uint64_t rows, std::uint64_t columns) = 0;

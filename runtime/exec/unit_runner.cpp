@@ -83,8 +83,13 @@ void UnitRunner::begin(std::span<const RowInfo> rows, std::span<const std::uint3
 
 void UnitRunner::embed(const std::byte* embedded) {
   running_ = rows_;
-  device_.to_float(embedded, embedding_dtype(graph_, layout_), activation(graph_.hidden),
-                   rows_ * columns(graph_.hidden));
+  const WeightFormat format = embedding_place(graph_, layout_).format;
+  const std::uint64_t elements = rows_ * columns(graph_.hidden);
+  if (format == WeightFormat::Plain) {
+    device_.to_float(embedded, layout_.dtype, activation(graph_.hidden), elements);
+  } else {
+    device_.decode_rows(embedded, format, layout_.dtype, activation(graph_.hidden), elements);
+  }
 }
 
 void UnitRunner::keep_logit_rows() {

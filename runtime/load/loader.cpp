@@ -12,8 +12,7 @@ namespace initrt {
 
 ReadLimits read_limits(const StagingRing& ring) {
   const std::uint64_t half = batch_begin(ring.block_bytes);
-  return {ring.block_bytes - 2 * kBlockAlignment, half - 2 * kBlockAlignment,
-          ring.block_bytes - half};
+  return {ring.block_bytes - 2 * kBlockAlignment, half - 2 * kBlockAlignment, half};
 }
 
 ReadTotals count_reads(const LoadSource& source, std::uint32_t rank, const ReadLimits& limits) {
@@ -110,18 +109,20 @@ void Loader::work(Uploader& uploader, std::uint16_t worker) {
     const std::optional<ReadQueue::Task> task = queue_.next();
     if (!task) return;
     if (on_unit_) on_unit_(task->unit);
-    execute(*task, uploader, worker);
+    if (!execute(*task, uploader, worker)) return;
     queue_.done(*task);
   }
 }
 
-void Loader::execute(const ReadQueue::Task& task, Uploader& uploader, std::uint16_t worker) {
+bool Loader::execute(const ReadQueue::Task& task, Uploader& uploader, std::uint16_t worker) {
   const UnitReads& plan = *task.unit_reads;
   const ReadTask& what = plan.tasks[task.task];
-  for (std::uint32_t i = 0; i < what.reads && !stop_; ++i) {
+  for (std::uint32_t i = 0; i < what.reads; ++i) {
+    if (stop_) return false;
     if (i > 0 && on_unit_) on_unit_(task.unit);
     execute(task.unit, plan, what, plan.reads[what.first_read + i], uploader, worker);
   }
+  return true;
 }
 
 void Loader::execute(std::uint32_t unit, const UnitReads& plan, const ReadTask& task,
@@ -146,8 +147,11 @@ StoredRead Loader::store(const UnitReads& plan, const ReadTask& task, const Read
   try {
     return uploader.store(plan, task, read, bytes, shard_.data());
   } catch (const Error& error) {
-    fail("{}: tensor {}: {}", source_.catalog.files[read.file].path,
-         quote(source_.graph.tensors[task.batch->tensor].name), error.what());
+    const std::uint32_t tensor = task.batch->tensor;
+    const std::uint32_t stored = source_.bindings.tensors[tensor].runs.front().source;
+    fail("{}: {}: {}",
+         source_.catalog.files[source_.catalog.tensors[stored].parts.front().file].path,
+         quote(source_.graph.tensors[tensor].name), error.what());
   }
 }
 

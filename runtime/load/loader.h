@@ -75,7 +75,8 @@ class Loader {
 
  private:
   void work(Uploader& uploader, std::uint16_t worker);
-  void execute(const ReadQueue::Task& task, Uploader& uploader, std::uint16_t worker);
+  /// @returns whether it was done to its end: loading may have been stopped
+  bool execute(const ReadQueue::Task& task, Uploader& uploader, std::uint16_t worker);
   void execute(std::uint32_t unit, const UnitReads& plan, const ReadTask& task, const Read& read,
                Uploader& uploader, std::uint16_t worker);
   StoredRead store(const UnitReads& plan, const ReadTask& task, const Read& read,

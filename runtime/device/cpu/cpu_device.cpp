@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 
 #include "runtime/convert/convert.h"
 #include "runtime/device/cpu/attention.h"
@@ -113,14 +114,26 @@ class CpuDevice final : public Device {
   }
 
   void to_float(const std::byte* in, DType dtype, float* out, std::uint64_t elements) override {
-    if (stored_format(dtype)) {
-      decode_blocks(in, dtype, out, elements);
-      return;
-    }
     const Storage storage = storage_of(dtype, "to_float");
     const auto kernel = kernels_.to_float[index_of(storage)];
     for_pieces(pool_, elements, kElementsPerPiece, [&](std::uint64_t begin, std::uint64_t end) {
       kernel(in + begin * bytes_of(storage), out + begin, end - begin);
+    });
+  }
+
+  void decode_rows(const std::byte* in, WeightFormat format, DType dtype, float* out,
+                   std::uint64_t elements) override {
+    const DType blocks = dtype_of(format, dtype);
+    const Storage storage = storage_of(dtype, "decode_rows");
+    const std::span<const std::byte> all(in, initrt::bytes_of(blocks, elements));
+    constexpr std::uint64_t kTile = 256;  // of whole blocks
+    for_pieces(pool_, elements, kElementsPerPiece, [&](std::uint64_t begin, std::uint64_t end) {
+      std::array<std::byte, kTile * sizeof(float)> rounded;
+      for (std::uint64_t at = begin; at < end; at += kTile) {
+        const std::uint64_t count = std::min(kTile, end - at);
+        convert(all.subspan(initrt::bytes_of(blocks, at)), blocks, 0, count, rounded.data(), dtype);
+        kernels_.to_float[index_of(storage)](rounded.data(), out + at, count);
+      }
     });
   }
 
@@ -269,16 +282,6 @@ class CpuDevice final : public Device {
   void set_watch(std::function<void()>) override {}
 
  private:
-  // Whole blocks: rows of an embedding table.
-  void decode_blocks(const std::byte* in, DType dtype, float* out, std::uint64_t elements) {
-    const std::span<const std::byte> all(in, initrt::bytes_of(dtype, elements));
-    for_pieces(pool_, elements, kElementsPerPiece, [&](std::uint64_t begin, std::uint64_t end) {
-      const std::uint64_t at = initrt::bytes_of(dtype, begin);
-      convert(all.subspan(at), dtype, 0, end - begin, reinterpret_cast<std::byte*>(out + begin),
-              DType::F32);
-    });
-  }
-
   const InstructionSet set_;
   const Kernels& kernels_;
   ThreadPool pool_;

@@ -51,6 +51,8 @@ class CudaDevice final : public Device {
   void set_rows(std::span<const RowInfo> rows, std::span<const std::uint32_t> kept) override;
 
   void to_float(const std::byte* in, DType dtype, float* out, std::uint64_t elements) override;
+  void decode_rows(const std::byte* in, WeightFormat format, DType dtype, float* out,
+                   std::uint64_t elements) override;
   void norm(NormKind kind, const float* in, const NormWeights& weights, float epsilon, float* out,
             std::uint64_t rows, std::uint64_t columns) override;
   void linear(const float* in, const LinearWeights& weights, float* out, std::uint64_t rows,

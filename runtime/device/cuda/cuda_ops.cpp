@@ -50,6 +50,10 @@ void CudaDevice::to_float(const std::byte* in, DType dtype, float* out, std::uin
   cuda::to_float(stream(), in, dtype, out, elements);
 }
 
+void CudaDevice::decode_rows(const std::byte*, WeightFormat format, DType, float*, std::uint64_t) {
+  fail("cuda decode_rows: {} is not computed with on GPUs", initrt::name(format));  // see needs()
+}
+
 void CudaDevice::norm(NormKind kind, const float* in, const NormWeights& weights, float epsilon,
                       float* out, std::uint64_t rows, std::uint64_t columns) {
   cuda::norm(stream(), kind, in, weights, epsilon, out, rows, columns);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "runtime/convert/batch.h"
+#include "runtime/convert/convert.h"
 #include "runtime/device/cuda/cufile.h"
 #include "runtime/device/cuda/event_times.h"
 #include "runtime/device/cuda/handles.h"
@@ -110,25 +111,32 @@ class CudaUploader final : public Uploader {
   }
 
  private:
-  /// The host makes a batch's rows, where its reads were, and copies them.
+  /// The host makes a batch's rows, a tile of some after the other, and copies each from where the
+  /// reads were: a tile in the precision takes no more than its float32 values, which fit the half
+  /// of the block behind that.
   StoredRead store_batch(const UnitReads& plan, const ReadTask& task, const Read& read,
                          std::span<const std::byte> bytes, std::byte* to) {
     const RowBatch& batch = *task.batch;
-    const HostTime begin = host_time();
-    std::byte* const rows = block_.data();
-    std::byte* const scales =
-        rows + batch.rows * row_bytes(batch.format, batch.dtype, batch.columns);
-    const std::uint64_t written = convert_batch_read(
-        plan, task, read, bytes, block_.subspan(batch_begin(block_.size())), rows, scales);
-    StoredRead stored{written, std::nullopt, Interval{begin, host_time()}};
-    if (written == 0) return stored;
-    record(begun_);
-    copy({rows, static_cast<std::size_t>(scales - rows)}, to + batch.codes);
-    if (const std::uint64_t scale_bytes = batch.rows * scale_row_bytes(batch.format, batch.columns);
-        scale_bytes > 0) {
-      copy({scales, scale_bytes}, to + batch.scales);
+    if (batch.source == nullptr || batch.format != WeightFormat::Plain) {
+      fail("weights are not quantized on GPUs");  // see needs()
     }
-    wait();
+    const HostTime begin = host_time();
+    const std::uint64_t reads = batch_begin(block_.size());
+    const std::span<std::byte> memory = block_.subspan(reads);
+    convert_read(plan, read, bytes, memory.data());
+    StoredRead stored{0, std::nullopt, Interval{begin, host_time()}};
+    if (&read != &plan.reads[task.first_read + task.reads - 1]) return stored;
+    record(begun_);
+    dequantize_batch(batch, memory, [&](std::uint64_t row, std::span<const float> values) {
+      const std::uint64_t tile = bytes_of(batch.dtype, values.size());
+      if (tile > reads) fail("a tile of {} bytes does not fit {}", tile, reads);
+      initrt::convert(std::as_bytes(values), DType::F32, 0, values.size(), block_.data(),
+                      batch.dtype);
+      copy(block_.first(tile), to + batch.codes + row * batch.row_bytes());
+      wait();  // before the tile is written anew
+      stored.bytes += tile;
+    });
+    stored.convert = Interval{begin, host_time()};
     stored.copy = clock_->between(begun_.get(), done_.get());
     return stored;
   }

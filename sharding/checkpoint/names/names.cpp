@@ -158,12 +158,11 @@ std::vector<Located> locate_all(const Graph& graph, const Naming& naming, const 
     for (const std::string& alias : tensor.aliases) {
       Located other = locate(tensor, alias, graph, naming, names);
       if (!other.is_there()) continue;
-      const auto twin = static_cast<std::uint32_t>(other.found >= 0 ? other.found : other.codes);
-      not_needed.insert(twin);
+      not_needed.insert(other.entry());
       if (!located.is_there()) {
         located = std::move(other);
-      } else if (located.found >= 0 && other.found >= 0) {
-        twins.push_back({static_cast<std::uint32_t>(located.found), twin});
+      } else {
+        twins.push_back({located.entry(), other.entry()});
       }
     }
     if (!located.is_there()) located.stored.name = first_name.empty() ? tensor.name : first_name;

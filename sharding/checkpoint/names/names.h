@@ -77,7 +77,8 @@ struct Bindings {
   /// What the config calls the checkpoint's quantization, though all weights are plain; or "".
   std::string unused_quantization;
 
-  /// Two tensors of the catalog, of which the graph takes one to hold what the other does.
+  /// Two tensors of the catalog, numbers or codes of them, of which the graph takes one to hold
+  /// what the other does.
   struct Twins {
     std::uint32_t used = 0, other = 0;
   };

@@ -15,6 +15,10 @@ struct Located {
   std::int64_t codes = -1;  ///< the same of a weight's codes, where these are there instead
 
   [[nodiscard]] bool is_there() const { return found >= 0 || codes >= 0; }
+  /// The tensor of its numbers or of its codes, where it is there.
+  [[nodiscard]] std::uint32_t entry() const {
+    return static_cast<std::uint32_t>(found >= 0 ? found : codes);
+  }
 };
 
 /// Looks for a tensor under `canonical`, its name or one of its aliases.

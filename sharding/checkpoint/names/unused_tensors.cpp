@@ -43,6 +43,7 @@ UnusedTensors::UnusedTensors(const Catalog& catalog, const StoredNames& names,
   std::vector<bool> used(catalog.tensors.size(), false);
   for (const NeededTensor& tensor : needed) {
     if (tensor.found >= 0) used[static_cast<std::size_t>(tensor.found)] = true;
+    if (tensor.name.ends_with(".weight")) modules_.emplace(module_of(tensor.name));
   }
   for (std::uint32_t i = 0; i < used.size(); ++i) {
     if (!used[i]) sorted_.push_back({names.name(i), i});
@@ -57,20 +58,22 @@ std::vector<Companion> UnusedTensors::beside(std::string_view weight,
   const bool adapted = entry != nullptr && is_of_adapted_module(entry->name);
   const std::string module = std::string(module_of(weight)) + ".";
   const bool has_module = module.size() > 1;
+  const bool is_first = weight.ends_with(".weight") ||
+                        !modules_.contains(std::string(module_of(weight)));  // of its module
   const std::string_view start = has_module ? std::string_view(module) : weight;
   for (auto at = std::lower_bound(sorted_.begin(), sorted_.end(), Place{start, 0}, by_name);
        at != sorted_.end() && at->name.starts_with(start); ++at) {
     const std::string_view leaf = at->name.substr(has_module ? start.size() : 0);
     const TensorEntry& other = catalog_.tensors[at->tensor];
     const bool adapts = adapted && !is_of_adapted_module(other.name);
-    const bool inside =
-        has_module && (adapts || (changes_weights(leaf) && !leaves_plain(entry, module, leaf)));
+    const bool inside = has_module && is_first &&
+                        (adapts || (changes_weights(leaf) && !leaves_plain(entry, module, leaf)));
     if (inside || begins_with_its_name(at->name, weight)) {
       found.push_back({leaf, &other});
     }
   }
   const auto far = far_.find(module_of(weight));
-  if (found.empty() && far != far_.end()) {
+  if (found.empty() && is_first && far != far_.end()) {
     found.push_back({far->second.name, &catalog_.tensors[far->second.tensor]});
   }
   return found;

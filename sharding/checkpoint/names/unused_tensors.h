@@ -19,13 +19,6 @@ namespace initrt {
 /// "a.b" of "a.b.weight"; "" where there is no dot.
 [[nodiscard]] std::string_view module_of(std::string_view name);
 
-[[nodiscard]] constexpr bool is_integer(DType dtype) {
-  return dtype >= DType::I64 && dtype <= DType::BOOL;
-}
-[[nodiscard]] constexpr bool has_8_bits_or_fewer(DType dtype) {
-  return dtype >= DType::F8_E4M3 && dtype <= DType::F4;
-}
-
 /// Whether this beside plain floats is none of theirs: a KV cache's scale, another norm's vector.
 /// @param module of the weight, with its dot
 [[nodiscard]] bool leaves_plain(const TensorEntry* weight, std::string_view module,
@@ -40,7 +33,8 @@ class UnusedTensors {
 
   /// What belongs to a weight: "X.weight_scale", "X.weight.absmax" and whatever else begins with
   /// its name; and of what is beside it in its module that which changes_weights(), or all of it
-  /// where an adapter wraps the module. @param entry the weight's, or null
+  /// where an adapter wraps the module. Beside a bias that is the weight's, not the bias's.
+  /// @param entry the weight's, or null
   [[nodiscard]] std::vector<Companion> beside(std::string_view weight,
                                               const TensorEntry* entry) const;
 
@@ -56,6 +50,7 @@ class UnusedTensors {
 
   const Catalog& catalog_;
   std::vector<Place> sorted_;
+  std::unordered_set<std::string> modules_;          // whose weight is needed
   std::unordered_map<std::string_view, Place> far_;  // the first one of a module
 };
 

@@ -62,12 +62,14 @@ std::uint32_t bits_of(const QuantModule& module, const TensorEntry& codes) {
 std::uint64_t group_of(const QuantModule& module, const TensorEntry& scales, bool ordered) {
   const std::uint64_t groups = scales.shape.size() == 2 ? scales.shape[0] : 0;
   const std::optional<std::int64_t> said = module.config.integer({"group_size"});
+  const bool overridden = module.config.has("dynamic");  // for some modules
   if (said && groups > 0) {
     const std::uint64_t group =
         *said > 0 ? static_cast<std::uint64_t>(*said) : std::max<std::uint64_t>(1, module.columns);
-    if (divide_up(module.columns, group) == groups) return group;
+    const bool exact = group * groups == module.columns;
+    const bool another = overridden && !ordered && !exact && module.columns % groups == 0;
+    if (divide_up(module.columns, group) == groups && !another) return group;
   }
-  const bool overridden = module.config.has("dynamic");
   if (groups > 0 && module.columns % groups == 0 && overridden) return module.columns / groups;
   if (groups > 0 && ordered && overridden) return module.columns;
   module.fail_at(scales, "has shape {}, but the config says group_size {} for a weight of {}",

@@ -219,6 +219,27 @@ TEST_P(SameBits, ForAnyNumberOfRowsInASweep) {
   }
 }
 
+// Blocks are decoded and rounded where they are used as they would be while they stream.
+class StoredBlocks : public SameBits {};
+
+TEST_P(StoredBlocks, GiveTheBitsOfTheSameRoundedWhileLoading) {
+  const OpenModel plain =
+      open_checkpoint_as(checkpoint_.directory.path() + "/model.gguf", GetParam().precision);
+  const std::vector<std::vector<float>> expected = logits_of_one_rank(plain);
+  for (std::size_t i = 0; i < kTexts.size(); ++i) {
+    EXPECT_TRUE(same_bits(expected_[i], expected[i])) << "text " << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, StoredBlocks,
+                         ::testing::Values(Case{"bf16-true", false, "stored", DType::Q4_0},
+                                           Case{"16-true", false, "stored", DType::Q4_1},
+                                           Case{"bf16-true", true, "stored", DType::Q8_0},
+                                           Case{"32-true", false, "stored", DType::Q4_K},
+                                           Case{"bf16-true", false, "stored", DType::Q5_K},
+                                           Case{"bf16-true", true, "stored", DType::Q6_K}),
+                         name_of);
+
 TEST(SmallModel, HasWhatTheseTestsAreAbout) {
   const SmallCheckpoint checkpoint;
   const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "32-true");

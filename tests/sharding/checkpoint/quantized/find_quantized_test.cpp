@@ -224,6 +224,21 @@ TEST(FindQuantized, EachWayIsKnownByWhatLiesBesideAWeightAndBoundByItsCodes) {
   }
 }
 
+TEST(FindQuantized, BiasesBesideCodesStayPlain) {
+  for (const Way& one : ways()) {
+    Graph graph = graph_of(one.rows, one.columns);
+    Tensor bias{graph.tensors[kWeight].name, one.rows, 1, true, 0, {}};
+    bias.name.replace(bias.name.rfind(".weight"), 7, ".bias");
+    graph.tensors.push_back(bias);
+    Parts parts = one.parts;
+    parts.push_back({"bias", DType::BF16, {one.rows}});
+    const Bindings bindings = bind(graph, catalog_of(parts, one.config), false);
+    EXPECT_TRUE(bindings.tensors[kWeight].quantized) << one.name;
+    EXPECT_FALSE(bindings.tensors.back().quantized) << one.name;
+    EXPECT_EQ(bindings.unexpected.size(), 0u) << one.name;
+  }
+}
+
 TEST(FindQuantized, BoxesHoldEveryComponentsBytesOnceOverAllRows) {
   for (const Way& one : ways()) {
     const Catalog catalog = catalog_of(one.parts, one.config);
