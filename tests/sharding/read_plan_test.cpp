@@ -353,6 +353,26 @@ TEST(ReadPlan, BatchesAreAllOfARanksRowsWhole) {
   }
 }
 
+TEST(ReadPlan, GapsThatAnotherBatchReadsAreNotReadTwice) {
+  const auto reads = [](std::uint64_t gap, Gaps gaps) {
+    std::vector<std::pair<std::uint32_t, Piece>> pieces;
+    for (std::uint64_t i = 0; i < 3; ++i) {
+      pieces.emplace_back(0, Piece{.offset = i * (800 + gap),
+                                   .bytes = 800,
+                                   .from = DType::U8,
+                                   .to = DType::U8,
+                                   .elements = 800,
+                                   .destination = i * 800});
+    }
+    return coalesce(pieces, 1 << 20, gaps).reads.size();
+  };
+  EXPECT_EQ(reads(2000, Gaps::OfNobody), 1u);
+  EXPECT_EQ(reads(2000, Gaps::OfOtherBatches), 3u);
+  EXPECT_EQ(reads(100, Gaps::OfOtherBatches), 1u);
+  EXPECT_EQ(reads(100, Gaps::OfOtherRanks), 3u);
+  EXPECT_EQ(reads(0, Gaps::OfOtherRanks), 1u);
+}
+
 TEST(ReadPlan, ARowThatDoesNotFitABlockToBeQuantizedIsAnError) {
   Rng rng(1);
   Case c = random_case(rng, {DType::F32}, false);

@@ -114,6 +114,22 @@ TEST(Job, SettingsOverrideTheFileAndMayBePlainTextOrJson) {
               ::testing::ElementsAre("a", "b"));
 }
 
+TEST(Job, QuantizeIsAMethodOrAnObjectOfKeys) {
+  const std::string start = R"({"model": "m", "quantize": )";
+  EXPECT_EQ(read(start + R"("nf4"})").quantize.method, "nf4");
+  const Job job = read(start + R"({"method": "llm.int8", "skip": "down_proj", "threshold": 5}})");
+  EXPECT_EQ(job.quantize.method, "llm.int8");
+  EXPECT_EQ(job.quantize.skip, std::vector<std::string>{"down_proj"});
+  EXPECT_EQ(job.quantize.threshold, 5.0);
+  const std::string plain = R"({"model": "m"})";
+  EXPECT_EQ(read(plain, {"quantize=fp4"}).quantize.method, "fp4");
+  EXPECT_EQ(read(plain, {"quantize.method=stored"}).quantize.method, "stored");
+  EXPECT_EQ(read(plain, {R"(quantize={"method": "nf4", "skip": ["a", "b"]})"}).quantize.skip.size(),
+            2u);
+  EXPECT_THAT(error_of(start + R"("nf5"})"), HasSubstr("quantize.method is \"nf5\", expected one"));
+  EXPECT_THAT(error_of(start + R"({"metod": "nf4"}})"), HasSubstr("quantize.method"));
+}
+
 TEST(Job, StopIsAStringOrAListOfThem) {
   const auto stop = [](const std::string& json, const std::vector<std::string>& settings = {}) {
     return read(R"({"model": "m", "generate": {"stop": )" + json + "}}", settings).generate.stop;

@@ -102,6 +102,14 @@ TEST(TiedTables, TablesOfSeveralPartsAreComparedToo) {
   EXPECT_GT(alive, 0);
 }
 
+// The scales of codes are not compared: a head that has any is kept.
+TEST(TiedTables, AHeadThatIsStoredAsCodesIsOneOfItsOwn) {
+  LocalFiles files;
+  OpenModel model = tied_with_head_in_two_parts(WithBothTables(0, kNone));
+  model.catalog.tensors[model.bindings.twins.at(0).other].dtype = DType::F8_E4M3;
+  EXPECT_THAT(own_head(files, model, {}), HasSubstr("the second as codes"));
+}
+
 TEST(TiedTables, AreReadByOneRankForAll) {
   const WithBothTables checkpoint(20'000, 1);
   const OpenModel model = tied_with_head_in_two_parts(checkpoint);
