@@ -217,12 +217,11 @@ void assign_setting(Job& job, const std::string& setting) {
   }
   const std::string path = setting.substr(0, equals);
   const JobKey* key = find_key(path);
-  if (key == nullptr && (key = short_key(path)) != nullptr) {
-    const Json group = Json::parse(setting.substr(equals + 1), nullptr, false);
-    if (group.is_object()) {
-      assign_object(job, group, path + ".", origin);
-      return;
-    }
+  if (key == nullptr) key = short_key(path);
+  const Json group = Json::parse(setting.substr(equals + 1), nullptr, false);
+  if (key != nullptr && key->path != path && group.is_object()) {
+    assign_object(job, group, path + ".", origin);
+    return;
   }
   if (key == nullptr) {
     if (is_group(path)) fail("--set {}: this is a group; set one of its keys", quote(setting));

@@ -19,7 +19,9 @@ bool is_harmless(std::string_view name, const HfNames& names) {
                                         "rope_cache",
                                         "rope_freqs.weight",
                                         "rope_factors_long.weight",
-                                        "rope_factors_short.weight"};
+                                        "rope_factors_short.weight",
+                                        "k_proj.k_scale",  // of a KV cache in eight bits
+                                        "v_proj.v_scale"};
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   const auto is_buffer = [&](std::string_view buffer) {  // behind the layer's number
     if (!name.ends_with(buffer)) return false;
