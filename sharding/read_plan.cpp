@@ -177,7 +177,7 @@ std::uint64_t max_gap(const Piece& piece, Gaps gaps) {
     case Gaps::OfNobody:
       return kCoalesceGapBytes;
     case Gaps::OfOtherBatches:
-      return std::min(kCoalesceGapBytes, piece.bytes / kBatchGapPart);
+      return std::min(kCoalesceGapBytes, kBatchGapTimes * piece.bytes);
     case Gaps::OfOtherRanks:
       break;
   }

@@ -74,9 +74,9 @@ inline constexpr std::uint64_t kMinStagingBytes = 64u << 10;
 
 /// Reads nearer than this are joined into one: the gap costs less than another request.
 inline constexpr std::uint64_t kCoalesceGapBytes = 4096;
-/// Where another batch of this rank reads the gap too: and no more than this part of what follows
-/// it.
-inline constexpr std::uint64_t kBatchGapPart = 8;
+/// Where another batch of this rank reads the gap too: no more than so many times what follows it.
+/// Reading some bytes again costs less than a request for each few hundred.
+inline constexpr std::uint64_t kBatchGapTimes = 4;
 /// Where other ranks read it too: and no more of them than this part.
 inline constexpr std::uint64_t kSharedGapPart = 1024;
 

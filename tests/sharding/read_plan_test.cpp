@@ -353,7 +353,7 @@ TEST(ReadPlan, BatchesAreAllOfARanksRowsWhole) {
   }
 }
 
-TEST(ReadPlan, GapsThatAnotherBatchReadsAreNotReadTwice) {
+TEST(ReadPlan, LargeGapsThatAnotherBatchReadsAreNotReadTwice) {
   const auto reads = [](std::uint64_t gap, Gaps gaps) {
     std::vector<std::pair<std::uint32_t, Piece>> pieces;
     for (std::uint64_t i = 0; i < 3; ++i) {
@@ -366,8 +366,8 @@ TEST(ReadPlan, GapsThatAnotherBatchReadsAreNotReadTwice) {
     }
     return coalesce(pieces, 1 << 20, gaps).reads.size();
   };
-  EXPECT_EQ(reads(2000, Gaps::OfNobody), 1u);
-  EXPECT_EQ(reads(2000, Gaps::OfOtherBatches), 3u);
+  EXPECT_EQ(reads(3600, Gaps::OfNobody), 1u);
+  EXPECT_EQ(reads(3600, Gaps::OfOtherBatches), 3u);
   EXPECT_EQ(reads(100, Gaps::OfOtherBatches), 1u);
   EXPECT_EQ(reads(100, Gaps::OfOtherRanks), 3u);
   EXPECT_EQ(reads(0, Gaps::OfOtherRanks), 1u);
