@@ -36,14 +36,4 @@ BatchMemory divide_batch_memory(const RowBatch& batch) {
   return memory;
 }
 
-std::vector<std::uint64_t> box_offsets(const std::vector<SourceBox>& boxes) {
-  std::vector<std::uint64_t> offsets;
-  std::uint64_t end = 0;
-  for (const SourceBox& box : boxes) {
-    offsets.push_back(aligned(end));
-    end = offsets.back() + box.bytes();
-  }
-  return offsets;
-}
-
 }  // namespace initrt

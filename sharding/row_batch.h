@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "sharding/dtype.h"
 #include "sharding/weight_format.h"
@@ -12,7 +11,6 @@
 namespace initrt {
 
 struct QuantizedWeight;
-struct SourceBox;
 
 /// What reads bring, the batch's pieces, is put together in memory that the batch is given.
 struct RowBatch {
@@ -32,16 +30,11 @@ struct RowBatch {
 
 /// How a batch divides the memory that it is given: offsets in bytes.
 struct BatchMemory {
-  std::uint64_t tile_rows = 0;   ///< that are made numbers at once
-  std::uint64_t boxes = 0;       ///< what is read: boxes, or the rows
-  std::uint64_t tile_boxes = 0;  ///< parts of boxes that are not contiguous
-  std::uint64_t values = 0;      ///< float32 [tile_rows, columns]
-  std::uint64_t rounded = 0;     ///< [tile_rows, columns] in the precision
-  std::uint64_t bytes = 0;       ///< of all
+  std::uint64_t tile_rows = 0;  ///< that are made numbers at once
+  std::uint64_t values = 0;     ///< behind the boxes: float32 [tile_rows, columns]
+  std::uint64_t rounded = 0;    ///< [tile_rows, columns] in the precision
+  std::uint64_t bytes = 0;      ///< of all
 };
 [[nodiscard]] BatchMemory divide_batch_memory(const RowBatch& batch);
-
-/// Where each of a batch's boxes lies in its memory.
-[[nodiscard]] std::vector<std::uint64_t> box_offsets(const std::vector<SourceBox>& boxes);
 
 }  // namespace initrt

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "runtime/convert/decode.h"
+#include "runtime/convert/instruction_sets.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -104,12 +105,6 @@ template <DType From, DType To>
   convert_blocks<From, To>(in, blocks, out);
 }
 
-// Clang has no such preference by function; g++ without it uses 256 bits.
-#if defined(__clang__)
-#define INITRT_AVX512 "avx512f,avx512bw,avx512dq,avx512vl"
-#else
-#define INITRT_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"
-#endif
 template <DType From, DType To>
 [[gnu::target(INITRT_AVX512)]] void avx512(const std::byte* in, std::uint64_t blocks,
                                            std::byte* out) {
@@ -120,10 +115,7 @@ template <DType From, DType To>
 template <DType From, DType To>
 Kernel choose_instructions() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    return avx512<From, To>;
-  }
+  if (has_avx512()) return avx512<From, To>;
   if (__builtin_cpu_supports("avx2")) return avx2<From, To>;
 #endif
   return portable<From, To>;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/convert/convert.h"
+#include "runtime/convert/instruction_sets.h"
 #include "runtime/convert/quantize_kernels.h"
 #include "runtime/convert/quantize_row.h"
 #include "sharding/checked.h"
@@ -35,12 +36,6 @@ template <DType From, WeightFormat Format>
   return quantize_row<From, Format>(in, columns, codes, scales);
 }
 
-// Clang has no such preference by function; g++ without it uses 256 bits.
-#if defined(__clang__)
-#define INITRT_AVX512 "avx512f,avx512bw,avx512dq,avx512vl"
-#else
-#define INITRT_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"
-#endif
 template <DType From, WeightFormat Format>
 [[gnu::target(INITRT_AVX512)]] bool avx512(const std::byte* in, std::uint64_t columns,
                                            std::byte* codes, std::byte* scales) {
@@ -109,10 +104,7 @@ void dequantize_four_bit(const std::array<float, 16>& values, const std::byte* c
 
 bool supported(QuantizeSet set) {
 #if defined(__x86_64__)
-  if (set == QuantizeSet::Avx512) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  }
+  if (set == QuantizeSet::Avx512) return has_avx512();
   if (set == QuantizeSet::Avx2) return __builtin_cpu_supports("avx2");
 #endif
   return set == QuantizeSet::Portable;

@@ -41,12 +41,18 @@ std::vector<SourceBox> source_boxes(const QuantizedWeight& weight, std::uint64_t
   return boxes;
 }
 
-std::uint64_t scratch_bytes(const std::vector<SourceBox>& boxes) {
-  std::uint64_t bytes = 0;
+std::vector<std::uint64_t> box_offsets(const std::vector<SourceBox>& boxes) {
+  std::vector<std::uint64_t> offsets;
+  std::uint64_t end = 0;
   for (const SourceBox& box : boxes) {
-    bytes = divide_up(bytes, kBoxAlignment) * kBoxAlignment + box.bytes();
+    offsets.push_back(divide_up(end, kBoxAlignment) * kBoxAlignment);
+    end = offsets.back() + box.bytes();
   }
-  return bytes;
+  return offsets;
+}
+
+std::uint64_t scratch_bytes(const std::vector<SourceBox>& boxes) {
+  return boxes.empty() ? 0 : box_offsets(boxes).back() + boxes.back().bytes();
 }
 
 }  // namespace initrt

@@ -103,7 +103,10 @@ inline constexpr std::uint64_t kBoxAlignment = 64;
 [[nodiscard]] std::vector<SourceBox> source_boxes(const QuantizedWeight& weight,
                                                   std::uint64_t first, std::uint64_t rows);
 
-/// What a scratch must hold for these boxes, each at a multiple of kBoxAlignment.
+/// Where each of some boxes lies that follow one another, at multiples of kBoxAlignment.
+[[nodiscard]] std::vector<std::uint64_t> box_offsets(const std::vector<SourceBox>& boxes);
+
+/// What they take so.
 [[nodiscard]] std::uint64_t scratch_bytes(const std::vector<SourceBox>& boxes);
 
 }  // namespace initrt
