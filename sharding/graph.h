@@ -11,6 +11,7 @@
 
 #include "sharding/functions.h"
 #include "sharding/hf_names.h"
+#include "sharding/routing.h"
 #include "sharding/rotary.h"
 
 namespace initrt {
@@ -23,6 +24,7 @@ struct Tensor {
   std::uint64_t columns = 1;
   bool vector = false;             ///< one-dimensional in the checkpoint
   std::uint32_t rotary_heads = 0;  ///< > 0: rows are this many heads, each in split rotary halves
+  bool float32 = false;  ///< held as such in any precision: what rounding would change the model by
   /// Other canonical names of the same values: bound where the first is missing, else not needed.
   std::vector<std::string> aliases = {};
 
@@ -82,12 +84,12 @@ struct AttentionOp {
   std::uint32_t window;  ///< positions a row sees, its own counted; 0: all before it
 };
 
-/// out = function(gate) * up, element by element; without `up`, function(gate).
+/// out = gating of gate and up, element by element; without `up`, function(gate).
 struct GateOp {
   ActivationId gate;
   std::optional<ActivationId> up;
   ActivationId out;
-  GateFunction function;
+  Gating gating;
 };
 
 /// into += x.
@@ -107,13 +109,13 @@ struct PositionOp {
   ParamId table;
 };
 
-/// Ends a unit that experts follow: each row chooses the `chosen` of them with the largest
-/// probability, softmax(scores), which is also the weight of what they make of the row.
-/// Expert e is the unit 1 + e after this one.
+/// Ends a unit that experts follow: each row chooses some of them, and how much what they make of
+/// the row counts. Expert e is the unit 1 + e after this one.
 struct RouteOp {
   ActivationId scores;  ///< [experts]
-  std::uint32_t experts, chosen;
-  bool normalize;  ///< the chosen ones' weights are divided by their sum
+  Routing routing;
+  /// [experts], float32: added to scores where experts are chosen, and not where they are weighted.
+  std::optional<ParamId> correction = {};
 };
 
 /// out = the rows of `in` that chose this unit's expert, one after the other.

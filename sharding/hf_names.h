@@ -17,7 +17,7 @@ using NamePair = std::pair<std::string_view, std::string_view>;
 struct NameTable {
   std::span<const NamePair> global;    ///< whole names outside of blocks
   std::string_view block_prefix;       ///< e.g. "blk."; the layer follows, and a dot
-  std::span<const NamePair> in_block;  ///< modules
+  std::span<const NamePair> in_block;  ///< modules, or tensors of them where they are renamed
 };
 
 /// The order of rows where Q, K and V are one matrix.
@@ -38,6 +38,10 @@ struct HfNames {
   /// Modules' tensors, as "attn.bias", that blocks hold beside parameters: masks and the like,
   /// which a program computes anew.
   std::span<const std::string_view> buffers = {};
+  /// Blocks behind the model's last one may be there, which guess further tokens: they are not run.
+  bool further_blocks = false;
+  /// What names of tensors begin with that text does not need, behind any prefix.
+  std::span<const std::string_view> unread = {};
 };
 
 }  // namespace initrt

@@ -27,6 +27,8 @@ void mark_replicated(const Unit& unit, UnitLayout& placed) {
       if (norm->bias) placed.params[*norm->bias].replicated = true;
     } else if (const auto* position = std::get_if<PositionOp>(&op)) {
       placed.params[position->table].replicated = true;
+    } else if (const auto* route = std::get_if<RouteOp>(&op)) {
+      if (route->correction) placed.params[*route->correction].replicated = true;
     }
   }
 }
@@ -84,6 +86,7 @@ Layout make_layout(const Graph& graph, const Precision& precision, const Holding
       ParamPlace place;
       place.rows = param.rows;
       if (!holding.formats.empty()) place.format = holding.formats[param.tensor];
+      if (tensor.float32) place.format = WeightFormat::Float32;
       place.row_bytes = row_bytes(place.format, precision.dtype, tensor.columns);
       place.scale_row_bytes = scale_row_bytes(place.format, tensor.columns);
       place.offset = place_rows(unit, tensor, place.rows, place.row_bytes, placed.bytes);

@@ -43,7 +43,7 @@ std::uint64_t rows_per_row(const Graph& graph, std::uint32_t unit) {
   if (graph.units[unit].kind != UnitKind::Expert) return 1;
   std::uint32_t router = unit;
   while (graph.units[router].kind == UnitKind::Expert) --router;
-  return std::get<RouteOp>(graph.units[router].ops.back()).chosen;
+  return std::get<RouteOp>(graph.units[router].ops.back()).routing.chosen;
 }
 
 // What a step's products are of: elements of the input, of this rank's columns, and of all columns.
@@ -178,8 +178,8 @@ MoveCosts move_costs(const Graph& graph, const Layout& layout, const Cut& cut) {
     const Unit& each = graph.units[unit];
     if (each.kind == UnitKind::Embedding) continue;
     if (const auto* route = each.ops.empty() ? nullptr : std::get_if<RouteOp>(&each.ops.back())) {
-      experts = route->experts;
-      chosen = route->chosen;
+      experts = route->routing.experts;
+      chosen = route->routing.chosen;
       costs.expert_share = static_cast<double>(chosen) / experts;
     }
     const bool expert = each.kind == UnitKind::Expert;

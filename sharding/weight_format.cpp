@@ -8,7 +8,7 @@ namespace initrt {
 
 std::string_view name(WeightFormat format) {
   constexpr std::array<std::string_view, kWeightFormats> kNames = {
-      "plain", "int8", "nf4", "fp4", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"};
+      "plain", "int8", "nf4", "fp4", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K",  "float32"};
   return kNames.at(static_cast<std::size_t>(format));
 }
 
@@ -52,6 +52,8 @@ DType dtype_of(WeightFormat format, DType precision) {
       return DType::Q5_K;
     case WeightFormat::Q6_K:
       return DType::Q6_K;
+    case WeightFormat::Float32:
+      return DType::F32;
   }
   return precision;
 }

@@ -22,14 +22,15 @@ enum class WeightFormat : std::uint8_t {
   /// them). Blocks begin anew with each row; a row's last block may be shorter.
   Nf4,
   Fp4,
-  Q4_0,  ///< from here on GGUF's blocks, scales inside
+  Q4_0,  ///< from here to Q6_K GGUF's blocks, scales inside
   Q4_1,
   Q8_0,
   Q4_K,
   Q5_K,
   Q6_K,
+  Float32,  ///< numbers of float32, whatever the precision: Tensor::float32
 };
-inline constexpr std::size_t kWeightFormats = 10;
+inline constexpr std::size_t kWeightFormats = 11;
 
 /// Elements that share a scale of Nf4 and Fp4.
 inline constexpr std::uint64_t kFourBitBlock = 64;
@@ -55,7 +56,12 @@ class WeightFormats {
     return (bits_ >> static_cast<unsigned>(format) & 1u) != 0;
   }
   /// Whether any is quantized.
-  [[nodiscard]] bool quantized() const { return bits_ > 1u; }
+  [[nodiscard]] bool quantized() const {
+    WeightFormats numbers;
+    numbers.add(WeightFormat::Plain);
+    numbers.add(WeightFormat::Float32);
+    return (bits_ & ~numbers.bits_) != 0;
+  }
 
  private:
   std::uint32_t bits_ = 0;

@@ -1,11 +1,25 @@
 #include "runtime/device/ops.h"
 
+#include "sharding/error.h"
+
 namespace initrt {
 
 void DeviceOps::linear_of_each(const float* in, std::span<const LinearProduct> products,
                                std::uint64_t rows) {
   for (const LinearProduct& product : products) {
     linear(in, product.weights, product.out, rows, product.out_stride);
+  }
+}
+
+void check_routing(const Routing& routing, std::uint64_t rows, std::uint64_t room,
+                   std::string_view who) {
+  const auto& [experts, chosen, score, normalize, scale, groups, kept_groups] = routing;
+  if (groups == 0 || experts % groups != 0 || kept_groups == 0 || kept_groups > groups) {
+    fail("{}: {} of {} groups of {} experts", who, kept_groups, groups, experts);
+  }
+  if (chosen > std::uint64_t{experts} / groups * kept_groups || room < rows * chosen) {
+    fail("{}: {} of {} experts for {} rows into room for {}", who, chosen,
+         experts / groups * kept_groups, rows, room);
   }
 }
 

@@ -9,9 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "sharding/dtype.h"
 #include "sharding/functions.h"
+#include "sharding/routing.h"
 #include "sharding/row_blocks.h"
 #include "sharding/weight_format.h"
 
@@ -85,6 +87,11 @@ struct ExpertChoice {
   bool operator==(const ExpertChoice&) const = default;
 };
 
+/// @param room for choices of all rows @param who begins the message
+/// @throws Error where a row cannot choose so
+void check_routing(const Routing& routing, std::uint64_t rows, std::uint64_t room,
+                   std::string_view who);
+
 /// Activations are float32, row-major, dense: [rows, columns], with room for rows up to the next
 /// multiple of DeviceNeeds::row_tile. Pointers are to the device's memory. Ops are asynchronous and
 /// stream-ordered (stream.h), but where results are on the host.
@@ -146,8 +153,9 @@ class DeviceOps {
   virtual void attention(const float* q, const AttentionShape& shape, const KvView& cache,
                          float* out) = 0;
 
-  /// out = function(gate) * up, or function(gate) where `up` is null.
-  virtual void gate(GateFunction function, const float* gate, const float* up, float* out,
+  /// out = function(gate) * (up + up_offset), both within the limit before; or function(gate) where
+  /// `up` is null.
+  virtual void gate(const Gating& gating, const float* gate, const float* up, float* out,
                     std::uint64_t elements) = 0;
 
   /// into += x.
@@ -164,11 +172,11 @@ class DeviceOps {
   virtual void add_positions(const RowBlocks& table, DType dtype, float* into,
                              std::uint64_t columns) = 0;
 
-  /// The `chosen` experts with the largest softmax(scores[r]) for each row, largest first, of equal
-  /// ones the first; `normalize` divides their weights by their sum. scores [rows, experts].
+  /// The experts that each row chooses. scores [rows, experts]; a NaN is the lowest of scores.
+  /// @param correction [experts] float32, added to scores for the choice alone; may be null
   /// @param out [rows, chosen], on the host, there when this returns
-  virtual void route(const float* scores, std::uint64_t rows, std::uint32_t experts,
-                     std::uint32_t chosen, bool normalize, std::span<ExpertChoice> out) = 0;
+  virtual void route(const float* scores, std::uint64_t rows, const Routing& routing,
+                     const RowBlocks& correction, std::span<ExpertChoice> out) = 0;
 
   /// Row i of x becomes its row kept[i], for those of set_rows().
   virtual void keep_rows(float* x, std::uint64_t columns) = 0;

@@ -10,7 +10,7 @@ namespace {
 // The experts that may follow a unit, or none.
 std::uint32_t experts_after(const Unit& unit) {
   const auto* route = unit.ops.empty() ? nullptr : std::get_if<RouteOp>(&unit.ops.back());
-  return route == nullptr ? 0 : route->experts;
+  return route == nullptr ? 0 : route->routing.experts;
 }
 
 std::vector<std::uint32_t> only_blocks(const Graph& graph, std::vector<std::uint32_t> order) {

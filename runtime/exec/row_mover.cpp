@@ -229,7 +229,7 @@ void RowMover::gate(const GateOp& op, const MoveStep& kept, std::uint32_t unit) 
     if (out == op.gate) gated = place_of(unit, kept, i);
     if (out == op.up) up = place_of(unit, kept, i);
   }
-  device_.gate(op.function, gated, up, gated,
+  device_.gate(op.gating, gated, up, gated,
                made_.all_rows * columns(unit, kept.first, comm_.rank()).count);
   made_.at = gated;
 }
@@ -305,7 +305,7 @@ void RowMover::share_choices(const RouteOp& route) {
   for (std::uint32_t rank = 0; rank < comm_.size(); ++rank) {
     most = std::max(most, begin_[rank + 1] - begin_[rank]);
   }
-  choices_of_rank_ = most * route.chosen;
+  choices_of_rank_ = most * route.routing.chosen;
   mine_.assign(choices_of_rank_, kNoExpert);
   choices_.resize(choices_of_rank_ * comm_.size());
   const std::span<const ExpertChoice> own = runner_.choices();
@@ -317,20 +317,21 @@ void RowMover::share_choices(const RouteOp& route) {
 // taken_ = which rows of a slab chose which experts.
 void RowMover::take(std::uint32_t router, const Slab& slab) {
   const auto& route = std::get<RouteOp>(ops(router).back());
-  std::vector<std::vector<std::uint32_t>> by_expert(route.experts);
+  std::vector<std::vector<std::uint32_t>> by_expert(route.routing.experts);
   for (std::uint32_t rank = 0; rank < comm_.size(); ++rank) {
     const RowRange part = part_of(rank, slab);
     for (std::uint64_t i = 0; i < part.count; ++i) {
       const std::uint64_t row = slab.begin + part.first + i - begin_[rank];
-      for (std::uint32_t c = 0; c < route.chosen; ++c) {
-        const std::uint32_t expert = choices_[rank * choices_of_rank_ + row * route.chosen + c];
+      for (std::uint32_t c = 0; c < route.routing.chosen; ++c) {
+        const std::uint32_t expert =
+            choices_[rank * choices_of_rank_ + row * route.routing.chosen + c];
         by_expert[expert].push_back(static_cast<std::uint32_t>(part.first + i));
       }
     }
   }
   taken_.clear();
   std::uint64_t begin = 0;
-  for (std::uint32_t expert = 0; expert < route.experts; ++expert) {
+  for (std::uint32_t expert = 0; expert < route.routing.experts; ++expert) {
     if (by_expert[expert].empty()) continue;
     taken_.push_back({router + 1 + expert, expert, begin, std::move(by_expert[expert])});
     begin += taken_.back().rows.size();

@@ -112,18 +112,19 @@ std::span<const Sampled> UnitRunner::sample(const SamplerOptions& options,
   return sampled_;
 }
 
-void UnitRunner::route(const RouteOp& op) {
-  routed_.resize(op.experts);
+void UnitRunner::route(const RouteOp& op, const RowBlocks& correction) {
+  const Routing& routing = op.routing;
+  routed_.resize(routing.experts);
   for (ExpertRows& expert : routed_) {
     expert.rows.clear();
     expert.weights.clear();
   }
-  choices_.resize(running_ * op.chosen);
+  choices_.resize(running_ * routing.chosen);
   if (running_ == 0) return;
-  device_.route(activation(op.scores), running_, op.experts, op.chosen, op.normalize, choices_);
+  device_.route(activation(op.scores), running_, routing, correction, choices_);
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     ExpertRows& expert = routed_[choices_[i].expert];
-    expert.rows.push_back(static_cast<std::uint32_t>(i / op.chosen));
+    expert.rows.push_back(static_cast<std::uint32_t>(i / routing.chosen));
     expert.weights.push_back(choices_[i].weight);
   }
 }
@@ -179,7 +180,7 @@ struct UnitRunner::Run {
     runner.device_.attention(at(op.q), shape, cache, at(op.out));
   }
   void operator()(const GateOp& op) const {
-    runner.device_.gate(op.function, at(op.gate), op.up ? at(*op.up) : nullptr, at(op.out),
+    runner.device_.gate(op.gating, at(op.gate), op.up ? at(*op.up) : nullptr, at(op.out),
                         rows * columns(op.out));
   }
   void operator()(const AddOp& op) const {
@@ -191,7 +192,7 @@ struct UnitRunner::Run {
   void operator()(const PositionOp& op) const {
     runner.device_.add_positions(weight(op.table), dtype(), at(op.into), columns(op.into));
   }
-  void operator()(const RouteOp& op) const { runner.route(op); }
+  void operator()(const RouteOp& op) const { runner.route(op, weight(op.correction)); }
   void operator()(const TakeRowsOp& op) const {
     runner.device_.take_rows(at(op.in), expert->rows, columns(op.in), at(op.out));
   }

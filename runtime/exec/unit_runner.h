@@ -67,7 +67,7 @@ class UnitRunner {
   struct Run;  // one unit's ops on their way through
 
   void run_ops(const Run& run);
-  void route(const RouteOp& op);
+  void route(const RouteOp& op, const RowBlocks& correction);
   void cap(const HeadOp& op, std::uint64_t tile, std::uint64_t first, std::uint64_t rows);
   void fill_rotary(const RotarySpec& rotary, std::span<const RowInfo> rows, float* table);
   [[nodiscard]] KvView kv_of_layer(std::uint32_t layer) const;

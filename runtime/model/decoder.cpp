@@ -13,6 +13,7 @@ namespace {
 struct Buffers {
   ActivationId hidden, normed, q, k, v, attended, gate = 0, up = 0;
   ActivationId scores = 0, taken = 0, expert_gate = 0, expert_up = 0;
+  ActivationId shared_gate = 0, shared_up = 0;
 };
 
 Buffers add_buffers(const DecoderSpec& spec, GraphBuilder& builder) {
@@ -30,10 +31,14 @@ Buffers add_buffers(const DecoderSpec& spec, GraphBuilder& builder) {
   if (dense && spec.gated) buffers.gate = builder.activation("gate", spec.intermediate);
   if (dense) buffers.up = builder.activation("up", spec.intermediate);
   if (experts) {
-    buffers.scores = builder.activation("scores", spec.experts.count);
+    buffers.scores = builder.activation("scores", spec.experts.routing.experts);
     buffers.taken = builder.activation("taken", spec.hidden);
     buffers.expert_gate = builder.activation("expert_gate", spec.experts.intermediate);
     buffers.expert_up = builder.activation("expert_up", spec.experts.intermediate);
+  }
+  if (experts && spec.experts.shared > 0) {
+    buffers.shared_gate = builder.activation("shared_gate", spec.experts.shared);
+    buffers.shared_up = builder.activation("shared_up", spec.experts.shared);
   }
   return buffers;
 }
@@ -95,7 +100,7 @@ class LayerBuilder {
       }
     }
     builder_.unit(std::move(unit_));
-    for (std::uint32_t e = 0; layer_.experts && e < spec_.experts.count; ++e) expert(e);
+    for (std::uint32_t e = 0; layer_.experts && e < spec_.experts.routing.experts; ++e) expert(e);
   }
 
  private:
@@ -168,41 +173,67 @@ class LayerBuilder {
     return into;
   }
 
+  [[nodiscard]] Gating gating() const {
+    return {spec_.function, spec_.gate_limit, spec_.up_offset};
+  }
+
+  // down(gating(gate(in), up(in))). @param module with its dot
+  ActivationId gated(const std::string& module, ActivationId in, ActivationId gate, ActivationId up,
+                     ActivationId out, bool with_bias) {
+    linear((module + "gate_proj").c_str(), in, gate, with_bias);
+    linear((module + "up_proj").c_str(), in, up, with_bias);
+    unit_.ops.emplace_back(GateOp{gate, up, gate, gating()});
+    linear((module + "down_proj").c_str(), gate, out, with_bias);
+    return out;
+  }
+
   ActivationId dense(ActivationId in, ActivationId out) {
-    if (spec_.gated) linear("mlp.gate_proj", in, at_.gate, spec_.mlp_bias);
+    if (spec_.gated) return gated("mlp.", in, at_.gate, at_.up, out, spec_.mlp_bias);
     linear("mlp.up_proj", in, at_.up, spec_.mlp_bias);
-    const ActivationId product = spec_.gated ? at_.gate : at_.up;
-    unit_.ops.emplace_back(GateOp{product, spec_.gated ? std::optional(at_.up) : std::nullopt,
-                                  product, spec_.function});
-    linear("mlp.down_proj", product, out, spec_.mlp_bias);
+    unit_.ops.emplace_back(GateOp{at_.up, {}, at_.up, spec_.function});
+    linear("mlp.down_proj", at_.up, out, spec_.mlp_bias);
     return out;
   }
 
   void feed_forward(ActivationId in) {
     if (!layer_.experts) return add(dense(in, in));
-    linear("mlp.gate", in, at_.scores, false);
-    unit_.ops.emplace_back(
-        RouteOp{at_.scores, spec_.experts.count, spec_.experts.chosen, spec_.experts.normalize});
+    const ExpertsSpec& experts = spec_.experts;
+    // Before the scores: experts read what is in `in`.
+    if (experts.shared > 0) {
+      add(gated("mlp.shared_experts.", in, at_.shared_gate, at_.shared_up, at_.taken, false));
+    }
+    linear("mlp.gate", in, at_.scores, experts.router_bias);
+    RouteOp route{at_.scores, experts.routing};
+    route.routing.scale *= spec_.residual_scale;
+    if (experts.correction) {
+      const std::uint32_t correction = builder_.vector(
+          prefix_ + "mlp.gate.e_score_correction_bias", experts.routing.experts);
+      builder_.keep_float32(correction);
+      route.correction = builder_.param(unit_, correction);
+    }
+    unit_.ops.emplace_back(route);
   }
 
   // An expert works on what the block's last norm left in `normed`, and adds to `hidden`.
   void expert(std::uint32_t index) {
     const std::string module = "mlp.experts." + std::to_string(index) + ".";
-    const std::uint64_t width = spec_.experts.intermediate;
     Unit unit;
     unit.name = "block." + std::to_string(index_) + ".expert." + std::to_string(index);
     unit.kind = UnitKind::Expert;
-    const ParamId gate = matrix(unit, module + "gate_proj", width, spec_.hidden);
-    const ParamId up = matrix(unit, module + "up_proj", width, spec_.hidden);
-    const ParamId down = matrix(unit, module + "down_proj", spec_.hidden, width);
-    unit.ops = {
-        TakeRowsOp{at_.normed, at_.taken},
-        LinearOp{at_.taken, at_.expert_gate, gate, {}},
-        LinearOp{at_.taken, at_.expert_up, up, {}},
-        GateOp{at_.expert_gate, at_.expert_up, at_.expert_gate, spec_.function},
-        LinearOp{at_.expert_gate, at_.taken, down, {}},
-        AddRowsOp{at_.taken, at_.hidden},
+    unit.ops.emplace_back(TakeRowsOp{at_.normed, at_.taken});
+    const auto product = [&](const char* name, ActivationId in, ActivationId out) {
+      const std::uint64_t rows = builder_.columns(out);
+      LinearOp op{in, out, matrix(unit, module + name, rows, builder_.columns(in)), {}};
+      if (spec_.experts.bias) {
+        op.bias = builder_.param(unit, builder_.vector(prefix_ + module + name + ".bias", rows));
+      }
+      unit.ops.emplace_back(op);
     };
+    product("gate_proj", at_.taken, at_.expert_gate);
+    product("up_proj", at_.taken, at_.expert_up);
+    unit.ops.emplace_back(GateOp{at_.expert_gate, at_.expert_up, at_.expert_gate, gating()});
+    product("down_proj", at_.expert_gate, at_.taken);
+    unit.ops.emplace_back(AddRowsOp{at_.taken, at_.hidden});
     builder_.unit(std::move(unit));
   }
 
@@ -241,17 +272,19 @@ void check(const DecoderSpec& spec) {
   }
   // A config of a hundred bytes can ask for any number of units.
   constexpr std::uint64_t kMaxExperts = 32768;
-  const ExpertsSpec& experts = spec.experts;
-  if (experts.count > 0 && spec.residual_scale != 1) {
-    fail("model config: experts whose results are scaled are not known here");
-  }
-  if (spec.layers.size() * std::uint64_t{experts.count} > kMaxExperts) {
-    fail("model config: {} experts in each of {} layers are more than {}", experts.count,
+  const Routing& routing = spec.experts.routing;
+  if (spec.layers.size() * std::uint64_t{routing.experts} > kMaxExperts) {
+    fail("model config: {} experts in each of {} layers are more than {}", routing.experts,
          spec.layers.size(), kMaxExperts);
   }
-  if (experts.chosen > experts.count) {
-    fail("model config: {} of {} experts are to be chosen for each token", experts.chosen,
-         experts.count);
+  if (routing.groups == 0 || routing.experts % routing.groups != 0 || routing.kept_groups == 0 ||
+      routing.kept_groups > routing.groups) {
+    fail("model config: {} of {} groups of {} experts are to be kept for each token",
+         routing.kept_groups, routing.groups, routing.experts);
+  }
+  const std::uint64_t most = std::uint64_t{routing.experts} / routing.groups * routing.kept_groups;
+  if (routing.chosen > most) {
+    fail("model config: {} of {} experts are to be chosen for each token", routing.chosen, most);
   }
 }
 

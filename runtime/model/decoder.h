@@ -34,9 +34,13 @@ struct LayerSpec {
 };
 
 struct ExpertsSpec {
-  std::uint32_t count = 0, chosen = 0;
+  Routing routing = {.normalize = true};
   std::uint64_t intermediate = 0;
-  bool normalize = true;  ///< the chosen ones' weights sum to 1
+  bool correction = false;   ///< a vector is added to scores where experts are chosen
+  bool router_bias = false;  ///< the scores have one
+  bool bias = false;         ///< the experts' matrices have one each
+  /// Intermediate size of what every row goes through beside the experts that it chooses; 0: none.
+  std::uint64_t shared = 0;
 };
 
 struct DecoderSpec {
@@ -61,10 +65,11 @@ struct DecoderSpec {
   float attention_scale = 0.0f;  ///< 0: 1 / sqrt(head_size)
   float attention_softcap = 0.0f;
 
-  /// feed_forward(x) = down(function(gate(x)) * up(x)), else down(function(up(x))).
+  /// feed_forward(x) = down(gating(gate(x), up(x))), else down(function(up(x))).
   bool gated = true;
   bool mlp_bias = false;
   GateFunction function = GateFunction::Silu;
+  float gate_limit = 0.0f, up_offset = 0.0f;  ///< as of Gating
   ExpertsSpec experts;
 
   bool tied = false;  ///< the embedding is also the head

@@ -100,8 +100,29 @@ void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_
 
 void read_experts(const ConfigReader& config, DecoderSpec& spec, std::string_view count_key) {
   constexpr std::uint64_t kMax = 4096;
-  spec.experts.count = static_cast<std::uint32_t>(config.whole(count_key, 1, kMax));
-  spec.experts.chosen = static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, kMax));
+  spec.experts.routing.experts = static_cast<std::uint32_t>(config.whole(count_key, 1, kMax));
+  spec.experts.routing.chosen = static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, kMax));
+}
+
+void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec) {
+  constexpr std::uint64_t kMax = 4096;
+  ExpertsSpec& experts = spec.experts;
+  // Published configs have the first key, those that transformers 5 writes may have the second.
+  read_experts(config, spec, config.has("n_routed_experts") ? "n_routed_experts"
+                                                            : "num_local_experts");
+  experts.intermediate = config.whole("moe_intermediate_size", 1, kMaxWidth);
+  experts.shared = experts.intermediate * config.whole_or("n_shared_experts", 1, 0, kMax);
+  experts.correction = true;
+  experts.routing.score = RouteScore::Sigmoid;
+  experts.routing.normalize = config.flag_or("norm_topk_prob", true);
+  experts.routing.scale = static_cast<float>(config.positive_or("routed_scaling_factor", 1.0));
+  experts.routing.groups = static_cast<std::uint32_t>(config.whole_or("n_group", 1, 1, kMax));
+  experts.routing.kept_groups =
+      static_cast<std::uint32_t>(config.whole_or("topk_group", 1, 1, kMax));
+  const std::uint64_t dense = config.whole_or("first_k_dense_replace", 1, 0, kMaxLayers);
+  for (std::uint64_t layer = dense; layer < spec.layers.size(); ++layer) {
+    spec.layers[layer].experts = true;
+  }
 }
 
 void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,

@@ -43,6 +43,10 @@ void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_
 /// How many experts there are, and how many a token chooses (`num_experts_per_tok`).
 void read_experts(const ConfigReader& config, DecoderSpec& spec, std::string_view count_key);
 
+/// The experts of DeepSeek-V3's kind (arXiv:2412.19437): sigmoid scores with a correction, groups,
+/// shared experts, dense layers first.
+void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec);
+
 /// Sets the windows of layers: those that `layer_types` calls "sliding_attention" or, in a config
 /// without, those for which `slides` is true see `sliding_window` positions. None where that is
 /// null.

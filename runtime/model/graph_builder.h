@@ -32,6 +32,9 @@ class GraphBuilder {
                        std::uint32_t rotary_heads = 0);
   std::uint32_t vector(std::string name, std::uint64_t rows, std::uint32_t rotary_heads = 0);
 
+  /// Has a tensor held in float32 in any precision.
+  void keep_float32(std::uint32_t tensor) { graph_.tensors[tensor].float32 = true; }
+
   [[nodiscard]] std::uint64_t columns(ActivationId id) const {
     return graph_.activations[id].columns;
   }

@@ -275,4 +275,39 @@ WITH_LAYER_NORM = {
     ),
 }  # fmt: skip
 
-CASES = LLAMA | MISTRAL_AND_QWEN | GEMMA | PHI_AND_OTHERS | WITH_LAYER_NORM
+MOE = dict(
+    num_hidden_layers=3, head_dim=16, moe_intermediate_size=32, n_routed_experts=8,
+    num_experts_per_tok=2, n_shared_experts=1, routed_scaling_factor=1.5, norm_topk_prob=True,
+)  # fmt: skip
+
+EXPERTS = {
+    # As GLM-4.6: biases, half of each head rotated, one dense layer, another that guesses tokens.
+    "glm4_moe": Case(
+        hf.Glm4MoeConfig,
+        gqa(attention_bias=True, use_qk_norm=True, first_k_dense_replace=1,
+            **rope(partial_rotary_factor=0.5)) | MOE,
+        {"num_experts_per_tok": 3, "norm_topk_prob": False, "routed_scaling_factor": 1.0,
+         "partial_rotary_factor": 1.0},
+        old_keys=True, hub={"num_nextn_predict_layers": 1},
+        unused={"model.layers.3.eh_proj.weight": [48, 96],
+                "model.layers.3.self_attn.q_proj.weight": [64, 48],
+                "model.layers.3.shared_head.norm.weight": [48]},
+    ),
+    # Experts in groups, two that every token goes through, no dense layer.
+    "glm4_moe_groups": Case(
+        hf.Glm4MoeConfig,
+        gqa(first_k_dense_replace=0, n_group=4, topk_group=2, **rope(partial_rotary_factor=0.25))
+        | MOE | {"n_shared_experts": 2},
+        {"topk_group": 1, "n_group": 2},
+    ),
+    "minimax_m2": Case(
+        hf.MiniMaxM2Config,
+        gqa(head_dim=16, num_local_experts=8, num_experts_per_tok=2,
+            **rope(partial_rotary_factor=0.5)) | {"intermediate_size": 32},
+        {"num_experts_per_tok": 3, "rotary_dim": 16}, old_keys=True,
+        hub={"rotary_dim": 8, "use_qk_norm": True, "scoring_func": "sigmoid"},
+        absent="partial_rotary_factor",
+    ),
+}  # fmt: skip
+
+CASES = LLAMA | EXPERTS | MISTRAL_AND_QWEN | GEMMA | PHI_AND_OTHERS | WITH_LAYER_NORM

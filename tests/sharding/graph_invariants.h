@@ -73,8 +73,15 @@ class UnitInvariants {
   }
   [[nodiscard]] bool holds(const RouteOp& op) const {
     const auto index = static_cast<std::size_t>(&unit_ - graph_.units.data());
-    if (!is(op.scores, op.experts) || op.chosen == 0 || op.chosen > op.experts) return false;
-    for (std::size_t e = 1; e <= op.experts; ++e) {
+    const Routing& routing = op.routing;
+    if (!is(op.scores, routing.experts) || routing.chosen == 0 || routing.kept_groups == 0 ||
+        routing.kept_groups > routing.groups || routing.experts % routing.groups != 0 ||
+        routing.chosen > routing.experts / routing.groups * routing.kept_groups) {
+      return false;
+    }
+    if (!is_vector(op.correction, routing.experts)) return false;
+    if (op.correction && !graph_.tensor_of(unit_.params[*op.correction]).float32) return false;
+    for (std::size_t e = 1; e <= routing.experts; ++e) {
       const bool there = index + e < graph_.units.size();
       if (!there || graph_.units[index + e].kind != UnitKind::Expert) return false;
     }

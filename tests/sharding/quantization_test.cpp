@@ -28,7 +28,7 @@ Graph small_graph() {
   Unit embedding{"embedding", UnitKind::Head, {{0, 0, 8}}, {HeadOp{0, 0, 0, 0.0f}}};
   Unit block{"block", UnitKind::Block, {{1, 0, 32}, {2, 0, 32}, {3, 0, 2}}, {}};
   block.ops = {NormOp{0, 0, NormKind::Rms, 0, {}, 1e-5f, 0.0f, 32}, LinearOp{0, 1, 1, {}},
-               LinearOp{1, 2, 2, {}}, RouteOp{2, 2, 1, true}};
+               LinearOp{1, 2, 2, {}}, RouteOp{2, {.experts = 2, .chosen = 1, .normalize = true}}};
   Unit expert{"expert", UnitKind::Expert, {{4, 0, 32}}, {LinearOp{0, 1, 0, {}}}};
   graph.units = {embedding, block, expert};
   graph.embedding = {{0, 0}};

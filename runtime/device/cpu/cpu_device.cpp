@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstring>
 
 #include "runtime/convert/convert.h"
 #include "runtime/device/cpu/attention.h"
@@ -195,11 +197,26 @@ class CpuDevice final : public Device {
     cpu::attention(pool_, kernels_, rows_, q, shape, cache, out);
   }
 
-  void gate(GateFunction function, const float* gate, const float* up, float* out,
+  void gate(const Gating& gating, const float* gate, const float* up, float* out,
             std::uint64_t elements) override {
-    const auto kernel = kernels_.gate[static_cast<std::size_t>(function)];
+    const auto kernel = kernels_.gate[static_cast<std::size_t>(gating.function)];
+    const bool limited = gating.limit != 0 || gating.up_offset != 0;
+    const float limit = gating.limit != 0 ? gating.limit : INFINITY;
     for_pieces(pool_, elements, kElementsPerPiece, [&](std::uint64_t begin, std::uint64_t end) {
-      kernel(gate + begin, up == nullptr ? nullptr : up + begin, out + begin, end - begin);
+      if (!limited) {
+        kernel(gate + begin, up == nullptr ? nullptr : up + begin, out + begin, end - begin);
+        return;
+      }
+      constexpr std::uint64_t kTile = 512;
+      std::array<float, kTile> gates, ups;
+      for (std::uint64_t at = begin; at < end; at += kTile) {
+        const std::uint64_t count = std::min(kTile, end - at);
+        kernels_.limit(gate + at, -INFINITY, limit, 0, gates.data(), count);
+        if (up != nullptr) {
+          kernels_.limit(up + at, -limit, limit, gating.up_offset, ups.data(), count);
+        }
+        kernel(gates.data(), up == nullptr ? nullptr : ups.data(), out + at, count);
+      }
     });
   }
 
@@ -239,15 +256,17 @@ class CpuDevice final : public Device {
                });
   }
 
-  void route(const float* scores, std::uint64_t rows, std::uint32_t experts, std::uint32_t chosen,
-             bool normalize, std::span<ExpertChoice> out) override {
-    if (chosen > experts || out.size() < rows * chosen) {
-      fail("cpu route: {} of {} experts for {} rows into room for {}", chosen, experts, rows,
-           out.size());
+  void route(const float* scores, std::uint64_t rows, const Routing& routing,
+             const RowBlocks& correction, std::span<ExpertChoice> out) override {
+    const std::uint32_t experts = routing.experts, chosen = routing.chosen;
+    check_routing(routing, rows, out.size(), "cpu route");
+    std::vector<float> added;
+    for (std::uint32_t e = 0; correction && e < experts; ++e) {
+      std::memcpy(&added.emplace_back(), correction.row(e, sizeof(float)), sizeof(float));
     }
     for_pieces(pool_, rows, rows_per_piece(experts), [&](std::uint64_t begin, std::uint64_t end) {
       for (std::uint64_t r = begin; r < end; ++r) {
-        cpu::choose_experts({scores + r * experts, experts}, normalize, kernels_,
+        cpu::choose_experts({scores + r * experts, experts}, routing, added, kernels_,
                             out.subspan(r * chosen, chosen));
       }
     });

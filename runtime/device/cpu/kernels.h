@@ -97,7 +97,7 @@ struct NormRow {
   std::size_t columns;
 };
 inline constexpr std::size_t norm_count = 2;  ///< kinds
-inline constexpr std::size_t gate_count = 3;  ///< functions
+inline constexpr std::size_t gate_count = 4;  ///< functions
 
 inline constexpr std::size_t attention_queries = 16;
 inline constexpr std::size_t attention_head_size = 512;
@@ -132,6 +132,9 @@ struct Kernels {
   void (*rotary)(float* x, std::size_t half, const float* cosines, const float* sines);
   /// `up` may be null.
   void (*gate[gate_count])(const float* gate, const float* up, float* out, std::size_t elements);
+  /// out[i] = in[i] within [lowest, highest], plus `offset`.
+  void (*limit)(const float* in, float lowest, float highest, float offset, float* out,
+                std::size_t elements);
   /// into[i] += factor * x[i], rounded twice.
   void (*add)(const float* x, float factor, float* into, std::size_t elements);
   void (*scale)(float* x, float factor, std::size_t elements);

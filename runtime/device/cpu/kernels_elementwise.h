@@ -91,6 +91,22 @@ void gate_row(const float* gate, const float* up, float* out, std::size_t elemen
   }
 }
 
+/// out = in, no less than `lowest` nor more than `highest`, plus `offset`; a NaN stays.
+template <class S>
+void limit_row(const float* in, float lowest, float highest, float offset, float* out,
+               std::size_t elements) {
+  using F = typename S::F;
+  const auto limited = [&](F x) {
+    x = S::select(x < lowest, S::set1(lowest), x);
+    return S::select(x > highest, S::set1(highest), x) + offset;
+  };
+  std::size_t i = 0;
+  for (; i + S::lanes <= elements; i += S::lanes) S::store(out + i, limited(S::load(in + i)));
+  if (const std::size_t n = elements - i; n > 0) {
+    S::store_tail(out + i, limited(S::load_tail(in + i, n)), n);
+  }
+}
+
 template <class S>
 void add(const float* x, float factor, float* into, std::size_t elements) {
   std::size_t i = 0;

@@ -63,6 +63,11 @@ struct GeluTanh {
   }
 };
 
+template <class S>
+struct QuickGelu {
+  INITRT_INLINE typename S::F of(typename S::F x) { return x / (exp<S>(x * -1.702f) + 1.0f); }
+};
+
 /// x times the normal distribution function, within 3e-7. Its tail is erfc(z) / 2 at
 /// z = |x| / sqrt(2), and erfc(z) is e^-z^2 times a polynomial in t = 2.5 / (2.5 + z): that of
 /// degree 8 through the Chebyshev nodes of 0 <= z <= 6.5, which is 5e-9 away from it.

@@ -8,10 +8,11 @@
 
 namespace initrt::cpu {
 
-/// The out.size() experts with the largest softmax(scores), largest first, of equal ones the first;
-/// weights are their probabilities. @param normalize divides the weights by their sum
+/// One row's routing.chosen experts and their weights; a NaN is the lowest of scores.
+/// @param correction added to the scores for the choice alone; may be empty
 /// @param kernels whose exp() it is: the standard library's may differ from one machine to another
-void choose_experts(std::span<const float> scores, bool normalize, const Kernels& kernels,
+void choose_experts(std::span<const float> logits, const Routing& routing,
+                    std::span<const float> correction, const Kernels& kernels,
                     std::span<ExpertChoice> out);
 
 }  // namespace initrt::cpu

@@ -65,7 +65,7 @@ class CudaDevice final : public Device {
                 const KvView& cache) override;
   void attention(const float* q, const AttentionShape& shape, const KvView& cache,
                  float* out) override;
-  void gate(GateFunction function, const float* gate, const float* up, float* out,
+  void gate(const Gating& gating, const float* gate, const float* up, float* out,
             std::uint64_t elements) override;
   void add(const float* x, float* into, std::uint64_t elements) override;
   void scale(float* x, float factor, std::uint64_t elements) override;
@@ -73,8 +73,8 @@ class CudaDevice final : public Device {
                std::uint64_t stride) override;
   void add_positions(const RowBlocks& table, DType dtype, float* into,
                      std::uint64_t columns) override;
-  void route(const float* scores, std::uint64_t rows, std::uint32_t experts, std::uint32_t chosen,
-             bool normalize, std::span<ExpertChoice> out) override;
+  void route(const float* scores, std::uint64_t rows, const Routing& routing,
+             const RowBlocks& correction, std::span<ExpertChoice> out) override;
   void keep_rows(float* x, std::uint64_t columns) override;
   void take_rows(const float* in, std::span<const std::uint32_t> rows, std::uint64_t columns,
                  float* out) override;

@@ -133,9 +133,9 @@ void CudaDevice::attention(const float* q, const AttentionShape& shape, const Kv
                   scratch_.subspan(division_.workspace));
 }
 
-void CudaDevice::gate(GateFunction function, const float* gate, const float* up, float* out,
+void CudaDevice::gate(const Gating& gating, const float* gate, const float* up, float* out,
                       std::uint64_t elements) {
-  cuda::gate(stream(), function, gate, up, out, elements);
+  cuda::gate(stream(), gating, gate, up, out, elements);
 }
 
 void CudaDevice::add(const float* x, float* into, std::uint64_t elements) {
@@ -156,15 +156,14 @@ void CudaDevice::add_positions(const RowBlocks& table, DType dtype, float* into,
   cuda::add_positions(stream(), table, dtype, rows(), rows_, into, columns);
 }
 
-void CudaDevice::route(const float* scores, std::uint64_t rows, std::uint32_t experts,
-                       std::uint32_t chosen, bool normalize, std::span<ExpertChoice> out) {
+void CudaDevice::route(const float* scores, std::uint64_t rows, const Routing& routing,
+                       const RowBlocks& correction, std::span<ExpertChoice> out) {
   check_rows(rows, "route");
-  if (chosen > std::min<std::uint64_t>(experts, kMaxChosen) || out.size() < rows * chosen) {
-    fail("cuda route: {} of {} experts for {} rows into room for {}", chosen, experts, rows,
-         out.size());
-  }
+  check_routing(routing, rows, out.size(), "cuda route");
+  const std::uint64_t chosen = routing.chosen;
+  if (chosen > kMaxChosen) fail("cuda route: {} experts a row; the most is {}", chosen, kMaxChosen);
   auto* const choices = scratch<ExpertChoice>(division_.choices);
-  cuda::route(stream(), scores, rows, experts, chosen, normalize, choices);
+  cuda::route(stream(), scores, rows, routing, correction, choices);
   // In parts that fit the ring; the host goes on only once it has them.
   const std::uint64_t most = ring_.most() / sizeof(ExpertChoice);
   for (std::uint64_t begin = 0; begin < rows * chosen; begin += most) {

@@ -1,5 +1,6 @@
 // Ops that take each element by itself, wherever it is.
 #include <bit>
+#include <limits>
 
 #include "runtime/device/cuda/elements.cuh"
 #include "runtime/device/cuda/functions.cuh"
@@ -74,21 +75,35 @@ struct Differ {
   }
 };
 
+/// x, no less than `lowest` nor more than `highest`, plus `offset`; a NaN stays.
+__device__ __forceinline__ float limited(float x, float lowest, float highest, float offset) {
+  x = x < lowest ? lowest : x;
+  return (x > highest ? highest : x) + offset;
+}
+
 template <class Function>
 struct Gate {
   const float* gate;
   const float* up;  // may be null
   float* out;
+  float limit, up_offset;
 
   template <int kCount>
   __device__ void at(std::uint64_t i) const {
     auto y = load<kCount>(gate + i);
+    const bool plain = limit == 0 && up_offset == 0;
+    const float infinity = std::numeric_limits<float>::infinity();
+    const float most = limit != 0 ? limit : infinity;
 #pragma unroll
-    for (int k = 0; k < kCount; ++k) y.of[k] = Function::of(y.of[k]);
+    for (int k = 0; k < kCount; ++k) {
+      y.of[k] = Function::of(plain ? y.of[k] : limited(y.of[k], -infinity, most, 0));
+    }
     if (up != nullptr) {
-      const auto x = load<kCount>(up + i);
+      auto x = load<kCount>(up + i);
 #pragma unroll
-      for (int k = 0; k < kCount; ++k) y.of[k] *= x.of[k];
+      for (int k = 0; k < kCount; ++k) {
+        y.of[k] *= plain ? x.of[k] : limited(x.of[k], -most, most, up_offset);
+      }
     }
     store(out + i, y);
   }
@@ -169,16 +184,21 @@ void note_difference(cudaStream_t stream, const std::byte* a, const std::byte* b
               bytes / sizeof(float), aligned_16(a, b));
 }
 
-void gate(cudaStream_t stream, GateFunction function, const float* gate, const float* up,
+void gate(cudaStream_t stream, const Gating& gating, const float* gate, const float* up,
           float* out, std::uint64_t elements) {
-  const bool aligned = aligned_16(gate, up, out);
-  switch (function) {
+  const auto launch = [&]<class Function>() {
+    launch_each(stream, Gate<Function>{gate, up, out, gating.limit, gating.up_offset}, elements,
+                aligned_16(gate, up, out));
+  };
+  switch (gating.function) {
     case GateFunction::Silu:
-      return launch_each(stream, Gate<Silu>{gate, up, out}, elements, aligned);
+      return launch.template operator()<Silu>();
     case GateFunction::Gelu:
-      return launch_each(stream, Gate<Gelu>{gate, up, out}, elements, aligned);
+      return launch.template operator()<Gelu>();
     case GateFunction::GeluTanh:
-      return launch_each(stream, Gate<GeluTanh>{gate, up, out}, elements, aligned);
+      return launch.template operator()<GeluTanh>();
+    case GateFunction::QuickGelu:
+      return launch.template operator()<QuickGelu>();
   }
 }
 

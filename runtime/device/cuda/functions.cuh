@@ -49,6 +49,10 @@ struct GeluTanh {
   }
 };
 
+struct QuickGelu {
+  __device__ __forceinline__ static float of(float x) { return x / (exp(x * -1.702f) + 1.0f); }
+};
+
 struct Gelu {
   __device__ __forceinline__ static float of(float x) {
     const float z = (x < 0.0f ? -x : x) * 0.707106781f;

@@ -56,7 +56,7 @@ void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::ui
                const AttentionShape& shape, const KvView& cache, float* out,
                std::span<std::byte> scratch);
 
-void gate(cudaStream_t stream, GateFunction function, const float* gate, const float* up,
+void gate(cudaStream_t stream, const Gating& gating, const float* gate, const float* up,
           float* out, std::uint64_t elements);
 
 void add(cudaStream_t stream, const float* x, float* into, std::uint64_t elements);
@@ -70,8 +70,8 @@ void add_positions(cudaStream_t stream, const RowBlocks& table, DType dtype, con
                    std::uint64_t count, float* into, std::uint64_t columns);
 
 /// @param out [rows, chosen], in device memory
-void route(cudaStream_t stream, const float* scores, std::uint64_t rows, std::uint32_t experts,
-           std::uint32_t chosen, bool normalize, ExpertChoice* out);
+void route(cudaStream_t stream, const float* logits, std::uint64_t rows, const Routing& routing,
+           const RowBlocks& correction, ExpertChoice* out);
 
 /// @param rows `count` of them, ascending, in device memory; `in` and `out` may be the same
 void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows, std::uint64_t count,

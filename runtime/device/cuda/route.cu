@@ -23,6 +23,13 @@ struct Candidate {
   }
 };
 
+/// Element i of a vector of float32.
+__device__ float element(const RowBlocks& vector, std::int32_t i) {
+  const auto index = static_cast<std::uint64_t>(i);
+  return reinterpret_cast<const float*>(vector.base + index / vector.rows * vector.stride)
+      [index % vector.rows];
+}
+
 /// The best of those that come after `last`, the same for all lanes. A NaN is taken for the lowest.
 __device__ Candidate next_best(const float* scores, std::int32_t experts, const Candidate& last) {
   constexpr float kLowest = -std::numeric_limits<float>::infinity();
@@ -41,53 +48,104 @@ __device__ Candidate next_best(const float* scores, std::int32_t experts, const 
   return best;
 }
 
+__device__ Candidate before_all() { return {std::numeric_limits<float>::infinity(), -1}; }
+
+/// The first of those that a thread of the warp sees to.
+__device__ std::int32_t lane() { return static_cast<std::int32_t>(threadIdx.x); }
+
+/// scores = what the choice is weighted by. @param logits of one row
+__device__ void score_experts(const float* logits, std::int32_t experts, RouteScore score,
+                              float* scores) {
+  if (score == RouteScore::Sigmoid) {
+    for (std::int32_t i = lane(); i < experts; i += kWarp) {
+      scores[i] = 1.0f / (exp(-logits[i]) + 1.0f);
+    }
+    __syncwarp();
+    return;
+  }
+  const float largest = logits[next_best(logits, experts, before_all()).expert];
+  for (std::int32_t i = lane(); i < experts; i += kWarp) scores[i] = exp(logits[i] - largest);
+  __syncwarp();
+  float sum = 0;
+  if (threadIdx.x == 0) {
+    for (std::int32_t i = 0; i < experts; ++i) sum += scores[i];
+  }
+  sum = __shfl_sync(kAllLanes, sum, 0);
+  for (std::int32_t i = lane(); i < experts; i += kWarp) scores[i] /= sum;
+  __syncwarp();
+}
+
+/// The experts of all but the best groups get the lowest rank. @param sums of the groups
+__device__ void keep_groups(const Routing& routing, float* ranks, float* sums) {
+  constexpr float kLowest = -std::numeric_limits<float>::infinity();
+  const auto groups = static_cast<std::int32_t>(routing.groups);
+  const auto experts = static_cast<std::int32_t>(routing.experts);
+  const std::int32_t size = experts / groups;
+  for (std::int32_t group = lane(); group < groups; group += kWarp) {
+    float best = kLowest, second = kLowest;
+    for (std::int32_t i = group * size; i < (group + 1) * size; ++i) {
+      const float rank = ranks[i] != ranks[i] ? kLowest : ranks[i];
+      second = rank > best ? best : rank > second ? rank : second;
+      best = rank > best ? rank : best;
+    }
+    sums[group] = size > 1 ? best + second : best;
+  }
+  __syncwarp();
+  Candidate last = before_all();
+  for (std::uint32_t i = 0; i < routing.kept_groups; ++i) last = next_best(sums, groups, last);
+  for (std::int32_t i = lane(); i < experts; i += kWarp) {
+    const float sum = sums[i / size];
+    if (last.before({sum != sum ? kLowest : sum, i / size})) ranks[i] = kLowest;
+  }
+  __syncwarp();
+}
+
 __global__ void __launch_bounds__(kWarp)
-    route_row(const float* scores, std::uint64_t rows, std::uint32_t expert_count,
-              std::uint32_t chosen, bool normalize, ExpertChoice* out) {
-  const auto experts = static_cast<std::int32_t>(expert_count);
-  auto* const of_row = reinterpret_cast<float*>(dynamic_shared());
-  float* const powers = of_row + experts;
+    route_row(const float* logits, std::uint64_t rows, Routing routing, RowBlocks correction,
+              ExpertChoice* out) {
+  const auto experts = static_cast<std::int32_t>(routing.experts);
+  auto* const ranks = reinterpret_cast<float*>(dynamic_shared());  // of logits, or of scores
+  float* const scores = ranks + experts;
+  float* const sums = scores + experts;
   for (std::uint64_t row = blockIdx.x; row < rows; row += gridDim.x) {
-    const float* const from = scores + row * expert_count;
-    ExpertChoice* const choices = out + row * chosen;
-    for (auto i = static_cast<std::int32_t>(threadIdx.x); i < experts; i += kWarp) {
-      of_row[i] = from[i];
-    }
+    const float* const from = logits + row * routing.experts;
+    ExpertChoice* const choices = out + row * routing.chosen;
+    for (std::int32_t i = lane(); i < experts; i += kWarp) ranks[i] = from[i];
     __syncwarp();
-    Candidate best{std::numeric_limits<float>::infinity(), -1};  // before all
-    best = next_best(of_row, experts, best);
-    const float largest = of_row[best.expert];
-    for (auto i = static_cast<std::int32_t>(threadIdx.x); i < experts; i += kWarp) {
-      powers[i] = exp(of_row[i] - largest);
+    score_experts(ranks, experts, routing.score, scores);
+    if (correction.base != nullptr || routing.groups > 1) {
+      for (std::int32_t i = lane(); i < experts; i += kWarp) {
+        ranks[i] = scores[i];
+        if (correction.base != nullptr) ranks[i] += element(correction, i);
+      }
+      __syncwarp();
     }
-    __syncwarp();
-    float sum = 0, chosen_sum = 0;
-    if (threadIdx.x == 0) {
-      for (std::int32_t i = 0; i < experts; ++i) sum += powers[i];
-    }
-    for (std::uint32_t i = 0; i < chosen; ++i) {
-      if (i > 0) best = next_best(of_row, experts, best);
+    if (routing.groups > 1) keep_groups(routing, ranks, sums);
+    Candidate best = before_all();
+    float sum = 0;
+    for (std::uint32_t i = 0; i < routing.chosen; ++i) {
+      best = next_best(ranks, experts, best);
       if (threadIdx.x != 0) continue;
-      const float weight = powers[best.expert] / sum;
-      choices[i] = {static_cast<std::uint32_t>(best.expert), weight};
-      chosen_sum += weight;
+      choices[i] = {static_cast<std::uint32_t>(best.expert), scores[best.expert]};
+      sum += choices[i].weight;
     }
-    if (normalize && threadIdx.x == 0) {
-      for (std::uint32_t i = 0; i < chosen; ++i) choices[i].weight /= chosen_sum;
+    for (std::uint32_t i = 0; threadIdx.x == 0 && i < routing.chosen; ++i) {
+      if (routing.normalize) choices[i].weight /= sum + kLeastRouteSum;
+      choices[i].weight *= routing.scale;
     }
-    __syncwarp();  // before the next row's scores take their place
+    __syncwarp();  // before the next row's logits take their place
   }
 }
 
 }  // namespace
 
-void route(cudaStream_t stream, const float* scores, std::uint64_t rows, std::uint32_t experts,
-           std::uint32_t chosen, bool normalize, ExpertChoice* out) {
-  if (rows == 0 || chosen == 0) return;
+void route(cudaStream_t stream, const float* logits, std::uint64_t rows, const Routing& routing,
+           const RowBlocks& correction, ExpertChoice* out) {
+  if (rows == 0 || routing.chosen == 0) return;
   constexpr std::uint64_t kBlocks = 65536;
-  launch<route_row>(static_cast<unsigned>(std::min(rows, kBlocks)), kWarp,
-                    experts * 2 * sizeof(float), stream, scores, rows, experts, chosen, normalize,
-                    out);
+  const std::uint64_t floats = std::uint64_t{routing.experts} * 2 + routing.groups;
+  launch<route_row>(static_cast<unsigned>(std::min(rows, kBlocks)), kWarp, floats * sizeof(float),
+                    stream, logits, rows, routing, correction, out);
 }
 
 }  // namespace initrt::cuda

@@ -11,10 +11,12 @@ namespace initrt {
 [[nodiscard]] Graph build_gemma(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma2(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma3(const nlohmann::json& config);
+[[nodiscard]] Graph build_glm4_moe(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt2(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt_neox(const nlohmann::json& config);
 [[nodiscard]] Graph build_granite(const nlohmann::json& config);
 [[nodiscard]] Graph build_llama(const nlohmann::json& config);
+[[nodiscard]] Graph build_minimax_m2(const nlohmann::json& config);
 [[nodiscard]] Graph build_mistral(const nlohmann::json& config);
 [[nodiscard]] Graph build_mixtral(const nlohmann::json& config);
 [[nodiscard]] Graph build_olmo2(const nlohmann::json& config);
@@ -39,6 +41,8 @@ inline constexpr Family kFamilies[] = {
     {"phi3", "Phi3ForCausalLM", build_phi3},
     {"olmo2", "Olmo2ForCausalLM", build_olmo2},
     {"smollm3", "SmolLM3ForCausalLM", build_smollm3},
+    {"glm4_moe", "Glm4MoeForCausalLM", build_glm4_moe},
+    {"minimax_m2", "MiniMaxM2ForCausalLM", build_minimax_m2},
     {"gpt_neox", "GPTNeoXForCausalLM", build_gpt_neox},
     {"stablelm", "StableLmForCausalLM", build_stablelm},
     {"falcon", "FalconForCausalLM", build_falcon},

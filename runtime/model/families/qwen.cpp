@@ -54,7 +54,7 @@ Graph build_qwen3_moe(const nlohmann::json& json) {
   // Published configs have the first key, those that transformers 5 writes the second.
   read_experts(config, spec, config.has("num_experts") ? "num_experts" : "num_local_experts");
   spec.experts.intermediate = config.whole("moe_intermediate_size", 1, 1u << 20);
-  spec.experts.normalize = config.flag_or("norm_topk_prob", false);
+  spec.experts.routing.normalize = config.flag_or("norm_topk_prob", false);
   const std::uint64_t step = config.whole_or("decoder_sparse_step", 1, 1, 4096);
   for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {
     spec.layers[layer].experts = !is_dense(config, layer, step);

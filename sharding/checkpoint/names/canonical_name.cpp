@@ -35,13 +35,19 @@ std::string_view find_pair(std::span<const NamePair> table, std::string_view key
 std::string translate(const NameTable& table, std::string_view canonical) {
   const BlockName name = parse_block_name(canonical);
   if (name.layer.empty()) return std::string(find_pair(table.global, canonical));
-  std::string module(find_pair(table.in_block, name.module));
+  std::string kind = std::string(".").append(name.kind);
+  std::string module(find_pair(table.in_block, name.module + kind));
+  if (module.empty()) {
+    module = find_pair(table.in_block, name.module);
+  } else {
+    kind = "";
+  }
   if (module.empty()) return "";
   if (const std::size_t star = module.find('*'); star != std::string::npos) {
     module.replace(star, 1, name.expert);
   }
   std::string text(table.block_prefix);
-  text.append(name.layer).append(".").append(module).append(".").append(name.kind);
+  text.append(name.layer).append(".").append(module).append(kind);
   return text;
 }
 

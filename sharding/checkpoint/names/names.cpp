@@ -1,6 +1,7 @@
 #include "sharding/checkpoint/names/names.h"
 
 #include <algorithm>
+#include <charconv>
 #include <unordered_set>
 
 #include "sharding/checkpoint/checked_json.h"
@@ -11,9 +12,33 @@
 namespace initrt {
 namespace {
 
-// Buffers that a program computes anew or the config was made of, and what a training job keeps
-// beside the model.
-bool is_harmless(std::string_view name, const HfNames& names) {
+// Whether a name is of a block behind the model's last one.
+bool is_further_block(std::string_view name, std::uint32_t layers) {
+  for (const std::string_view blocks : {"layers.", "blk."}) {
+    const std::size_t at = name.find(blocks);
+    if (at == std::string_view::npos || (at > 0 && name[at - 1] != '.')) continue;
+    const std::string_view number = name.substr(at + blocks.size());
+    std::uint32_t block = 0;
+    const auto [end, error] = std::from_chars(number.begin(), number.end(), block);
+    return error == std::errc() && end != number.end() && *end == '.' && block >= layers;
+  }
+  return false;
+}
+
+// Whether a name, or what follows one of its dots, begins so.
+bool has_component_at(std::string_view name, std::string_view begin) {
+  const std::size_t at = name.find(begin);
+  return at != std::string_view::npos && (at == 0 || name[at - 1] == '.');
+}
+
+// Buffers that a program computes anew or the config was made of, what a training job keeps beside
+// the model, and parts of it that text does not need.
+bool is_harmless(std::string_view name, const Graph& graph) {
+  const HfNames& names = graph.hf_names;
+  if (names.further_blocks && is_further_block(name, graph.layers)) return true;
+  for (const std::string_view begin : names.unread) {
+    if (has_component_at(name, begin)) return true;
+  }
   constexpr std::string_view kEnds[] = {"rotary_emb.inv_freq",
                                         "rope.freqs",
                                         "rope_cache",
@@ -290,7 +315,7 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
   if (plain) bindings.unused_quantization = quantization_of(catalog.config);
   for (std::uint32_t i = 0; i < catalog.tensors.size(); ++i) {
     if (used.contains(i)) continue;
-    if (not_needed.contains(i) || is_harmless(names.name(i), graph.hf_names)) {
+    if (not_needed.contains(i) || is_harmless(names.name(i), graph)) {
       ++bindings.skipped;
     } else {
       bindings.unexpected.push_back(catalog.tensors[i].name);

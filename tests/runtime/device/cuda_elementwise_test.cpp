@@ -30,8 +30,10 @@ TEST_F(CudaElementwise, RoundingIsToTheNearestEven) {
 
 TEST_F(CudaElementwise, GatesHaveTheBitsOfTheCpuDevice) {
   if (best_instruction_set() == InstructionSet::Portable) GTEST_SKIP() << kNotFused;
-  for (const GateFunction function :
-       {GateFunction::Silu, GateFunction::Gelu, GateFunction::GeluTanh}) {
+  for (const Gating& function :
+       {Gating(GateFunction::Silu), Gating(GateFunction::Gelu), Gating(GateFunction::GeluTanh),
+        Gating(GateFunction::QuickGelu), Gating(GateFunction::QuickGelu, 1.5f, 1.0f),
+        Gating(GateFunction::Silu, 0.0f, 1.0f)}) {
     for (const std::size_t length : kLengths) {
       for (const std::size_t misaligned : {0, 4}) {
         const auto gate = with_specials(length), up = random(length);
@@ -83,7 +85,7 @@ TEST_F(CudaElementwise, NothingIsLaunchedForNothing) {
   cuda::scale(nullptr, x.get(), 2, 0);
   cuda::softcap(nullptr, x.get(), 2, 0, 4, 4);
   cuda::add_positions(nullptr, bytes, DType::F32, nullptr, 0, x.get(), 4);
-  cuda::route(nullptr, x.get(), 0, 4, 2, true, nullptr);
+  cuda::route(nullptr, x.get(), 0, {.experts = 4, .chosen = 2}, {}, nullptr);
   cuda::take_rows(nullptr, x.get(), nullptr, 0, 4, x.get());
   cuda::add_rows(nullptr, x.get(), nullptr, nullptr, 0, 4, x.get());
   cuda::copy(nullptr, nullptr, 0, 0);

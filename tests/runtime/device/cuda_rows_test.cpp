@@ -53,18 +53,30 @@ class CudaRoute : public CudaRows {
   void expect_as_on_cpu(const std::vector<float>& scores, std::uint32_t experts,
                         std::uint32_t chosen) {
     for (const bool normalize : {false, true}) {
-      const std::size_t rows = scores.size() / experts;
-      std::vector<ExpertChoice> expected(rows * chosen);
-      cpu_->route(scores.data(), rows, experts, chosen, normalize, expected);
-      const Guarded scores_there(scores);
-      const Guarded out{std::vector<ExpertChoice>(rows * chosen)};
-      cuda::route(nullptr, scores_there.get(), rows, experts, chosen, normalize, out.get());
-      const auto choices = out.read();
-      for (std::size_t i = 0; i < choices.size(); ++i) {
-        ASSERT_EQ(choices[i].expert, expected[i].expert) << "row " << i / chosen;
-        ASSERT_TRUE(same_numbers({choices[i].weight}, {expected[i].weight}))
-            << "row " << i / chosen;
-      }
+      expect_as_on_cpu(scores,
+                       {.experts = experts, .chosen = chosen, .normalize = normalize}, {});
+    }
+  }
+  void expect_as_on_cpu(const std::vector<float>& scores, const Routing& routing,
+                        const std::vector<float>& correction) {
+    const std::uint32_t chosen = routing.chosen;
+    const std::size_t rows = scores.size() / routing.experts;
+    std::vector<ExpertChoice> expected(rows * chosen);
+    const Guarded scores_there(scores), correction_there(correction);
+    const Guarded out{std::vector<ExpertChoice>(rows * chosen)};
+    const auto blocks = [&](const float* at) {  // of three ranks
+      const std::uint64_t block = (routing.experts + 2) / 3;
+      return correction.empty() ? RowBlocks()
+                                : RowBlocks(reinterpret_cast<const std::byte*>(at), block,
+                                            block * sizeof(float));
+    };
+    cpu_->route(scores.data(), rows, routing, blocks(correction.data()), expected);
+    cuda::route(nullptr, scores_there.get(), rows, routing, blocks(correction_there.get()),
+                out.get());
+    const auto choices = out.read();
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+      ASSERT_EQ(choices[i].expert, expected[i].expert) << "row " << i / chosen;
+      ASSERT_TRUE(same_numbers({choices[i].weight}, {expected[i].weight})) << "row " << i / chosen;
     }
   }
 };
@@ -77,6 +89,26 @@ TEST_F(CudaRoute, ChoicesHaveTheBitsOfTheCpuDevice) {
   for (const auto [experts, chosen] :
        {Case{1, 1}, Case{8, 2}, Case{33, 33}, Case{60, 4}, Case{256, 8}, Case{1024, 64}}) {
     expect_as_on_cpu(random(9 * experts, 4.0f), experts, chosen);
+  }
+}
+
+TEST_F(CudaRoute, ScoresCorrectionsAndGroupsHaveTheBitsOfTheCpuDevice) {
+  if (best_instruction_set() == InstructionSet::Portable) GTEST_SKIP() << kNotFused;
+  for (const RouteScore score : {RouteScore::Softmax, RouteScore::Sigmoid}) {
+    for (const bool corrected : {false, true}) {
+      for (const std::uint32_t groups : {1u, 4u, 64u}) {
+        const Routing routing{.experts = 64,
+                              .chosen = 8,
+                              .score = score,
+                              .normalize = corrected,
+                              .scale = 2.5f,
+                              .groups = groups,
+                              .kept_groups = (groups + 1) / 2};
+        const auto correction = corrected ? random(64) : std::vector<float>();
+        expect_as_on_cpu(random(9 * 64, 4.0f), routing, correction);
+        expect_as_on_cpu(tied_scores(64), routing, correction);
+      }
+    }
   }
 }
 

@@ -49,12 +49,14 @@ double in_double(GateFunction function, double x) {
       return x / 2 * std::erfc(-x / std::sqrt(2.0));
     case GateFunction::GeluTanh:
       return x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case GateFunction::QuickGelu:
+      return x / (1 + std::exp(-1.702 * x));
   }
   return 0;
 }
 
 constexpr GateFunction functions[] = {GateFunction::Silu, GateFunction::Gelu,
-                                      GateFunction::GeluTanh};
+                                      GateFunction::GeluTanh, GateFunction::QuickGelu};
 
 TEST_P(DeviceElementwise, GatesAgreeWithDouble) {
   auto one = device(1), three = device(3);
@@ -80,6 +82,25 @@ TEST_P(DeviceElementwise, GatesAgreeWithDouble) {
         ASSERT_NEAR(alone[i], expected, tolerance) << gate[i];
         ASSERT_EQ(out[i], alone[i] * up[i]);
       }
+    }
+  }
+}
+
+// gpt-oss's: (up + 1) * gate * sigmoid(1.702 gate), gate at most 7, up from -7 to 7.
+TEST_P(DeviceElementwise, GatesWithinALimitAgreeWithDouble) {
+  auto device = this->device(2);
+  const Gating gating(GateFunction::QuickGelu, 7.0f, 1.0f);
+  for (const std::size_t elements : {1, 17, 1025, 40000}) {
+    auto gate = random(elements, 12.0f), up = random(elements, 12.0f);
+    gate[0] = -200.0f;
+    const auto gate_there = device.put(gate), up_there = device.put(up);
+    device->gate(gating, gate_there.get(), up_there.get(), gate_there.get(), elements);
+    const auto out = device.get(gate_there);
+    for (std::size_t i = 0; i < elements; ++i) {
+      const double at_most = std::min(double{gate[i]}, 7.0);
+      const double expected = in_double(gating.function, at_most) *
+                              (std::clamp(double{up[i]}, -7.0, 7.0) + 1);
+      ASSERT_NEAR(out[i], expected, std::abs(expected) * 0x1p-20 + 4e-6) << gate[i] << " " << up[i];
     }
   }
 }

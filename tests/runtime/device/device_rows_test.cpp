@@ -136,8 +136,11 @@ TEST_P(DeviceRoute, ChoosesTheLargestProbabilities) {
     const auto scores = random(rows * experts, 3.0f);
     std::vector<ExpertChoice> plain(rows * chosen), normalized(rows * chosen);
     const auto scores_of_one = one.put(scores), scores_of_two = two.put(scores);
-    two->route(scores_of_two.get(), rows, experts, chosen, false, plain);
-    one->route(scores_of_one.get(), rows, experts, chosen, true, normalized);
+    const Routing routing{.experts = experts, .chosen = chosen};
+    Routing normalizing = routing;
+    normalizing.normalize = true;
+    two->route(scores_of_two.get(), rows, routing, {}, plain);
+    one->route(scores_of_one.get(), rows, normalizing, {}, normalized);
     for (std::uint32_t r = 0; r < rows; ++r) {
       const float* row = scores.data() + r * experts;
       std::vector<std::uint32_t> order(experts);
@@ -160,12 +163,59 @@ TEST_P(DeviceRoute, ChoosesTheLargestProbabilities) {
   }
 }
 
+// In double, of the groups whose two best scores have the largest sum.
+TEST_P(DeviceRoute, CorrectsTheChoiceAndNotTheWeightsAndChoosesFromTheBestGroups) {
+  auto device = this->device(2);
+  const std::uint32_t experts = 24, rows = 17, groups = 6, size = experts / groups;
+  const Routing routing{.experts = experts,
+                        .chosen = 5,
+                        .score = RouteScore::Sigmoid,
+                        .normalize = true,
+                        .scale = 2.5f,
+                        .groups = groups,
+                        .kept_groups = 3};
+  const auto scores = random(rows * experts, 3.0f), correction = random(experts);
+  const auto scores_there = device.put(scores), correction_there = device.put(correction);
+  std::vector<ExpertChoice> out(rows * routing.chosen);
+  const auto* const dense = reinterpret_cast<const std::byte*>(correction_there.get());
+  device->route(scores_there.get(), rows, routing, dense, out);
+  for (std::uint32_t r = 0; r < rows; ++r) {
+    std::vector<double> weights, ranks;
+    for (std::uint32_t e = 0; e < experts; ++e) {
+      weights.push_back(1 / (1 + std::exp(-double{scores[r * experts + e]})));
+      ranks.push_back(weights.back() + correction[e]);
+    }
+    std::vector<std::pair<double, std::uint32_t>> sums;
+    for (std::uint32_t g = 0; g < groups; ++g) {
+      std::vector<double> of_group(ranks.begin() + g * size, ranks.begin() + (g + 1) * size);
+      std::sort(of_group.rbegin(), of_group.rend());
+      sums.emplace_back(of_group[0] + of_group[1], g);
+    }
+    std::sort(sums.rbegin(), sums.rend());
+    std::vector<std::pair<double, std::uint32_t>> order;
+    for (std::uint32_t i = 0; i < routing.kept_groups; ++i) {
+      for (std::uint32_t e = 0; e < size; ++e) {
+        const std::uint32_t expert = sums[i].second * size + e;
+        order.emplace_back(ranks[expert], expert);
+      }
+    }
+    std::sort(order.rbegin(), order.rend());
+    double sum = 0;
+    for (std::uint32_t i = 0; i < routing.chosen; ++i) sum += weights[order[i].second];
+    for (std::uint32_t i = 0; i < routing.chosen; ++i) {
+      const ExpertChoice& choice = out[r * routing.chosen + i];
+      ASSERT_EQ(choice.expert, order[i].second) << "row " << r;
+      ASSERT_NEAR(choice.weight, weights[choice.expert] / sum * routing.scale, 1e-6);
+    }
+  }
+}
+
 TEST_P(DeviceRoute, ChoosesTheFirstOfEqualScoresAndNanLast) {
   auto device = this->device(1);
   const std::vector<float> few = {1, 2, 2, 1, NAN, 0, NAN, -1};
   const auto few_there = device.put(few);
   std::vector<ExpertChoice> out(4);
-  device->route(few_there.get(), 2, 4, 2, false, out);
+  device->route(few_there.get(), 2, {.experts = 4, .chosen = 2}, {}, out);
   EXPECT_EQ(out[0].expert, 1u);
   EXPECT_EQ(out[1].expert, 2u);
   EXPECT_EQ(out[2].expert, 1u);
@@ -176,7 +226,8 @@ TEST_P(DeviceRoute, ChoosesTheFirstOfEqualScoresAndNanLast) {
   const auto there = device.put(scores);
   for (const std::uint32_t chosen : {6u, 64u}) {
     std::vector<ExpertChoice> choices(4 * chosen);
-    device->route(there.get(), 4, experts, chosen, true, choices);
+    device->route(there.get(), 4, {.experts = experts, .chosen = chosen, .normalize = true}, {},
+                  choices);
     for (std::uint32_t r = 0; r < 4; ++r) {
       const float* row = scores.data() + r * experts;
       std::vector<std::uint32_t> order(experts);
@@ -196,8 +247,14 @@ TEST_P(DeviceRoute, OfMoreExpertsThanThereAreIsAnError) {
   auto device = this->device(1);
   const auto scores = device.put(std::vector<float>(4));
   std::vector<ExpertChoice> out(5);
-  EXPECT_THAT([&] { device->route(scores.get(), 1, 4, 5, false, out); },
+  EXPECT_THAT([&] { device->route(scores.get(), 1, {.experts = 4, .chosen = 5}, {}, out); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("5 of 4 experts")));
+  const Routing few{.experts = 4, .chosen = 3, .groups = 2, .kept_groups = 1};
+  EXPECT_THAT([&] { device->route(scores.get(), 1, few, {}, out); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("3 of 2 experts")));
+  const Routing uneven{.experts = 4, .chosen = 1, .groups = 3};
+  EXPECT_THAT([&] { device->route(scores.get(), 1, uneven, {}, out); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("groups of 4 experts")));
 }
 
 }  // namespace
