@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "sharding/functions.h"
+#include "sharding/gating.h"
 #include "sharding/hf_names.h"
-#include "sharding/routing.h"
 #include "sharding/rotary.h"
+#include "sharding/routing.h"
 
 namespace initrt {
 
@@ -60,28 +61,41 @@ struct NormOp {
   std::uint64_t group;  ///< columns; a divisor of in's
 };
 
-/// out[r] = weight · in[r] + bias; weight is [out columns, in columns].
+/// out[r] = weight · in[r] + bias; weight is [out columns, in columns]. In and out may be `groups`
+/// parts of equal sizes, each made of the other's by itself: weight is [out columns, in columns /
+/// groups].
 struct LinearOp {
   ActivationId in, out;
   ParamId weight;
   std::optional<ParamId> bias;
+  std::uint32_t groups = 1;
 };
 
-/// Rotates `heads` heads of each row of x by the row's position (split halves).
+/// Rotates the columns of each row of x, heads of `head_size`, by the row's position (split halves
+/// of a head's first elements).
 struct RotaryOp {
   ActivationId x;
-  std::uint32_t heads;
+  std::uint32_t head_size;
   std::uint32_t rotary;  ///< index into Graph::rotary
+};
+
+/// out = for each of `heads` heads the part of a, then that of b.
+struct JoinOp {
+  ActivationId a, b, out;
+  std::uint32_t heads;
 };
 
 /// Appends k and v to the layer's cache, then out = softmax(cap(q · Kᵀ · scale)) · V, causal,
 /// query head h reading KV head h / (heads / kv_heads).
 struct AttentionOp {
-  ActivationId q, k, v, out;
-  std::uint32_t layer, heads, kv_heads, head_size;
+  ActivationId q, k;
+  std::optional<ActivationId> v;  ///< else values are the first value_size elements of keys
+  ActivationId out;
+  std::uint32_t layer, heads, kv_heads, head_size, value_size;
   float scale;
-  float softcap;         ///< scores are softcap * tanh(score / softcap); 0: as they are
-  std::uint32_t window;  ///< positions a row sees, its own counted; 0: all before it
+  float softcap = 0.0f;      ///< scores are softcap * tanh(score / softcap); 0: as they are
+  std::uint32_t window = 0;  ///< positions a row sees, its own counted; 0: all before it
+  std::optional<ParamId> sinks = {};  ///< [heads], float32: AttentionShape::sinks
 };
 
 /// out = gating of gate and up, element by element; without `up`, function(gate).
@@ -136,8 +150,8 @@ struct HeadOp {
   float softcap;  ///< as of AttentionOp
 };
 
-using Op = std::variant<NormOp, LinearOp, RotaryOp, AttentionOp, GateOp, AddOp, ScaleOp, PositionOp,
-                        RouteOp, TakeRowsOp, AddRowsOp, HeadOp>;
+using Op = std::variant<NormOp, LinearOp, RotaryOp, JoinOp, AttentionOp, GateOp, AddOp, ScaleOp,
+                        PositionOp, RouteOp, TakeRowsOp, AddRowsOp, HeadOp>;
 
 enum class UnitKind : std::uint8_t {
   Embedding,  ///< rows are exchanged, the unit is never gathered; has no ops

@@ -26,6 +26,14 @@ enum class QkvOrder : std::uint8_t {
   ByGroup,  ///< for each KV head its query heads, itself, its value
 };
 
+/// How a family stores its experts' matrices.
+enum class ExpertsForm : std::uint8_t {
+  Apart,  ///< each in a tensor of its own
+  /// Those of all experts in one, [experts, in, out], gate and up projections in another, column by
+  /// column in turns; where these are codes, row by row of [experts, out, ...] (gpt-oss).
+  Interleaved,
+};
+
 /// Q, K and V are fused where they have one name in the table; gate and up projections likewise,
 /// gate first.
 struct HfNames {
@@ -35,6 +43,7 @@ struct HfNames {
   std::string_view base_prefix = "model.";
   QkvOrder qkv = QkvOrder::Stacked;
   bool transposed = false;  ///< matrices of blocks are [in, out]
+  ExpertsForm experts = ExpertsForm::Apart;
   /// Modules' tensors, as "attn.bias", that blocks hold beside parameters: masks and the like,
   /// which a program computes anew.
   std::span<const std::string_view> buffers = {};

@@ -29,6 +29,8 @@ void mark_replicated(const Unit& unit, UnitLayout& placed) {
       placed.params[position->table].replicated = true;
     } else if (const auto* route = std::get_if<RouteOp>(&op)) {
       if (route->correction) placed.params[*route->correction].replicated = true;
+    } else if (const auto* attention = std::get_if<AttentionOp>(&op)) {
+      if (attention->sinks) placed.params[*attention->sinks].replicated = true;
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include "sharding/checked.h"
 #include "sharding/error.h"
+#include "sharding/kv_cache.h"
 
 namespace initrt {
 namespace {
@@ -120,13 +121,6 @@ std::uint64_t widest_linear_input(const Graph& graph) {
   return widest;
 }
 
-std::uint64_t kv_cache_bytes(const Graph& graph, DType dtype, std::uint64_t sequences,
-                             std::uint64_t context) {
-  return bytes_of(
-      dtype, checked_product("the KV cache", {2, sequences, graph.layers, graph.kv_heads, context,
-                                              graph.head_size}));
-}
-
 const ParamPlace& embedding_place(const Graph& graph, const Layout& layout) {
   const TableTile& tile = graph.embedding.front();
   return layout.units[tile.unit].params[tile.param];
@@ -160,7 +154,7 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
   memory[MemoryCategory::Staging] = shape.staging_bytes;
   const std::uint64_t sweep_rows = shape.padded(shape.sweep_rows);
   memory[MemoryCategory::KvCache] =
-      kv_cache_bytes(graph, layout.dtype, shape.sequences, shape.context);
+      kv_layout(graph, layout.dtype, shape.sequences, shape.context, shape.sweep_rows).bytes;
   for (const Activation& activation : graph.activations) {
     const std::uint64_t bytes =
         checked_product(activation.name, {sweep_rows, activation.columns, sizeof(float)});

@@ -133,10 +133,6 @@ struct Placement {
 [[nodiscard]] Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t world,
                                     const RunShape& shape);
 
-/// Bytes of the KV cache: 2 x layers x sequences x KV heads x context x head size elements.
-[[nodiscard]] std::uint64_t kv_cache_bytes(const Graph& graph, DType dtype, std::uint64_t sequences,
-                                           std::uint64_t context);
-
 /// Bytes of the rotary tables of a sweep: for each of the graph's kinds of rotary embedding float32
 /// [rows, 2, dimensions / 2], cosines and sines.
 [[nodiscard]] std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t sweep_rows);

@@ -38,13 +38,13 @@ bool makes_scores(const Unit& unit, const LinearOp& linear) {
   });
 }
 
-// By tensor: whether it is a matrix of a block or an expert, but for routers.
+// By tensor: whether it is a matrix of a block or an expert, but for routers and those of groups.
 std::vector<bool> matrices(const Graph& graph) {
   std::vector<bool> found(graph.tensors.size(), false);
   for (const Unit& unit : graph.units) {
     for (const Op& op : unit.ops) {
       const auto* linear = std::get_if<LinearOp>(&op);
-      if (linear == nullptr || makes_scores(unit, *linear)) continue;
+      if (linear == nullptr || linear->groups > 1 || makes_scores(unit, *linear)) continue;
       found[unit.params[linear->weight].tensor] = true;
     }
   }

@@ -30,11 +30,17 @@ struct TensorFile {
   std::uint64_t bytes = 0;
 };
 
-std::vector<TensorFile> divide(std::vector<HfTensor> tensors, DType dtype,
+// What a tensor's elements are written as.
+DType dtype_of(const Tensor& tensor, DType precision) {
+  return tensor.float32 ? DType::F32 : precision;
+}
+
+std::vector<TensorFile> divide(std::vector<HfTensor> tensors, DType precision,
                                std::uint64_t most_bytes) {
   std::vector<TensorFile> files;
   for (HfTensor& tensor : tensors) {
-    const std::uint64_t bytes = bytes_of(dtype, tensor.tensor.elements());
+    const std::uint64_t bytes =
+        bytes_of(dtype_of(tensor.tensor, precision), tensor.tensor.elements());
     if (files.empty() || files.back().bytes + bytes > most_bytes) files.emplace_back();
     files.back().tensors.push_back(std::move(tensor));
     files.back().bytes += bytes;
@@ -59,12 +65,11 @@ void refuse_to_overwrite(const std::string& directory, const std::vector<std::st
 std::string safetensors_header(const TensorFile& file, DType dtype) {
   Json header = {{"__metadata__", {{"format", "pt"}}}};
   std::uint64_t offset = 0;
-  for (const auto& [tensor, binding] : file.tensors) {
-    const std::uint64_t end = offset + bytes_of(dtype, tensor.elements());
-    Json shape = Json::array({tensor.rows});
-    if (!tensor.vector) shape.push_back(tensor.columns);
-    header[tensor.name] = {
-        {"dtype", name(dtype)}, {"shape", shape}, {"data_offsets", {offset, end}}};
+  for (const auto& [tensor, shape, binding] : file.tensors) {
+    const std::uint64_t end = offset + bytes_of(dtype_of(tensor, dtype), tensor.elements());
+    header[tensor.name] = {{"dtype", name(dtype_of(tensor, dtype))},
+                           {"shape", shape},
+                           {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text = header.dump();
@@ -74,11 +79,12 @@ std::string safetensors_header(const TensorFile& file, DType dtype) {
   return length + text;
 }
 
-void write_tensors(const TensorFile& file, DType dtype, ElementReader& reader, OutputFile& output,
-                   std::uint64_t& done) {
-  output.write(safetensors_header(file, dtype));
+void write_tensors(const TensorFile& file, DType precision, ElementReader& reader,
+                   OutputFile& output, std::uint64_t& done) {
+  output.write(safetensors_header(file, precision));
   std::vector<std::byte> converted;
-  for (const auto& [tensor, binding] : file.tensors) {
+  for (const auto& [tensor, shape, binding] : file.tensors) {
+    const DType dtype = dtype_of(tensor, precision);
     const std::uint64_t at_once = reader.elements_at_once(binding, dtype);
     for (std::uint64_t begin = 0; begin < tensor.elements(); begin += at_once) {
       const std::uint64_t end = std::min(tensor.elements(), begin + at_once);
@@ -179,7 +185,8 @@ void convert_to_safetensors(const ConvertOptions& options) {
   }
   const DType dtype = model.layout.dtype;
   std::uint64_t total = 0;
-  for (const Tensor& tensor : model.graph.tensors) total += bytes_of(dtype, tensor.elements());
+  for (const Tensor& tensor : model.graph.tensors)
+    total += bytes_of(dtype_of(tensor, dtype), tensor.elements());
   const std::uint64_t most_bytes =
       options.file_bytes > 0 ? options.file_bytes
                              : std::min(kMaxFileBytes, (total + kMinFiles - 1) / kMinFiles);

@@ -13,6 +13,8 @@
 
 #include "sharding/dtype.h"
 #include "sharding/functions.h"
+#include "sharding/gating.h"
+#include "sharding/kv_tile.h"
 #include "sharding/routing.h"
 #include "sharding/row_blocks.h"
 #include "sharding/weight_format.h"
@@ -28,19 +30,27 @@ struct RowInfo {
   std::uint32_t length = 0;
 };
 
-/// A layer's KV cache: K and V each [sequences, kv_heads, context, head_size] in `dtype`.
+/// A layer's KV cache: K [sequences, kv_heads, positions, head_size] and V the same with
+/// value_size, in `dtype`.
 struct KvView {
   std::byte* k = nullptr;
-  std::byte* v = nullptr;
+  std::byte* v = nullptr;  ///< null: a value is the first value_size elements of its key
   DType dtype = DType::F32;
-  std::uint32_t context = 0;
+  std::uint32_t positions = 0;  ///< of each sequence that there is room for
+  /// Position p lies at p % positions, a multiple of kKvTile: only the last ones are there.
+  bool ring = false;
 };
-
 struct AttentionShape {
   std::uint32_t heads = 0, kv_heads = 0, head_size = 0;
   float scale = 1.0f;
-  float softcap = 0.0f;      ///< scores are softcap * tanh(score / softcap); 0: as they are
-  std::uint32_t window = 0;  ///< positions a row sees, its own counted; 0: all before it
+  float softcap = 0.0f;          ///< scores are softcap * tanh(score / softcap); 0: as they are
+  std::uint32_t window = 0;      ///< positions a row sees, its own counted; 0: all before it
+  std::uint32_t value_size = 0;  ///< of a head's value and output; 0: head_size
+  /// [heads] float32: a score of each head that softmax counts, and no value goes with
+  /// (Xiao et al. 2023, arXiv:2309.17453, as gpt-oss learns it); may be null.
+  RowBlocks sinks = {};
+
+  [[nodiscard]] std::uint32_t value() const { return value_size == 0 ? head_size : value_size; }
 };
 
 /// What a normalised row is multiplied with and moved by, in `dtype`: rows of one element.
@@ -77,6 +87,13 @@ struct LinearProduct {
   LinearWeights weights;
   float* out = nullptr;
   std::uint64_t out_stride = 0;
+  /// Inputs are columns [in_column, in_column + in_columns) of rows of in_stride; 0: of in_columns.
+  /// Of Plain weights only.
+  std::uint64_t in_column = 0, in_stride = 0;
+
+  [[nodiscard]] std::uint64_t input_columns() const {
+    return in_stride == 0 ? weights.in_columns : in_stride;
+  }
 };
 
 /// An expert that a row chose.
@@ -132,7 +149,7 @@ class DeviceOps {
                       std::uint64_t out_stride) = 0;
 
   /// linear() of the same inputs for each product, with the same bits; what has to be made of the
-  /// inputs is made once. Dtype and in_columns are the same for all, and no output is in `in`.
+  /// inputs is made once. Dtype and input_columns() are the same for all, and no output is in `in`.
   virtual void linear_of_each(const float* in, std::span<const LinearProduct> products,
                               std::uint64_t rows);
 
@@ -142,14 +159,15 @@ class DeviceOps {
   virtual void rotary(float* x, std::uint64_t rows, std::uint32_t heads, std::uint32_t head_size,
                       std::uint32_t dimensions, const float* table) = 0;
 
-  /// Writes the k and v [kv_heads, head_size] of each of set_rows()'s rows to its place in the
-  /// cache.
+  /// Writes the k [kv_heads, head_size] and v [kv_heads, value_size] of each of set_rows()'s rows
+  /// to its place in the cache. @param v null where the cache has no values
   virtual void store_kv(const float* k, const float* v, const AttentionShape& shape,
                         const KvView& cache) = 0;
 
   /// Causal attention of each of set_rows()'s rows over positions [0, row.position] of its own
-  /// sequence, or the last `window` of them. All rows' keys and values are already stored. q, out:
-  /// [rows, heads * head_size].
+  /// sequence, or the last `window` of them. All rows' keys and values are already stored, and the
+  /// tiles of kKvTile positions that a row sees anything of are in the cache. q [rows, heads *
+  /// head_size], out [rows, heads * value_size].
   virtual void attention(const float* q, const AttentionShape& shape, const KvView& cache,
                          float* out) = 0;
 

@@ -1,6 +1,8 @@
 // What a device is told of the weights of a product: how they are held, and where.
 #pragma once
 
+#include <vector>
+
 #include "runtime/device/ops.h"
 #include "sharding/graph.h"
 #include "sharding/layout.h"
@@ -25,5 +27,12 @@ namespace initrt {
   weights.outlier_threshold = layout.outlier_threshold;
   return weights;
 }
+
+/// Appends a product of LinearOp::groups: where there are several, one for each and each block of
+/// weights that it has rows in.
+/// @param product of all of this weight's rows, of one group's input columns
+/// @param columns of inputs, of all groups @param first_row of the whole matrix that is the first
+void add_groups(const LinearProduct& product, std::uint32_t groups, std::uint64_t columns,
+                std::uint64_t first_row, std::vector<LinearProduct>& products);
 
 }  // namespace initrt

@@ -209,13 +209,15 @@ void RowMover::multiply(std::uint32_t unit, const MoveStep& step, const float* i
     if (count == 0) continue;
     const std::uint64_t stride = step.keeps ? count : all;
     const ParamId weight = weight_of(ops(unit)[i]);
-    LinearWeights weights =
-        linear_weights(layout_, unit, weight, rows_of(weight),
-                       chunk + cut_.units[unit].params[weight].scales_offset,
-                       graph_.activations[input_of(ops(unit)[i])].columns, count);
     const auto* linear = std::get_if<LinearOp>(&ops(unit)[i]);
+    const std::uint32_t groups = linear != nullptr ? linear->groups : 1;
+    const std::uint64_t in_columns = graph_.activations[input_of(ops(unit)[i])].columns;
+    LinearWeights weights = linear_weights(layout_, unit, weight, rows_of(weight),
+                                           chunk + cut_.units[unit].params[weight].scales_offset,
+                                           in_columns / groups, count);
     if (linear != nullptr && linear->bias) weights.bias = rows_of(*linear->bias);
-    products_.push_back({weights, place_of(unit, step, i) + first_row * stride, stride});
+    add_groups({weights, place_of(unit, step, i) + first_row * stride, stride}, groups, in_columns,
+               columns(unit, i, comm_.rank()).first, products_);
   }
   if (!products_.empty() && rows > 0) device_.linear_of_each(in, products_, rows);
 }

@@ -19,8 +19,8 @@ UnitRunner::UnitRunner(const Graph& graph, const Layout& layout, const Cut& cut,
       cut_(cut),
       shape_(shape),
       device_(device),
-      kv_cache_(allocate(device, ledger, MemoryCategory::KvCache,
-                         kv_cache_bytes(graph, layout.dtype, shape.sequences, shape.context))),
+      kv_layout_(kv_layout(graph, layout.dtype, shape.sequences, shape.context, shape.sweep_rows)),
+      kv_cache_(allocate(device, ledger, MemoryCategory::KvCache, kv_layout_.bytes)),
       logits_(allocate(device, ledger, MemoryCategory::Logits,
                        shape.padded(shape.logit_rows) * graph.vocabulary * sizeof(float))),
       rotary_(allocate(device, ledger, MemoryCategory::Scratch,
@@ -41,9 +41,9 @@ UnitRunner::UnitRunner(const Graph& graph, const Layout& layout, const Cut& cut,
 }
 
 KvView UnitRunner::kv_of_layer(std::uint32_t layer) const {
-  const std::uint64_t half = kv_cache_.bytes() / graph_.layers / 2;
-  std::byte* const k = kv_cache_.data() + layer * 2 * half;
-  return {k, k + half, layout_.dtype, static_cast<std::uint32_t>(shape_.context)};
+  const KvPlace& place = kv_layout_.layers[layer];
+  return {kv_cache_.data() + place.k, place.has_values ? kv_cache_.data() + place.v : nullptr,
+          layout_.dtype, place.positions, place.ring};
 }
 
 const float* UnitRunner::rotary_table(std::uint32_t rotary) const {
@@ -157,26 +157,29 @@ struct UnitRunner::Run {
     return linear_weights(runner.layout_, index, param, weight(param),
                           runner.cut_.scales(index, param, weights), in_columns, out_columns);
   }
-  [[nodiscard]] LinearProduct product(const LinearOp& op) const {
-    LinearProduct product{product_weights(op.weight, columns(op.in), columns(op.out)), at(op.out),
-                          columns(op.out)};
+  void add_products(const LinearOp& op, std::vector<LinearProduct>& products) const {
+    LinearProduct product{product_weights(op.weight, columns(op.in) / op.groups, columns(op.out)),
+                          at(op.out), columns(op.out)};
     product.weights.bias = weight(op.bias);
-    return product;
+    add_groups(product, op.groups, columns(op.in), 0, products);
   }
   void operator()(const LinearOp& op) const {
-    const LinearProduct one = product(op);
-    runner.device_.linear(at(op.in), one.weights, one.out, rows, one.out_stride);
+    runner.products_.clear();
+    add_products(op, runner.products_);
+    runner.device_.linear_of_each(at(op.in), runner.products_, rows);
   }
   void operator()(const RotaryOp& op) const {
-    runner.device_.rotary(at(op.x), rows, op.heads, runner.graph_.head_size,
+    const auto heads = static_cast<std::uint32_t>(columns(op.x) / op.head_size);
+    runner.device_.rotary(at(op.x), rows, heads, op.head_size,
                           runner.graph_.rotary[op.rotary].dimensions,
                           runner.rotary_table(op.rotary));
   }
+  void operator()(const JoinOp& op) const { runner.join(op, rows); }
   void operator()(const AttentionOp& op) const {
-    const AttentionShape shape{op.heads, op.kv_heads, op.head_size,
-                               op.scale, op.softcap,  op.window};
+    const AttentionShape shape{op.heads,   op.kv_heads, op.head_size,  op.scale,
+                               op.softcap, op.window,   op.value_size, weight(op.sinks)};
     const KvView cache = runner.kv_of_layer(op.layer);
-    runner.device_.store_kv(at(op.k), at(op.v), shape, cache);
+    runner.device_.store_kv(at(op.k), op.v ? at(*op.v) : nullptr, shape, cache);
     runner.device_.attention(at(op.q), shape, cache, at(op.out));
   }
   void operator()(const GateOp& op) const {
@@ -207,6 +210,20 @@ struct UnitRunner::Run {
     runner.cap(op, tile, 0, rows);
   }
 };
+
+void UnitRunner::join(const JoinOp& op, std::uint64_t rows) {
+  const std::uint64_t a = columns(op.a) / op.heads, b = columns(op.b) / op.heads;
+  const auto part = [&](ActivationId from, std::uint64_t size, std::uint64_t at) {
+    return CopyPiece{reinterpret_cast<const std::byte*>(activation(from)),
+                     reinterpret_cast<std::byte*>(activation(op.out) + at),
+                     size * sizeof(float),
+                     rows * op.heads,
+                     size * sizeof(float),
+                     (a + b) * sizeof(float)};
+  };
+  pieces_ = {part(op.a, a, 0), part(op.b, b, a)};
+  device_.copy(pieces_);
+}
 
 void UnitRunner::cap(const HeadOp& op, std::uint64_t tile, std::uint64_t first,
                      std::uint64_t rows) {
@@ -250,7 +267,7 @@ void UnitRunner::run_ops(const Run& run) {
     for (; i < ops.size(); ++i) {
       const auto* const op = std::get_if<LinearOp>(&ops[i]);
       if (op == nullptr || op->in != first->in) break;
-      products_.push_back(run.product(*op));
+      run.add_products(*op, products_);
     }
     device_.linear_of_each(run.at(first->in), products_, run.rows);
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/device/device.h"
+#include "sharding/kv_cache.h"
 #include "sharding/memory_plan.h"
 
 namespace initrt {
@@ -71,6 +72,7 @@ class UnitRunner {
   void cap(const HeadOp& op, std::uint64_t tile, std::uint64_t first, std::uint64_t rows);
   void fill_rotary(const RotarySpec& rotary, std::span<const RowInfo> rows, float* table);
   [[nodiscard]] KvView kv_of_layer(std::uint32_t layer) const;
+  void join(const JoinOp& op, std::uint64_t rows);
   [[nodiscard]] const float* rotary_table(std::uint32_t rotary) const;
   [[nodiscard]] std::uint64_t columns(ActivationId id) const {
     return graph_.activations[id].columns;
@@ -83,6 +85,7 @@ class UnitRunner {
   Device& device_;
 
   std::vector<Buffer> activations_;
+  const KvLayout kv_layout_;
   Buffer kv_cache_;
   Buffer logits_;
   Buffer results_;  // logits on the host, where the device's memory is not
@@ -93,6 +96,7 @@ class UnitRunner {
   std::uint64_t running_ = 0;  // rows that blocks, or after keep_logit_rows() the head, run on
   std::vector<float> rotary_rows_;
   std::vector<LinearProduct> products_;
+  std::vector<CopyPiece> pieces_;
   std::vector<ExpertChoice> choices_;
   std::vector<ExpertRows> routed_;
   std::vector<Sampled> sampled_;

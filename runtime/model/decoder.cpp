@@ -160,15 +160,30 @@ class LayerBuilder {
     qk_norm("self_attn.q_norm", at_.q);
     qk_norm("self_attn.k_norm", at_.k);
     if (rotated) {
-      unit_.ops.emplace_back(RotaryOp{at_.q, spec_.heads, *layer_.rotary});
-      unit_.ops.emplace_back(RotaryOp{at_.k, spec_.kv_heads, *layer_.rotary});
+      unit_.ops.emplace_back(RotaryOp{at_.q, spec_.head_size, *layer_.rotary});
+      unit_.ops.emplace_back(RotaryOp{at_.k, spec_.head_size, *layer_.rotary});
     }
     const float scale = spec_.attention_scale != 0
                             ? spec_.attention_scale
                             : 1.0f / std::sqrt(static_cast<float>(spec_.head_size));
-    unit_.ops.emplace_back(AttentionOp{at_.q, at_.k, at_.v, at_.attended, index_, spec_.heads,
-                                       spec_.kv_heads, spec_.head_size, scale,
-                                       spec_.attention_softcap, layer_.window});
+    AttentionOp op{at_.q,
+                   at_.k,
+                   at_.v,
+                   at_.attended,
+                   index_,
+                   spec_.heads,
+                   spec_.kv_heads,
+                   spec_.head_size,
+                   spec_.head_size,
+                   scale,
+                   spec_.attention_softcap,
+                   layer_.window};
+    if (spec_.sinks) {
+      const std::uint32_t sinks = builder_.vector(prefix_ + "self_attn.sinks", spec_.heads);
+      builder_.keep_float32(sinks);
+      op.sinks = builder_.param(unit_, sinks);
+    }
+    unit_.ops.emplace_back(op);
     linear("self_attn.o_proj", at_.attended, into, spec_.out_bias);
     return into;
   }
@@ -206,8 +221,8 @@ class LayerBuilder {
     RouteOp route{at_.scores, experts.routing};
     route.routing.scale *= spec_.residual_scale;
     if (experts.correction) {
-      const std::uint32_t correction = builder_.vector(
-          prefix_ + "mlp.gate.e_score_correction_bias", experts.routing.experts);
+      const std::uint32_t correction =
+          builder_.vector(prefix_ + "mlp.gate.e_score_correction_bias", experts.routing.experts);
       builder_.keep_float32(correction);
       route.correction = builder_.param(unit_, correction);
     }

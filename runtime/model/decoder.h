@@ -62,6 +62,7 @@ struct DecoderSpec {
   float residual_scale = 1.0f;  ///< of what attention and feed-forward add
 
   bool qkv_bias = false, out_bias = false;
+  bool sinks = false;            ///< each head has a score that no value goes with
   float attention_scale = 0.0f;  ///< 0: 1 / sqrt(head_size)
   float attention_softcap = 0.0f;
 

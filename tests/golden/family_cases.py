@@ -300,6 +300,15 @@ EXPERTS = {
         | MOE | {"n_shared_experts": 2},
         {"topk_group": 1, "n_group": 2},
     ),
+    "gpt_oss": Case(
+        hf.GptOssConfig,
+        gqa(head_dim=16, num_local_experts=6, num_experts_per_tok=3, sliding_window=WINDOW,
+            **rope("yarn", 500.0, factor=4.0, original_max_position_embeddings=32,
+                   beta_fast=4.0, beta_slow=0.5, truncate=False)) | {"intermediate_size": 32},
+        {"num_experts_per_tok": 2, "sliding_window": WINDOW + 1, "rope_scaling.truncate": True,
+         "rope_scaling.factor": 8.0, "swiglu_limit": 0.5},
+        old_keys=True,
+    ),
     "minimax_m2": Case(
         hf.MiniMaxM2Config,
         gqa(head_dim=16, num_local_experts=8, num_experts_per_tok=2,

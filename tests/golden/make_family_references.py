@@ -69,9 +69,11 @@ def scale_and_offset(case, name, shape):
         return 1.0, 0.0
     transposed = case.config.model_type == "gpt2" and name != "lm_head.weight"
     inputs = shape[0] if transposed else np.prod(shape[1:])
+    if len(shape) == 3:  # of all experts: gpt-oss's are transposed
+        inputs = shape[1]
     # Queries and keys larger: attention is not uniform. Routers larger: no choice is close.
     wide = any(part in name for part in ("q_proj", "k_proj", "qkv", "query_key", "c_attn"))
-    factor = 3.0 if name.endswith("gate.weight") else 2.0 if wide else 1.5
+    factor = 3.0 if name.endswith(("gate.weight", "router.weight")) else 2.0 if wide else 1.5
     return round(factor / np.sqrt(inputs) * 4096) / 4096, 0.0
 
 

@@ -44,19 +44,28 @@ class UnitInvariants {
            std::isfinite(op.epsilon) && op.epsilon > 0;
   }
   [[nodiscard]] bool holds(const LinearOp& op) const {
-    return columns(op.in) > 0 && is(op.weight, columns(op.out), columns(op.in)) &&
+    return columns(op.in) > 0 && op.groups > 0 && columns(op.in) % op.groups == 0 &&
+           columns(op.out) % op.groups == 0 &&
+           is(op.weight, columns(op.out), columns(op.in) / op.groups) &&
            is_vector(op.bias, columns(op.out));
   }
   [[nodiscard]] bool holds(const RotaryOp& op) const {
     return op.rotary < graph_.rotary.size() &&
-           graph_.rotary[op.rotary].dimensions <= graph_.head_size &&
-           is(op.x, std::uint64_t{op.heads} * graph_.head_size);
+           graph_.rotary[op.rotary].dimensions <= op.head_size && op.head_size > 0 &&
+           columns(op.x) > 0 && columns(op.x) % op.head_size == 0;
+  }
+  [[nodiscard]] bool holds(const JoinOp& op) const {
+    return op.heads > 0 && columns(op.a) % op.heads == 0 && columns(op.b) % op.heads == 0 &&
+           columns(op.a) > 0 && columns(op.b) > 0 && is(op.out, columns(op.a) + columns(op.b));
   }
   [[nodiscard]] bool holds(const AttentionOp& op) const {
     const std::uint64_t q = std::uint64_t{op.heads} * op.head_size;
-    const std::uint64_t kv = std::uint64_t{op.kv_heads} * op.head_size;
-    return op.layer < graph_.layers && op.heads % op.kv_heads == 0 && is(op.q, q) && is(op.k, kv) &&
-           is(op.v, kv) && is(op.out, q) && std::isfinite(op.scale) && op.softcap >= 0;
+    const std::uint64_t k = std::uint64_t{op.kv_heads} * op.head_size;
+    const std::uint64_t v = std::uint64_t{op.kv_heads} * op.value_size;
+    return op.layer < graph_.layers && op.heads % op.kv_heads == 0 && is(op.q, q) && is(op.k, k) &&
+           (op.v ? is(*op.v, v) : op.value_size <= op.head_size) && op.value_size > 0 &&
+           is(op.out, std::uint64_t{op.heads} * op.value_size) && std::isfinite(op.scale) &&
+           op.softcap >= 0 && is_vector(op.sinks, op.heads);
   }
   [[nodiscard]] bool holds(const GateOp& op) const {
     return columns(op.gate) > 0 && (!op.up || is(*op.up, columns(op.gate))) &&

@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "sharding/kv_cache.h"
 #include "tests/sharding/errors.h"
 
 namespace initrt {
@@ -18,7 +19,7 @@ Graph small_graph(const std::vector<std::uint64_t>& block_rows = {40, 40},
                   std::uint64_t vocabulary = 100) {
   Graph graph;
   graph.vocabulary = vocabulary;
-  graph.layers = 2;
+  graph.layers = static_cast<std::uint32_t>(block_rows.size());
   graph.heads = 4;
   graph.kv_heads = 2;
   graph.head_size = 64;
@@ -34,7 +35,10 @@ Graph small_graph(const std::vector<std::uint64_t>& block_rows = {40, 40},
   };
   add("embedding", UnitKind::Embedding, vocabulary);
   graph.embedding = {{0, 0}};
-  for (const std::uint64_t rows : block_rows) add("block", UnitKind::Block, rows);
+  for (std::uint32_t layer = 0; layer < block_rows.size(); ++layer) {
+    add("block", UnitKind::Block, block_rows[layer]);
+    graph.units.back().ops = {AttentionOp{0, 0, 0, 0, layer, 4, 2, 64, 64, 1.0f}};
+  }
   add("head", UnitKind::Head, vocabulary);
   return graph;
 }
@@ -197,7 +201,7 @@ TEST(MemoryPlan, ProductsThatWrapToZeroAreErrors) {
   shape.logit_rows = 1ull << 32;
   EXPECT_EQ(error_of([&] { (void)plan_memory(graph, layout, 1, shape); }),
             "the logits buffer takes 2^64 bytes or more");
-  EXPECT_NE(error_of([&] { (void)kv_cache_bytes(graph, DType::F32, 1ull << 29, 1ull << 27); }), "");
+  EXPECT_NE(error_of([&] { (void)kv_layout(graph, DType::F32, 1ull << 30, 1ull << 31, 1); }), "");
 }
 
 TEST(MemoryPlan, TheWidestLinearInputIsFoundInBlocksAndHead) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "sharding/functions.h"
+#include "sharding/kv_tile.h"
 
 namespace initrt::cpu {
 
@@ -72,17 +73,20 @@ inline constexpr std::size_t int8_columns = std::size_t{1} << 17;
 
 /// Rows of one sequence and some query heads of one KV head, sharing each tile of keys.
 struct AttentionBlock {
-  const float* q;                  ///< first row, first head; heads are dense
-  float* out;                      ///< like q
-  std::size_t row_stride;          ///< elements from row to row, of q and out
-  std::size_t rows, heads;         ///< rows * heads <= attention_queries
-  const std::uint32_t* positions;  ///< of each row
-  std::size_t head_size;           ///< <= attention_head_size
-  const std::byte* k;              ///< [context, head_size] of this sequence and KV head
-  const std::byte* v;
+  const float* q;                      ///< first row, first head; heads are dense
+  float* out;                          ///< like q
+  std::size_t row_stride, out_stride;  ///< elements from row to row, of q and of out
+  std::size_t rows, heads;             ///< rows * heads <= attention_queries
+  const std::uint32_t* positions;      ///< of each row
+  std::size_t head_size, value_size;   ///< <= attention_head_size
+  const std::byte* k;                  ///< [cached, head_size] of this sequence and KV head
+  const std::byte* v;                  ///< rows of value_size, value_stride elements apart
+  std::size_t value_stride;
+  std::size_t cached;  ///< position p lies at p % cached
   float scale;
   float softcap;         ///< 0: none
   std::uint32_t window;  ///< 0: none
+  const float* sinks;    ///< of each head, or null
 };
 
 /// One row to normalise.
@@ -100,8 +104,8 @@ inline constexpr std::size_t norm_count = 2;  ///< kinds
 inline constexpr std::size_t gate_count = 4;  ///< functions
 
 inline constexpr std::size_t attention_queries = 16;
-inline constexpr std::size_t attention_head_size = 512;
-inline constexpr std::size_t attention_tile = 64;  ///< keys, anchored at position 0
+inline constexpr std::size_t attention_head_size = 576;
+inline constexpr std::size_t attention_tile = kKvTile;  ///< keys, anchored at position 0
 
 /// One instruction set's kernels. Arrays are indexed by Storage, or by the function's enum.
 struct Kernels {

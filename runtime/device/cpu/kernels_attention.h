@@ -50,16 +50,16 @@ INITRT_INLINE float softmax_tile(float* scores, std::size_t keys, float& maximum
 /// values[q] = values[q] * shrink[q] + sum over keys of scores[q][key] * v[key], for `queries`
 /// neighbouring queries and `vectors` vectors of the head.
 template <class S, class Element, std::size_t queries, std::size_t vectors, bool tail>
-INITRT_INLINE void weigh(const typename Element::Stored* v, std::size_t head_size, std::size_t keys,
-                         const float (*scores)[attention_tile], const float* shrink, float* values,
-                         std::size_t tail_elements) {
+INITRT_INLINE void weigh(const typename Element::Stored* v, std::size_t stride, std::size_t size,
+                         std::size_t keys, const float (*scores)[attention_tile],
+                         const float* shrink, float* values, std::size_t tail_elements) {
   using F = typename S::F;
   F sums[queries][vectors];
 #pragma GCC unroll 8
   for (std::size_t q = 0; q < queries; ++q) {
 #pragma GCC unroll 8
     for (std::size_t d = 0; d < vectors; ++d) {
-      float* at = values + q * head_size + d * S::lanes;
+      float* at = values + q * size + d * S::lanes;
       sums[q][d] = (tail ? S::load_tail(at, tail_elements) : S::load(at)) * shrink[q];
     }
   }
@@ -67,7 +67,7 @@ INITRT_INLINE void weigh(const typename Element::Stored* v, std::size_t head_siz
     F x[vectors];
 #pragma GCC unroll 8
     for (std::size_t d = 0; d < vectors; ++d) {
-      const auto* at = v + key * head_size + d * S::lanes;
+      const auto* at = v + key * stride + d * S::lanes;
       x[d] = tail ? Element::load_tail(at, tail_elements) : Element::load(at);
     }
 #pragma GCC unroll 8
@@ -81,7 +81,7 @@ INITRT_INLINE void weigh(const typename Element::Stored* v, std::size_t head_siz
   for (std::size_t q = 0; q < queries; ++q) {
 #pragma GCC unroll 8
     for (std::size_t d = 0; d < vectors; ++d) {
-      float* at = values + q * head_size + d * S::lanes;
+      float* at = values + q * size + d * S::lanes;
       if constexpr (tail) {
         S::store_tail(at, sums[q][d], tail_elements);
       } else {
@@ -92,20 +92,21 @@ INITRT_INLINE void weigh(const typename Element::Stored* v, std::size_t head_siz
 }
 
 template <class S, class Element, std::size_t queries>
-void weigh_head(const typename Element::Stored* v, std::size_t head_size, std::size_t keys,
-                const float (*scores)[attention_tile], const float* shrink, float* values) {
+void weigh_head(const typename Element::Stored* v, std::size_t stride, std::size_t size,
+                std::size_t keys, const float (*scores)[attention_tile], const float* shrink,
+                float* values) {
   constexpr std::size_t wide = S::value_vectors * S::lanes;
   std::size_t d = 0;
-  for (; d + wide <= head_size; d += wide) {
-    weigh<S, Element, queries, S::value_vectors, false>(v + d, head_size, keys, scores, shrink,
+  for (; d + wide <= size; d += wide) {
+    weigh<S, Element, queries, S::value_vectors, false>(v + d, stride, size, keys, scores, shrink,
                                                         values + d, 0);
   }
-  for (; d + S::lanes <= head_size; d += S::lanes) {
-    weigh<S, Element, queries, 1, false>(v + d, head_size, keys, scores, shrink, values + d, 0);
+  for (; d + S::lanes <= size; d += S::lanes) {
+    weigh<S, Element, queries, 1, false>(v + d, stride, size, keys, scores, shrink, values + d, 0);
   }
-  if (d < head_size) {
-    weigh<S, Element, queries, 1, true>(v + d, head_size, keys, scores, shrink, values + d,
-                                        head_size - d);
+  if (d < size) {
+    weigh<S, Element, queries, 1, true>(v + d, stride, size, keys, scores, shrink, values + d,
+                                        size - d);
   }
 }
 
@@ -138,7 +139,7 @@ INITRT_INLINE std::size_t first_key(const AttentionBlock& block, std::size_t row
 
 template <class S, class Element>
 void attention(const AttentionBlock& block) {
-  const std::size_t head_size = block.head_size;
+  const std::size_t head_size = block.head_size, value_size = block.value_size;
   const std::size_t queries = block.rows * block.heads;
   const auto* k = reinterpret_cast<const typename Element::Stored*>(block.k);
   const auto* v = reinterpret_cast<const typename Element::Stored*>(block.v);
@@ -153,15 +154,17 @@ void attention(const AttentionBlock& block) {
     const std::size_t first = first_key(block, r) / attention_tile * attention_tile;
     first_tile = first < first_tile ? first : first_tile;
   }
-  for (std::size_t i = 0; i < queries * head_size; ++i) state.values[i] = 0;
+  for (std::size_t i = 0; i < queries * value_size; ++i) state.values[i] = 0;
   for (std::size_t q = 0; q < queries; ++q) {
-    state.maxima[q] = -__builtin_inff();
-    state.sums[q] = 0;
+    const bool sinks = block.sinks != nullptr;
+    state.maxima[q] = sinks ? block.sinks[q % block.heads] : -__builtin_inff();
+    state.sums[q] = sinks ? 1.0f : 0.0f;
   }
 
   for (std::size_t begin = first_tile; begin < all_keys; begin += attention_tile) {
     const std::size_t left = all_keys - begin;
-    score_tile<S, Element>(k + begin * head_size, head_size,
+    const std::size_t place = begin % block.cached;
+    score_tile<S, Element>(k + place * head_size, head_size,
                            left < attention_tile ? left : attention_tile, queries, state);
     // A query never touches keys after its own position, not even with weight 0: they may be
     // anything, and what it gets must not depend on the block's other rows.
@@ -178,7 +181,7 @@ void attention(const AttentionBlock& block) {
       for (std::size_t i = begin; i < first; ++i) state.scores[q][i - begin] = -__builtin_inff();
       shrink[q] = softmax_tile<S>(state.scores[q], keys_of[q], state.maxima[q], state.sums[q]);
     }
-    const auto* values_tile = v + begin * head_size;
+    const auto* values_tile = v + place * block.value_stride;
     for (std::size_t q = 0, together; q < queries; q += together) {
       together = 1;
       while (together < 4 && q + together < queries && keys_of[q + together] == keys_of[q]) {
@@ -189,17 +192,17 @@ void attention(const AttentionBlock& block) {
                               : together == 3 ? weigh_head<S, Element, 3>
                               : together == 2 ? weigh_head<S, Element, 2>
                                               : weigh_head<S, Element, 1>;
-      weigh_some(values_tile, head_size, keys_of[q], &state.scores[q], shrink + q,
-                 state.values + q * head_size);
+      weigh_some(values_tile, block.value_stride, value_size, keys_of[q], &state.scores[q],
+                 shrink + q, state.values + q * value_size);
     }
   }
 
   for (std::size_t r = 0; r < block.rows; ++r) {
-    float* out = block.out + r * block.row_stride;
+    float* out = block.out + r * block.out_stride;
     for (std::size_t h = 0; h < block.heads; ++h) {
       const std::size_t q = r * block.heads + h;
-      for (std::size_t i = 0; i < head_size; ++i) {
-        out[h * head_size + i] = state.values[q * head_size + i] / state.sums[q];
+      for (std::size_t i = 0; i < value_size; ++i) {
+        out[h * value_size + i] = state.values[q * value_size + i] / state.sums[q];
       }
     }
   }

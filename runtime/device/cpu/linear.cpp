@@ -62,6 +62,8 @@ class Product {
         out_stride_(product.out_stride),
         in_(in),
         inputs_(inputs),
+        in_bytes_(product.in_column *
+                  kernels.input_bytes[index_of(storage_of(weights_.dtype, "linear"))]),
         storage_(index_of(storage_of(weights_.dtype, "linear"))),
         row_bytes_(initrt::row_bytes(weights_.format, weights_.dtype, weights_.in_columns)),
         scale_row_bytes_(initrt::scale_row_bytes(weights_.format, weights_.in_columns)) {}
@@ -83,7 +85,7 @@ class Product {
   void multiply(const Piece& piece) const {
     float* out = out_ + piece.r * out_stride_ + piece.o;
     if (weights_.format == WeightFormat::Plain) {
-      kernels_.linear[storage_]({.in = inputs_.data + piece.r * inputs_.stride,
+      kernels_.linear[storage_]({.in = inputs_.data + piece.r * inputs_.stride + in_bytes_,
                                  .in_stride_bytes = inputs_.stride,
                                  .weight = weights_.weight.row(piece.o, row_bytes_),
                                  .out = out,
@@ -131,6 +133,7 @@ class Product {
   const std::uint64_t out_stride_;
   const float* const in_;
   const Inputs inputs_;
+  const std::uint64_t in_bytes_;  // of a row of inputs before those of the product
   const std::size_t storage_;
   const std::uint64_t row_bytes_, scale_row_bytes_;
 };
@@ -140,6 +143,12 @@ void check(const LinearProduct& product) {
   if (product.out_stride < weights.out_columns) {
     fail("cpu linear: output rows {} elements apart cannot hold {} columns", product.out_stride,
          weights.out_columns);
+  }
+  const bool part = product.in_column != 0 || product.input_columns() != weights.in_columns;
+  if (product.in_column + weights.in_columns > product.input_columns() ||
+      (part && weights.format != WeightFormat::Plain)) {
+    fail("cpu linear: columns {} and {} more of {} for {} weights", product.in_column,
+         weights.in_columns, product.input_columns(), name(weights.format));
   }
   if (scale_row_bytes(weights.format, weights.in_columns) > 0 && !weights.scales) {
     fail("cpu linear: {} weights without their scales", name(weights.format));
@@ -167,7 +176,7 @@ void linear(ThreadPool& pool, const Kernels& kernels, std::span<std::byte> scrat
     const InputForm form = input_form(weights);
     check(product);
     if (made != form) {
-      inputs = make_inputs(pool, kernels, form, in, rows, weights.in_columns, scratch);
+      inputs = make_inputs(pool, kernels, form, in, rows, product.input_columns(), scratch);
       made = form;
     }
     const Product work(kernels, product, in, inputs);

@@ -52,7 +52,7 @@ __global__ void merge_spans(AttentionArguments a) {
   const std::uint32_t d = threadIdx.x, size = a.shape.head_size;
   if (d >= size) return;
   const std::uint32_t last = a.rows[place / a.shape.heads].position;
-  Softmax all = of_no_scores();
+  Softmax all = before_all_scores(a, static_cast<std::uint32_t>(place % a.shape.heads));
   float sum = 0;
   for (std::uint32_t span = a.first_seen(last) / kSpan; span <= last / kSpan; ++span) {
     const std::uint64_t of_span = a.place_of_span(place, span);
@@ -114,8 +114,8 @@ void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::ui
                const AttentionShape& shape, const KvView& cache, float* out,
                std::span<std::byte> scratch) {
   if (count == 0) return;
-  std::uint32_t spans = (cache.context + kSpan - 1) / kSpan;
-  if (shape.window != 0) spans = std::min(spans, (shape.window - 1) / kSpan + 2);
+  std::uint32_t spans = (cache.positions + kSpan - 1) / kSpan;
+  if (shape.window != 0) spans = std::min(spans + 1, (shape.window - 1) / kSpan + 2);
   const AttentionArguments a{.q = q,
                              .rows = rows,
                              .count = static_cast<std::uint32_t>(count),
@@ -123,7 +123,7 @@ void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::ui
                              .v = cache.v,
                              .out = out,
                              .shape = shape,
-                             .context = cache.context,
+                             .positions = cache.positions,
                              .group = shape.heads / shape.kv_heads,
                              .heads_of_block = 0,
                              .blocks_of_group = 0,

@@ -30,8 +30,8 @@ struct AttentionArguments {
   const std::byte* v;
   float* out;
   AttentionShape shape;
-  std::uint32_t context;
-  std::uint32_t group;  // query heads of a KV head
+  std::uint32_t positions;  // of a sequence in the cache
+  std::uint32_t group;      // query heads of a KV head
   std::uint32_t heads_of_block, blocks_of_group, rows_of_block;
   std::uint32_t splits;  // blocks that share the spans of one run
   std::uint32_t spans;   // most that a row sees
@@ -71,6 +71,15 @@ __device__ __forceinline__ float add_value(const Weights& weights, float all, fl
 
 __device__ __forceinline__ Softmax of_no_scores() {
   return {-std::numeric_limits<float>::infinity(), 0};
+}
+
+/// A head's sums before anything that its row sees.
+__device__ __forceinline__ Softmax before_all_scores(const AttentionArguments& a,
+                                                     std::uint32_t head) {
+  const RowBlocks& sinks = a.shape.sinks;
+  if (sinks.base == nullptr) return of_no_scores();
+  const std::uint64_t block = head / sinks.rows, row = head % sinks.rows;
+  return {reinterpret_cast<const float*>(sinks.base + block * sinks.stride)[row], 1};
 }
 
 /// Rows [begin, end), of one sequence, and query heads [head, head + heads) of one KV head: the
@@ -132,7 +141,7 @@ __device__ void load_queries(const AttentionArguments& a, BlockMemory<kWide>& me
     const std::uint32_t last = a.rows[run.begin + query / run.heads].position;
     memory.first[threadIdx.x] = a.first_seen(last);
     memory.last[threadIdx.x] = last;
-    memory.all[threadIdx.x] = of_no_scores();
+    memory.all[threadIdx.x] = before_all_scores(a, run.head + query % run.heads);
   }
   __syncthreads();
   if (threadIdx.x == 0) {
@@ -274,9 +283,9 @@ __device__ void attend(const AttentionArguments& a, BlockMemory<kWide>& memory) 
   const std::uint32_t size = a.shape.head_size;
   const std::uint64_t kv_head =
       std::uint64_t{memory.run.sequence} * a.shape.kv_heads + memory.run.head / a.group;
-  const std::uint64_t first = kv_head * a.context * size;
-  const Lines k{stored<Lines::Type>(a.k) + first, size};
-  const Lines v{stored<Lines::Type>(a.v) + first, size};
+  const std::uint64_t first = kv_head * a.positions * size;
+  const Lines k{stored<Lines::Type>(a.k) + first, size, a.positions};
+  const Lines v{stored<Lines::Type>(a.v) + first, size, a.positions};
   load_queries<kQueries>(a, memory);
   for (std::uint32_t span = memory.bounds.least_first / kSpan + blockIdx.z;
        span <= memory.bounds.most_last / kSpan; span += a.splits) {

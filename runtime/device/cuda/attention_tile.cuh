@@ -45,9 +45,10 @@ struct KvLines {
 
   const Stored* first;
   std::uint32_t head_size;
+  std::uint32_t positions;  ///< as KvView's: a tile is never cut by its ring's end
 
-  __device__ const Stored* at(std::uint32_t line) const {
-    return first + std::uint64_t{line} * head_size;
+  __device__ const Stored* at(std::uint32_t position) const {
+    return first + std::uint64_t{position % positions} * head_size;
   }
 
   /// `kCount` elements from `from` on, which are elements `element` and so on of a line; 0 behind

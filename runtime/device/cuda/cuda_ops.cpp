@@ -30,10 +30,15 @@ void CudaDevice::check_rows(std::uint64_t rows, const char* op) const {
 
 // The kernels read positions from the GPU's memory and trust them.
 void CudaDevice::check_cache(const KvView& cache, const char* op) const {
-  if (context_ > cache.context) {
+  if (context_ > cache.positions && !cache.ring) {
     fail("cuda {}: position {} is outside of a KV cache of {} positions", op, context_ - 1,
-         cache.context);
+         cache.positions);
   }
+  if (cache.ring && cache.positions % kKvTile != 0) {
+    fail("cuda {}: a ring of {} positions, expected a multiple of {}", op, cache.positions,
+         kKvTile);
+  }
+  if (cache.v == nullptr) fail("cuda {}: latent attention is not computed on GPUs", op);
 }
 
 void CudaDevice::set_rows(std::span<const RowInfo> rows, std::span<const std::uint32_t> kept) {
@@ -70,7 +75,10 @@ void CudaDevice::linear_of_each(const float* in, std::span<const LinearProduct> 
   if (rows == 0 || products.empty()) return;
   check_rows(rows, "linear");
   const void* const inputs = product_inputs(in, products.front().weights, rows);
-  for (const auto& [weights, out, out_stride] : products) {
+  for (const auto& [weights, out, out_stride, in_column, in_stride] : products) {
+    if (in_column != 0 || (in_stride != 0 && in_stride != weights.in_columns)) {
+      fail("cuda linear: products of some columns of their inputs are not computed on GPUs");
+    }
     if (out_stride < weights.out_columns) {
       fail("cuda linear: output rows {} elements apart cannot hold {} columns", out_stride,
            weights.out_columns);

@@ -67,7 +67,7 @@ struct StoreKv {
   const RowInfo* rows;
   Stored* k_cache;
   Stored* v_cache;
-  std::uint32_t kv_heads, head_size, context;
+  std::uint32_t kv_heads, head_size, positions;
 
   template <int kCount>
   __device__ void at(std::uint64_t row, std::uint64_t column) const {
@@ -76,7 +76,7 @@ struct StoreKv {
     const std::uint32_t head = element / head_size, i = element % head_size;
     const std::uint64_t from = row * kv_heads * head_size + column;
     const std::uint64_t line =
-        (std::uint64_t{info.sequence} * kv_heads + head) * context + info.position;
+        (std::uint64_t{info.sequence} * kv_heads + head) * positions + info.position % positions;
     store<Type>(k_cache + line * head_size + i, load<kCount>(k + from));
     store<Type>(v_cache + line * head_size + i, load<kCount>(v + from));
   }
@@ -176,7 +176,7 @@ void store_kv(cudaStream_t stream, const float* k, const float* v, const RowInfo
     launch_each_of_rows<kCount>(
         stream,
         StoreKv<Type>{k, v, rows, stored<Type>(cache.k), stored<Type>(cache.v), shape.kv_heads,
-                      shape.head_size, cache.context},
+                      shape.head_size, cache.positions},
         count, std::uint64_t{shape.kv_heads} * shape.head_size,
         aligned_16(k, v, cache.k, cache.v) && shape.head_size % kCount == 0);
   });

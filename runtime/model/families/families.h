@@ -14,6 +14,7 @@ namespace initrt {
 [[nodiscard]] Graph build_glm4_moe(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt2(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt_neox(const nlohmann::json& config);
+[[nodiscard]] Graph build_gpt_oss(const nlohmann::json& config);
 [[nodiscard]] Graph build_granite(const nlohmann::json& config);
 [[nodiscard]] Graph build_llama(const nlohmann::json& config);
 [[nodiscard]] Graph build_minimax_m2(const nlohmann::json& config);
@@ -42,6 +43,7 @@ inline constexpr Family kFamilies[] = {
     {"olmo2", "Olmo2ForCausalLM", build_olmo2},
     {"smollm3", "SmolLM3ForCausalLM", build_smollm3},
     {"glm4_moe", "Glm4MoeForCausalLM", build_glm4_moe},
+    {"gpt_oss", "GptOssForCausalLM", build_gpt_oss},
     {"minimax_m2", "MiniMaxM2ForCausalLM", build_minimax_m2},
     {"gpt_neox", "GPTNeoXForCausalLM", build_gpt_neox},
     {"stablelm", "StableLmForCausalLM", build_stablelm},

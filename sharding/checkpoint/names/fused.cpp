@@ -29,6 +29,11 @@ void place_by_group(Stored& stored, QkvPart part, const Graph& graph) {
   }
 }
 
+std::uint64_t expert_of(const Tensor& canonical) {
+  const BlockName name = parse_block_name(canonical.name);
+  return std::strtoull(std::string(name.expert).c_str(), nullptr, 10);
+}
+
 }  // namespace
 
 QkvPart qkv_part(std::string_view canonical) {
@@ -45,9 +50,8 @@ void place_qkv(Stored& stored, QkvPart part, QkvOrder order, const Graph& graph)
 
 void place_expert(Stored& stored, const Tensor& canonical, const TensorEntry& all,
                   std::uint64_t part, std::uint64_t parts) {
-  const BlockName name = parse_block_name(canonical.name);
-  const std::uint64_t expert = std::strtoull(std::string(name.expert).c_str(), nullptr, 10);
-  const std::uint64_t experts = all.shape.size() == 3 ? all.shape[0] : 0;
+  const std::uint64_t expert = expert_of(canonical);
+  const std::uint64_t experts = all.shape.size() == (canonical.vector ? 2 : 3) ? all.shape[0] : 0;
   std::uint64_t rows = 0;
   const bool fits = !__builtin_mul_overflow(canonical.rows, parts, &rows) &&
                     !__builtin_mul_overflow(experts, rows, &stored.rows);
@@ -57,6 +61,30 @@ void place_expert(Stored& stored, const Tensor& canonical, const TensorEntry& al
     return;
   }
   stored.spans = {{0, canonical.rows, expert * rows + part * canonical.rows}};
+}
+
+void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts,
+                              bool by_rows) {
+  const std::string module = parse_block_name(canonical.name).module;
+  const std::uint64_t parts = module.ends_with("down_proj") ? 1 : 2;
+  const std::uint64_t part = module.ends_with("up_proj") ? 1 : 0;
+  const std::uint64_t expert = expert_of(canonical);
+  // Products fit: a config's sizes are at most 2^20, and its experts 2^15.
+  const std::uint64_t rows = parts * canonical.rows;
+  stored.stacked = true;
+  stored.row_step = parts;
+  if (canonical.vector || by_rows) {
+    stored.rows = experts * rows;
+    stored.spans = {{0, canonical.rows, expert * rows + part}};
+    if (canonical.vector) stored.shape = {experts, rows};
+    return;
+  }
+  stored.transposed = true;
+  stored.rows = rows;
+  stored.spans = {{0, canonical.rows, part}};
+  stored.columns = experts * canonical.columns;
+  stored.column = expert * canonical.columns;
+  stored.shape = {experts, canonical.columns, rows};
 }
 
 void place_gate_up(Stored& stored, const Tensor& canonical) {

@@ -22,6 +22,11 @@ void place_qkv(Stored& stored, QkvPart part, QkvOrder order, const Graph& graph)
 void place_expert(Stored& stored, const Tensor& canonical, const TensorEntry& all,
                   std::uint64_t part = 0, std::uint64_t parts = 1);
 
+/// Says where one of the experts' matrices or vectors is in those of all of a layer's, as
+/// ExpertsForm::Interleaved has them. @param by_rows they are codes
+void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts,
+                              bool by_rows);
+
 /// Says which rows of the fused gate and up projections those of one of them are: gate first.
 void place_gate_up(Stored& stored, const Tensor& canonical);
 

@@ -9,8 +9,9 @@ namespace initrt {
 
 /// A tensor as it is to be stored, and which elements of a checkpoint it is made of.
 struct HfTensor {
-  Tensor tensor;    ///< its stored name and shape
-  Binding binding;  ///< of its own rows and columns
+  Tensor tensor;                     ///< its stored name, and shape as a matrix or vector
+  std::vector<std::uint64_t> shape;  ///< as it is stored
+  Binding binding;                   ///< of its own rows and columns
 };
 
 /// All tensors of a checkpoint that holds the graph's, fused and transposed as the family has them,

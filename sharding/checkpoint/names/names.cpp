@@ -60,17 +60,18 @@ bool is_harmless(std::string_view name, const Graph& graph) {
          std::any_of(names.buffers.begin(), names.buffers.end(), is_buffer);
 }
 
-// The shape of matrices that lie behind one another, as of one.
+// The shape of matrices, or vectors, that lie behind one another, as of one.
 std::vector<std::uint64_t> flattened(const std::vector<std::uint64_t>& shape) {
   std::uint64_t rows = 0;
-  if (shape.size() != 3 || __builtin_mul_overflow(shape[0], shape[1], &rows)) return {};
-  return {rows, shape[2]};
+  if (shape.size() < 2 || __builtin_mul_overflow(shape[0], shape[1], &rows)) return {};
+  if (shape.size() == 2) return {rows};
+  return shape.size() == 3 ? std::vector{rows, shape[2]} : std::vector<std::uint64_t>();
 }
 
 void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& entry,
                  const Catalog& catalog) {
   std::vector<std::uint64_t> expected = {stored.rows == 0 ? tensor.rows : stored.rows};
-  if (!tensor.vector) expected.push_back(tensor.columns);
+  if (!tensor.vector) expected.push_back(stored.columns == 0 ? tensor.columns : stored.columns);
   if (stored.transposed) std::reverse(expected.begin(), expected.end());
   if ((stored.transposed || stored.add != 0) && info(entry.dtype).block_elements > 1) {
     fail("{}: tensor {} is {}: expected a dtype without blocks",
@@ -105,6 +106,8 @@ Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t sour
   RowRun whole;
   whole.source = source;
   whole.columns = tensor.columns;
+  whole.source_column = stored.column;
+  whole.source_stride = stored.row_step;
   whole.transposed = stored.transposed;
   whole.add = stored.add;
   Binding binding;
@@ -203,7 +206,8 @@ NeededTensor needed_tensor(const Tensor& tensor, const Located& located, const S
   const Stored& stored = located.stored;
   NeededTensor needed;
   needed.found = located.found;
-  if (!tensor.vector && !stored.transposed && !stored.stacked && stored.add == 0) {
+  const bool apart = !stored.stacked || located.codes >= 0;
+  if (!tensor.vector && !stored.transposed && apart && stored.add == 0) {
     needed.rows = stored.rows == 0 ? tensor.rows : stored.rows;
     needed.columns = tensor.columns;
   }
@@ -211,7 +215,7 @@ NeededTensor needed_tensor(const Tensor& tensor, const Located& located, const S
     needed.name = names.name(static_cast<std::uint32_t>(located.found));
   } else if (located.codes >= 0) {  // whose prefix may be another's
     const std::string& codes = names.name(static_cast<std::uint32_t>(located.codes));
-    needed.name = codes.substr(0, codes.rfind('.')) + ".weight";
+    needed.name = weight_of_codes(codes);
   } else {
     needed.name = names.prefix() + stored.name;
   }

@@ -49,10 +49,14 @@ struct Stored {
   std::string name;                 ///< of the stored tensor; "" where the naming has none
   std::uint64_t rows = 0;           ///< that it has, where others are fused with it; 0: no others
   std::vector<StoredRows> spans;    ///< empty: all rows, in order
+  std::uint64_t row_step = 1;       ///< from one of a span's rows to the next where it is stored
+  std::uint64_t columns = 0;        ///< as `rows`, where others' columns follow or precede
+  std::uint64_t column = 0;         ///< the first that is its own
   bool rotary_interleaved = false;  ///< rotary heads have rows 2i and 2i + 1 for a pair of halves
   bool transposed = false;          ///< the stored matrix's columns are these rows
   float add = 0.0f;                 ///< to each element, where values are stored moved
   bool stacked = false;  ///< the stored tensor is several matrices, [matrices, rows, columns]
+  std::vector<std::uint64_t> shape = {};  ///< of the stored tensor, where that is no matrix
 };
 
 /// One way of naming tensors.

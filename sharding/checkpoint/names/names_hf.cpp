@@ -71,11 +71,37 @@ bool is_fused(std::string_view module, std::string_view other, const HfNames& na
   return !name.empty() && name == find_pair(names.table.in_block, other);
 }
 
-// Under the family's own names, fused and transposed as it has them.
-Stored locate_own(const Tensor& canonical, const Graph& graph) {
-  const HfNames& names = graph.hf_names;
+std::uint32_t expert_count(const Graph& graph) {
+  for (const Unit& unit : graph.units) {
+    if (unit.ops.empty()) continue;
+    if (const auto* route = std::get_if<RouteOp>(&unit.ops.back())) return route->routing.experts;
+  }
+  return 0;
+}
+
+// "model.layers.0.mlp.experts.3.gate_proj.weight" is a part of
+// "model.layers.0.mlp.experts.gate_up_proj", and its bias one of "..._bias".
+Stored locate_interleaved_expert(const Tensor& canonical, const BlockName& name, const Graph& graph,
+                                 const StoredNames& names, std::string_view base) {
   Stored stored;
-  stored.name = hf_name(canonical.name, names);
+  stored.name = without_prefix("model.layers." + std::string(name.layer) + ".mlp.experts.", base);
+  stored.name += name.module.ends_with("down_proj") ? "down_proj" : "gate_up_proj";
+  if (name.kind == "bias") stored.name += "_bias";
+  const bool codes = names.find(stored.name) < 0 && names.has_weight(stored.name);
+  place_interleaved_expert(stored, canonical, expert_count(graph), codes);
+  return stored;
+}
+
+// Under the family's own names, fused and transposed as it has them.
+Stored locate_own(const Tensor& canonical, const Graph& graph, const StoredNames& stored_names,
+                  std::string_view base) {
+  const HfNames& names = graph.hf_names;
+  if (const BlockName name = parse_block_name(canonical.name);
+      names.experts == ExpertsForm::Interleaved && !name.expert.empty()) {
+    return locate_interleaved_expert(canonical, name, graph, stored_names, base);
+  }
+  Stored stored;
+  stored.name = without_prefix(hf_name(canonical.name, names), base);
   const std::string module = parse_block_name(canonical.name).module;
   stored.transposed = names.transposed && !module.empty() && !canonical.vector;
   const QkvPart part = qkv_part(canonical.name);
@@ -100,7 +126,7 @@ std::vector<std::string> hf_base_anchors(const Graph& graph) {
 }
 
 Stored locate_hf(const Tensor& canonical, const Graph& graph, const StoredNames& stored_names) {
-  Stored stored = locate_own(canonical, graph);
+  Stored stored = locate_own(canonical, graph, stored_names, "");
   try_other_experts(stored, canonical, stored_names, "");
   return stored;
 }
@@ -108,8 +134,7 @@ Stored locate_hf(const Tensor& canonical, const Graph& graph, const StoredNames&
 Stored locate_hf_base(const Tensor& canonical, const Graph& graph,
                       const StoredNames& stored_names) {
   const std::string_view base = graph.hf_names.base_prefix;
-  Stored stored = locate_own(canonical, graph);
-  stored.name = without_prefix(std::move(stored.name), base);
+  Stored stored = locate_own(canonical, graph, stored_names, base);
   try_other_experts(stored, canonical, stored_names, base);
   return stored;
 }

@@ -20,6 +20,8 @@ constexpr std::string_view kWrappers[] = {
     "base_layer",                  // PEFT
 };
 
+constexpr std::string_view kBlocks = "_blocks";  // of MXFP4, as gpt-oss has them
+
 bool is_wrapper_component(std::string_view component) {
   return std::find(std::begin(kWrappers), std::end(kWrappers), component) != std::end(kWrappers);
 }
@@ -52,9 +54,14 @@ std::string without_wrappers(std::string_view name) {
   return text;
 }
 
+std::string weight_of_codes(std::string_view codes) {
+  if (codes.ends_with(kBlocks)) return std::string(codes.substr(0, codes.size() - kBlocks.size()));
+  return std::string(codes.substr(0, codes.rfind('.'))) + ".weight";
+}
+
 std::vector<std::string> packed_names(std::string_view weight) {
   constexpr std::string_view kWeight = ".weight";
-  if (!weight.ends_with(kWeight)) return {};
+  if (!weight.ends_with(kWeight)) return {std::string(weight).append(kBlocks)};
   const std::string module(weight.substr(0, weight.size() - kWeight.size()));
   return {module + ".qweight", module + ".weight_packed"};
 }

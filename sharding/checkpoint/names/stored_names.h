@@ -18,8 +18,10 @@ namespace initrt {
 [[nodiscard]] std::string without_wrappers(std::string_view name);
 
 /// The names that a weight's codes have where several of them are packed in a word: "X.qweight" and
-/// "X.weight_packed" for "X.weight"; none where the name does not end so.
+/// "X.weight_packed" for "X.weight", "X_blocks" for any other "X".
 [[nodiscard]] std::vector<std::string> packed_names(std::string_view weight);
+/// The way back.
+[[nodiscard]] std::string weight_of_codes(std::string_view codes);
 
 /// A catalog's tensors by their names without wrappers, behind a prefix that they all have.
 class StoredNames {

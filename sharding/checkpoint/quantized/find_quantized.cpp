@@ -11,6 +11,7 @@ constexpr std::array kFormats = {
     QuantFormat{is_four_bit, read_four_bit},
     QuantFormat{is_llm_int8, read_llm_int8},
     QuantFormat{is_compressed, read_compressed},
+    QuantFormat{is_mxfp4, read_mxfp4},
     QuantFormat{is_awq, read_awq},
     QuantFormat{is_gptq, read_gptq},
     QuantFormat{is_nvfp4, read_nvfp4},

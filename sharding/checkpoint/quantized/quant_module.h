@@ -73,6 +73,8 @@ bool is_awq(const QuantModule& module);
 QuantizedWeight read_awq(const QuantModule& module);
 bool is_compressed(const QuantModule& module);
 QuantizedWeight read_compressed(const QuantModule& module);
+bool is_mxfp4(const QuantModule& module);
+QuantizedWeight read_mxfp4(const QuantModule& module);
 bool is_nvfp4(const QuantModule& module);
 QuantizedWeight read_nvfp4(const QuantModule& module);
 bool is_fp8(const QuantModule& module);

@@ -18,12 +18,15 @@ using Order = std::vector<std::size_t>;
 struct Case {
   AttentionShape shape;
   DType dtype = DType::F32;
-  std::uint32_t context = 0;
+  std::uint32_t context = 0;  ///< positions of the cache
+  bool ring = false;
+  std::vector<float> sinks;  ///< of heads, or none
   std::vector<RowInfo> rows;
   std::vector<float> q, k, v;
 
   [[nodiscard]] std::size_t q_columns() const { return shape.heads * shape.head_size; }
   [[nodiscard]] std::size_t kv_columns() const { return shape.kv_heads * shape.head_size; }
+  [[nodiscard]] std::size_t out_columns() const { return shape.heads * shape.value(); }
   [[nodiscard]] Order all() const {
     Order order(rows.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -60,6 +63,8 @@ inline Case make_case(Random& random, const AttentionShape& shape, DType dtype,
   Case c{.shape = shape,
          .dtype = dtype,
          .context = std::ranges::max(lengths) + 1,
+         .ring = false,
+         .sinks = {},
          .rows = {},
          .q = {},
          .k = {},

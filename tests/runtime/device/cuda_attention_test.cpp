@@ -16,7 +16,7 @@ class Cache {
   explicit Cache(const Case& c, std::size_t misaligned = 0)
       : k_(c.empty_cache(), misaligned),
         v_(c.empty_cache(), misaligned),
-        view{k_.get(), v_.get(), c.dtype, c.context} {}
+        view{k_.get(), v_.get(), c.dtype, c.context, c.ring} {}
 
  private:
   Guarded<std::byte> k_, v_;

@@ -20,7 +20,12 @@ class Cache {
         case_(c),
         k_(device.put(c.empty_cache())),
         v_(device.put(c.empty_cache())),
-        view{k_.get(), v_.get(), c.dtype, c.context} {}
+        sinks_(device.put(c.sinks)),
+        shape_(c.shape),
+        view{k_.get(), v_.get(), c.dtype, c.context, c.ring} {
+    if (!c.sinks.empty()) shape_.sinks = reinterpret_cast<const std::byte*>(sinks_.get());
+    if (c.shape.value_size != 0) view.v = nullptr;
+  }
 
   /// Stores these rows and attends them in one call. @returns their results, in their order
   std::vector<float> run(const Order& order) {
@@ -31,14 +36,14 @@ class Cache {
     set_rows(order);
     const auto k = device_.put(pick(case_.k, order, case_.kv_columns()));
     const auto v = device_.put(pick(case_.v, order, case_.kv_columns()));
-    device_->store_kv(k.get(), v.get(), case_.shape, view);
+    device_->store_kv(k.get(), v.get(), shape_, view);
     device_->synchronize();
   }
   std::vector<float> attend(const Order& order) {
     set_rows(order);
     const auto q = device_.put(pick(case_.q, order, case_.q_columns()));
-    const auto out = device_.put(std::vector<float>(order.size() * case_.q_columns()));
-    device_->attention(q.get(), case_.shape, view, out.get());
+    const auto out = device_.put(std::vector<float>(order.size() * case_.out_columns()));
+    device_->attention(q.get(), shape_, view, out.get());
     return device_.get(out);
   }
 
@@ -51,6 +56,8 @@ class Cache {
   OnDevice& device_;
   const Case& case_;
   Placed<std::byte> k_, v_;
+  Placed<float> sinks_;
+  AttentionShape shape_;
 
  public:
   KvView view;
@@ -74,13 +81,17 @@ std::vector<double> expected(const Case& c, std::size_t row, std::size_t first, 
     const double cap = c.shape.softcap;
     weights.push_back(cap != 0 ? cap * std::tanh(score / cap) : score);
   }
-  const double largest = std::ranges::max(weights);
-  double sum = 0;
+  double largest = std::ranges::max(weights), sum = 0;
+  if (!c.sinks.empty()) {
+    largest = std::max(largest, double{c.sinks[head]});
+    sum = std::exp(c.sinks[head] - largest);
+  }
   for (double& weight : weights) sum += weight = std::exp(weight - largest);
-  std::vector<double> out(size);
+  const bool latent = c.shape.value_size != 0;
+  std::vector<double> out(c.shape.value());
   for (std::size_t j = begin; j <= row; ++j) {
-    const float* const v = c.v.data() + (j * c.shape.kv_heads + kv) * size;
-    for (std::size_t i = 0; i < size; ++i) {
+    const float* const v = (latent ? c.k : c.v).data() + (j * c.shape.kv_heads + kv) * size;
+    for (std::size_t i = 0; i < out.size(); ++i) {
       out[i] += weights[j - begin] / sum * rounded(v[i], c.dtype);
     }
   }
@@ -125,6 +136,78 @@ TEST_P(DeviceAttention, AgreesWithASoftmaxInDouble) {
           }
         }
       }
+    }
+  }
+}
+
+TEST_P(DeviceAttention, SinksCountInTheSumAlone) {
+  auto device = this->device();
+  for (const AttentionShape shape :
+       {AttentionShape{6, 2, 64, 0.2f}, AttentionShape{4, 1, 20, 0.3f, 0.0f, 9}}) {
+    for (const std::uint32_t length : {5u, 150u, 1100u}) {
+      Case c = make(shape, DType::BF16, {length});
+      c.sinks = random(shape.heads, 3.0f);
+      c.sinks[0] = -200.0f;
+      Cache cache(device, c);
+      cache.store(c.all());
+      const Order order = {0, 1, length - 1};
+      const auto out = cache.attend(order);
+      for (std::size_t i = 0; i < order.size(); ++i) {
+        for (std::size_t head = 0; head < shape.heads; ++head) {
+          const auto reference = expected(c, order[i], 0, head);
+          for (std::size_t d = 0; d < shape.head_size; ++d) {
+            ASSERT_NEAR(out[i * c.q_columns() + head * shape.head_size + d], reference[d], 2e-5)
+                << "row " << order[i] << ", head " << head;
+          }
+        }
+      }
+    }
+  }
+}
+
+// Values are the first elements of keys, all heads share them, and keys are wide.
+TEST_P(DeviceAttention, LatentValuesAgreeWithASoftmaxInDouble) {
+  if (GetParam().name == "cuda") GTEST_SKIP() << "latent attention is not computed on GPUs";
+  auto device = this->device();
+  for (const AttentionShape shape : {AttentionShape{20, 1, 576, 0.04f, 0.0f, 0, 512},
+                                     AttentionShape{3, 1, 20, 0.25f, 0.0f, 0, 12}}) {
+    for (const DType dtype : dtypes) {
+      const Case c = make(shape, dtype, {3, 90});
+      Cache cache(device, c);
+      cache.store(c.all());
+      const Order order = {0, 2, 3, 3 + 63, 3 + 64, 3 + 89};
+      const auto out = cache.attend(order);
+      for (std::size_t i = 0; i < order.size(); ++i) {
+        for (std::size_t head = 0; head < shape.heads; ++head) {
+          const auto reference = expected(c, order[i], order[i] < 3 ? 0 : 3, head);
+          for (std::size_t d = 0; d < shape.value(); ++d) {
+            ASSERT_NEAR(out[i * c.out_columns() + head * shape.value() + d], reference[d], 2e-5)
+                << name(dtype) << ", row " << order[i];
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(DeviceAttention, ARingOfWhatAWindowSeesHasTheBitsOfAWholeCache) {
+  auto device = this->device();
+  const std::size_t length = 700;
+  for (const std::uint32_t window : {1u, 30u, 64u, 65u}) {
+    Case c = make({4, 2, 32, 0.2f, 0.0f, window}, DType::BF16, {length});
+    const auto whole = Cache(device, c).run(c.all());
+    for (const std::size_t chunk : {1, 37, 128}) {
+      c.ring = true;
+      c.context = static_cast<std::uint32_t>((window - 1 + 63 + chunk + 63) / 64 * 64);
+      Cache cache(device, c);
+      std::vector<float> out;
+      for (std::size_t begin = 0; begin < length; begin += chunk) {
+        Order order(std::min(chunk, length - begin));
+        std::iota(order.begin(), order.end(), begin);
+        const auto some = cache.run(order);
+        out.insert(out.end(), some.begin(), some.end());
+      }
+      EXPECT_TRUE(same_bits(out, whole)) << "window " << window << ", chunks of " << chunk;
     }
   }
 }
@@ -260,7 +343,7 @@ TEST_P(DeviceAttention, RefusesWhatItCannotDo) {
         device->attention(x.get(), {3, 2, 4, 1.0f}, cache.view, x.get());
       },
       testing::ThrowsMessage<Error>(testing::HasSubstr("3 heads over 2 KV heads")));
-  EXPECT_THROW(device->attention(x.get(), {1, 1, 513, 1.0f}, cache.view, x.get()), Error);
+  EXPECT_THROW(device->attention(x.get(), {1, 1, 577, 1.0f}, cache.view, x.get()), Error);
   cache.view.dtype = DType::I8;
   EXPECT_THROW(device->store_kv(x.get(), x.get(), shape, cache.view), Error);
 }

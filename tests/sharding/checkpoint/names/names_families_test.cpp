@@ -29,7 +29,11 @@ Graph fused_graph(QkvOrder order, bool transposed) {
   graph.heads = 4;
   graph.kv_heads = 2;
   graph.head_size = 3;
-  graph.hf_names = {{kGlobal, "net.h.", kModules}, "net.", order, transposed, kBuffers};
+  graph.hf_names.table = {kGlobal, "net.h.", kModules};
+  graph.hf_names.base_prefix = "net.";
+  graph.hf_names.qkv = order;
+  graph.hf_names.transposed = transposed;
+  graph.hf_names.buffers = kBuffers;
   graph.tensors = {{"model.embed_tokens.weight", 9, 4},
                    {"model.layers.0.self_attn.q_proj.weight", 12, 4},
                    {"model.layers.0.self_attn.k_proj.weight", 6, 4},
@@ -150,11 +154,11 @@ TEST(FamilyNames, WrittenTensorsAreTheStoredOnesAgain) {
       const Catalog catalog = fused_catalog("net.", transposed);
       const std::vector<HfTensor> written = hf_tensors(graph, bind(graph, catalog, false));
       ASSERT_EQ(written.size(), catalog.tensors.size());
-      for (const auto& [tensor, binding] : written) {
+      for (const auto& [tensor, shape, binding] : written) {
         const auto found = static_cast<std::size_t>(catalog.find(tensor.name));
         ASSERT_LT(found, catalog.tensors.size()) << tensor.name;
-        EXPECT_EQ(catalog.tensors[found].shape,
-                  (std::vector<std::uint64_t>{tensor.rows, tensor.columns}));
+        EXPECT_EQ(catalog.tensors[found].shape, shape);
+        EXPECT_EQ(shape, (std::vector<std::uint64_t>{tensor.rows, tensor.columns}));
         // Every element comes from its own place.
         std::uint64_t elements = 0;
         for (const RowRun& run : binding.runs) {
