@@ -154,7 +154,7 @@ void Dequantizer::decode_row(std::uint64_t row, float* out) const {
                          out);
     return;
   }
-  const std::uint64_t bytes = bytes_of(codes.dtype, codes.columns);
+  const std::uint64_t bytes = bytes_of(codes.dtype, codes.per * codes.columns);
   const std::span<const std::byte> in = parts_.codes.subspan((row - first_) * bytes, bytes);
   if (codes.dtype == DType::F8_E4M3) {
     convert(in, codes.dtype, 0, columns, reinterpret_cast<std::byte*>(out), DType::F32);

@@ -30,8 +30,14 @@ std::string bytes_of_values(const std::vector<float>& values, DType dtype) {
 void SafetensorsWriter::add(const std::string& name, DType dtype,
                             const std::vector<std::uint64_t>& shape,
                             const std::vector<float>& values) {
+  add_bytes(name, dtype, shape, bytes_of_values(values, dtype));
+}
+
+void SafetensorsWriter::add_bytes(const std::string& name, DType dtype,
+                                  const std::vector<std::uint64_t>& shape,
+                                  const std::string& bytes) {
   const std::size_t begin = data_.size();
-  data_ += bytes_of_values(values, dtype);
+  data_ += bytes;
   header_[name] = {
       {"dtype", initrt::name(dtype)}, {"shape", shape}, {"data_offsets", {begin, data_.size()}}};
 }

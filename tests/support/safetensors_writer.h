@@ -22,6 +22,10 @@ class SafetensorsWriter {
   void add(const std::string& name, DType dtype, const std::vector<std::uint64_t>& shape,
            const std::vector<float>& values);
 
+  /// @param bytes as many as the shape and dtype say
+  void add_bytes(const std::string& name, DType dtype, const std::vector<std::uint64_t>& shape,
+                 const std::string& bytes);
+
   void write(const std::string& path) const;
 
  private:

@@ -43,7 +43,10 @@ UnusedTensors::UnusedTensors(const Catalog& catalog, const StoredNames& names,
   std::vector<bool> used(catalog.tensors.size(), false);
   for (const NeededTensor& tensor : needed) {
     if (tensor.found >= 0) used[static_cast<std::size_t>(tensor.found)] = true;
-    if (tensor.name.ends_with(".weight")) modules_.emplace(module_of(tensor.name));
+    // Codes of another name are one of several in their module, as all experts' projections are.
+    if (tensor.name.ends_with(".weight") || tensor.found < 0) {
+      modules_.emplace(module_of(tensor.name));
+    }
   }
   for (std::uint32_t i = 0; i < used.size(); ++i) {
     if (!used[i]) sorted_.push_back({names.name(i), i});

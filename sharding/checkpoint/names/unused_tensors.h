@@ -50,7 +50,7 @@ class UnusedTensors {
 
   const Catalog& catalog_;
   std::vector<Place> sorted_;
-  std::unordered_set<std::string> modules_;          // whose weight is needed
+  std::unordered_set<std::string> modules_;          // whose weight, or codes, are needed
   std::unordered_map<std::string_view, Place> far_;  // the first one of a module
 };
 

@@ -1,0 +1,152 @@
+// gpt-oss's experts as they are published, in MXFP4, and as transformers saves the numbers that
+// they are: the same units, on any number of ranks.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <random>
+
+#include "runtime/load/loader.h"
+#include "runtime/model/family.h"
+#include "sharding/checkpoint/names/hf_form.h"
+#include "tests/support/process.h"
+#include "tests/support/rank_model.h"
+#include "tests/support/safetensors_writer.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/units.h"
+
+namespace initrt::testing {
+namespace {
+
+constexpr std::uint64_t kExperts = 3, kHidden = 64, kWide = 96, kLayers = 2;
+
+nlohmann::json config() {
+  return {{"architectures", {"GptOssForCausalLM"}},
+          {"model_type", "gpt_oss"},
+          {"hidden_size", kHidden},
+          {"intermediate_size", kWide},
+          {"num_hidden_layers", kLayers},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"head_dim", 16},
+          {"vocab_size", 40},
+          {"max_position_embeddings", 64},
+          {"num_local_experts", kExperts},
+          {"num_experts_per_tok", 2}};
+}
+
+/// Codes of [experts, out, in / 32, 16] with scales of [experts, out, in / 32], and their numbers,
+/// [experts, in, out]: what transformers' convert_moe_packed_tensors() makes of them.
+struct Packed {
+  std::string codes, scales;
+  std::vector<float> numbers;
+};
+
+Packed make_packed(std::uint64_t out, std::uint64_t in, std::mt19937& rng) {
+  constexpr float kValues[] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                               -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+  Packed packed;
+  packed.numbers.resize(kExperts * in * out);
+  for (std::uint64_t e = 0; e < kExperts; ++e) {
+    for (std::uint64_t row = 0; row < out; ++row) {
+      for (std::uint64_t group = 0; group < in / 32; ++group) {
+        const std::uint32_t exponent = 117 + rng() % 7;
+        packed.scales += static_cast<char>(exponent);
+        for (std::uint64_t byte = 0; byte < 16; ++byte) {
+          const std::uint32_t code = rng() % 256;
+          packed.codes += static_cast<char>(code);
+          for (std::uint64_t half = 0; half < 2; ++half) {
+            const std::uint64_t column = group * 32 + byte * 2 + half;
+            packed.numbers[(e * in + column) * out + row] = std::ldexp(
+                kValues[half == 0 ? code & 15 : code >> 4], static_cast<int>(exponent) - 127);
+          }
+        }
+      }
+    }
+  }
+  return packed;
+}
+
+/// Writes both forms of the model.
+void write_models(const std::string& published, const std::string& saved) {
+  std::mt19937 rng(7);
+  SafetensorsWriter codes, numbers;
+  const Graph graph = build_graph(config());
+  Bindings none;
+  none.tensors.resize(graph.tensors.size());
+  for (const HfTensor& stored : hf_tensors(graph, none)) {
+    const std::string& name = stored.tensor.name;
+    if (stored.shape.size() == 3) {
+      const Packed packed = make_packed(stored.shape[2], stored.shape[1], rng);
+      const std::uint64_t groups = stored.shape[1] / 32;
+      codes.add_bytes(name + "_blocks", DType::U8, {kExperts, stored.shape[2], groups, 16},
+                      packed.codes);
+      codes.add_bytes(name + "_scales", DType::U8, {kExperts, stored.shape[2], groups},
+                      packed.scales);
+      numbers.add(name, DType::F32, stored.shape, packed.numbers);
+      continue;
+    }
+    std::vector<float> values(stored.tensor.elements());
+    for (float& value : values) value = static_cast<float>(rng() % 1000) / 1000.0f - 0.5f;
+    codes.add(name, DType::F32, stored.shape, values);
+    numbers.add(name, DType::F32, stored.shape, values);
+  }
+  codes.write(published + "/model.safetensors");
+  numbers.write(saved + "/model.safetensors");
+  nlohmann::json quantized = config();
+  quantized["quantization_config"] = {{"quant_method", "mxfp4"},
+                                      {"modules_to_not_convert", {"model.layers.*.self_attn"}}};
+  write_file(published + "/config.json", quantized.dump());
+  write_file(saved + "/config.json", config().dump());
+}
+
+class StackedExperts : public ::testing::Test {
+ protected:
+  StackedExperts() { write_models(published_.path(), saved_.path()); }
+
+  static Setting world(std::uint32_t ranks) {
+    Setting setting;
+    setting.world = ranks;
+    setting.transport = ranks == 1 ? Transport::Self : Transport::Mapped;
+    return setting;
+  }
+
+  const TemporaryDirectory published_, saved_;
+};
+
+TEST_F(StackedExperts, InMxfp4AreTheNumbersThatTransformersSaves) {
+  for (const char* precision : {"32-true", "bf16-true"}) {
+    const OpenModel codes = open_checkpoint_as(published_.path(), precision);
+    const OpenModel numbers = open_checkpoint_as(saved_.path(), precision);
+    EXPECT_THAT(codes.bindings.unexpected, ::testing::IsEmpty());
+    EXPECT_THAT(numbers.bindings.unexpected, ::testing::IsEmpty());
+    const Units expected = units_of(numbers, world(1));
+    for (const std::uint32_t ranks : {1u, 2u, 3u, 7u}) {
+      EXPECT_EQ(units_of(codes, world(ranks)), expected) << precision << ", ranks " << ranks;
+      EXPECT_EQ(units_of(numbers, world(ranks)), expected) << precision << ", ranks " << ranks;
+    }
+  }
+}
+
+// Each rank reads its rows, out of all experts' and out of gate and up projections in turns.
+TEST_F(StackedExperts, AreReadOnce) {
+  for (const std::string& path : {published_.path(), saved_.path()}) {
+    const OpenModel model = open_checkpoint_as(path, "32-true");
+    for (const std::uint32_t ranks : {1u, 2u, 4u}) {
+      const Cut cut = make_cut(model.layout, ranks);
+      std::uint64_t bytes = 0;
+      for (std::uint32_t rank = 0; rank < ranks; ++rank) {
+        bytes += count_reads({model.graph, model.layout, cut, model.bindings, model.catalog}, rank,
+                             read_limits(make_staging_ring(1u << 20)))
+                     .bytes;
+      }
+      // Gaps of other tensors that are too small for a request of their own are read along.
+      EXPECT_GE(bytes, model.bindings.payload_bytes) << path << ", ranks " << ranks;
+      EXPECT_LE(bytes, model.bindings.payload_bytes * 1.02) << path << ", ranks " << ranks;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace initrt::testing
