@@ -41,6 +41,12 @@ def rope(kind="default", theta=10000.0, **others):
     return {ROPE: {"rope_type": kind, "rope_theta": theta} | others}
 
 
+def both_kinds(theta, **scaling):
+    """Rope of layers with a window, and of the others, which scaling is about."""
+    plain = {"rope_type": "default", "rope_theta": theta}
+    return {ROPE: {"sliding_attention": plain, "full_attention": plain | scaling}}
+
+
 def gqa(**others):
     return sizes(num_key_value_heads=2, **others)
 
@@ -202,6 +208,16 @@ PHI_AND_OTHERS = {
     ),
     "olmo2": Case(hf.Olmo2Config, gqa(**rope(theta=5e5)),
                   {"rope_theta": 500.0, "rms_norm_eps": 0.1}, old_keys=True),
+    # As published: windows in three of four layers, YaRN in the fourth alone.
+    "olmo3": Case(
+        hf.Olmo3Config,
+        gqa(sliding_window=WINDOW, **both_kinds(
+            5e5, rope_type="yarn", factor=4.0, original_max_position_embeddings=32, beta_fast=1.5,
+            beta_slow=0.25, attention_factor=1.1386294361119891)) | {"num_hidden_layers": 4},
+        {"sliding_window": WINDOW + 1, "rope_scaling.factor": 8.0, "rope_theta": 500.0,
+         "rope_scaling.attention_factor": 1.0, **NO_SCALING},
+        old_keys=True, absent="rope_local_base_freq",
+    ),
     "smollm3": Case(
         hf.SmolLM3Config,
         gqa(no_rope_layers=[1, 0, 1], tie_word_embeddings=True, **rope(theta=2e6)),

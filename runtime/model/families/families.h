@@ -20,6 +20,7 @@ namespace initrt {
 [[nodiscard]] Graph build_mistral(const nlohmann::json& config);
 [[nodiscard]] Graph build_mixtral(const nlohmann::json& config);
 [[nodiscard]] Graph build_olmo2(const nlohmann::json& config);
+[[nodiscard]] Graph build_olmo3(const nlohmann::json& config);
 [[nodiscard]] Graph build_phi3(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen2(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen3(const nlohmann::json& config);
@@ -40,6 +41,7 @@ inline constexpr Family kFamilies[] = {
     {"gemma3_text", "Gemma3ForCausalLM", build_gemma3},
     {"phi3", "Phi3ForCausalLM", build_phi3},
     {"olmo2", "Olmo2ForCausalLM", build_olmo2},
+    {"olmo3", "Olmo3ForCausalLM", build_olmo3},
     {"smollm3", "SmolLM3ForCausalLM", build_smollm3},
     {"glm4_moe", "Glm4MoeForCausalLM", build_glm4_moe},
     {"minimax_m2", "MiniMaxM2ForCausalLM", build_minimax_m2},

@@ -42,6 +42,25 @@ bool has_qkv_bias(const GgufSource& source) {
   return source.has("blk.0.attn_q.bias") || source.has("blk.0.attn_qkv.bias");
 }
 
+// Which layers see a window: a flag for each, or all but every so manieth.
+void add_layer_types(const GgufMetadata& metadata, Json& config) {
+  constexpr const char* kKey = ".attention.sliding_window_pattern";
+  const Json* const pattern = metadata.find(kKey);
+  if (pattern == nullptr) return;
+  if (!pattern->is_array()) {
+    config["sliding_window_pattern"] = metadata.need_count(kKey);
+    return;
+  }
+  Json& types = config["layer_types"] = Json::array();
+  for (const Json& slides : *pattern) {
+    if (!slides.is_boolean() && !slides.is_number_integer()) {
+      fail("GGUF metadata key {} is not a list of flags", quote(metadata.full(kKey)));
+    }
+    const bool is_set = slides.is_boolean() ? slides.get<bool>() : slides != 0;
+    types.push_back(is_set ? "sliding_attention" : "full_attention");
+  }
+}
+
 // What all architectures have, in the keys that most model classes have.
 Json shared_config(const GgufSource& source, bool llama) {
   const GgufMetadata& metadata = source.metadata;
@@ -78,6 +97,7 @@ Json shared_config(const GgufSource& source, bool llama) {
   }
   if (const auto window = metadata.count(".attention.sliding_window"); window && *window > 0) {
     config["sliding_window"] = *window;
+    add_layer_types(metadata, config);
   }
   for (const auto& [key, from] : {std::pair{"bos_token_id", "tokenizer.ggml.bos_token_id"},
                                   std::pair{"eos_token_id", "tokenizer.ggml.eos_token_id"},
