@@ -27,7 +27,15 @@ struct Tensor {
   bool float32 = false;  ///< held as such in any precision: what rounding would change the model by
   /// Other canonical names of the same values: bound where the first is missing, else not needed.
   std::vector<std::string> aliases = {};
+  /// > 0: a vector that checkpoints hold as a matrix of so many rows.
+  std::uint64_t matrix_rows = 0;
 
+  /// In a checkpoint.
+  [[nodiscard]] std::vector<std::uint64_t> shape() const {
+    if (matrix_rows > 0) return {matrix_rows, rows / matrix_rows};
+    if (vector) return {rows};
+    return {rows, columns};
+  }
   [[nodiscard]] std::uint64_t elements() const { return rows * columns; }
 };
 
@@ -48,13 +56,13 @@ struct Activation {
 using ActivationId = std::uint32_t;  ///< index into Graph::activations
 using ParamId = std::uint32_t;       ///< index into the unit's params
 
-/// out = norm(in) * (weight + weight_offset) + bias, over each `group` columns on their own; all
-/// groups have the same weights.
+/// out = norm(in) * (weight + weight_offset) + bias, over each `group` columns on their own. All
+/// groups have the same weights, or each its own, behind one another.
 struct NormOp {
   ActivationId in, out;  ///< may be the same
   NormKind kind;
-  ParamId weight;  ///< [group]
-  std::optional<ParamId> bias;
+  ParamId weight;               ///< [group], or [columns of in]
+  std::optional<ParamId> bias;  ///< as the weight
   float epsilon;
   float weight_offset;
   std::uint64_t group;  ///< columns; a divisor of in's

@@ -61,10 +61,8 @@ std::string safetensors_header(const TensorFile& file, DType dtype) {
   std::uint64_t offset = 0;
   for (const auto& [tensor, binding] : file.tensors) {
     const std::uint64_t end = offset + bytes_of(dtype, tensor.elements());
-    Json shape = Json::array({tensor.rows});
-    if (!tensor.vector) shape.push_back(tensor.columns);
     header[tensor.name] = {
-        {"dtype", name(dtype)}, {"shape", shape}, {"data_offsets", {offset, end}}};
+        {"dtype", name(dtype)}, {"shape", tensor.shape()}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text = header.dump();

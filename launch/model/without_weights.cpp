@@ -93,8 +93,7 @@ Catalog catalog_without_weights(Files& files, const std::string& path, const std
     TensorEntry& entry = catalog.tensors.emplace_back();
     entry.name = stored.tensor.name;
     entry.dtype = dtype;
-    entry.shape = {stored.tensor.rows};
-    if (!stored.tensor.vector) entry.shape.push_back(stored.tensor.columns);
+    entry.shape = stored.tensor.shape();
     entry.parts.emplace_back().offset = bytes;
     bytes += entry.bytes();
   }

@@ -43,12 +43,14 @@ struct AttentionShape {
   std::uint32_t window = 0;  ///< positions a row sees, its own counted; 0: all before it
 };
 
-/// What a normalised row is multiplied with and moved by, in `dtype`: rows of one element.
+/// What a normalised row is multiplied with and moved by, in `dtype`: rows of one element. Of
+/// several sets behind one another, row r has number r % sets.
 struct NormWeights {
   RowBlocks weight = {};
   RowBlocks bias = {};  ///< may be null; else in blocks as the weight
   DType dtype = DType::F32;
   float weight_offset = 0.0f;  ///< added to the weight
+  std::uint64_t sets = 1;
 };
 
 /// A matrix [out_columns, in_columns] in `format` and a bias [out_columns] in `dtype`, which is

@@ -124,10 +124,12 @@ class LayerBuilder {
     unit_.ops.emplace_back(LinearOp{in, out, weight, bias(with_bias, module, rows, rotary_heads)});
   }
 
+  // @param sets of weights, one for each group; 0: one for all of them
   void norm(const std::string& module, ActivationId in, ActivationId out, NormKind kind,
-            bool with_bias, std::uint64_t group) {
-    const ParamId weight =
-        builder_.param(unit_, builder_.vector(prefix_ + module + ".weight", group));
+            bool with_bias, std::uint64_t group, std::uint32_t sets = 0) {
+    const std::string name = prefix_ + module + ".weight";
+    const ParamId weight = builder_.param(
+        unit_, sets > 0 ? builder_.heads(name, sets, group) : builder_.vector(name, group));
     unit_.ops.emplace_back(NormOp{in, out, kind, weight, bias(with_bias, module, group),
                                   spec_.epsilon, spec_.norm_offset, group});
   }
@@ -139,8 +141,11 @@ class LayerBuilder {
   }
   void qk_norm(const char* module, ActivationId x) {
     if (spec_.qk_norm == QkNorm::None) return;
-    const bool heads = spec_.qk_norm == QkNorm::Heads;
-    norm(module, x, x, NormKind::Rms, false, heads ? spec_.head_size : builder_.columns(x));
+    const std::uint64_t columns = builder_.columns(x);
+    const std::uint64_t group = spec_.qk_norm == QkNorm::Whole ? columns : spec_.head_size;
+    const auto sets = static_cast<std::uint32_t>(columns / group);
+    norm(module, x, x, spec_.qk_norm_kind, false, group,
+         spec_.qk_norm == QkNorm::EachHead ? sets : 0);
   }
 
   void add(ActivationId x) {
@@ -259,6 +264,12 @@ void add_positions(const DecoderSpec& spec, const Buffers& buffers, GraphBuilder
 }
 
 void check(const DecoderSpec& spec) {
+  for (const RotarySpec& rotary : spec.rotary) {
+    if (spec.hf_names.rotary_interleaved && rotary.dimensions != spec.head_size) {
+      fail("model config: {} of {} elements of a head are rotated, expected all in this family",
+           rotary.dimensions, spec.head_size);
+    }
+  }
   for (const LayerSpec& layer : spec.layers) {
     if (layer.rotary && *layer.rotary >= spec.rotary.size()) {
       fail("a layer refers to rotary embedding {} of {}", *layer.rotary, spec.rotary.size());

@@ -291,6 +291,26 @@ WITH_LAYER_NORM = {
     ),
 }  # fmt: skip
 
+COHERE = {
+    "cohere": Case(
+        hf.CohereConfig, gqa(logit_scale=0.25, **rope(theta=1e4)),
+        {"logit_scale": 0.5, "rope_theta": 500.0}, old_keys=True, absent="tie_word_embeddings",
+        hub={"model_max_length": 256},
+    ),
+    # As Command R+: the weights of norms are matrices.
+    "cohere_qk_norm": Case(
+        hf.CohereConfig, gqa(logit_scale=0.25, use_qk_norm=True, attention_bias=True, **rope()),
+        {"layer_norm_eps": 0.1},
+    ),
+    "cohere2": Case(
+        hf.Cohere2Config,
+        gqa(logit_scale=0.25, sliding_window=WINDOW, **rope(theta=5e4)) | {"num_hidden_layers": 4},
+        {"sliding_window": WINDOW + 1, "rope_theta": 500.0, "sliding_window_pattern": 2},
+        old_keys=True, absent="tie_word_embeddings layer_types",
+        hub={"sliding_window_pattern": 4, "rotary_pct": 1.0},
+    ),
+}  # fmt: skip
+
 MOE = dict(
     num_hidden_layers=3, head_dim=16, moe_intermediate_size=32, n_routed_experts=8,
     num_experts_per_tok=2, n_shared_experts=1, routed_scaling_factor=1.5, norm_topk_prob=True,
@@ -326,4 +346,4 @@ EXPERTS = {
     ),
 }  # fmt: skip
 
-CASES = LLAMA | EXPERTS | MISTRAL_AND_QWEN | GEMMA | PHI_AND_OTHERS | WITH_LAYER_NORM
+CASES = LLAMA | EXPERTS | MISTRAL_AND_QWEN | GEMMA | PHI_AND_OTHERS | WITH_LAYER_NORM | COHERE

@@ -84,6 +84,7 @@ WITHOUT = {
     "qwen3_moe": "layers without experts",
     "falcon_11b": "a feed-forward that is not 4 x hidden_size",
     "gpt2_base_names": "a feed-forward that is not 4 x n_embd",
+    "cohere_qk_norm": "norms of Q and K in models of less than 64 layers, biases",
 }
 
 

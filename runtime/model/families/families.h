@@ -7,6 +7,8 @@
 
 namespace initrt {
 
+[[nodiscard]] Graph build_cohere(const nlohmann::json& config);
+[[nodiscard]] Graph build_cohere2(const nlohmann::json& config);
 [[nodiscard]] Graph build_falcon(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma2(const nlohmann::json& config);
@@ -51,6 +53,8 @@ inline constexpr Family kFamilies[] = {
     {"gpt2", "GPT2LMHeadModel", build_gpt2},
     {"granite", "GraniteForCausalLM", build_granite},
     {"starcoder2", "Starcoder2ForCausalLM", build_starcoder2},
+    {"cohere", "CohereForCausalLM", build_cohere},
+    {"cohere2", "Cohere2ForCausalLM", build_cohere2},
 };
 
 }  // namespace initrt

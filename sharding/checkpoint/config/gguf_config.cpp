@@ -210,6 +210,12 @@ void granite(const GgufSource& source, Json& config) {
   }
 }
 
+void cohere(const GgufSource& source, Json& config) {
+  config["use_qk_norm"] = source.has("blk.0.attn_q_norm.weight");
+  // llama.cpp scales by nothing where files say nothing.
+  config["logit_scale"] = source.metadata.real(".logit_scale").value_or(1.0);
+}
+
 void as_it_is(const GgufSource&, Json&) {}
 
 /// One of GGUF's architectures, the model it is, and what its config has beside the shared keys.
@@ -235,6 +241,8 @@ constexpr Architecture kArchitectures[] = {
     {"gpt2", "gpt2", "GPT2LMHeadModel", gpt2},
     {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", starcoder2},
     {"granite", "granite", "GraniteForCausalLM", granite},
+    {"command-r", "cohere", "CohereForCausalLM", cohere},
+    {"cohere2", "cohere2", "Cohere2ForCausalLM", cohere},
 };
 // Mixtral's files say "llama", and how many experts.
 constexpr Architecture kMixtral = {"llama", "mixtral", "MixtralForCausalLM", mixtral};

@@ -1,6 +1,7 @@
 #include "sharding/checkpoint/names/hf_form.h"
 
 #include <algorithm>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -41,6 +42,47 @@ void add_transposed(const RowRun& run, std::vector<RowRun>& runs) {
   }
 }
 
+// Canonical rows of heads, of which row (half, i) is stored at row 2i + half: runs of one row.
+void add_interleaved(const RowRun& run, const Tensor& tensor, std::vector<RowRun>& runs) {
+  const std::uint64_t head_rows = tensor.rows / tensor.rotary_heads, half_rows = head_rows / 2;
+  for (std::uint64_t row = 0; row < run.rows; ++row) {
+    const std::uint64_t in_head = (run.row + row) % head_rows;
+    RowRun one = run;
+    one.row = run.row + row - in_head + 2 * (in_head % half_rows) + in_head / half_rows;
+    one.rows = 1;
+    one.source_row = run.source_row + row * run.source_stride;
+    runs.push_back(one);
+  }
+}
+
+// Whether `next` are the rows that follow `run`'s, in the source too.
+bool continues(const RowRun& run, const RowRun& next) {
+  const std::uint64_t stride = run.rows > 1 ? run.source_stride : next.source_row - run.source_row;
+  return next.source == run.source && next.row == run.row + run.rows &&
+         next.source_row > run.source_row &&
+         next.source_row == run.source_row + run.rows * stride &&
+         std::tie(next.column, next.columns, next.source_column, next.transposed, next.add) ==
+             std::tie(run.column, run.columns, run.source_column, run.transposed, run.add);
+}
+
+// Makes one run of neighbours that are one row each.
+void join_rows(std::vector<RowRun>& runs) {
+  std::sort(runs.begin(), runs.end(), [](const RowRun& a, const RowRun& b) {
+    return std::tie(a.column, a.row) < std::tie(b.column, b.row);
+  });
+  std::vector<RowRun> joined;
+  for (const RowRun& run : runs) {
+    if (joined.empty() || run.rows > 1 || !continues(joined.back(), run)) {
+      joined.push_back(run);
+      continue;
+    }
+    RowRun& last = joined.back();
+    if (last.rows == 1) last.source_stride = run.source_row - last.source_row;
+    ++last.rows;
+  }
+  runs = std::move(joined);
+}
+
 }  // namespace
 
 std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
@@ -55,7 +97,8 @@ std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
       Tensor tensor{.name = stored.name,
                     .rows = stored.rows == 0 ? canonical.rows : stored.rows,
                     .columns = canonical.columns,
-                    .vector = canonical.vector};
+                    .vector = canonical.vector,
+                    .matrix_rows = canonical.matrix_rows};
       if (stored.transposed) std::swap(tensor.rows, tensor.columns);
       tensors.push_back({std::move(tensor), {}});
     }
@@ -66,18 +109,22 @@ std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
       fail("{} would be made of several weights that are quantized: not known here",
            quote(stored.name));
     }
+    const bool interleaved = stored.rotary_interleaved && canonical.rotary_heads > 0;
     const std::vector<StoredRows> all = {{0, canonical.rows, 0}};
     for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
       for (const RowRun& run : bindings.tensors[i].runs) {
         const RowRun part = part_of(run, span);
         if (part.rows == 0) continue;
-        if (stored.transposed) {
+        if (interleaved) {
+          add_interleaved(part, canonical, runs);
+        } else if (stored.transposed) {
           add_transposed(part, runs);
         } else {
           runs.push_back(part);
         }
       }
     }
+    if (interleaved) join_rows(runs);
   }
   return tensors;
 }

@@ -69,8 +69,8 @@ std::vector<std::uint64_t> flattened(const std::vector<std::uint64_t>& shape) {
 
 void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& entry,
                  const Catalog& catalog) {
-  std::vector<std::uint64_t> expected = {stored.rows == 0 ? tensor.rows : stored.rows};
-  if (!tensor.vector) expected.push_back(tensor.columns);
+  std::vector<std::uint64_t> expected = tensor.shape();
+  if (stored.rows != 0) expected.front() = stored.rows;
   if (stored.transposed) std::reverse(expected.begin(), expected.end());
   if ((stored.transposed || stored.add != 0) && info(entry.dtype).block_elements > 1) {
     fail("{}: tensor {} is {}: expected a dtype without blocks",

@@ -76,6 +76,7 @@ Stored locate_own(const Tensor& canonical, const Graph& graph) {
   const HfNames& names = graph.hf_names;
   Stored stored;
   stored.name = hf_name(canonical.name, names);
+  stored.rotary_interleaved = names.rotary_interleaved;
   const std::string module = parse_block_name(canonical.name).module;
   stored.transposed = names.transposed && !module.empty() && !canonical.vector;
   const QkvPart part = qkv_part(canonical.name);
