@@ -28,7 +28,15 @@ struct Tensor {
   bool float32 = false;  ///< held as such in any precision: what rounding would change the model by
   /// Other canonical names of the same values: bound where the first is missing, else not needed.
   std::vector<std::string> aliases = {};
+  /// > 0: a vector that checkpoints hold as a matrix of so many rows.
+  std::uint64_t matrix_rows = 0;
 
+  /// In a checkpoint.
+  [[nodiscard]] std::vector<std::uint64_t> shape() const {
+    if (matrix_rows > 0) return {matrix_rows, rows / matrix_rows};
+    if (vector) return {rows};
+    return {rows, columns};
+  }
   [[nodiscard]] std::uint64_t elements() const { return rows * columns; }
 };
 
@@ -49,13 +57,13 @@ struct Activation {
 using ActivationId = std::uint32_t;  ///< index into Graph::activations
 using ParamId = std::uint32_t;       ///< index into the unit's params
 
-/// out = norm(in) * (weight + weight_offset) + bias, over each `group` columns on their own; all
-/// groups have the same weights.
+/// out = norm(in) * (weight + weight_offset) + bias, over each `group` columns on their own. All
+/// groups have the same weights, or each its own, behind one another.
 struct NormOp {
   ActivationId in, out;  ///< may be the same
   NormKind kind;
-  ParamId weight;  ///< [group]
-  std::optional<ParamId> bias;
+  ParamId weight;               ///< [group], or [columns of in]
+  std::optional<ParamId> bias;  ///< as the weight
   float epsilon;
   float weight_offset;
   std::uint64_t group;  ///< columns; a divisor of in's
@@ -168,6 +176,19 @@ struct Unit {
   std::vector<Op> ops;
 };
 
+/// Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): keys and values of all heads are
+/// made of one latent of `rank` elements; a key has `rope` rotated ones besides, the same for all
+/// heads. Queries are brought to the latent instead of keys and values out of it, so that only
+/// latents are cached.
+struct LatentSizes {
+  std::uint32_t rank = 0;            ///< 0: no latent attention
+  std::uint32_t query_rank = 0;      ///< of a latent that queries are made of; 0: none
+  std::uint32_t nope = 0, rope = 0;  ///< elements of a head's query that are not rotated, and are
+  std::uint32_t value = 0;           ///< of a head's value
+
+  bool operator==(const LatentSizes&) const = default;
+};
+
 /// Where rows of the embedding table are: param `param` of unit `unit`.
 struct TableTile {
   std::uint32_t unit = 0;
@@ -186,6 +207,7 @@ struct Graph {
   std::uint64_t vocabulary = 0;
   std::uint64_t context = 0;  ///< most positions the model was made for
   std::uint32_t layers = 0, heads = 0, kv_heads = 0, head_size = 0;
+  LatentSizes latent;
   std::vector<RotarySpec> rotary;  ///< what RotaryOps refer to
   HfNames hf_names;                ///< how Hugging Face's checkpoints of the family name tensors
 

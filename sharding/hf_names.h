@@ -51,6 +51,7 @@ struct HfNames {
   bool further_blocks = false;
   /// What names of tensors begin with that text does not need, behind any prefix.
   std::span<const std::string_view> unread = {};
+  bool rotary_interleaved = false;  ///< rotary heads have rows 2i and 2i + 1 for a pair of halves
 };
 
 }  // namespace initrt

@@ -64,6 +64,7 @@ struct ProductSizes {
   DType dtype = DType::F32;             ///< of weights that are not quantized
   std::uint64_t rows = 0, columns = 0;  ///< the most rows and the widest input of any
   WeightFormats formats = {};           ///< that weights are held in
+  bool by_heads = false;                ///< some are of a part of their inputs: LinearOp::groups
 };
 
 /// What planning has to know of a kind of device; told without having one.

@@ -53,12 +53,14 @@ struct AttentionShape {
   [[nodiscard]] std::uint32_t value() const { return value_size == 0 ? head_size : value_size; }
 };
 
-/// What a normalised row is multiplied with and moved by, in `dtype`: rows of one element.
+/// What a normalised row is multiplied with and moved by, in `dtype`: rows of one element. Of
+/// several sets behind one another, row r has number r % sets.
 struct NormWeights {
   RowBlocks weight = {};
   RowBlocks bias = {};  ///< may be null; else in blocks as the weight
   DType dtype = DType::F32;
   float weight_offset = 0.0f;  ///< added to the weight
+  std::uint64_t sets = 1;
 };
 
 /// A matrix [out_columns, in_columns] in `format` and a bias [out_columns] in `dtype`, which is

@@ -148,9 +148,10 @@ struct UnitRunner::Run {
   [[nodiscard]] std::uint64_t columns(ActivationId id) const { return runner.columns(id); }
 
   void operator()(const NormOp& op) const {
+    const std::uint64_t sets = unit.params[op.weight].rows / op.group;
     runner.device_.norm(op.kind, at(op.in),
-                        {weight(op.weight), weight(op.bias), dtype(), op.weight_offset}, op.epsilon,
-                        at(op.out), rows * (columns(op.in) / op.group), op.group);
+                        {weight(op.weight), weight(op.bias), dtype(), op.weight_offset, sets},
+                        op.epsilon, at(op.out), rows * (columns(op.in) / op.group), op.group);
   }
   [[nodiscard]] LinearWeights product_weights(ParamId param, std::uint64_t in_columns,
                                               std::uint64_t out_columns) const {

@@ -14,7 +14,23 @@ struct Buffers {
   ActivationId hidden, normed, q, k, v, attended, gate = 0, up = 0;
   ActivationId scores = 0, taken = 0, expert_gate = 0, expert_up = 0;
   ActivationId shared_gate = 0, shared_up = 0;
+  ActivationId q_latent = 0, q_nope = 0, q_rope = 0, q_absorbed = 0, latent = 0, k_rope = 0;
 };
+
+void add_latent_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers) {
+  const LatentSizes& sizes = spec.latent;
+  const std::uint64_t heads = spec.heads;
+  const std::uint64_t key = sizes.rank + sizes.rope;
+  if (sizes.query_rank > 0) buffers.q_latent = builder.activation("q_latent", sizes.query_rank);
+  buffers.q_nope = builder.activation("q_nope", heads * sizes.nope);
+  buffers.q_rope = builder.activation("q_rope", heads * sizes.rope);
+  buffers.q_absorbed = builder.activation("q_absorbed", heads * sizes.rank);
+  buffers.q = builder.activation("q", heads * key);
+  buffers.latent = builder.activation("latent", sizes.rank);
+  buffers.k_rope = builder.activation("k_rope", sizes.rope);
+  buffers.k = builder.activation("k", key);
+  buffers.attended = builder.activation("attended", heads * sizes.value);
+}
 
 Buffers add_buffers(const DecoderSpec& spec, GraphBuilder& builder) {
   const std::uint64_t q = std::uint64_t{spec.heads} * spec.head_size;
@@ -24,10 +40,14 @@ Buffers add_buffers(const DecoderSpec& spec, GraphBuilder& builder) {
   Buffers buffers{};
   buffers.hidden = builder.activation("hidden", spec.hidden);
   buffers.normed = builder.activation("normed", spec.hidden);
-  buffers.q = builder.activation("q", q);
-  buffers.k = builder.activation("k", kv);
-  buffers.v = builder.activation("v", kv);
-  buffers.attended = builder.activation("attended", q);
+  if (spec.latent.rank > 0) {
+    add_latent_buffers(spec, builder, buffers);
+  } else {
+    buffers.q = builder.activation("q", q);
+    buffers.k = builder.activation("k", kv);
+    buffers.v = builder.activation("v", kv);
+    buffers.attended = builder.activation("attended", q);
+  }
   if (dense && spec.gated) buffers.gate = builder.activation("gate", spec.intermediate);
   if (dense) buffers.up = builder.activation("up", spec.intermediate);
   if (experts) {
@@ -124,10 +144,12 @@ class LayerBuilder {
     unit_.ops.emplace_back(LinearOp{in, out, weight, bias(with_bias, module, rows, rotary_heads)});
   }
 
+  // @param sets of weights, one for each group; 0: one for all of them
   void norm(const std::string& module, ActivationId in, ActivationId out, NormKind kind,
-            bool with_bias, std::uint64_t group) {
-    const ParamId weight =
-        builder_.param(unit_, builder_.vector(prefix_ + module + ".weight", group));
+            bool with_bias, std::uint64_t group, std::uint32_t sets = 0) {
+    const std::string name = prefix_ + module + ".weight";
+    const ParamId weight = builder_.param(
+        unit_, sets > 0 ? builder_.heads(name, sets, group) : builder_.vector(name, group));
     unit_.ops.emplace_back(NormOp{in, out, kind, weight, bias(with_bias, module, group),
                                   spec_.epsilon, spec_.norm_offset, group});
   }
@@ -139,8 +161,11 @@ class LayerBuilder {
   }
   void qk_norm(const char* module, ActivationId x) {
     if (spec_.qk_norm == QkNorm::None) return;
-    const bool heads = spec_.qk_norm == QkNorm::Heads;
-    norm(module, x, x, NormKind::Rms, false, heads ? spec_.head_size : builder_.columns(x));
+    const std::uint64_t columns = builder_.columns(x);
+    const std::uint64_t group = spec_.qk_norm == QkNorm::Whole ? columns : spec_.head_size;
+    const auto sets = static_cast<std::uint32_t>(columns / group);
+    norm(module, x, x, spec_.qk_norm_kind, false, group,
+         spec_.qk_norm == QkNorm::EachHead ? sets : 0);
   }
 
   void add(ActivationId x) {
@@ -151,6 +176,7 @@ class LayerBuilder {
   // @param into `normed`; or q, where a parallel feed-forward needs what is in `normed`: only where
   //        heads make up the hidden size
   ActivationId attention(ActivationId in, ActivationId into) {
+    if (spec_.latent.rank > 0) return latent_attention(in, into);
     const bool rotated = layer_.rotary.has_value();
     // Checkpoints that interleave the halves do so in all layers, rotated or not.
     const bool any = !spec_.rotary.empty();
@@ -184,6 +210,51 @@ class LayerBuilder {
       op.sinks = builder_.param(unit_, sinks);
     }
     unit_.ops.emplace_back(op);
+    linear("self_attn.o_proj", at_.attended, into, spec_.out_bias);
+    return into;
+  }
+
+  // A product by heads, each of its own part of `in`.
+  void linear_of_heads(const char* module, ActivationId in, ActivationId out) {
+    const ParamId weight =
+        matrix(unit_, module, builder_.columns(out), builder_.columns(in) / spec_.heads);
+    unit_.ops.emplace_back(LinearOp{in, out, weight, {}, spec_.heads});
+  }
+
+  ActivationId latent_attention(ActivationId in, ActivationId into) {
+    const LatentSizes& sizes = spec_.latent;
+    constexpr float kEpsilon = 1e-6f;  // of the latents' norms, whatever the model's is
+    const auto latent_norm = [&](const char* module, ActivationId x) {
+      norm(module, x, x, NormKind::Rms, false, builder_.columns(x));
+      std::get<NormOp>(unit_.ops.back()).epsilon = kEpsilon;
+    };
+    ActivationId queries = in;
+    if (sizes.query_rank > 0) {
+      linear("self_attn.q_a_proj", in, at_.q_latent, spec_.qkv_bias);
+      latent_norm("self_attn.q_a_layernorm", at_.q_latent);
+      queries = at_.q_latent;
+    }
+    linear("self_attn.q_nope_proj", queries, at_.q_nope, false);
+    linear("self_attn.q_rope_proj", queries, at_.q_rope, false, spec_.heads);
+    linear("self_attn.kv_a_proj", in, at_.latent, spec_.qkv_bias);
+    linear("self_attn.k_rope_proj", in, at_.k_rope, spec_.qkv_bias, 1);
+    latent_norm("self_attn.kv_a_layernorm", at_.latent);
+    unit_.ops.emplace_back(RotaryOp{at_.q_rope, sizes.rope, *layer_.rotary});
+    unit_.ops.emplace_back(RotaryOp{at_.k_rope, sizes.rope, *layer_.rotary});
+    linear_of_heads("self_attn.k_b_proj", at_.q_nope, at_.q_absorbed);
+    unit_.ops.emplace_back(JoinOp{at_.q_absorbed, at_.q_rope, at_.q, spec_.heads});
+    unit_.ops.emplace_back(JoinOp{at_.latent, at_.k_rope, at_.k, 1});
+    unit_.ops.emplace_back(AttentionOp{at_.q,
+                                       at_.k,
+                                       {},
+                                       at_.q_absorbed,
+                                       index_,
+                                       spec_.heads,
+                                       1,
+                                       sizes.rank + sizes.rope,
+                                       sizes.rank,
+                                       spec_.attention_scale});
+    linear_of_heads("self_attn.v_b_proj", at_.q_absorbed, at_.attended);
     linear("self_attn.o_proj", at_.attended, into, spec_.out_bias);
     return into;
   }
@@ -274,6 +345,13 @@ void add_positions(const DecoderSpec& spec, const Buffers& buffers, GraphBuilder
 }
 
 void check(const DecoderSpec& spec) {
+  for (const RotarySpec& rotary : spec.rotary) {
+    if (spec.hf_names.rotary_interleaved && spec.latent.rank == 0 &&
+        rotary.dimensions != spec.head_size) {
+      fail("model config: {} of {} elements of a head are rotated, expected all in this family",
+           rotary.dimensions, spec.head_size);
+    }
+  }
   for (const LayerSpec& layer : spec.layers) {
     if (layer.rotary && *layer.rotary >= spec.rotary.size()) {
       fail("a layer refers to rotary embedding {} of {}", *layer.rotary, spec.rotary.size());
@@ -318,6 +396,7 @@ Graph build_decoder(const DecoderSpec& spec) {
   meta.heads = spec.heads;
   meta.kv_heads = spec.kv_heads;
   meta.head_size = spec.head_size;
+  meta.latent = spec.latent;
   meta.rotary = spec.rotary;
   meta.hf_names = spec.hf_names;
   GraphBuilder builder(std::move(meta));

@@ -23,8 +23,9 @@ enum class Residual : std::uint8_t {
 
 enum class QkNorm : std::uint8_t {
   None,
-  Heads,  ///< each head on its own, all with the same weights
-  Whole,  ///< all heads together
+  Heads,     ///< each head on its own, all with the same weights
+  EachHead,  ///< each head on its own, with weights of its own
+  Whole,     ///< all heads together
 };
 
 struct LayerSpec {
@@ -47,6 +48,7 @@ struct DecoderSpec {
   std::string family;
   std::uint64_t hidden = 0, intermediate = 0, vocabulary = 0, context = 0;
   std::uint32_t heads = 0, kv_heads = 0, head_size = 0;
+  LatentSizes latent;  ///< instead of keys and values of heads
   std::vector<LayerSpec> layers;
 
   NormKind norm = NormKind::Rms;
@@ -54,6 +56,7 @@ struct DecoderSpec {
   float epsilon = 1e-6f;
   float norm_offset = 0.0f;  ///< added to the weights of all norms
   QkNorm qk_norm = QkNorm::None;
+  NormKind qk_norm_kind = NormKind::Rms;
   Residual residual = Residual::PreNorm;
 
   std::vector<RotarySpec> rotary;

@@ -1,5 +1,6 @@
 #include "runtime/model/decoder_config.h"
 
+#include <cmath>
 #include <utility>
 
 #include "sharding/checkpoint/checked_json.h"
@@ -9,6 +10,7 @@ namespace {
 
 constexpr std::uint64_t kMaxWidth = 1u << 20;  // keeps every product of sizes inside 64 bits
 constexpr std::uint64_t kMaxHeadSize = 512;
+constexpr std::uint64_t kMaxRotated = 64;  // behind a latent
 constexpr std::uint64_t kMaxLayers = 4096, kMaxHeads = 4096;
 
 GateFunction function_named(std::string_view key, const std::string& name) {
@@ -101,15 +103,16 @@ void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_
 void read_experts(const ConfigReader& config, DecoderSpec& spec, std::string_view count_key) {
   constexpr std::uint64_t kMax = 4096;
   spec.experts.routing.experts = static_cast<std::uint32_t>(config.whole(count_key, 1, kMax));
-  spec.experts.routing.chosen = static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, kMax));
+  spec.experts.routing.chosen =
+      static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, kMax));
 }
 
 void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec) {
   constexpr std::uint64_t kMax = 4096;
   ExpertsSpec& experts = spec.experts;
   // Published configs have the first key, those that transformers 5 writes may have the second.
-  read_experts(config, spec, config.has("n_routed_experts") ? "n_routed_experts"
-                                                            : "num_local_experts");
+  read_experts(config, spec,
+               config.has("n_routed_experts") ? "n_routed_experts" : "num_local_experts");
   experts.intermediate = config.whole("moe_intermediate_size", 1, kMaxWidth);
   experts.shared = experts.intermediate * config.whole_or("n_shared_experts", 1, 0, kMax);
   experts.correction = true;
@@ -123,6 +126,33 @@ void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec) {
   for (std::uint64_t layer = dense; layer < spec.layers.size(); ++layer) {
     spec.layers[layer].experts = true;
   }
+}
+
+void read_latent(const ConfigReader& config, DecoderSpec& spec) {
+  const auto size = [&](std::string_view key, std::uint64_t least, std::uint64_t most) {
+    return static_cast<std::uint32_t>(config.whole(key, least, most));
+  };
+  LatentSizes& sizes = spec.latent;
+  sizes.rank = size("kv_lora_rank", 1, kMaxHeadSize);
+  if (config.has("q_lora_rank")) sizes.query_rank = size("q_lora_rank", 1, kMaxWidth);
+  sizes.nope = size("qk_nope_head_dim", 1, kMaxHeadSize);
+  sizes.rope = size("qk_rope_head_dim", 2, kMaxRotated);
+  sizes.value = size("v_head_dim", 1, kMaxHeadSize);
+  spec.kv_heads = 1;
+  spec.head_size = sizes.rank + sizes.rope;
+  spec.rotary = {read_rotary(config, sizes.rope, spec.context)};
+  // Scores grow sharper where YaRN stretches the context, besides what rotated elements do.
+  double sharper = 1;
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (!config.has(key) || !config.at(key).is_object()) continue;
+    const ConfigReader scaling(config.at(key));
+    if (!scaling.has("mscale_all_dim") || !scaling.has("factor")) continue;
+    const double factor = scaling.positive("factor");
+    if (factor > 1) sharper = 0.1 * scaling.positive("mscale_all_dim") * std::log(factor) + 1;
+  }
+  const double key = static_cast<double>(sizes.nope) + sizes.rope;
+  spec.attention_scale = static_cast<float>(sharper * sharper / std::sqrt(key));
+  spec.hf_names.rotary_interleaved = config.flag_or("rope_interleave", true);
 }
 
 void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,

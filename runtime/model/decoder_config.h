@@ -47,6 +47,9 @@ void read_experts(const ConfigReader& config, DecoderSpec& spec, std::string_vie
 /// shared experts, dense layers first.
 void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec);
 
+/// Sizes and rotary embedding of latent attention, and the scale of its scores.
+void read_latent(const ConfigReader& config, DecoderSpec& spec);
+
 /// Sets the windows of layers: those that `layer_types` calls "sliding_attention" or, in a config
 /// without, those for which `slides` is true see `sliding_window` positions. None where that is
 /// null.

@@ -29,6 +29,12 @@ std::uint32_t GraphBuilder::vector(std::string name, std::uint64_t rows,
   return static_cast<std::uint32_t>(graph_.tensors.size() - 1);
 }
 
+std::uint32_t GraphBuilder::heads(std::string name, std::uint32_t heads, std::uint64_t elements) {
+  const std::uint32_t index = vector(std::move(name), heads * elements, heads);
+  graph_.tensors[index].matrix_rows = heads;
+  return index;
+}
+
 ParamId GraphBuilder::param(Unit& unit, std::uint32_t tensor) const {
   unit.params.push_back({tensor, 0, graph_.tensors[tensor].rows});
   return static_cast<ParamId>(unit.params.size() - 1);

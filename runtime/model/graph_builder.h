@@ -31,6 +31,8 @@ class GraphBuilder {
   std::uint32_t matrix(std::string name, std::uint64_t rows, std::uint64_t columns,
                        std::uint32_t rotary_heads = 0);
   std::uint32_t vector(std::string name, std::uint64_t rows, std::uint32_t rotary_heads = 0);
+  /// A vector of `elements` for each rotary head.
+  std::uint32_t heads(std::string name, std::uint32_t heads, std::uint64_t elements);
 
   /// Has a tensor held in float32 in any precision.
   void keep_float32(std::uint32_t tensor) { graph_.tensors[tensor].float32 = true; }

@@ -44,8 +44,7 @@ bool list_canonical(TensorListing& listing) {
   for (std::size_t i = 0; i < graph.tensors.size(); ++i) {
     ListedTensor listed;
     listed.tensor = graph.tensors[i];
-    listed.shape = {listed.tensor.rows};
-    if (!listed.tensor.vector) listed.shape.push_back(listed.tensor.columns);
+    listed.shape = listed.tensor.shape();
     listed.stored = listing.catalog.tensors[bindings.tensors[i].runs.front().source].dtype;
     listed.read_as = bindings.tensors[i].quantized ? DType::F32 : read_as(listed.stored);
     listed.binding = std::move(bindings.tensors[i]);

@@ -41,6 +41,12 @@ def rope(kind="default", theta=10000.0, **others):
     return {ROPE: {"rope_type": kind, "rope_theta": theta} | others}
 
 
+def both_kinds(theta, **scaling):
+    """Rope of layers with a window, and of the others, which scaling is about."""
+    plain = {"rope_type": "default", "rope_theta": theta}
+    return {ROPE: {"sliding_attention": plain, "full_attention": plain | scaling}}
+
+
 def gqa(**others):
     return sizes(num_key_value_heads=2, **others)
 
@@ -202,6 +208,16 @@ PHI_AND_OTHERS = {
     ),
     "olmo2": Case(hf.Olmo2Config, gqa(**rope(theta=5e5)),
                   {"rope_theta": 500.0, "rms_norm_eps": 0.1}, old_keys=True),
+    # As published: windows in three of four layers, YaRN in the fourth alone.
+    "olmo3": Case(
+        hf.Olmo3Config,
+        gqa(sliding_window=WINDOW, **both_kinds(
+            5e5, rope_type="yarn", factor=4.0, original_max_position_embeddings=32, beta_fast=1.5,
+            beta_slow=0.25, attention_factor=1.1386294361119891)) | {"num_hidden_layers": 4},
+        {"sliding_window": WINDOW + 1, "rope_scaling.factor": 8.0, "rope_theta": 500.0,
+         "rope_scaling.attention_factor": 1.0, **NO_SCALING},
+        old_keys=True, absent="rope_local_base_freq",
+    ),
     "smollm3": Case(
         hf.SmolLM3Config,
         gqa(no_rope_layers=[1, 0, 1], tie_word_embeddings=True, **rope(theta=2e6)),
@@ -275,10 +291,32 @@ WITH_LAYER_NORM = {
     ),
 }  # fmt: skip
 
+COHERE = {
+    "cohere": Case(
+        hf.CohereConfig, gqa(logit_scale=0.25, **rope(theta=1e4)),
+        {"logit_scale": 0.5, "rope_theta": 500.0}, old_keys=True, absent="tie_word_embeddings",
+        hub={"model_max_length": 256},
+    ),
+    # As Command R+: the weights of norms are matrices.
+    "cohere_qk_norm": Case(
+        hf.CohereConfig, gqa(logit_scale=0.25, use_qk_norm=True, attention_bias=True, **rope()),
+        {"layer_norm_eps": 0.1},
+    ),
+    "cohere2": Case(
+        hf.Cohere2Config,
+        gqa(logit_scale=0.25, sliding_window=WINDOW, **rope(theta=5e4)) | {"num_hidden_layers": 4},
+        {"sliding_window": WINDOW + 1, "rope_theta": 500.0, "sliding_window_pattern": 2},
+        old_keys=True, absent="tie_word_embeddings layer_types",
+        hub={"sliding_window_pattern": 4, "rotary_pct": 1.0},
+    ),
+}  # fmt: skip
+
 MOE = dict(
     num_hidden_layers=3, head_dim=16, moe_intermediate_size=32, n_routed_experts=8,
     num_experts_per_tok=2, n_shared_experts=1, routed_scaling_factor=1.5, norm_topk_prob=True,
 )  # fmt: skip
+
+LATENT = dict(kv_lora_rank=24, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=14)
 
 EXPERTS = {
     # As GLM-4.6: biases, half of each head rotated, one dense layer, another that guesses tokens.
@@ -300,6 +338,33 @@ EXPERTS = {
         | MOE | {"n_shared_experts": 2},
         {"topk_group": 1, "n_group": 2},
     ),
+    # As DeepSeek-V3: latents of queries too, groups, YaRN that sharpens scores.
+    "deepseek_v3": Case(
+        hf.DeepseekV3Config,
+        gqa(q_lora_rank=20, **LATENT, n_group=4, topk_group=2, first_k_dense_replace=1,
+            **rope("yarn", 500.0, factor=4.0, original_max_position_embeddings=32, beta_fast=1.5,
+                   beta_slow=0.25, mscale=1.0, mscale_all_dim=1.0))
+        | MOE | {"head_dim": 8, "num_key_value_heads": 4},
+        {"topk_group": 1, "rope_scaling.mscale_all_dim": 0.5, "rope_scaling.factor": 8.0,
+         "rope_interleave": False},
+        old_keys=True, hub={"num_nextn_predict_layers": 1, "scoring_func": "sigmoid",
+                            "topk_method": "noaux_tc"},
+        absent="head_dim rope_interleave", unused={"model.layers.3.eh_proj.weight": [48, 96]},
+    ),
+    # As Moonlight: queries without latents, values wider than what is not rotated.
+    "deepseek_v3_plain_queries": Case(
+        hf.DeepseekV3Config,
+        gqa(q_lora_rank=None, **LATENT, n_group=1, topk_group=1, first_k_dense_replace=0,
+            attention_bias=True, **rope())
+        | MOE | {"head_dim": 8, "num_key_value_heads": 4, "num_experts_per_tok": 3},
+        {"rms_norm_eps": 0.1},
+    ),
+    "glm4_moe_lite": Case(
+        hf.Glm4MoeLiteConfig,
+        gqa(q_lora_rank=20, **LATENT, **rope(theta=500.0))
+        | MOE | {"num_key_value_heads": 4, "head_dim": 8},
+        {"num_experts_per_tok": 3, f"{ROPE}.rope_theta": 10000.0},
+    ),
     "gpt_oss": Case(
         hf.GptOssConfig,
         gqa(head_dim=16, num_local_experts=6, num_experts_per_tok=3, sliding_window=WINDOW,
@@ -319,4 +384,4 @@ EXPERTS = {
     ),
 }  # fmt: skip
 
-CASES = LLAMA | EXPERTS | MISTRAL_AND_QWEN | GEMMA | PHI_AND_OTHERS | WITH_LAYER_NORM
+CASES = LLAMA | EXPERTS | MISTRAL_AND_QWEN | GEMMA | PHI_AND_OTHERS | WITH_LAYER_NORM | COHERE

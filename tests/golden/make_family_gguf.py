@@ -10,7 +10,7 @@ llama-cpp-python, installed and as the source distribution it comes from, which 
     python tests/golden/make_family_gguf.py llama_cpp_python-*/vendor/llama.cpp [CASE...]
 
 families/<case>/gguf.json         metadata: [key, type, value] of each key but those of the
-                                  tokenizer, which is "none"
+                                  tokenizer, which is "none"; an array of BOOL is FLAGS
                                   tensors: {name: how it is made}, all of F32:
                                     shape        outermost dimension first
                                     of           [[tensor, first row, rows, heads]...]: rows of
@@ -64,6 +64,7 @@ CHANGED = {
 NOT_COMPUTED = {
     "phi3": {"sliding_window": None},
     "llama_yarn": {f"{ROPE}.beta_fast": 32.0, f"{ROPE}.beta_slow": 1.0},
+    "olmo3": {"rope_scaling.beta_fast": 32.0, "rope_scaling.beta_slow": 1.0},
 }
 # Keys that the converter takes from config.json, where transformers 5 no longer writes them.
 ALSO = {
@@ -83,6 +84,7 @@ WITHOUT = {
     "qwen3_moe": "layers without experts",
     "falcon_11b": "a feed-forward that is not 4 x hidden_size",
     "gpt2_base_names": "a feed-forward that is not 4 x n_embd",
+    "cohere_qk_norm": "norms of Q and K in models of less than 64 layers, biases",
 }
 
 
@@ -155,8 +157,9 @@ def metadata(reader, stubs):
     for key, field in reader.fields.items():
         if key in stubs or key.startswith("general.") and key != "general.architecture":
             continue
-        assert len(field.types) == 1, f"{key} is an array"
-        pairs.append([key, field.types[0].name, field.contents()])
+        types = [type.name for type in field.types]
+        assert len(types) == 1 or types == ["ARRAY", "BOOL"], f"{key} is an array"
+        pairs.append([key, types[0] if len(types) == 1 else "FLAGS", field.contents()])
     return pairs
 
 

@@ -39,8 +39,11 @@ class UnitInvariants {
   }
 
   [[nodiscard]] bool holds(const NormOp& op) const {
+    const auto is_weight = [&](std::optional<ParamId> id, std::uint64_t rows) {
+      return is_vector(op.weight, rows) && is_vector(id, rows);
+    };
     return op.group > 0 && columns(op.in) % op.group == 0 && is(op.out, columns(op.in)) &&
-           is_vector(op.weight, op.group) && is_vector(op.bias, op.group) &&
+           (is_weight(op.bias, op.group) || is_weight(op.bias, columns(op.in))) &&
            std::isfinite(op.epsilon) && op.epsilon > 0;
   }
   [[nodiscard]] bool holds(const LinearOp& op) const {

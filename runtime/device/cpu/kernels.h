@@ -96,6 +96,7 @@ struct NormRow {
   const std::byte* bias;  ///< may be null
   /// Weight and bias are blocks of so many columns, so many bytes apart.
   std::size_t block_columns, block_stride;
+  std::size_t first;  ///< element of weight and bias that is the first column's
   float weight_offset, epsilon;
   float* out;  ///< may be `in`
   std::size_t columns;

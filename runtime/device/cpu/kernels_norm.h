@@ -51,12 +51,15 @@ INITRT_INLINE void write_block(const NormRow& row, float mean, float factor, std
 
 template <class S, class Element>
 INITRT_INLINE void write_normed(const NormRow& row, float mean, float factor) {
-  std::size_t offset = 0;
-  for (std::size_t begin = 0; begin < row.columns; begin += row.block_columns) {
-    const std::size_t left = row.columns - begin;
-    const std::size_t columns = left < row.block_columns ? left : row.block_columns;
-    write_block<S, Element>(row, mean, factor, begin, columns, offset);
-    offset += row.block_stride;
+  std::size_t block = row.first / row.block_columns, in_block = row.first % row.block_columns;
+  for (std::size_t begin = 0; begin < row.columns;) {
+    const std::size_t left = row.columns - begin, rest = row.block_columns - in_block;
+    const std::size_t columns = left < rest ? left : rest;
+    write_block<S, Element>(
+        row, mean, factor, begin, columns,
+        block++ * row.block_stride + in_block * sizeof(typename Element::Stored));
+    in_block = 0;
+    begin += columns;
   }
 }
 

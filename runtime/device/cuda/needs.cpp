@@ -28,7 +28,10 @@ Scratch divide_scratch(std::uint64_t rows) {
 }
 
 DeviceNeeds needs(const ProductSizes& products) {
-  const auto [dtype, rows, columns, formats] = products;
+  const auto [dtype, rows, columns, formats, by_heads] = products;
+  if (by_heads) {
+    fail("latent attention is not computed on GPUs yet: set device=cpu");
+  }
   if (formats.quantized()) {
     fail(
         "quantized weights are not computed with on GPUs yet: leave out quantize, or set "

@@ -22,6 +22,7 @@ struct NormArguments {
   std::uint64_t rows;
   std::uint64_t block_step;  // elements from block to block of weight and bias
   std::uint32_t columns, block_columns;
+  std::uint32_t sets;  // of weights and biases
   float weight_offset, epsilon;
   NormKind kind;
   bool aligned;  // groups of all rows can be accessed at once
@@ -57,12 +58,14 @@ __device__ __forceinline__ Several<float, kGroup> load_group(const float* from, 
   return values;
 }
 
-/// The same of weight or bias, which lie in blocks.
+/// The same of weight or bias, which lie in blocks. @param first element of the first column
 template <DType Type>
 __device__ __forceinline__ Several<float, kGroup> load_blocks(
-    const typename Element<Type>::Stored* from, std::uint32_t i, const NormArguments& norm) {
+    const typename Element<Type>::Stored* from, std::uint32_t first, std::uint32_t i,
+    const NormArguments& norm) {
   const auto at = [&](std::uint32_t column) {
-    return from + column / norm.block_columns * norm.block_step + column % norm.block_columns;
+    const std::uint32_t element = first + column;
+    return from + element / norm.block_columns * norm.block_step + element % norm.block_columns;
   };
   if (norm.aligned && i < norm.columns) return load<Type, kGroup>(at(i));
   Several<float, kGroup> values;
@@ -79,12 +82,13 @@ template <DType Type, unsigned kRowThreads, unsigned kKept>
 struct Row {
   const NormArguments& norm;
   const float* in;
-  std::uint32_t thread;
+  std::uint32_t first_weight, thread;
   Several<float, kGroup> kept[kKept];
 
   __device__ Row(const NormArguments& arguments, std::uint64_t row)
       : norm(arguments),
         in(arguments.in + row * arguments.columns),
+        first_weight(static_cast<std::uint32_t>(row % arguments.sets) * arguments.columns),
         thread(threadIdx.x % kRowThreads) {
 #pragma unroll
     for (unsigned group = 0; group < kKept; ++group) {
@@ -124,14 +128,14 @@ struct Row {
   /// out = (in - mean) * factor * (weight + weight_offset) + bias.
   __device__ __forceinline__ void write(float* out, float mean, float factor) const {
     each_group([&](std::uint32_t i, const Several<float, kGroup>& x) {
-      const auto weight = load_blocks<Type>(stored<Type>(norm.weight), i, norm);
+      const auto weight = load_blocks<Type>(stored<Type>(norm.weight), first_weight, i, norm);
       Several<float, kGroup> y;
 #pragma unroll
       for (unsigned k = 0; k < kGroup; ++k) {
         y.of[k] = (x.of[k] - mean) * factor * (weight.of[k] + norm.weight_offset);
       }
       if (norm.bias != nullptr) {
-        const auto bias = load_blocks<Type>(stored<Type>(norm.bias), i, norm);
+        const auto bias = load_blocks<Type>(stored<Type>(norm.bias), first_weight, i, norm);
 #pragma unroll
         for (unsigned k = 0; k < kGroup; ++k) y.of[k] += bias.of[k];
       }
@@ -183,7 +187,7 @@ void launch_norm(cudaStream_t stream, const NormArguments& norm) {
 void norm(cudaStream_t stream, NormKind kind, const float* in, const NormWeights& weights,
           float epsilon, float* out, std::uint64_t rows, std::uint64_t columns) {
   if (rows == 0 || columns == 0) return;
-  const std::uint64_t block = std::min(weights.weight.rows, columns);
+  const std::uint64_t block = std::min(weights.weight.rows, columns * weights.sets);
   const bool aligned = aligned_16(in, out, weights.weight.base, weights.bias.base) &&
                        columns % kGroup == 0 && block % kGroup == 0;
   const NormArguments norm{in,
@@ -194,6 +198,7 @@ void norm(cudaStream_t stream, NormKind kind, const float* in, const NormWeights
                            weights.weight.stride / bytes_of(weights.dtype, 1),
                            static_cast<std::uint32_t>(columns),
                            static_cast<std::uint32_t>(block),
+                           static_cast<std::uint32_t>(weights.sets),
                            weights.weight_offset,
                            epsilon,
                            kind,

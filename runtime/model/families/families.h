@@ -7,11 +7,15 @@
 
 namespace initrt {
 
+[[nodiscard]] Graph build_cohere(const nlohmann::json& config);
+[[nodiscard]] Graph build_cohere2(const nlohmann::json& config);
+[[nodiscard]] Graph build_deepseek_v3(const nlohmann::json& config);
 [[nodiscard]] Graph build_falcon(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma2(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma3(const nlohmann::json& config);
 [[nodiscard]] Graph build_glm4_moe(const nlohmann::json& config);
+[[nodiscard]] Graph build_glm4_moe_lite(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt2(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt_neox(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt_oss(const nlohmann::json& config);
@@ -21,6 +25,7 @@ namespace initrt {
 [[nodiscard]] Graph build_mistral(const nlohmann::json& config);
 [[nodiscard]] Graph build_mixtral(const nlohmann::json& config);
 [[nodiscard]] Graph build_olmo2(const nlohmann::json& config);
+[[nodiscard]] Graph build_olmo3(const nlohmann::json& config);
 [[nodiscard]] Graph build_phi3(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen2(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen3(const nlohmann::json& config);
@@ -41,8 +46,11 @@ inline constexpr Family kFamilies[] = {
     {"gemma3_text", "Gemma3ForCausalLM", build_gemma3},
     {"phi3", "Phi3ForCausalLM", build_phi3},
     {"olmo2", "Olmo2ForCausalLM", build_olmo2},
+    {"olmo3", "Olmo3ForCausalLM", build_olmo3},
     {"smollm3", "SmolLM3ForCausalLM", build_smollm3},
     {"glm4_moe", "Glm4MoeForCausalLM", build_glm4_moe},
+    {"glm4_moe_lite", "Glm4MoeLiteForCausalLM", build_glm4_moe_lite},
+    {"deepseek_v3", "DeepseekV3ForCausalLM", build_deepseek_v3},
     {"gpt_oss", "GptOssForCausalLM", build_gpt_oss},
     {"minimax_m2", "MiniMaxM2ForCausalLM", build_minimax_m2},
     {"gpt_neox", "GPTNeoXForCausalLM", build_gpt_neox},
@@ -51,6 +59,8 @@ inline constexpr Family kFamilies[] = {
     {"gpt2", "GPT2LMHeadModel", build_gpt2},
     {"granite", "GraniteForCausalLM", build_granite},
     {"starcoder2", "Starcoder2ForCausalLM", build_starcoder2},
+    {"cohere", "CohereForCausalLM", build_cohere},
+    {"cohere2", "Cohere2ForCausalLM", build_cohere2},
 };
 
 }  // namespace initrt

@@ -42,6 +42,25 @@ bool has_qkv_bias(const GgufSource& source) {
   return source.has("blk.0.attn_q.bias") || source.has("blk.0.attn_qkv.bias");
 }
 
+// Which layers see a window: a flag for each, or all but every so manieth.
+void add_layer_types(const GgufMetadata& metadata, Json& config) {
+  constexpr const char* kKey = ".attention.sliding_window_pattern";
+  const Json* const pattern = metadata.find(kKey);
+  if (pattern == nullptr) return;
+  if (!pattern->is_array()) {
+    config["sliding_window_pattern"] = metadata.need_count(kKey);
+    return;
+  }
+  Json& types = config["layer_types"] = Json::array();
+  for (const Json& slides : *pattern) {
+    if (!slides.is_boolean() && !slides.is_number_integer()) {
+      fail("GGUF metadata key {} is not a list of flags", quote(metadata.full(kKey)));
+    }
+    const bool is_set = slides.is_boolean() ? slides.get<bool>() : slides != 0;
+    types.push_back(is_set ? "sliding_attention" : "full_attention");
+  }
+}
+
 // What all architectures have, in the keys that most model classes have.
 Json shared_config(const GgufSource& source, bool llama) {
   const GgufMetadata& metadata = source.metadata;
@@ -78,6 +97,7 @@ Json shared_config(const GgufSource& source, bool llama) {
   }
   if (const auto window = metadata.count(".attention.sliding_window"); window && *window > 0) {
     config["sliding_window"] = *window;
+    add_layer_types(metadata, config);
   }
   for (const auto& [key, from] : {std::pair{"bos_token_id", "tokenizer.ggml.bos_token_id"},
                                   std::pair{"eos_token_id", "tokenizer.ggml.eos_token_id"},
@@ -190,6 +210,12 @@ void granite(const GgufSource& source, Json& config) {
   }
 }
 
+void cohere(const GgufSource& source, Json& config) {
+  config["use_qk_norm"] = source.has("blk.0.attn_q_norm.weight");
+  // llama.cpp scales by nothing where files say nothing.
+  config["logit_scale"] = source.metadata.real(".logit_scale").value_or(1.0);
+}
+
 void as_it_is(const GgufSource&, Json&) {}
 
 /// One of GGUF's architectures, the model it is, and what its config has beside the shared keys.
@@ -215,6 +241,8 @@ constexpr Architecture kArchitectures[] = {
     {"gpt2", "gpt2", "GPT2LMHeadModel", gpt2},
     {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", starcoder2},
     {"granite", "granite", "GraniteForCausalLM", granite},
+    {"command-r", "cohere", "CohereForCausalLM", cohere},
+    {"cohere2", "cohere2", "Cohere2ForCausalLM", cohere},
 };
 // Mixtral's files say "llama", and how many experts.
 constexpr Architecture kMixtral = {"llama", "mixtral", "MixtralForCausalLM", mixtral};

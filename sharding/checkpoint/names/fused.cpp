@@ -81,10 +81,44 @@ void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint
   }
   stored.transposed = true;
   stored.rows = rows;
-  stored.spans = {{0, canonical.rows, part}};
+  stored.spans = {{0, canonical.rows, part, expert * canonical.columns}};
   stored.columns = experts * canonical.columns;
-  stored.column = expert * canonical.columns;
   stored.shape = {experts, canonical.columns, rows};
+}
+
+std::string_view place_latent(Stored& stored, const Tensor& canonical, const Graph& graph) {
+  const LatentSizes& sizes = graph.latent;
+  const std::string module = parse_block_name(canonical.name).module;
+  // A head's rows, and what part of them this is.
+  const auto of_heads = [&](std::uint64_t rows, std::uint64_t part, std::uint64_t first) {
+    stored.rows = graph.heads * rows;
+    for (std::uint64_t head = 0; head < graph.heads; ++head) {
+      stored.spans.push_back({head * part, part, head * rows + first});
+    }
+  };
+  if (module == "self_attn.q_nope_proj" || module == "self_attn.q_rope_proj") {
+    const bool rotated = module.ends_with("q_rope_proj");
+    of_heads(sizes.nope + sizes.rope, rotated ? sizes.rope : sizes.nope, rotated ? sizes.nope : 0);
+    return sizes.query_rank > 0 ? "self_attn.q_b_proj" : "self_attn.q_proj";
+  }
+  if (module == "self_attn.kv_a_proj" || module == "self_attn.k_rope_proj") {
+    stored.rows = sizes.rank + sizes.rope;
+    stored.spans = {{0, canonical.rows, module.ends_with("k_rope_proj") ? sizes.rank : 0u}};
+    return "self_attn.kv_a_proj_with_mqa";
+  }
+  if (module == "self_attn.v_b_proj") {
+    of_heads(sizes.nope + sizes.value, sizes.value, sizes.nope);
+    return "self_attn.kv_b_proj";
+  }
+  if (module != "self_attn.k_b_proj") return "";
+  // Of each head transposed: queries are multiplied with what makes keys.
+  stored.transposed = true;
+  stored.rows = sizes.rank;
+  stored.columns = std::uint64_t{graph.heads} * (sizes.nope + sizes.value);
+  for (std::uint64_t head = 0; head < graph.heads; ++head) {
+    stored.spans.push_back({head * sizes.rank, sizes.rank, 0, head * (sizes.nope + sizes.value)});
+  }
+  return "self_attn.kv_b_proj";
 }
 
 void place_gate_up(Stored& stored, const Tensor& canonical) {

@@ -27,6 +27,12 @@ void place_expert(Stored& stored, const Tensor& canonical, const TensorEntry& al
 void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts,
                               bool by_rows);
 
+/// Says which rows, or columns, of a stored matrix a part of latent attention is: of the latents'
+/// and the shared key's, of all heads' queries, keys and values. Names are Hugging Face's.
+/// @returns the stored module, or "" where the canonical one is none of these
+[[nodiscard]] std::string_view place_latent(Stored& stored, const Tensor& canonical,
+                                            const Graph& graph);
+
 /// Says which rows of the fused gate and up projections those of one of them are: gate first.
 void place_gate_up(Stored& stored, const Tensor& canonical);
 

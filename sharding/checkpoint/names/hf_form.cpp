@@ -1,6 +1,7 @@
 #include "sharding/checkpoint/names/hf_form.h"
 
 #include <algorithm>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -11,13 +12,13 @@
 namespace initrt {
 namespace {
 
-// The part of a run that is canonical rows of `span`, at the rows where they are stored.
-RowRun part_of(const RowRun& run, const StoredRows& span, std::uint64_t row_step) {
+// The part of a run that is canonical rows of `span`.
+RowRun part_of(const RowRun& run, const StoredRows& span) {
   const std::uint64_t begin = std::max(run.row, span.row);
   const std::uint64_t end = std::min(run.row + run.rows, span.row + span.rows);
   RowRun part = run;
   part.rows = begin < end ? end - begin : 0;
-  part.row = span.stored_row + (begin - span.row) * row_step;
+  part.row = begin;
   part.source_row = run.source_row + (begin - run.row) * run.source_stride;
   return part;
 }
@@ -41,12 +42,57 @@ void add_transposed(const RowRun& run, std::vector<RowRun>& runs) {
   }
 }
 
-// A part's rows where they are stored: those that are apart there are runs of their own.
-void add_stored(const RowRun& part, const Stored& stored, std::vector<RowRun>& runs) {
+// A part's rows where they are stored: of heads whose row (half, i) is stored at row 2i + half,
+// runs of one row.
+void add_interleaved(const RowRun& part, const StoredRows& span, const Tensor& tensor,
+                     std::vector<RowRun>& runs) {
+  const std::uint64_t head_rows = tensor.rows / tensor.rotary_heads, half_rows = head_rows / 2;
+  for (std::uint64_t row = 0; row < part.rows; ++row) {
+    const std::uint64_t in_span = part.row + row - span.row, in_head = in_span % head_rows;
+    RowRun one = part;
+    one.row = span.stored_row + in_span - in_head + 2 * (in_head % half_rows) + in_head / half_rows;
+    one.rows = 1;
+    one.source_row = part.source_row + row * part.source_stride;
+    runs.push_back(one);
+  }
+}
+
+// Whether `next` are the rows that follow `run`'s, in the source too.
+bool continues(const RowRun& run, const RowRun& next) {
+  const std::uint64_t stride = run.rows > 1 ? run.source_stride : next.source_row - run.source_row;
+  return next.source == run.source && next.row == run.row + run.rows &&
+         next.source_row > run.source_row &&
+         next.source_row == run.source_row + run.rows * stride &&
+         std::tie(next.column, next.columns, next.source_column, next.transposed, next.add) ==
+             std::tie(run.column, run.columns, run.source_column, run.transposed, run.add);
+}
+
+// Makes one run of neighbours that are one row each.
+void join_rows(std::vector<RowRun>& runs) {
+  std::sort(runs.begin(), runs.end(), [](const RowRun& a, const RowRun& b) {
+    return std::tie(a.column, a.row) < std::tie(b.column, b.row);
+  });
+  std::vector<RowRun> joined;
+  for (const RowRun& run : runs) {
+    if (joined.empty() || run.rows > 1 || !continues(joined.back(), run)) {
+      joined.push_back(run);
+      continue;
+    }
+    RowRun& last = joined.back();
+    if (last.rows == 1) last.source_stride = run.source_row - last.source_row;
+    ++last.rows;
+  }
+  runs = std::move(joined);
+}
+
+// The same of others: rows that are apart there are runs of their own.
+void add_stored(const RowRun& part, const StoredRows& span, const Stored& stored,
+                std::vector<RowRun>& runs) {
   const std::uint64_t together = stored.row_step == 1 ? part.rows : 1;
   for (std::uint64_t row = 0; row < part.rows; row += together) {
     RowRun some = part;
-    some.row += row * stored.row_step;
+    some.row = span.stored_row + (part.row - span.row + row) * stored.row_step;
+    some.column += span.stored_column;
     some.rows = together;
     some.source_row += row * part.source_stride;
     if (stored.transposed) {
@@ -72,11 +118,10 @@ std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
                     .rows = stored.rows == 0 ? canonical.rows : stored.rows,
                     .columns = stored.columns == 0 ? canonical.columns : stored.columns,
                     .vector = canonical.vector,
-                    .float32 = canonical.float32};
+                    .float32 = canonical.float32,
+                    .matrix_rows = canonical.matrix_rows};
       if (stored.transposed) std::swap(tensor.rows, tensor.columns);
-      std::vector<std::uint64_t> shape = stored.shape;
-      if (shape.empty()) shape = {tensor.rows};
-      if (stored.shape.empty() && !tensor.vector) shape.push_back(tensor.columns);
+      std::vector<std::uint64_t> shape = stored.shape.empty() ? tensor.shape() : stored.shape;
       tensors.push_back({std::move(tensor), std::move(shape), {}});
     }
     Binding& binding = tensors[place->second].binding;
@@ -90,14 +135,20 @@ std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
       fail("{} would be written transposed, which is not done with weights that are quantized",
            quote(stored.name));
     }
+    const bool interleaved = stored.rotary_interleaved && canonical.rotary_heads > 0;
     const std::vector<StoredRows> all = {{0, canonical.rows, 0}};
     for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
       for (const RowRun& run : bindings.tensors[i].runs) {
-        RowRun part = part_of(run, span, stored.row_step);
-        part.column += stored.column;
-        add_stored(part, stored, runs);
+        const RowRun part = part_of(run, span);
+        if (part.rows == 0) continue;
+        if (interleaved) {
+          add_interleaved(part, span, canonical, runs);
+        } else {
+          add_stored(part, span, stored, runs);
+        }
       }
     }
+    if (interleaved) join_rows(runs);
   }
   return tensors;
 }

@@ -70,8 +70,9 @@ std::vector<std::uint64_t> flattened(const std::vector<std::uint64_t>& shape) {
 
 void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& entry,
                  const Catalog& catalog) {
-  std::vector<std::uint64_t> expected = {stored.rows == 0 ? tensor.rows : stored.rows};
-  if (!tensor.vector) expected.push_back(stored.columns == 0 ? tensor.columns : stored.columns);
+  std::vector<std::uint64_t> expected = tensor.shape();
+  if (stored.rows != 0) expected.front() = stored.rows;
+  if (stored.columns != 0) expected.back() = stored.columns;
   if (stored.transposed) std::reverse(expected.begin(), expected.end());
   if ((stored.transposed || stored.add != 0) && info(entry.dtype).block_elements > 1) {
     fail("{}: tensor {} is {}: expected a dtype without blocks",
@@ -106,12 +107,12 @@ Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t sour
   RowRun whole;
   whole.source = source;
   whole.columns = tensor.columns;
-  whole.source_column = stored.column;
   whole.source_stride = stored.row_step;
   whole.transposed = stored.transposed;
   whole.add = stored.add;
   Binding binding;
   for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
+    whole.source_column = span.stored_column;
     if (stored.rotary_interleaved && tensor.rotary_heads > 0) {
       add_interleaved(span, whole, tensor, binding.runs);
     } else {

@@ -39,9 +39,10 @@ struct Binding {
   std::optional<QuantizedWeight> quantized = std::nullopt;
 };
 
-/// Canonical rows [row, row + rows) that follow one another in a stored tensor from `stored_row`.
+/// Canonical rows [row, row + rows) that follow one another in a stored tensor from `stored_row`,
+/// and begin there with its column `stored_column`.
 struct StoredRows {
-  std::uint64_t row = 0, rows = 0, stored_row = 0;
+  std::uint64_t row = 0, rows = 0, stored_row = 0, stored_column = 0;
 };
 
 /// Where a naming has a canonical tensor.
@@ -51,7 +52,6 @@ struct Stored {
   std::vector<StoredRows> spans;    ///< empty: all rows, in order
   std::uint64_t row_step = 1;       ///< from one of a span's rows to the next where it is stored
   std::uint64_t columns = 0;        ///< as `rows`, where others' columns follow or precede
-  std::uint64_t column = 0;         ///< the first that is its own
   bool rotary_interleaved = false;  ///< rotary heads have rows 2i and 2i + 1 for a pair of halves
   bool transposed = false;          ///< the stored matrix's columns are these rows
   float add = 0.0f;                 ///< to each element, where values are stored moved

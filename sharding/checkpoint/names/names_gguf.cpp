@@ -55,10 +55,11 @@ std::string_view architecture(const StoredNames& names) {
 }
 
 // The converters to GGUF interleave the halves of architectures whose graphs rotate neighbouring
-// pairs (GGML_ROPE_TYPE_NORM): "llama" and what its converter class is the base of. Others keep the
-// split halves.
+// pairs (GGML_ROPE_TYPE_NORM): "llama" and what its converter class is the base of; and keep those
+// that are so in Hugging Face's files. Others keep the split halves.
 bool is_interleaved(std::string_view architecture) {
-  constexpr std::array<std::string_view, 3> kInterleaved = {"llama", "granite", "smollm3"};
+  constexpr std::array<std::string_view, 5> kInterleaved = {"llama", "granite", "smollm3",
+                                                            "command-r", "cohere2"};
   return std::find(kInterleaved.begin(), kInterleaved.end(), architecture) != kInterleaved.end();
 }
 

@@ -102,8 +102,19 @@ Stored locate_own(const Tensor& canonical, const Graph& graph, const StoredNames
   }
   Stored stored;
   stored.name = without_prefix(hf_name(canonical.name, names), base);
+  stored.rotary_interleaved = names.rotary_interleaved;
   const std::string module = parse_block_name(canonical.name).module;
   stored.transposed = names.transposed && !module.empty() && !canonical.vector;
+  if (graph.latent.rank > 0) {
+    if (const std::string_view latent = place_latent(stored, canonical, graph); !latent.empty()) {
+      const BlockName name = parse_block_name(canonical.name);
+      stored.name = without_prefix("model.layers." + std::string(name.layer) + ".", base)
+                        .append(latent)
+                        .append(".")
+                        .append(name.kind);
+      return stored;
+    }
+  }
   const QkvPart part = qkv_part(canonical.name);
   if (part != QkvPart::None && is_fused("self_attn.q_proj", "self_attn.k_proj", names)) {
     place_qkv(stored, part, names.qkv, graph);

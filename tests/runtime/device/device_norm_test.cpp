@@ -129,5 +129,36 @@ TEST_P(DeviceNorm, WeightsInBlocksHaveTheBitsOfWeightsInOnePiece) {
   }
 }
 
+// Each head of a row has weights of its own, which ranks cut anywhere.
+TEST_P(DeviceNorm, RowsWithSetsOfWeightsInTurnsHaveTheBitsOfEachSetAlone) {
+  auto device = this->device();
+  constexpr std::size_t kSets = 3, kRows = 4 * kSets;
+  for (const std::size_t columns : {std::size_t{8}, std::size_t{15}, std::size_t{128}}) {
+    const auto in = random(kRows * columns);
+    for (const DType dtype : dtypes) {
+      Weights all{random(kSets * columns), random(kSets * columns), dtype, true, 1.0f};
+      std::vector<float> expected;
+      for (std::size_t row = 0; row < kRows; ++row) {
+        const std::size_t first = row % kSets * columns;
+        const Weights own{part(all.weight, first, columns), part(all.bias, first, columns), dtype,
+                          true, 1.0f};
+        const auto alone = run(device, NormKind::Layer, part(in, row * columns, columns), own);
+        expected.insert(expected.end(), alone.begin(), alone.end());
+      }
+      const auto weight = stored(all.weight, dtype), bias = stored(all.bias, dtype);
+      for (const std::size_t block : {std::size_t{1}, columns - 1, columns, kSets * columns}) {
+        const BlocksOfRows weight_apart(device, weight, bytes_of(dtype, 1), block);
+        const BlocksOfRows bias_apart(device, bias, bytes_of(dtype, 1), block);
+        const auto rows = device.put(in);
+        device->norm(NormKind::Layer, rows.get(),
+                     {weight_apart.blocks, bias_apart.blocks, dtype, 1.0f, kSets}, 1e-5f,
+                     rows.get(), kRows, columns);
+        EXPECT_TRUE(same_bits(device.get(rows), expected))
+            << name(dtype) << ", " << columns << " columns, blocks of " << block;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace initrt::test

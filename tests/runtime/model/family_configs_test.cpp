@@ -127,6 +127,8 @@ TEST(FamilyConfig, WhatNoFamilyComputesIsRefused) {
   EXPECT_THAT(error_of_config(with(config_of("falcon_7b"), "alibi", true)), HasSubstr("alibi"));
   EXPECT_THAT(error_of_config(with(config_of("stablelm"), "qk_layernorm", true)),
               HasSubstr("qk_layernorm"));
+  EXPECT_THAT(error_of_config(with(config_of("cohere"), "partial_rotary_factor", 0.5)),
+              HasSubstr("6 of 12 elements of a head"));
   EXPECT_THAT(error_of_config(with(config_of("gpt2"), "scale_attn_by_inverse_layer_idx", true)),
               HasSubstr("scale_attn_by_inverse_layer_idx"));
   EXPECT_THAT(error_of_config(with(config_of("gemma2"), "attn_logit_softcapping", 1e-30)),

@@ -184,6 +184,18 @@ TEST(GgufConfig, AnOlmo2WithWindowsIsAnOlmo3) {
   EXPECT_EQ(config_of(metadata, table())["model_type"], "olmo3");
 }
 
+TEST(GgufConfig, LayersWithWindowsAreFlagsOrEverySoMany) {
+  Json metadata = with("llama.attention.sliding_window", 4096);
+  metadata["llama.attention.sliding_window_pattern"] = {true, true, false};
+  EXPECT_EQ(config_of(metadata, table())["layer_types"],
+            Json({"sliding_attention", "sliding_attention", "full_attention"}));
+  metadata["llama.attention.sliding_window_pattern"] = 4;
+  EXPECT_EQ(config_of(metadata, table())["sliding_window_pattern"], 4);
+  metadata["llama.attention.sliding_window_pattern"] = {"x"};
+  EXPECT_EQ(error_with(metadata),
+            "GGUF metadata key \"llama.attention.sliding_window_pattern\" is not a list of flags");
+}
+
 TEST(GgufConfig, KeysWithoutAUsableValueAreNamed) {
   Json missing = small_llama();
   missing.erase("llama.block_count");

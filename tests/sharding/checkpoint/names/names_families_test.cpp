@@ -173,5 +173,34 @@ TEST(FamilyNames, WrittenTensorsAreTheStoredOnesAgain) {
   }
 }
 
+TEST(FamilyNames, InterleavedRotaryHeadsAreSplitAndWrittenAsTheyWere) {
+  Graph graph;
+  graph.hf_names.rotary_interleaved = true;
+  graph.tensors = {{"model.embed_tokens.weight", 9, 4},
+                   {"model.layers.0.self_attn.q_proj.weight", 12, 4, false, 2},
+                   {"model.layers.0.self_attn.q_norm.weight", 12, 1, true, 2, {}, 2}};
+  Catalog catalog;
+  catalog.files = {{"model/file", 1u << 20}};
+  catalog.tensors = {
+      testing::dense_entry("model.embed_tokens.weight", DType::F32, {9, 4}, 0, 0),
+      testing::dense_entry("model.layers.0.self_attn.q_proj.weight", DType::F32, {12, 4}, 0, 4096),
+      testing::dense_entry("model.layers.0.self_attn.q_norm.weight", DType::F32, {2, 6}, 0, 8192)};
+  catalog.finish();
+  const Bindings bindings = bind(graph, catalog, false);
+  for (const std::size_t tensor : {1, 2}) {
+    EXPECT_EQ(source_row(bindings.tensors[tensor], 1), 2u);
+    EXPECT_EQ(source_row(bindings.tensors[tensor], 3), 1u) << "the second half's first row";
+    EXPECT_EQ(source_row(bindings.tensors[tensor], 11), 11u);
+  }
+  for (const auto& [tensor, binding] : hf_tensors(graph, bindings)) {
+    EXPECT_EQ(tensor.shape(),
+              catalog.tensors[static_cast<std::size_t>(catalog.find(tensor.name))].shape)
+        << tensor.name;
+    ASSERT_EQ(binding.runs.size(), 1u) << tensor.name;
+    EXPECT_EQ(binding.runs[0].rows, tensor.rows);
+    for (std::uint64_t row = 0; row < tensor.rows; ++row) EXPECT_EQ(source_row(binding, row), row);
+  }
+}
+
 }  // namespace
 }  // namespace initrt
