@@ -7,7 +7,7 @@
 namespace initrt {
 namespace {
 
-constexpr std::array<DTypeInfo, 33> kTypes = {{
+constexpr std::array<DTypeInfo, 34> kTypes = {{
     {DType::F64, "F64", 1, 8},
     {DType::F32, "F32", 1, 4},
     {DType::F16, "F16", 1, 2},
@@ -41,6 +41,7 @@ constexpr std::array<DTypeInfo, 33> kTypes = {{
     {DType::Q5_K, "Q5_K", 256, 176},
     {DType::Q6_K, "Q6_K", 256, 210},
     {DType::IQ4_NL, "IQ4_NL", 32, 18},
+    {DType::MXFP4, "MXFP4", 32, 17},
 }};
 
 }  // namespace

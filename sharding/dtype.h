@@ -45,6 +45,7 @@ enum class DType : std::uint8_t {
   Q5_K,
   Q6_K,
   IQ4_NL,
+  MXFP4,
 };
 
 /// Whether safetensors files can hold it.

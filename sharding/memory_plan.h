@@ -127,6 +127,9 @@ struct Placement {
 /// The widest input of a matrix product in the graph, in columns (for Device::scratch_bytes).
 [[nodiscard]] std::uint64_t widest_linear_input(const Graph& graph);
 
+/// Whether some products are of a part of their inputs (LinearOp::groups).
+[[nodiscard]] bool has_products_by_heads(const Graph& graph);
+
 /// Cuts the layout, sizes every buffer, and spends what the budget leaves on resident units,
 /// first units first.
 /// @throws Error where the budget is below what the run needs at the least, saying both, and where

@@ -34,6 +34,8 @@ constexpr Shape shape_of(DType type) {
     case DType::Q4_0:
     case DType::IQ4_NL:
       return {32, 18};
+    case DType::MXFP4:
+      return {32, 17};
     case DType::Q4_1:
       return {32, 20};
     case DType::Q5_0:
@@ -176,6 +178,8 @@ Kernel choose(DType from, DType to) {
       return choose_to<DType::Q6_K>(to);
     case DType::IQ4_NL:
       return choose_to<DType::IQ4_NL>(to);
+    case DType::MXFP4:
+      return choose_to<DType::MXFP4>(to);
     default:
       return nullptr;
   }

@@ -113,6 +113,11 @@ INITRT_INLINE ScaleMin k_scale(const std::byte* scales, int i) {
   return {(both & 15) | (u8(scales + i - 4) >> 6) << 4, both >> 4 | (u8(scales + i) >> 6) << 4};
 }
 
+/// 2^(exponent - 128): half of what an E8M0 scale is, the least two of them subnormal.
+INITRT_INLINE float from_e8m0_half(std::uint32_t exponent) {
+  return std::bit_cast<float>(exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23);
+}
+
 INITRT_INLINE float signed_float(std::uint32_t value) {
   return static_cast<float>(static_cast<std::int32_t>(value));
 }
@@ -152,6 +157,14 @@ INITRT_INLINE void block(const std::byte* in, float* out) {
     for (int j = 0; j < 16; ++j) {
       out[j] = d * static_cast<float>(kValues[u8(in + 2 + j) & 15]);
       out[j + 16] = d * static_cast<float>(kValues[u8(in + 2 + j) >> 4]);
+    }
+  } else if constexpr (Type == DType::MXFP4) {
+    // A power of two, and E2M1 codes: twice their values are whole.
+    constexpr std::int8_t kTwice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+    const float half = from_e8m0_half(u8(in));
+    for (int j = 0; j < 16; ++j) {
+      out[j] = half * static_cast<float>(kTwice[u8(in + 1 + j) & 15]);
+      out[j + 16] = half * static_cast<float>(kTwice[u8(in + 1 + j) >> 4]);
     }
   } else if constexpr (Type == DType::Q2_K) {
     // scales[16] (scale, min in four bits each), codes[64] of two bits, d, dmin

@@ -32,7 +32,9 @@ SCALES = {
     "Q4_K": [0, 2],
     "Q5_K": [0, 2],
     "Q6_K": [208],
+    "MXFP4": [],
 }
+EXPONENTS = [0, 1, 2, 3, 127, 250, 251]
 SPECIAL = [0x0000, 0x8000, 0x0001, 0x83FF, 0x0400, 0x7BFF, 0xFBFF]
 
 
@@ -47,6 +49,9 @@ def blocks_of(name, count, rng):
             if i < len(SPECIAL):
                 scale = SPECIAL[(i + place) % len(SPECIAL)]
             blocks[i, place : place + 2] = [int(scale) & 0xFF, int(scale) >> 8]
+    if name == "MXFP4":  # a power of two in a byte: the least, the largest that stay finite
+        blocks[:, 0] = rng.integers(100, 150, count)
+        blocks[: len(EXPONENTS), 0] = EXPONENTS
     return blocks
 
 

@@ -9,7 +9,7 @@ namespace {
 
 using testing::error_of;
 
-constexpr int kDTypes = static_cast<int>(DType::IQ4_NL) + 1;
+constexpr int kDTypes = static_cast<int>(DType::MXFP4) + 1;
 
 TEST(DType, TableIsInTheEnumsOrderAndNamesLeadBack) {
   for (int i = 0; i < kDTypes; ++i) {

@@ -54,6 +54,8 @@ bool with_source(DType from, Plain plain, Quantized quantized) {
       return quantized.template operator()<DType::Q8_0, 32, 34>(), true;
     case DType::IQ4_NL:
       return quantized.template operator()<DType::IQ4_NL, 32, 18>(), true;
+    case DType::MXFP4:
+      return quantized.template operator()<DType::MXFP4, 32, 17>(), true;
     case DType::Q2_K:
       return quantized.template operator()<DType::Q2_K, 256, 84>(), true;
     case DType::Q3_K:

@@ -126,6 +126,79 @@ void qwen3_moe(const GgufSource& source, Json& config) {
   config["norm_topk_prob"] = true;  // what the graph of "qwen3moe" does
 }
 
+// The blocks that guess further tokens are counted with the others.
+void without_further_blocks(const GgufSource& source, Json& config) {
+  const std::uint64_t further = source.metadata.count(".nextn_predict_layers").value_or(0);
+  const std::uint64_t blocks = config["num_hidden_layers"];
+  if (further >= blocks) {
+    fail("GGUF metadata: of {} blocks {} guess further tokens", blocks, further);
+  }
+  config["num_hidden_layers"] = blocks - further;
+}
+
+// Experts of DeepSeek-V3's kind.
+void corrected_experts(const GgufSource& source, Json& config) {
+  const GgufMetadata& metadata = source.metadata;
+  constexpr std::uint64_t kSigmoid = 2;
+  if (const auto gating = metadata.count(".expert_gating_func"); gating && *gating != kSigmoid) {
+    fail("GGUF metadata key {} is {}: expected {}, sigmoid",
+         quote(metadata.full(".expert_gating_func")), *gating, kSigmoid);
+  }
+  without_further_blocks(source, config);
+  config["n_routed_experts"] = metadata.need_count(".expert_count");
+  config["num_experts_per_tok"] = metadata.need_count(".expert_used_count");
+  config["moe_intermediate_size"] = metadata.need_count(".expert_feed_forward_length");
+  config["n_shared_experts"] = metadata.count(".expert_shared_count").value_or(0);
+  config["first_k_dense_replace"] = metadata.count(".leading_dense_block_count").value_or(0);
+  config["norm_topk_prob"] = metadata.flag(".expert_weights_norm").value_or(false);
+  config["routed_scaling_factor"] = metadata.real(".expert_weights_scale").value_or(1.0);
+  config["n_group"] = metadata.count(".expert_group_count").value_or(1);
+  config["topk_group"] = metadata.count(".expert_group_used_count").value_or(1);
+}
+
+void glm4_moe(const GgufSource& source, Json& config) {
+  corrected_experts(source, config);
+  config["use_qk_norm"] = source.has("blk.0.attn_q_norm.weight");
+}
+
+void minimax_m2(const GgufSource& source, Json& config) {
+  without_further_blocks(source, config);
+  config["num_local_experts"] = source.metadata.need_count(".expert_count");
+  config["num_experts_per_tok"] = source.metadata.need_count(".expert_used_count");
+  config["intermediate_size"] = source.metadata.need_count(".expert_feed_forward_length");
+}
+
+void gpt_oss(const GgufSource& source, Json& config) {
+  config["num_local_experts"] = source.metadata.need_count(".expert_count");
+  config["num_experts_per_tok"] = source.metadata.need_count(".expert_used_count");
+  config["intermediate_size"] = source.metadata.need_count(".expert_feed_forward_length");
+  // The converter's graph: no ramp ends at whole dimensions.
+  if (config["rope_scaling"].is_object()) config["rope_scaling"]["truncate"] = false;
+}
+
+// A file's heads are those of latents: one for keys and values, of the latent and what is rotated.
+void deepseek2(const GgufSource& source, Json& config) {
+  const GgufMetadata& metadata = source.metadata;
+  corrected_experts(source, config);
+  const std::uint64_t rotated = metadata.need_count(".rope.dimension_count");
+  const std::uint64_t key = metadata.need_count(".attention.key_length_mla");
+  if (key <= rotated) {
+    fail("GGUF metadata: keys of {} elements, of which {} are rotated", key, rotated);
+  }
+  config.erase("partial_rotary_factor");
+  config.erase("head_dim");
+  config["kv_lora_rank"] = metadata.need_count(".attention.kv_lora_rank");
+  if (const auto rank = metadata.count(".attention.q_lora_rank")) config["q_lora_rank"] = *rank;
+  config["qk_rope_head_dim"] = rotated;
+  config["qk_nope_head_dim"] = key - rotated;
+  config["v_head_dim"] = metadata.need_count(".attention.value_length_mla");
+  if (const auto sharper = metadata.real(".rope.scaling.yarn_log_multiplier");
+      sharper && config["rope_scaling"].is_object()) {
+    // The two are equal in all published configs; files hold one, times 0.1.
+    config["rope_scaling"]["mscale"] = config["rope_scaling"]["mscale_all_dim"] = *sharper * 10;
+  }
+}
+
 void gemma(const GgufSource&, Json& config) {
   config["hidden_act"] = config["hidden_activation"] = "gelu_pytorch_tanh";
 }
@@ -229,6 +302,10 @@ constexpr Architecture kArchitectures[] = {
     {"qwen2", "qwen2", "Qwen2ForCausalLM", as_it_is},
     {"qwen3", "qwen3", "Qwen3ForCausalLM", as_it_is},
     {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", qwen3_moe},
+    {"glm4moe", "glm4_moe", "Glm4MoeForCausalLM", glm4_moe},
+    {"minimax-m2", "minimax_m2", "MiniMaxM2ForCausalLM", minimax_m2},
+    {"gpt-oss", "gpt_oss", "GptOssForCausalLM", gpt_oss},
+    {"deepseek2", "deepseek_v3", "DeepseekV3ForCausalLM", deepseek2},
     {"gemma", "gemma", "GemmaForCausalLM", gemma},
     {"gemma2", "gemma2", "Gemma2ForCausalLM", gemma2},
     {"gemma3", "gemma3_text", "Gemma3ForCausalLM", gemma3},

@@ -32,12 +32,33 @@ constexpr std::array kInBlock = {
     NamePair{"mlp.up_proj", "ffn_up"},
     NamePair{"mlp.down_proj", "ffn_down"},
     NamePair{"mlp.gate", "ffn_gate_inp"},
+    NamePair{"mlp.gate.e_score_correction_bias", "exp_probs_b.bias"},
+    NamePair{"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
+    NamePair{"mlp.shared_experts.up_proj", "ffn_up_shexp"},
+    NamePair{"mlp.shared_experts.down_proj", "ffn_down_shexp"},
+    NamePair{"self_attn.sinks", "attn_sinks.weight"},
+    NamePair{"self_attn.q_a_proj", "attn_q_a"},
+    NamePair{"self_attn.q_a_layernorm", "attn_q_a_norm"},
+    NamePair{"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
     NamePair{"mlp.experts.*.gate_proj", "ffn_gate.*"},
     NamePair{"mlp.experts.*.up_proj", "ffn_up.*"},
     NamePair{"mlp.experts.*.down_proj", "ffn_down.*"},
 };
 
 constexpr NameTable kTable{kGlobal, "blk.", kInBlock};
+
+// Of latent attention: Hugging Face's matrices, of which parts are canonical ones.
+constexpr std::array kLatent = {
+    NamePair{"self_attn.q_proj", "attn_q"},
+    NamePair{"self_attn.q_b_proj", "attn_q_b"},
+    NamePair{"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
+    NamePair{"self_attn.kv_b_proj", "attn_kv_b"},
+};
+// What newer files have instead of the last one: canonical ones, a matrix for each head.
+constexpr std::array kLatentOfHeads = {
+    NamePair{"self_attn.k_b_proj", "attn_k_b"},
+    NamePair{"self_attn.v_b_proj", "attn_v_b"},
+};
 
 // Canonical modules that some files have under other names, which take their place where they are.
 constexpr std::array kInstead = {
@@ -58,8 +79,8 @@ std::string_view architecture(const StoredNames& names) {
 // pairs (GGML_ROPE_TYPE_NORM): "llama" and what its converter class is the base of; and keep those
 // that are so in Hugging Face's files. Others keep the split halves.
 bool is_interleaved(std::string_view architecture) {
-  constexpr std::array<std::string_view, 5> kInterleaved = {"llama", "granite", "smollm3",
-                                                            "command-r", "cohere2"};
+  constexpr std::array<std::string_view, 6> kInterleaved = {"llama",     "granite", "smollm3",
+                                                            "command-r", "cohere2", "deepseek2"};
   return std::find(kInterleaved.begin(), kInterleaved.end(), architecture) != kInterleaved.end();
 }
 
@@ -76,6 +97,23 @@ std::string falcon_norm(const BlockName& name, const StoredNames& names) {
   if (names.find(other) < 0) return "";
   if (name.module == "input_layernorm") return other;
   return name.module == "post_attention_layernorm" ? in_block(name, "attn_norm") : "";
+}
+
+// @returns whether the canonical tensor is a part of latent attention that files have otherwise
+bool locate_latent(const Tensor& canonical, const BlockName& name, const Graph& graph,
+                   const StoredNames& names, Stored& stored) {
+  if (graph.latent.rank == 0) return false;
+  if (const std::string_view heads = find_pair(kLatentOfHeads, name.module); !heads.empty()) {
+    if (std::string own = in_block(name, heads); names.find(own) >= 0) {
+      stored.name = std::move(own);
+      stored.stacked = true;
+      return true;
+    }
+  }
+  const std::string_view module = place_latent(stored, canonical, graph);
+  if (module.empty()) return false;
+  stored.name = in_block(name, find_pair(kLatent, module));
+  return true;
 }
 
 }  // namespace
@@ -97,6 +135,7 @@ Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredName
     stored.name = std::move(norm);
     return stored;
   }
+  if (locate_latent(canonical, name, graph, names, stored)) return stored;
   const std::string_view instead = find_pair(kInstead, name.module);
   if (const std::string other = in_block(name, instead);
       !instead.empty() && names.find(other) >= 0) {

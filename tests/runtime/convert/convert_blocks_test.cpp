@@ -15,9 +15,9 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-constexpr DType kBlockTypes[] = {DType::Q4_0, DType::Q4_1, DType::Q5_0,  DType::Q5_1,
-                                 DType::Q8_0, DType::Q2_K, DType::Q3_K,  DType::Q4_K,
-                                 DType::Q5_K, DType::Q6_K, DType::IQ4_NL};
+constexpr DType kBlockTypes[] = {DType::Q4_0, DType::Q4_1, DType::Q5_0,   DType::Q5_1,
+                                 DType::Q8_0, DType::Q2_K, DType::Q3_K,   DType::Q4_K,
+                                 DType::Q5_K, DType::Q6_K, DType::IQ4_NL, DType::MXFP4};
 
 Bytes bytes_of_text(const std::vector<int>& values) {
   Bytes bytes;

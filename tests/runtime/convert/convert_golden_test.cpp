@@ -71,6 +71,7 @@ TEST(ConvertGolden, Q4_K) { expect_reference<DType::Q4_K>(); }
 TEST(ConvertGolden, Q5_K) { expect_reference<DType::Q5_K>(); }
 TEST(ConvertGolden, Q6_K) { expect_reference<DType::Q6_K>(); }
 TEST(ConvertGolden, IQ4_NL) { expect_reference<DType::IQ4_NL>(); }
+TEST(ConvertGolden, MXFP4) { expect_reference<DType::MXFP4>(); }
 
 }  // namespace
 }  // namespace initrt

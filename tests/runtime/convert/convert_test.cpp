@@ -207,7 +207,7 @@ TEST(Convert, WhatItCannotDoIsAnError) {
 }
 
 TEST(Convert, EveryDtypeOfWeightsGoesToEveryPrecision) {
-  for (int i = 0; i <= static_cast<int>(DType::IQ4_NL); ++i) {
+  for (int i = 0; i <= static_cast<int>(DType::MXFP4); ++i) {
     const auto from = static_cast<DType>(i);
     // Integers, and what means nothing without scales of another tensor.
     const bool no_weights = from >= DType::F8_E8M0 && from <= DType::BOOL;

@@ -9,9 +9,9 @@ namespace {
 
 constexpr DType kPlain[] = {DType::F64,     DType::F32,     DType::F16,         DType::BF16,
                             DType::F8_E4M3, DType::F8_E5M2, DType::F8_E4M3FNUZ, DType::F8_E5M2FNUZ};
-constexpr DType kQuantized[] = {DType::Q4_0, DType::Q4_1, DType::Q5_0,  DType::Q5_1,
-                                DType::Q8_0, DType::Q2_K, DType::Q3_K,  DType::Q4_K,
-                                DType::Q5_K, DType::Q6_K, DType::IQ4_NL};
+constexpr DType kQuantized[] = {DType::Q4_0, DType::Q4_1, DType::Q5_0,   DType::Q5_1,
+                                DType::Q8_0, DType::Q2_K, DType::Q3_K,   DType::Q4_K,
+                                DType::Q5_K, DType::Q6_K, DType::IQ4_NL, DType::MXFP4};
 
 /// Pieces of one read, converted on the device and by convert_read().
 class CudaConvert : public CudaKernels {
