@@ -418,6 +418,7 @@ Graph build_decoder(const DecoderSpec& spec) {
   head.norm_weight = builder.vector("model.norm.weight", spec.hidden);
   if (spec.norm_bias) head.norm_bias = builder.vector("model.norm.bias", spec.hidden);
   head.table = spec.tied ? table : builder.matrix("lm_head.weight", spec.vocabulary, spec.hidden);
+  if (spec.head_bias) head.bias = builder.vector("lm_head.bias", spec.vocabulary);
   head.tied = spec.tied;
   head.scale = spec.logit_scale;
   head.softcap = spec.logit_softcap;

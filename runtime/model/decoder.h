@@ -77,6 +77,7 @@ struct DecoderSpec {
   ExpertsSpec experts;
 
   bool tied = false;  ///< the embedding is also the head
+  bool head_bias = false;
   float logit_scale = 1.0f;
   float logit_softcap = 0.0f;
 

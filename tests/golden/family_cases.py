@@ -188,6 +188,12 @@ GEMMA = {
 }  # fmt: skip
 
 PHI_AND_OTHERS = {
+    "phi": Case(
+        hf.PhiConfig,
+        sizes(num_attention_heads=3, **rope(partial_rotary_factor=0.5)) | {"intermediate_size": 192},
+        {"partial_rotary_factor": 0.25, "hidden_act": "relu"}, old_keys=True,
+        hub={"num_key_value_heads": None},
+    ),
     "phi3": Case(hf.Phi3Config, gqa(sliding_window=WINDOW, **rope()),
                  {"sliding_window": WINDOW + 1, "rope_theta": 500.0}, old_keys=True),
     "phi3_longrope": Case(

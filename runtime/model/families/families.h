@@ -26,6 +26,7 @@ namespace initrt {
 [[nodiscard]] Graph build_mixtral(const nlohmann::json& config);
 [[nodiscard]] Graph build_olmo2(const nlohmann::json& config);
 [[nodiscard]] Graph build_olmo3(const nlohmann::json& config);
+[[nodiscard]] Graph build_phi(const nlohmann::json& config);
 [[nodiscard]] Graph build_phi3(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen2(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen3(const nlohmann::json& config);
@@ -44,6 +45,7 @@ inline constexpr Family kFamilies[] = {
     {"gemma", "GemmaForCausalLM", build_gemma},
     {"gemma2", "Gemma2ForCausalLM", build_gemma2},
     {"gemma3_text", "Gemma3ForCausalLM", build_gemma3},
+    {"phi", "PhiForCausalLM", build_phi},
     {"phi3", "Phi3ForCausalLM", build_phi3},
     {"olmo2", "Olmo2ForCausalLM", build_olmo2},
     {"olmo3", "Olmo3ForCausalLM", build_olmo3},

@@ -195,6 +195,11 @@ void gpt2(const GgufSource&, Json& config) {
   config["activation_function"] = "gelu_new";
 }
 
+void phi(const GgufSource&, Json& config) {
+  config["hidden_act"] = "gelu_new";
+  if (!config.contains("partial_rotary_factor")) config["partial_rotary_factor"] = 1.0;
+}
+
 void starcoder2(const GgufSource& source, Json& config) {
   config["hidden_act"] = "gelu_pytorch_tanh";
   config["use_bias"] = has_qkv_bias(source);
@@ -232,6 +237,7 @@ constexpr Architecture kArchitectures[] = {
     {"gemma", "gemma", "GemmaForCausalLM", gemma},
     {"gemma2", "gemma2", "Gemma2ForCausalLM", gemma2},
     {"gemma3", "gemma3_text", "Gemma3ForCausalLM", gemma3},
+    {"phi2", "phi", "PhiForCausalLM", phi},
     {"phi3", "phi3", "Phi3ForCausalLM", as_it_is},
     {"olmo2", "olmo2", "Olmo2ForCausalLM", as_it_is},
     {"smollm3", "smollm3", "SmolLM3ForCausalLM", as_it_is},

@@ -15,6 +15,7 @@ constexpr std::array kGlobal = {
     NamePair{"model.norm.weight", "output_norm.weight"},
     NamePair{"model.norm.bias", "output_norm.bias"},
     NamePair{"lm_head.weight", "output.weight"},
+    NamePair{"lm_head.bias", "output.bias"},
 };
 
 constexpr std::array kInBlock = {

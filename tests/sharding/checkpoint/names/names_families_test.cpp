@@ -178,7 +178,7 @@ TEST(FamilyNames, InterleavedRotaryHeadsAreSplitAndWrittenAsTheyWere) {
   graph.hf_names.rotary_interleaved = true;
   graph.tensors = {{"model.embed_tokens.weight", 9, 4},
                    {"model.layers.0.self_attn.q_proj.weight", 12, 4, false, 2},
-                   {"model.layers.0.self_attn.q_norm.weight", 12, 1, true, 2, {}, 2}};
+                   {"model.layers.0.self_attn.q_norm.weight", 12, 1, true, 2, false, {}, 2}};
   Catalog catalog;
   catalog.files = {{"model/file", 1u << 20}};
   catalog.tensors = {
