@@ -57,6 +57,7 @@ struct DecoderSpec {
   float norm_offset = 0.0f;  ///< added to the weights of all norms
   QkNorm qk_norm = QkNorm::None;
   NormKind qk_norm_kind = NormKind::Rms;
+  bool qk_norm_rotated = false;  ///< what is normalised has been rotated
   Residual residual = Residual::PreNorm;
 
   std::vector<RotarySpec> rotary;

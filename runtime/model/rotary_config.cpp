@@ -98,6 +98,13 @@ void scale_linear(RotarySpec& spec, const RotaryReader& reader) {
 
 void scale_dynamic(RotarySpec& spec, const RotaryReader& reader) {
   if (spec.dimensions <= 2) fail("model config: dynamic rope scaling of 2 dimensions");
+  // Hunyuan's are stretched by a number that does not grow with the sequence.
+  if (reader.parameters().has("alpha")) {
+    const double dimensions = spec.dimensions;
+    spec.theta *= std::pow(reader.parameters().positive("alpha"), dimensions / (dimensions - 2));
+    spec.frequencies = rotary_frequencies(spec.dimensions, spec.theta);
+    return;
+  }
   spec.dynamic_factor = reader.parameters().positive("factor");
   spec.original_context = reader.context();
   spec.reach = reader.times(spec.dynamic_factor, spec.original_context);

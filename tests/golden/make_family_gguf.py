@@ -84,6 +84,8 @@ WITHOUT = {
     "qwen3_moe": "layers without experts",
     "falcon_11b": "a feed-forward that is not 4 x hidden_size",
     "gpt2_base_names": "a feed-forward that is not 4 x n_embd",
+    "exaone4": "windows in models of less than 64 layers",
+    "seed_oss_biases": "biases but on Q, K and V",
     "cohere_qk_norm": "norms of Q and K in models of less than 64 layers, biases",
 }
 

@@ -10,6 +10,8 @@ namespace initrt {
 [[nodiscard]] Graph build_cohere(const nlohmann::json& config);
 [[nodiscard]] Graph build_cohere2(const nlohmann::json& config);
 [[nodiscard]] Graph build_deepseek_v3(const nlohmann::json& config);
+[[nodiscard]] Graph build_ernie4_5(const nlohmann::json& config);
+[[nodiscard]] Graph build_exaone4(const nlohmann::json& config);
 [[nodiscard]] Graph build_falcon(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma2(const nlohmann::json& config);
@@ -20,6 +22,7 @@ namespace initrt {
 [[nodiscard]] Graph build_gpt_neox(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt_oss(const nlohmann::json& config);
 [[nodiscard]] Graph build_granite(const nlohmann::json& config);
+[[nodiscard]] Graph build_hunyuan_v1_dense(const nlohmann::json& config);
 [[nodiscard]] Graph build_llama(const nlohmann::json& config);
 [[nodiscard]] Graph build_minimax_m2(const nlohmann::json& config);
 [[nodiscard]] Graph build_mistral(const nlohmann::json& config);
@@ -31,6 +34,7 @@ namespace initrt {
 [[nodiscard]] Graph build_qwen2(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen3(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen3_moe(const nlohmann::json& config);
+[[nodiscard]] Graph build_seed_oss(const nlohmann::json& config);
 [[nodiscard]] Graph build_smollm3(const nlohmann::json& config);
 [[nodiscard]] Graph build_stablelm(const nlohmann::json& config);
 [[nodiscard]] Graph build_starcoder2(const nlohmann::json& config);
@@ -62,6 +66,11 @@ inline constexpr Family kFamilies[] = {
     {"granite", "GraniteForCausalLM", build_granite},
     {"starcoder2", "Starcoder2ForCausalLM", build_starcoder2},
     {"cohere", "CohereForCausalLM", build_cohere},
+    {"seed_oss", "SeedOssForCausalLM", build_seed_oss},
+    {"exaone4", "Exaone4ForCausalLM", build_exaone4},
+    {"hunyuan_v1_dense", "HunYuanDenseV1ForCausalLM", build_hunyuan_v1_dense},
+    {"ernie4_5", "Ernie4_5ForCausalLM", build_ernie4_5},
+    {"ernie4_5", "Ernie4_5_ForCausalLM", build_ernie4_5},
     {"cohere2", "Cohere2ForCausalLM", build_cohere2},
 };
 

@@ -221,6 +221,16 @@ void cohere(const GgufSource& source, Json& config) {
   config["logit_scale"] = source.metadata.real(".logit_scale").value_or(1.0);
 }
 
+void seed_oss(const GgufSource& source, Json& config) {
+  config["attention_out_bias"] = source.has("blk.0.attn_output.bias");
+}
+
+void exaone4(const GgufSource&, Json& config) {
+  if (!config.contains("sliding_window")) config["sliding_window"] = nullptr;
+}
+
+void ernie(const GgufSource& source, Json& config) { config["use_bias"] = has_qkv_bias(source); }
+
 void as_it_is(const GgufSource&, Json&) {}
 
 /// One of GGUF's architectures, the model it is, and what its config has beside the shared keys.
@@ -249,6 +259,10 @@ constexpr Architecture kArchitectures[] = {
     {"granite", "granite", "GraniteForCausalLM", granite},
     {"command-r", "cohere", "CohereForCausalLM", cohere},
     {"cohere2", "cohere2", "Cohere2ForCausalLM", cohere},
+    {"seed_oss", "seed_oss", "SeedOssForCausalLM", seed_oss},
+    {"exaone4", "exaone4", "Exaone4ForCausalLM", exaone4},
+    {"hunyuan-dense", "hunyuan_v1_dense", "HunYuanDenseV1ForCausalLM", as_it_is},
+    {"ernie4_5", "ernie4_5", "Ernie4_5ForCausalLM", ernie},
 };
 // Mixtral's files say "llama", and how many experts.
 constexpr Architecture kMixtral = {"llama", "mixtral", "MixtralForCausalLM", mixtral};

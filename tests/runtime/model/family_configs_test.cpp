@@ -121,6 +121,18 @@ TEST(FamilyConfig, TheClassMayBeTheModelWithoutItsHead) {
   }
 }
 
+TEST(FamilyConfig, LettersOfExaone4AreItsLayersInTurns) {
+  Json config = with(config_of("exaone4"), "sliding_window_pattern", "LG");
+  config.erase("layer_types");
+  const std::vector<AttentionOp> attention = attention_of(build_graph(config));
+  ASSERT_EQ(attention.size(), 4u);
+  for (std::size_t layer = 0; layer < attention.size(); ++layer) {
+    EXPECT_EQ(attention[layer].window > 0, layer % 2 == 0) << layer;
+  }
+  EXPECT_THAT(error_of_config(with(config, "sliding_window_pattern", "LLX")),
+              HasSubstr("not made of L and G"));
+}
+
 TEST(FamilyConfig, WhatNoFamilyComputesIsRefused) {
   EXPECT_THAT(error_of_config(with(config_of("falcon_40b"), "parallel_attn", false)),
               HasSubstr("parallel_attn"));
