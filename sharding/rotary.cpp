@@ -52,6 +52,10 @@ void fill_rotary_row(const RotarySpec& spec, std::uint32_t position, std::uint32
     fill_row(rotary_frequencies(spec.dimensions, dynamic_theta(spec, length)),
              spec.attention_factor, position, row);
   }
+  if (spec.step == 0 || position < spec.step) return;
+  const auto steps = static_cast<double>(position / spec.step);
+  const auto factor = static_cast<float>(1 + spec.step_factor * std::log(1 + steps));
+  for (float& value : row) value *= factor;
 }
 
 void scale_llama3(RotarySpec& spec, const Llama3Scaling& scaling) {

@@ -190,7 +190,8 @@ class LayerBuilder {
     linear("self_attn.v_proj", in, at_.v, spec_.qkv_bias);
     if (!spec_.qk_norm_rotated) qk_norms();
     if (rotated) {
-      unit_.ops.emplace_back(RotaryOp{at_.q, spec_.head_size, *layer_.rotary});
+      const std::uint32_t of_queries = layer_.query_rotary.value_or(*layer_.rotary);
+      unit_.ops.emplace_back(RotaryOp{at_.q, spec_.head_size, of_queries});
       unit_.ops.emplace_back(RotaryOp{at_.k, spec_.head_size, *layer_.rotary});
     }
     if (spec_.qk_norm_rotated) qk_norms();

@@ -29,9 +29,10 @@ enum class QkNorm : std::uint8_t {
 };
 
 struct LayerSpec {
-  std::optional<std::uint32_t> rotary = 0;  ///< index into DecoderSpec::rotary
-  std::uint32_t window = 0;                 ///< positions that attention sees; 0: all
-  bool experts = false;                     ///< instead of one feed-forward
+  std::optional<std::uint32_t> rotary = 0;      ///< index into DecoderSpec::rotary
+  std::optional<std::uint32_t> query_rotary{};  ///< of Q, where it has another
+  std::uint32_t window = 0;                     ///< positions that attention sees; 0: all
+  bool experts = false;                         ///< instead of one feed-forward
 };
 
 struct ExpertsSpec {

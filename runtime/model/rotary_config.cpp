@@ -161,6 +161,20 @@ void scale_longrope(RotarySpec& spec, const RotaryReader& reader) {
       static_cast<float>(reader.parameters().positive_or("attention_factor", grown));
 }
 
+void read_steps(RotarySpec& spec, const RotaryReader& reader, std::uint32_t head_size) {
+  constexpr const char* kKey = "llama_4_scaling_beta";
+  if (!reader.parameters().has(kKey)) return;
+  const double factor = reader.parameters().positive(kKey);
+  constexpr double kMost = 1e6;  // scores are multiplied by it
+  if (factor > kMost) fail("model config: {} is {}, the most is {}", kKey, factor, kMost);
+  if (spec.dimensions != head_size) {
+    fail("model config: {} beside heads of which {} of {} elements are rotated, expected all", kKey,
+         spec.dimensions, head_size);
+  }
+  spec.step_factor = static_cast<float>(factor);
+  spec.step = reader.original_context();
+}
+
 struct Scaling {
   std::string_view type;
   void (*apply)(RotarySpec& spec, const RotaryReader& reader);
@@ -208,6 +222,7 @@ RotarySpec read_rotary(const ConfigReader& config, std::uint32_t head_size, std:
   for (const Scaling& scaling : kScalings) {
     if (scaling.type == type) {
       scaling.apply(spec, reader);
+      if (keys.by_position) read_steps(spec, reader, head_size);
       check_finite(spec);
       return spec;
     }

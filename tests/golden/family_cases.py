@@ -315,6 +315,13 @@ COHERE_AND_LATER = {
         old_keys=True, absent="tie_word_embeddings layer_types",
         hub={"sliding_window_pattern": 4, "rotary_pct": 1.0},
     ),
+    "ministral3": Case(
+        hf.Ministral3Config,
+        gqa(head_dim=16, **rope(
+            "yarn", 1e4, factor=4.0, original_max_position_embeddings=16, beta_fast=32.0,
+            beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.5)),
+        {f"{ROPE}.llama_4_scaling_beta": 0.1, f"{ROPE}.factor": 8.0, f"{ROPE}.mscale_all_dim": 0.5},
+    ),
     "seed_oss": Case(
         hf.SeedOssConfig, gqa(head_dim=16, **rope(theta=1e7)), {"rope_theta": 500.0}, old_keys=True,
     ),

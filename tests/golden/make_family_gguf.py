@@ -98,6 +98,7 @@ def convert(folder, path, also, fused):
     hparams = conversion.ModelBase.load_hparams(folder, False) | also
     architecture = conversion.get_model_architecture(hparams, conversion.ModelType.TEXT)
     model_class = conversion.get_model_class(architecture)
+    model_class = getattr(model_class, "Ministral3Model", model_class)  # the one it leaves all to
     stubs = ["GGUF.version", "GGUF.tensor_count", "GGUF.kv_count", "tokenizer.ggml.model"]
 
     class WithoutTokenizer(model_class):

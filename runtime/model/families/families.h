@@ -25,6 +25,7 @@ namespace initrt {
 [[nodiscard]] Graph build_hunyuan_v1_dense(const nlohmann::json& config);
 [[nodiscard]] Graph build_llama(const nlohmann::json& config);
 [[nodiscard]] Graph build_minimax_m2(const nlohmann::json& config);
+[[nodiscard]] Graph build_ministral3(const nlohmann::json& config);
 [[nodiscard]] Graph build_mistral(const nlohmann::json& config);
 [[nodiscard]] Graph build_mixtral(const nlohmann::json& config);
 [[nodiscard]] Graph build_olmo2(const nlohmann::json& config);
@@ -42,6 +43,7 @@ namespace initrt {
 inline constexpr Family kFamilies[] = {
     {"llama", "LlamaForCausalLM", build_llama},
     {"mistral", "MistralForCausalLM", build_mistral},
+    {"ministral3", "Ministral3ForCausalLM", build_ministral3},
     {"mixtral", "MixtralForCausalLM", build_mixtral},
     {"qwen2", "Qwen2ForCausalLM", build_qwen2},
     {"qwen3", "Qwen3ForCausalLM", build_qwen3},

@@ -258,6 +258,7 @@ constexpr Architecture kArchitectures[] = {
     {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", starcoder2},
     {"granite", "granite", "GraniteForCausalLM", granite},
     {"command-r", "cohere", "CohereForCausalLM", cohere},
+    {"mistral3", "ministral3", "Ministral3ForCausalLM", as_it_is},
     {"cohere2", "cohere2", "Cohere2ForCausalLM", cohere},
     {"seed_oss", "seed_oss", "SeedOssForCausalLM", seed_oss},
     {"exaone4", "exaone4", "Exaone4ForCausalLM", exaone4},
@@ -266,7 +267,7 @@ constexpr Architecture kArchitectures[] = {
 };
 // Mixtral's files say "llama", and how many experts.
 constexpr Architecture kMixtral = {"llama", "mixtral", "MixtralForCausalLM", mixtral};
-// So do Mistral's with a window, which LLaMA's have not.
+// So do Mistral's with a window, which LLaMA's have not; those of Mistral Small 3.1 say "mistral3".
 constexpr Architecture kMistral = {"llama", "mistral", "MistralForCausalLM", as_it_is};
 // OLMo 3's say "olmo2", and have a window.
 constexpr Architecture kOlmo3 = {"olmo2", "olmo3", "Olmo3ForCausalLM", as_it_is};
@@ -274,6 +275,7 @@ constexpr Architecture kOlmo3 = {"olmo2", "olmo3", "Olmo3ForCausalLM", as_it_is}
 const Architecture& model_of(const Architecture& known, const GgufMetadata& metadata) {
   const bool windows = metadata.count(".attention.sliding_window").value_or(0) > 0;
   if (known.name == "olmo2") return windows ? kOlmo3 : known;
+  if (known.name == "mistral3" && !metadata.real(".attention.temperature_scale")) return kMistral;
   if (known.name != "llama") return known;
   if (metadata.count(".expert_count").value_or(0) > 0) return kMixtral;
   return windows ? kMistral : known;
@@ -289,7 +291,7 @@ Json config_from_gguf(const Json& metadata, std::span<const TensorEntry> tensors
     if (known.name != *name) continue;
     const GgufSource source(metadata, *name, tensors, read_floats);
     const Architecture& model = model_of(known, source.metadata);
-    Json config = shared_config(source, *name == "llama");
+    Json config = shared_config(source, *name == "llama" || *name == "mistral3");
     config["model_type"] = model.model_type;
     config["architectures"] = {model.model_class};
     model.add(source, config);

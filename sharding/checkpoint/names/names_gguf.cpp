@@ -59,8 +59,8 @@ std::string_view architecture(const StoredNames& names) {
 // pairs (GGML_ROPE_TYPE_NORM): "llama" and what its converter class is the base of; and keep those
 // that are so in Hugging Face's files. Others keep the split halves.
 bool is_interleaved(std::string_view architecture) {
-  constexpr std::array<std::string_view, 6> kInterleaved = {"llama",     "granite", "smollm3",
-                                                            "command-r", "cohere2", "ernie4_5"};
+  constexpr std::array<std::string_view, 7> kInterleaved = {
+      "llama", "granite", "smollm3", "command-r", "cohere2", "ernie4_5", "mistral3"};
   return std::find(kInterleaved.begin(), kInterleaved.end(), architecture) != kInterleaved.end();
 }
 
