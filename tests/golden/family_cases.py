@@ -272,6 +272,12 @@ WITH_LAYER_NORM = {
         STABLELM | {"use_qkv_bias": True, "use_parallel_residual": True, "num_key_value_heads": 1},
         {f"{ROPE}.partial_rotary_factor": 0.5},
     ),
+    "stablelm2_12b": Case(
+        hf.StableLmConfig,
+        STABLELM | {"qk_layernorm": True, "use_parallel_residual": True, "use_qkv_bias": True,
+                    "num_attention_heads": 6, "num_key_value_heads": 2},
+        {f"{ROPE}.partial_rotary_factor": 0.5},
+    ),
     "falcon_7b": Case(
         hf.FalconConfig, FALCON | {"multi_query": True, "parallel_attn": True, "bias": False},
         {"rope_theta": 500.0}, old_keys=True, absent="tie_word_embeddings ffn_hidden_size",

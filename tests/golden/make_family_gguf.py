@@ -86,6 +86,7 @@ WITHOUT = {
     "gpt2_base_names": "a feed-forward that is not 4 x n_embd",
     "exaone4": "windows in models of less than 64 layers",
     "seed_oss_biases": "biases but on Q, K and V",
+    "stablelm2_12b": "norms of each head, which the converter loses",
     "cohere_qk_norm": "norms of Q and K in models of less than 64 layers, biases",
 }
 
