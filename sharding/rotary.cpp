@@ -53,8 +53,9 @@ void fill_rotary_row(const RotarySpec& spec, std::uint32_t position, std::uint32
              spec.attention_factor, position, row);
   }
   if (spec.step == 0 || position < spec.step) return;
-  const auto steps = static_cast<double>(position / spec.step);
-  const auto factor = static_cast<float>(1 + spec.step_factor * std::log(1 + steps));
+  const std::uint64_t steps = 1 + position / spec.step;
+  const auto factor =
+      static_cast<float>(1 + spec.step_factor * std::log(static_cast<double>(steps)));
   for (float& value : row) value *= factor;
 }
 
