@@ -150,12 +150,13 @@ struct AddRowsOp {
   ActivationId x, into;
 };
 
-/// logits[r, vocabulary_begin ...] = cap(weight · in[r]), for the rows that want logits.
+/// logits[r, vocabulary_begin ...] = cap(weight · in[r] + bias), for the rows that want logits.
 struct HeadOp {
   ActivationId in;
   ParamId weight;
   std::uint64_t vocabulary_begin;
   float softcap;  ///< as of AttentionOp
+  std::optional<ParamId> bias = {};
 };
 
 using Op = std::variant<NormOp, LinearOp, RotaryOp, JoinOp, AttentionOp, GateOp, AddOp, ScaleOp,

@@ -56,6 +56,11 @@ ParamId weight_of(const Op& op) {
   return std::get<HeadOp>(op).weight;
 }
 
+std::optional<ParamId> bias_of(const Op& op) {
+  if (const auto* linear = std::get_if<LinearOp>(&op)) return linear->bias;
+  return std::get<HeadOp>(op).bias;
+}
+
 ActivationId input_of(const Op& op) {
   if (const auto* linear = std::get_if<LinearOp>(&op)) return linear->in;
   return std::get<HeadOp>(op).in;
@@ -215,7 +220,7 @@ void RowMover::multiply(std::uint32_t unit, const MoveStep& step, const float* i
     LinearWeights weights = linear_weights(layout_, unit, weight, rows_of(weight),
                                            chunk + cut_.units[unit].params[weight].scales_offset,
                                            in_columns / groups, count);
-    if (linear != nullptr && linear->bias) weights.bias = rows_of(*linear->bias);
+    if (const auto bias = bias_of(ops(unit)[i])) weights.bias = rows_of(*bias);
     add_groups({weights, place_of(unit, step, i) + first_row * stride, stride}, groups, in_columns,
                columns(unit, i, comm_.rank()).first, products_);
   }

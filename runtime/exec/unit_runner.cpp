@@ -206,8 +206,9 @@ struct UnitRunner::Run {
   void operator()(const HeadOp& op) const {
     float* const logits = runner.logits_.floats() + op.vocabulary_begin;
     const std::uint64_t tile = unit.params[op.weight].rows;
-    runner.device_.linear(at(op.in), product_weights(op.weight, columns(op.in), tile), logits, rows,
-                          runner.graph_.vocabulary);
+    LinearWeights head = product_weights(op.weight, columns(op.in), tile);
+    head.bias = weight(op.bias);
+    runner.device_.linear(at(op.in), head, logits, rows, runner.graph_.vocabulary);
     runner.cap(op, tile, 0, rows);
   }
 };

@@ -168,6 +168,11 @@ class LayerBuilder {
          spec_.qk_norm == QkNorm::EachHead ? sets : 0);
   }
 
+  void qk_norms() {
+    qk_norm("self_attn.q_norm", at_.q);
+    qk_norm("self_attn.k_norm", at_.k);
+  }
+
   void add(ActivationId x) {
     if (spec_.residual_scale != 1) unit_.ops.emplace_back(ScaleOp{x, spec_.residual_scale});
     unit_.ops.emplace_back(AddOp{x, at_.hidden});
@@ -183,12 +188,13 @@ class LayerBuilder {
     linear("self_attn.q_proj", in, at_.q, spec_.qkv_bias, any ? spec_.heads : 0);
     linear("self_attn.k_proj", in, at_.k, spec_.qkv_bias, any ? spec_.kv_heads : 0);
     linear("self_attn.v_proj", in, at_.v, spec_.qkv_bias);
-    qk_norm("self_attn.q_norm", at_.q);
-    qk_norm("self_attn.k_norm", at_.k);
+    if (!spec_.qk_norm_rotated) qk_norms();
     if (rotated) {
-      unit_.ops.emplace_back(RotaryOp{at_.q, spec_.head_size, *layer_.rotary});
+      const std::uint32_t of_queries = layer_.query_rotary.value_or(*layer_.rotary);
+      unit_.ops.emplace_back(RotaryOp{at_.q, spec_.head_size, of_queries});
       unit_.ops.emplace_back(RotaryOp{at_.k, spec_.head_size, *layer_.rotary});
     }
+    if (spec_.qk_norm_rotated) qk_norms();
     const float scale = spec_.attention_scale != 0
                             ? spec_.attention_scale
                             : 1.0f / std::sqrt(static_cast<float>(spec_.head_size));
@@ -418,6 +424,7 @@ Graph build_decoder(const DecoderSpec& spec) {
   head.norm_weight = builder.vector("model.norm.weight", spec.hidden);
   if (spec.norm_bias) head.norm_bias = builder.vector("model.norm.bias", spec.hidden);
   head.table = spec.tied ? table : builder.matrix("lm_head.weight", spec.vocabulary, spec.hidden);
+  if (spec.head_bias) head.bias = builder.vector("lm_head.bias", spec.vocabulary);
   head.tied = spec.tied;
   head.scale = spec.logit_scale;
   head.softcap = spec.logit_softcap;

@@ -29,9 +29,10 @@ enum class QkNorm : std::uint8_t {
 };
 
 struct LayerSpec {
-  std::optional<std::uint32_t> rotary = 0;  ///< index into DecoderSpec::rotary
-  std::uint32_t window = 0;                 ///< positions that attention sees; 0: all
-  bool experts = false;                     ///< instead of one feed-forward
+  std::optional<std::uint32_t> rotary = 0;      ///< index into DecoderSpec::rotary
+  std::optional<std::uint32_t> query_rotary{};  ///< of Q, where it has another
+  std::uint32_t window = 0;                     ///< positions that attention sees; 0: all
+  bool experts = false;                         ///< instead of one feed-forward
 };
 
 struct ExpertsSpec {
@@ -57,6 +58,7 @@ struct DecoderSpec {
   float norm_offset = 0.0f;  ///< added to the weights of all norms
   QkNorm qk_norm = QkNorm::None;
   NormKind qk_norm_kind = NormKind::Rms;
+  bool qk_norm_rotated = false;  ///< what is normalised has been rotated
   Residual residual = Residual::PreNorm;
 
   std::vector<RotarySpec> rotary;
@@ -77,6 +79,7 @@ struct DecoderSpec {
   ExpertsSpec experts;
 
   bool tied = false;  ///< the embedding is also the head
+  bool head_bias = false;
   float logit_scale = 1.0f;
   float logit_softcap = 0.0f;
 

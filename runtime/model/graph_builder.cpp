@@ -64,8 +64,9 @@ void GraphBuilder::head(const HeadSpec& spec) {
   const std::uint64_t norm_elements =
       graph_.tensors[spec.norm_weight].rows * (spec.norm_bias ? 2 : 1);
   const std::uint64_t largest = std::max(largest_block_elements(), norm_elements + 1);
-  const std::uint64_t rows_per_tile = std::max((largest - norm_elements) / vocabulary.columns,
-                                               divide_up(vocabulary.rows, kMaxTiles));
+  const std::uint64_t row_elements = vocabulary.columns + (spec.bias ? 1 : 0);
+  const std::uint64_t rows_per_tile = std::max<std::uint64_t>(
+      {1, (largest - norm_elements) / row_elements, divide_up(vocabulary.rows, kMaxTiles)});
   const std::uint64_t tiles = divide_up(vocabulary.rows, rows_per_tile);
   for (std::uint64_t tile = 0; tile < tiles; ++tile) {
     const std::uint64_t row_begin = tile * rows_per_tile;
@@ -79,10 +80,15 @@ void GraphBuilder::head(const HeadSpec& spec) {
       unit.ops.emplace_back(norm);
       if (spec.scale != 1) unit.ops.emplace_back(ScaleOp{norm.out, spec.scale});
     }
-    unit.params.push_back(
-        {spec.table, row_begin, std::min(rows_per_tile, vocabulary.rows - row_begin)});
-    const auto weight = static_cast<ParamId>(unit.params.size() - 1);
-    unit.ops.emplace_back(HeadOp{spec.norm.out, weight, row_begin, spec.softcap});
+    const auto place = [&](std::uint32_t tensor) {
+      unit.params.push_back(
+          {tensor, row_begin, std::min(rows_per_tile, vocabulary.rows - row_begin)});
+      return static_cast<ParamId>(unit.params.size() - 1);
+    };
+    const ParamId weight = place(spec.table);
+    HeadOp op{spec.norm.out, weight, row_begin, spec.softcap};
+    if (spec.bias) op.bias = place(*spec.bias);
+    unit.ops.emplace_back(op);
     if (spec.tied) graph_.embedding.push_back({static_cast<std::uint32_t>(tile), weight});
     graph_.units.push_back(std::move(unit));
   }

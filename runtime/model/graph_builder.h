@@ -16,6 +16,7 @@ struct HeadSpec {
   std::uint32_t norm_weight = 0;
   std::optional<std::uint32_t> norm_bias;
   std::uint32_t table = 0;
+  std::optional<std::uint32_t> bias;
   bool tied = false;   ///< the table's tiles are also the embedding
   float scale = 1.0f;  ///< of the logits, before the cap
   float softcap = 0.0f;

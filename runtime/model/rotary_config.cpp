@@ -98,6 +98,13 @@ void scale_linear(RotarySpec& spec, const RotaryReader& reader) {
 
 void scale_dynamic(RotarySpec& spec, const RotaryReader& reader) {
   if (spec.dimensions <= 2) fail("model config: dynamic rope scaling of 2 dimensions");
+  // Hunyuan's are stretched by a number that does not grow with the sequence.
+  if (reader.parameters().has("alpha")) {
+    const double dimensions = spec.dimensions;
+    spec.theta *= std::pow(reader.parameters().positive("alpha"), dimensions / (dimensions - 2));
+    spec.frequencies = rotary_frequencies(spec.dimensions, spec.theta);
+    return;
+  }
   spec.dynamic_factor = reader.parameters().positive("factor");
   spec.original_context = reader.context();
   spec.reach = reader.times(spec.dynamic_factor, spec.original_context);
@@ -154,6 +161,20 @@ void scale_longrope(RotarySpec& spec, const RotaryReader& reader) {
       static_cast<float>(reader.parameters().positive_or("attention_factor", grown));
 }
 
+void read_steps(RotarySpec& spec, const RotaryReader& reader, std::uint32_t head_size) {
+  constexpr const char* kKey = "llama_4_scaling_beta";
+  if (!reader.parameters().has(kKey)) return;
+  const double factor = reader.parameters().positive(kKey);
+  constexpr double kMost = 1e6;  // scores are multiplied by it
+  if (factor > kMost) fail("model config: {} is {}, the most is {}", kKey, factor, kMost);
+  if (spec.dimensions != head_size) {
+    fail("model config: {} beside heads of which {} of {} elements are rotated, expected all", kKey,
+         spec.dimensions, head_size);
+  }
+  spec.step_factor = static_cast<float>(factor);
+  spec.step = reader.original_context();
+}
+
 struct Scaling {
   std::string_view type;
   void (*apply)(RotarySpec& spec, const RotaryReader& reader);
@@ -201,6 +222,7 @@ RotarySpec read_rotary(const ConfigReader& config, std::uint32_t head_size, std:
   for (const Scaling& scaling : kScalings) {
     if (scaling.type == type) {
       scaling.apply(spec, reader);
+      if (keys.by_position) read_steps(spec, reader, head_size);
       check_finite(spec);
       return spec;
     }

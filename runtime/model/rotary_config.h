@@ -21,6 +21,7 @@ struct RotaryKeys {
   std::string_view layer_type = "";  ///< in `rope_parameters`, for this kind of layer
   bool scaled = true;                ///< `rope_scaling` is about these layers too
   bool yarn_is_longrope = false;     ///< as in configs of Phi-3
+  bool by_position = false;          ///< what is rotated also grows with the position: Q
 };
 
 /// @param context the config's max_position_embeddings, which scaling may go by

@@ -28,8 +28,9 @@ def write_configs(write):
                             "partial_rotary_factor": 1.0}})
 
 
-    for case in ["falcon_40b", "gemma3", "gpt2", "gpt_neox", "granite", "llama_yarn", "mistral",
-                 "phi3_longrope", "qwen3_moe", "smollm3", "stablelm2_bias"]:
+    for case in ["cohere_qk_norm", "exaone4", "falcon_40b", "gemma3", "gpt2", "gpt_neox", "granite",
+                 "hunyuan_v1_dense", "llama_yarn", "ministral3", "mistral", "phi3_longrope",
+                 "qwen3_moe", "smollm3", "stablelm2_12b", "stablelm2_bias"]:
         write("json_config", case, json.loads((FAMILIES / case / "config.json").read_text()))
 
 
@@ -126,7 +127,9 @@ def write_names(write):
     # Of families with names of their own, one layer of the golden test's models.
     for case, layers in [("falcon_40b", "num_hidden_layers"), ("gpt2", "n_layer"),
                          ("gpt_neox", "num_hidden_layers"), ("mixtral", "num_hidden_layers"),
-                         ("phi3", "num_hidden_layers")]:
+                         ("phi3", "num_hidden_layers"), ("phi", "num_hidden_layers"),
+                         ("cohere_qk_norm", "num_hidden_layers"),
+                         ("stablelm2_12b", "num_hidden_layers")]:
         config = json.loads((FAMILIES / case / "config.json").read_text()) | {layers: 1}
         tensors = json.loads((FAMILIES / case / "tensors.json").read_text())
         first_layer = [name for name in tensors if (re.findall(r"\.(\d+)\.", name) + ["0"])[0] == "0"]

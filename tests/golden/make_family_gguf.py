@@ -84,6 +84,9 @@ WITHOUT = {
     "qwen3_moe": "layers without experts",
     "falcon_11b": "a feed-forward that is not 4 x hidden_size",
     "gpt2_base_names": "a feed-forward that is not 4 x n_embd",
+    "exaone4": "windows in models of less than 64 layers",
+    "seed_oss_biases": "biases but on Q, K and V",
+    "stablelm2_12b": "norms of each head, which the converter loses",
     "cohere_qk_norm": "norms of Q and K in models of less than 64 layers, biases",
 }
 
@@ -96,6 +99,7 @@ def convert(folder, path, also, fused):
     hparams = conversion.ModelBase.load_hparams(folder, False) | also
     architecture = conversion.get_model_architecture(hparams, conversion.ModelType.TEXT)
     model_class = conversion.get_model_class(architecture)
+    model_class = getattr(model_class, "Ministral3Model", model_class)  # the one it leaves all to
     stubs = ["GGUF.version", "GGUF.tensor_count", "GGUF.kv_count", "tokenizer.ggml.model"]
 
     class WithoutTokenizer(model_class):

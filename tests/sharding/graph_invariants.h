@@ -108,6 +108,7 @@ class UnitInvariants {
   [[nodiscard]] bool holds(const HeadOp& op) const {
     return op.weight < unit_.params.size() &&
            is(op.weight, unit_.params[op.weight].rows, columns(op.in)) &&
+           is_vector(op.bias, unit_.params[op.weight].rows) &&
            op.vocabulary_begin + unit_.params[op.weight].rows <= graph_.vocabulary &&
            op.softcap >= 0;
   }

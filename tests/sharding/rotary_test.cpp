@@ -93,5 +93,18 @@ TEST(Rotary, YarnInterpolatesSlowFrequenciesAndKeepsFastOnes) {
   }
 }
 
+TEST(Rotary, StepsMultiplyByTheLogarithmOfHowManyThereWere) {
+  const RotarySpec plain = spec_of(16, 10000.0);
+  RotarySpec stepped = plain;
+  stepped.step = 32;
+  stepped.step_factor = 0.5f;
+  EXPECT_EQ(row(stepped, 31, 32), row(plain, 31, 32));
+  for (const std::uint32_t position : {32, 63, 100}) {
+    const std::vector<float> got = row(stepped, position, 128), before = row(plain, position, 128);
+    const double factor = 1 + 0.5 * std::log(1.0 + position / 32);
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], before[i] * factor, 1e-6);
+  }
+}
+
 }  // namespace
 }  // namespace initrt

@@ -10,6 +10,8 @@ namespace initrt {
 [[nodiscard]] Graph build_cohere(const nlohmann::json& config);
 [[nodiscard]] Graph build_cohere2(const nlohmann::json& config);
 [[nodiscard]] Graph build_deepseek_v3(const nlohmann::json& config);
+[[nodiscard]] Graph build_ernie4_5(const nlohmann::json& config);
+[[nodiscard]] Graph build_exaone4(const nlohmann::json& config);
 [[nodiscard]] Graph build_falcon(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma2(const nlohmann::json& config);
@@ -20,16 +22,20 @@ namespace initrt {
 [[nodiscard]] Graph build_gpt_neox(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt_oss(const nlohmann::json& config);
 [[nodiscard]] Graph build_granite(const nlohmann::json& config);
+[[nodiscard]] Graph build_hunyuan_v1_dense(const nlohmann::json& config);
 [[nodiscard]] Graph build_llama(const nlohmann::json& config);
 [[nodiscard]] Graph build_minimax_m2(const nlohmann::json& config);
+[[nodiscard]] Graph build_ministral3(const nlohmann::json& config);
 [[nodiscard]] Graph build_mistral(const nlohmann::json& config);
 [[nodiscard]] Graph build_mixtral(const nlohmann::json& config);
 [[nodiscard]] Graph build_olmo2(const nlohmann::json& config);
 [[nodiscard]] Graph build_olmo3(const nlohmann::json& config);
+[[nodiscard]] Graph build_phi(const nlohmann::json& config);
 [[nodiscard]] Graph build_phi3(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen2(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen3(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen3_moe(const nlohmann::json& config);
+[[nodiscard]] Graph build_seed_oss(const nlohmann::json& config);
 [[nodiscard]] Graph build_smollm3(const nlohmann::json& config);
 [[nodiscard]] Graph build_stablelm(const nlohmann::json& config);
 [[nodiscard]] Graph build_starcoder2(const nlohmann::json& config);
@@ -37,6 +43,7 @@ namespace initrt {
 inline constexpr Family kFamilies[] = {
     {"llama", "LlamaForCausalLM", build_llama},
     {"mistral", "MistralForCausalLM", build_mistral},
+    {"ministral3", "Ministral3ForCausalLM", build_ministral3},
     {"mixtral", "MixtralForCausalLM", build_mixtral},
     {"qwen2", "Qwen2ForCausalLM", build_qwen2},
     {"qwen3", "Qwen3ForCausalLM", build_qwen3},
@@ -44,6 +51,7 @@ inline constexpr Family kFamilies[] = {
     {"gemma", "GemmaForCausalLM", build_gemma},
     {"gemma2", "Gemma2ForCausalLM", build_gemma2},
     {"gemma3_text", "Gemma3ForCausalLM", build_gemma3},
+    {"phi", "PhiForCausalLM", build_phi},
     {"phi3", "Phi3ForCausalLM", build_phi3},
     {"olmo2", "Olmo2ForCausalLM", build_olmo2},
     {"olmo3", "Olmo3ForCausalLM", build_olmo3},
@@ -60,6 +68,11 @@ inline constexpr Family kFamilies[] = {
     {"granite", "GraniteForCausalLM", build_granite},
     {"starcoder2", "Starcoder2ForCausalLM", build_starcoder2},
     {"cohere", "CohereForCausalLM", build_cohere},
+    {"seed_oss", "SeedOssForCausalLM", build_seed_oss},
+    {"exaone4", "Exaone4ForCausalLM", build_exaone4},
+    {"hunyuan_v1_dense", "HunYuanDenseV1ForCausalLM", build_hunyuan_v1_dense},
+    {"ernie4_5", "Ernie4_5ForCausalLM", build_ernie4_5},
+    {"ernie4_5", "Ernie4_5_ForCausalLM", build_ernie4_5},
     {"cohere2", "Cohere2ForCausalLM", build_cohere2},
 };
 

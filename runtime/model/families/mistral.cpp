@@ -1,5 +1,6 @@
 // Mistral (Jiang et al. 2023, arXiv:2310.06825): LLaMA whose attention sees a sliding window; and
-// Mixtral (Jiang et al. 2024, arXiv:2401.04088), whose feed-forwards are experts.
+// Mixtral (Jiang et al. 2024, arXiv:2401.04088), whose feed-forwards are experts. Ministral 3
+// (Mistral AI 2025): YaRN, and queries that grow with their position.
 #include <array>
 
 #include "runtime/model/decoder_config.h"
@@ -23,6 +24,18 @@ Graph build_mistral(const nlohmann::json& json) {
   const ConfigReader config(json);
   DecoderSpec spec = read_llama_like(config, "mistral");
   read_windows(config, spec, 4096, every_layer);
+  return build_decoder(spec);
+}
+
+Graph build_ministral3(const nlohmann::json& json) {
+  const ConfigReader config(json);
+  RotaryKeys keys, queries;
+  keys.theta = queries.theta = 1e6;
+  queries.by_position = true;
+  DecoderSpec spec = read_llama_like(config, "ministral3", {}, keys, 1e-5);
+  spec.rotary.push_back(read_rotary(config, spec.head_size, spec.context, queries));
+  for (LayerSpec& layer : spec.layers) layer.query_rotary = 1;
+  read_windows(config, spec, 0, every_layer);
   return build_decoder(spec);
 }
 

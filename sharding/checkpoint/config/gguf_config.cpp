@@ -268,6 +268,11 @@ void gpt2(const GgufSource&, Json& config) {
   config["activation_function"] = "gelu_new";
 }
 
+void phi(const GgufSource&, Json& config) {
+  config["hidden_act"] = "gelu_new";
+  if (!config.contains("partial_rotary_factor")) config["partial_rotary_factor"] = 1.0;
+}
+
 void starcoder2(const GgufSource& source, Json& config) {
   config["hidden_act"] = "gelu_pytorch_tanh";
   config["use_bias"] = has_qkv_bias(source);
@@ -289,6 +294,16 @@ void cohere(const GgufSource& source, Json& config) {
   config["logit_scale"] = source.metadata.real(".logit_scale").value_or(1.0);
 }
 
+void seed_oss(const GgufSource& source, Json& config) {
+  config["attention_out_bias"] = source.has("blk.0.attn_output.bias");
+}
+
+void exaone4(const GgufSource&, Json& config) {
+  if (!config.contains("sliding_window")) config["sliding_window"] = nullptr;
+}
+
+void ernie(const GgufSource& source, Json& config) { config["use_bias"] = has_qkv_bias(source); }
+
 void as_it_is(const GgufSource&, Json&) {}
 
 /// One of GGUF's architectures, the model it is, and what its config has beside the shared keys.
@@ -309,6 +324,7 @@ constexpr Architecture kArchitectures[] = {
     {"gemma", "gemma", "GemmaForCausalLM", gemma},
     {"gemma2", "gemma2", "Gemma2ForCausalLM", gemma2},
     {"gemma3", "gemma3_text", "Gemma3ForCausalLM", gemma3},
+    {"phi2", "phi", "PhiForCausalLM", phi},
     {"phi3", "phi3", "Phi3ForCausalLM", as_it_is},
     {"olmo2", "olmo2", "Olmo2ForCausalLM", as_it_is},
     {"smollm3", "smollm3", "SmolLM3ForCausalLM", as_it_is},
@@ -319,11 +335,16 @@ constexpr Architecture kArchitectures[] = {
     {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", starcoder2},
     {"granite", "granite", "GraniteForCausalLM", granite},
     {"command-r", "cohere", "CohereForCausalLM", cohere},
+    {"mistral3", "ministral3", "Ministral3ForCausalLM", as_it_is},
     {"cohere2", "cohere2", "Cohere2ForCausalLM", cohere},
+    {"seed_oss", "seed_oss", "SeedOssForCausalLM", seed_oss},
+    {"exaone4", "exaone4", "Exaone4ForCausalLM", exaone4},
+    {"hunyuan-dense", "hunyuan_v1_dense", "HunYuanDenseV1ForCausalLM", as_it_is},
+    {"ernie4_5", "ernie4_5", "Ernie4_5ForCausalLM", ernie},
 };
 // Mixtral's files say "llama", and how many experts.
 constexpr Architecture kMixtral = {"llama", "mixtral", "MixtralForCausalLM", mixtral};
-// So do Mistral's with a window, which LLaMA's have not.
+// So do Mistral's with a window, which LLaMA's have not; those of Mistral Small 3.1 say "mistral3".
 constexpr Architecture kMistral = {"llama", "mistral", "MistralForCausalLM", as_it_is};
 // OLMo 3's say "olmo2", and have a window.
 constexpr Architecture kOlmo3 = {"olmo2", "olmo3", "Olmo3ForCausalLM", as_it_is};
@@ -331,6 +352,7 @@ constexpr Architecture kOlmo3 = {"olmo2", "olmo3", "Olmo3ForCausalLM", as_it_is}
 const Architecture& model_of(const Architecture& known, const GgufMetadata& metadata) {
   const bool windows = metadata.count(".attention.sliding_window").value_or(0) > 0;
   if (known.name == "olmo2") return windows ? kOlmo3 : known;
+  if (known.name == "mistral3" && !metadata.real(".attention.temperature_scale")) return kMistral;
   if (known.name != "llama") return known;
   if (metadata.count(".expert_count").value_or(0) > 0) return kMixtral;
   return windows ? kMistral : known;
@@ -346,7 +368,7 @@ Json config_from_gguf(const Json& metadata, std::span<const TensorEntry> tensors
     if (known.name != *name) continue;
     const GgufSource source(metadata, *name, tensors, read_floats);
     const Architecture& model = model_of(known, source.metadata);
-    Json config = shared_config(source, *name == "llama");
+    Json config = shared_config(source, *name == "llama" || *name == "mistral3");
     config["model_type"] = model.model_type;
     config["architectures"] = {model.model_class};
     model.add(source, config);

@@ -34,6 +34,13 @@ void add_yarn(const GgufMetadata& metadata, Json& scaling) {
         std::pair{"attention_factor", ".rope.scaling.yarn_attn_factor"}}) {
     if (const auto value = metadata.real(from)) scaling[key] = *value;
   }
+  if (const auto all = metadata.real(".rope.scaling.yarn_log_multiplier")) {
+    scaling["mscale"] = 1.0;  // what llama.cpp takes it for
+    scaling["mscale_all_dim"] = *all;
+  }
+  if (const auto beta = metadata.real(".attention.temperature_scale")) {
+    scaling["llama_4_scaling_beta"] = *beta;
+  }
 }
 
 }  // namespace

@@ -43,12 +43,15 @@ std::string translate(const NameTable& table, std::string_view canonical) {
     kind = "";
   }
   if (module.empty()) return "";
-  if (const std::size_t star = module.find('*'); star != std::string::npos) {
-    module.replace(star, 1, name.expert);
-  }
+  const std::size_t star = module.find('*');
+  if (star != std::string::npos && !name.expert.empty()) module.replace(star, 1, name.expert);
   std::string text(table.block_prefix);
   text.append(name.layer).append(".").append(module).append(kind);
   return text;
+}
+
+std::string numbered(std::string name, std::uint64_t number) {
+  return name.replace(name.find('*'), 1, std::to_string(number));
 }
 
 }  // namespace initrt

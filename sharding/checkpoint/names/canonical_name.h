@@ -1,6 +1,7 @@
 // Canonical names taken apart, and translated by tables: what the namings share.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,7 +23,11 @@ struct BlockName {
 /// The partner of `key`, or "".
 [[nodiscard]] std::string_view find_pair(std::span<const NamePair> table, std::string_view key);
 
-/// The name in a naming of a table, or "" where it has none.
+/// The name in a naming of a table, or "" where it has none. A "*" stays where the module is of no
+/// expert.
 [[nodiscard]] std::string translate(const NameTable& table, std::string_view canonical);
+
+/// A name with a number for its "*".
+[[nodiscard]] std::string numbered(std::string name, std::uint64_t number);
 
 }  // namespace initrt

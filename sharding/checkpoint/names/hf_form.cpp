@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/names/canonical_name.h"
 #include "sharding/checkpoint/names/names_hf.h"
 #include "sharding/error.h"
 
@@ -103,6 +104,24 @@ void add_stored(const RowRun& part, const StoredRows& span, const Stored& stored
   }
 }
 
+// The stored tensors that a vector is in pieces of.
+void add_pieces(const Tensor& canonical, const Stored& stored, const Binding& binding,
+                std::vector<HfTensor>& tensors) {
+  const std::uint64_t rows = canonical.rows / stored.pieces;
+  for (std::uint64_t number = 0; number < stored.pieces; ++number) {
+    const Tensor tensor{.name = numbered(stored.name, number),
+                        .rows = rows,
+                        .vector = true,
+                        .float32 = canonical.float32};
+    HfTensor& piece = tensors.emplace_back(tensor, tensor.shape(), Binding());
+    for (const RowRun& run : binding.runs) {
+      RowRun part = part_of(run, {number * rows, rows, 0});
+      part.row -= number * rows;
+      if (part.rows > 0) piece.binding.runs.push_back(part);
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
@@ -112,6 +131,10 @@ std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
   for (std::size_t i = 0; i < graph.tensors.size(); ++i) {
     const Tensor& canonical = graph.tensors[i];
     const Stored stored = locate_hf(canonical, graph, none);
+    if (stored.pieces > 0) {
+      add_pieces(canonical, stored, bindings.tensors[i], tensors);
+      continue;
+    }
     const auto [place, is_new] = places.try_emplace(stored.name, tensors.size());
     if (is_new) {
       Tensor tensor{.name = stored.name,

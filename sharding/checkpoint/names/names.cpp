@@ -125,6 +125,20 @@ Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t sour
   return binding;
 }
 
+// A vector of which each piece is a stored tensor.
+Binding bind_pieces(const Tensor& tensor, const Located& located, const Catalog& catalog) {
+  Tensor piece = tensor;
+  piece.rows /= located.pieces.size();
+  piece.matrix_rows = 0;
+  Binding binding;
+  for (const std::uint32_t source : located.pieces) {
+    check_shape(piece, {}, catalog.tensors[source], catalog);
+    const std::uint64_t row = binding.runs.size() * piece.rows;
+    binding.runs.push_back({.source = source, .row = row, .rows = piece.rows, .columns = 1});
+  }
+  return binding;
+}
+
 // Which files of the checkpoint are not there, or "".
 std::string absent_files_text(const Catalog& catalog) {
   const std::vector<std::string>& names = catalog.absent_files;
@@ -306,6 +320,11 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
     std::optional<QuantizedWeight>& codes = quantized.weights[i];
     if (!codes && located[i].found < 0) {
       fail("{}: {} is there as codes alone", catalog.path, quote(graph.tensors[i].name));
+    }
+    if (!located[i].pieces.empty()) {
+      bindings.tensors.push_back(bind_pieces(graph.tensors[i], located[i], catalog));
+      for (const std::uint32_t piece : located[i].pieces) use(piece);
+      continue;
     }
     const auto source =
         codes ? codes->components.front().tensor : static_cast<std::uint32_t>(located[i].found);

@@ -57,6 +57,8 @@ struct Stored {
   float add = 0.0f;                 ///< to each element, where values are stored moved
   bool stacked = false;  ///< the stored tensor is several matrices, [matrices, rows, columns]
   std::vector<std::uint64_t> shape = {};  ///< of the stored tensor, where that is no matrix
+  /// > 0: it is so many stored tensors of as many rows each, whose names have a number for the "*".
+  std::uint64_t pieces = 0;
 };
 
 /// One way of naming tensors.

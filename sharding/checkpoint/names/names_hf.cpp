@@ -102,6 +102,7 @@ Stored locate_own(const Tensor& canonical, const Graph& graph, const StoredNames
   }
   Stored stored;
   stored.name = without_prefix(hf_name(canonical.name, names), base);
+  if (stored.name.find('*') != std::string::npos) stored.pieces = canonical.matrix_rows;
   stored.rotary_interleaved = names.rotary_interleaved;
   const std::string module = parse_block_name(canonical.name).module;
   stored.transposed = names.transposed && !module.empty() && !canonical.vector;

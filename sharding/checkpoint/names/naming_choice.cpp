@@ -4,6 +4,7 @@
 #include <array>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/names/canonical_name.h"
 #include "sharding/checkpoint/names/names_gguf.h"
 #include "sharding/checkpoint/names/names_hf.h"
 #include "sharding/checkpoint/names/names_lit.h"
@@ -64,6 +65,18 @@ void choose_prefix(const Graph& graph, const Catalog& catalog, const Naming& nam
   names.set_prefix(chosen == nullptr ? prefixes.front() : *chosen);
 }
 
+// Finds all pieces, or none and the name of one that is not there.
+void find_pieces(Located& located, const StoredNames& names) {
+  const std::string name = located.stored.name;
+  for (std::uint64_t piece = 0; piece < located.stored.pieces; ++piece) {
+    located.stored.name = numbered(name, piece);
+    located.found = names.find(located.stored.name);
+    if (located.found < 0) return;
+    located.pieces.push_back(static_cast<std::uint32_t>(located.found));
+  }
+  located.found = located.pieces.front();
+}
+
 }  // namespace
 
 std::span<const Naming> namings() { return kNamings; }
@@ -74,6 +87,10 @@ Located locate(Tensor tensor, const std::string& canonical, const Graph& graph,
   Located located;
   located.stored = naming.locate(tensor, graph, names);
   if (located.stored.name.empty()) return located;
+  if (located.stored.pieces > 0) {
+    find_pieces(located, names);
+    return located;
+  }
   // The head may be outside of what all else is in.
   const bool head = canonical.starts_with("lm_head.");
   const auto find = [&](const std::string& name) {

@@ -13,6 +13,7 @@ struct Located {
   Stored stored;
   std::int64_t found = -1;  ///< index in the catalog; -1: it has none of that name
   std::int64_t codes = -1;  ///< the same of a weight's codes, where these are there instead
+  std::vector<std::uint32_t> pieces = {};  ///< all, where it is in pieces; the first is `found`
 
   [[nodiscard]] bool is_there() const { return found >= 0 || codes >= 0; }
   /// The tensor of its numbers or of its codes, where it is there.

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 
 #include "runtime/model/family.h"
@@ -121,11 +122,39 @@ TEST(FamilyConfig, TheClassMayBeTheModelWithoutItsHead) {
   }
 }
 
+TEST(FamilyConfig, LettersOfExaone4AreItsLayersInTurns) {
+  Json config = with(config_of("exaone4"), "sliding_window_pattern", "LG");
+  config.erase("layer_types");
+  const std::vector<AttentionOp> attention = attention_of(build_graph(config));
+  ASSERT_EQ(attention.size(), 4u);
+  for (std::size_t layer = 0; layer < attention.size(); ++layer) {
+    EXPECT_EQ(attention[layer].window > 0, layer % 2 == 0) << layer;
+  }
+  EXPECT_THAT(error_of_config(with(config, "sliding_window_pattern", "LLX")),
+              HasSubstr("not made of L and G"));
+}
+
+TEST(FamilyConfig, QueriesThatGrowWithTheirPositionAreRotatedWhole) {
+  Json config = config_of("ministral3");
+  const Graph graph = build_graph(config);
+  EXPECT_EQ(graph.rotary[0].step, 0u) << "keys do not";
+  EXPECT_EQ(graph.rotary[1].step, 16u);
+  config["rope_parameters"]["partial_rotary_factor"] = 0.5;
+  EXPECT_THAT(error_of_config(config), HasSubstr("llama_4_scaling_beta"));
+}
+
+TEST(FamilyConfig, HunyuansAlphaStretchesWhateverTheLength) {
+  const Json config = config_of("hunyuan_v1_dense");
+  const Graph graph = build_graph(config);
+  EXPECT_EQ(graph.rotary[0].original_context, 0u);
+  EXPECT_NEAR(graph.rotary[0].theta, 1e4 * std::pow(1000.0, 16.0 / 14), 1);
+}
+
 TEST(FamilyConfig, WhatNoFamilyComputesIsRefused) {
   EXPECT_THAT(error_of_config(with(config_of("falcon_40b"), "parallel_attn", false)),
               HasSubstr("parallel_attn"));
   EXPECT_THAT(error_of_config(with(config_of("falcon_7b"), "alibi", true)), HasSubstr("alibi"));
-  EXPECT_THAT(error_of_config(with(config_of("stablelm"), "qk_layernorm", true)),
+  EXPECT_THAT(error_of_config(with(config_of("phi"), "qk_layernorm", true)),
               HasSubstr("qk_layernorm"));
   EXPECT_THAT(error_of_config(with(config_of("cohere"), "partial_rotary_factor", 0.5)),
               HasSubstr("6 of 12 elements of a head"));

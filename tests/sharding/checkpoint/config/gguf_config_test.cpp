@@ -184,6 +184,18 @@ TEST(GgufConfig, AnOlmo2WithWindowsIsAnOlmo3) {
   EXPECT_EQ(config_of(metadata, table())["model_type"], "olmo3");
 }
 
+TEST(GgufConfig, AMistral3WithoutATemperatureIsAMistral) {
+  Json metadata;
+  metadata["general.architecture"] = "mistral3";
+  const Json llama = small_llama();
+  for (const auto& [key, value] : llama.items()) {
+    if (key.starts_with("llama.")) metadata["mistral3" + key.substr(5)] = value;
+  }
+  EXPECT_EQ(config_of(metadata, table())["model_type"], "mistral");
+  metadata["mistral3.attention.temperature_scale"] = 0.1;
+  EXPECT_EQ(config_of(metadata, table())["model_type"], "ministral3");
+}
+
 TEST(GgufConfig, LayersWithWindowsAreFlagsOrEverySoMany) {
   Json metadata = with("llama.attention.sliding_window", 4096);
   metadata["llama.attention.sliding_window_pattern"] = {true, true, false};

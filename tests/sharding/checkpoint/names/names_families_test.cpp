@@ -178,7 +178,7 @@ TEST(FamilyNames, InterleavedRotaryHeadsAreSplitAndWrittenAsTheyWere) {
   graph.hf_names.rotary_interleaved = true;
   graph.tensors = {{"model.embed_tokens.weight", 9, 4},
                    {"model.layers.0.self_attn.q_proj.weight", 12, 4, false, 2},
-                   {"model.layers.0.self_attn.q_norm.weight", 12, 1, true, 2, {}, 2}};
+                   {"model.layers.0.self_attn.q_norm.weight", 12, 1, true, 2, false, {}, 2}};
   Catalog catalog;
   catalog.files = {{"model/file", 1u << 20}};
   catalog.tensors = {
@@ -192,14 +192,57 @@ TEST(FamilyNames, InterleavedRotaryHeadsAreSplitAndWrittenAsTheyWere) {
     EXPECT_EQ(source_row(bindings.tensors[tensor], 3), 1u) << "the second half's first row";
     EXPECT_EQ(source_row(bindings.tensors[tensor], 11), 11u);
   }
-  for (const auto& [tensor, binding] : hf_tensors(graph, bindings)) {
-    EXPECT_EQ(tensor.shape(),
-              catalog.tensors[static_cast<std::size_t>(catalog.find(tensor.name))].shape)
+  for (const auto& [tensor, shape, binding] : hf_tensors(graph, bindings)) {
+    EXPECT_EQ(shape, catalog.tensors[static_cast<std::size_t>(catalog.find(tensor.name))].shape)
         << tensor.name;
     ASSERT_EQ(binding.runs.size(), 1u) << tensor.name;
     EXPECT_EQ(binding.runs[0].rows, tensor.rows);
     for (std::uint64_t row = 0; row < tensor.rows; ++row) EXPECT_EQ(source_row(binding, row), row);
   }
+}
+
+TEST(FamilyNames, AVectorInPiecesIsATensorForEachHead) {
+  constexpr NamePair kPieces[] = {{"self_attn.q_norm", "mix.norms.*"}};
+  Graph graph;
+  graph.hf_names.table = {{}, "model.layers.", kPieces};
+  graph.tensors = {{"model.embed_tokens.weight", 9, 4},
+                   {"model.layers.0.self_attn.q_norm.weight", 6, 1, true, 3, false, {}, 3}};
+  const auto catalog_of = [](const std::vector<std::string>& pieces, std::uint64_t rows) {
+    Catalog catalog;
+    catalog.files = {{"model/file", 1u << 20}};
+    catalog.tensors = {testing::dense_entry("model.embed_tokens.weight", DType::F32, {9, 4}, 0, 0)};
+    for (const std::string& piece : pieces) {
+      catalog.tensors.push_back(
+          testing::dense_entry("model.layers.0.mix.norms." + piece + ".weight", DType::F32, {rows},
+                               0, 4096 * catalog.tensors.size()));
+    }
+    catalog.finish();
+    return catalog;
+  };
+  const Catalog catalog = catalog_of({"0", "1", "2"}, 2);
+  const Bindings bindings = bind(graph, catalog, false);
+  EXPECT_TRUE(bindings.unexpected.empty());
+  EXPECT_EQ(bindings.payload_bytes, 4u * (9 * 4 + 6));
+  for (std::uint32_t head = 0; head < 3; ++head) {
+    const RowRun& run = bindings.tensors[1].runs.at(head);
+    EXPECT_EQ(run.row, 2 * head);
+    EXPECT_EQ(run.source, catalog.find(fmt::format("model.layers.0.mix.norms.{}.weight", head)));
+  }
+  const std::vector<HfTensor> written = hf_tensors(graph, bindings);
+  ASSERT_EQ(written.size(), 4u);
+  EXPECT_EQ(written[3].tensor.name, "model.layers.0.mix.norms.2.weight");
+  EXPECT_EQ(written[3].shape, std::vector<std::uint64_t>{2});
+  ASSERT_EQ(written[3].binding.runs.size(), 1u);
+  EXPECT_EQ(written[3].binding.runs[0].row, 0u);
+  EXPECT_NE(error_of([&] {
+              (void)bind(graph, catalog_of({"0", "2"}, 2), false);
+            }).find("1 tensor is missing: \"model.layers.0.mix.norms.1.weight\""),
+            std::string::npos);
+  EXPECT_EQ(error_of([&] {
+              (void)bind(graph, catalog_of({"0", "1", "2"}, 3), false);
+            }),
+            "model/file: tensor \"model.layers.0.mix.norms.0.weight\" has shape [3], but the model "
+            "config asks for [2]");
 }
 
 }  // namespace
