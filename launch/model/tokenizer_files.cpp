@@ -103,11 +103,20 @@ TokenizerFromFiles read_tokenizer(Files& files, const std::string& path,
 SpecialTexts special_texts_beside(Files& files, const std::string& tokenizer) {
   const Json config = object_beside(files, tokenizer, kConfig);
   const Json map = object_beside(files, tokenizer, kSpecial);
-  const auto text = [&](const char* key) {
-    const auto own = special_token_text(config, key);
-    return own ? own : special_token_text(map, key);
-  };
-  return {text("bos_token"), text("eos_token")};
+  SpecialTexts texts;
+  for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                          "cls_token", "mask_token"}) {
+    auto text = special_token_text(config, key);
+    if (!text) text = special_token_text(map, key);
+    if (text) texts.emplace(key, *std::move(text));
+  }
+  return texts;
+}
+
+std::optional<std::string> end_text_beside(Files& files, const std::string& tokenizer) {
+  SpecialTexts texts = special_texts_beside(files, tokenizer);
+  const auto found = texts.find("eos_token");
+  return found == texts.end() ? std::nullopt : std::optional(std::move(found->second));
 }
 
 std::optional<TokenId> special_token_id(Files& files, const std::string& path,

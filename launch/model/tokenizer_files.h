@@ -32,9 +32,13 @@ struct TokenizerFromFiles {
 [[nodiscard]] TokenizerFromFiles read_tokenizer(Files& files, const std::string& path,
                                                 const std::string& model_type);
 
-/// The first and last tokens' texts that the files beside a tokenizer's name: those of
+/// The special tokens' texts that the files beside a tokenizer's name ("eos_token", ...): those of
 /// tokenizer_config.json before those of special_tokens_map.json.
 [[nodiscard]] SpecialTexts special_texts_beside(Files& files, const std::string& tokenizer);
+
+/// The text of eos_token among them.
+[[nodiscard]] std::optional<std::string> end_text_beside(Files& files,
+                                                         const std::string& tokenizer);
 
 /// The id of a token whose text is `text`: the tokenizer's, or one that the files beside it add to
 /// it. Nothing where there is no such token.

@@ -36,8 +36,8 @@ Value FilterCall::apply(Frame& frame, const Value& input) const {
 }
 
 Value Name::evaluate(Frame& frame) const {
-  const Value* found = frame.scope->find(name_);
-  return found == nullptr ? undefined(fmt::format("'{}' is undefined", name_)) : *found;
+  if (const Value* found = frame.scope->find(name_)) return *found;
+  return undefined(fmt::format("'{}' is undefined", name_));
 }
 
 Value Several::evaluate(Frame& frame) const {

@@ -71,21 +71,40 @@ TEST(Prompts, OfAChatAreUsersMessagesAfterTheSystemsOne) {
   EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
               HasSubstr("generate.system is set, but no prompt is a conversation"));
   job.generate.chat = true;
-  EXPECT_THAT(read_prompts(files, job).at(1).messages,
-              ElementsAre(Message{"system", "s"}, Message{"user", "b"}));
+  const auto messages = [&](std::size_t prompt) {
+    return read_prompts(files, job).at(prompt).conversation.messages.dump();
+  };
+  EXPECT_EQ(messages(1), R"([{"role":"system","content":"s"},{"role":"user","content":"b"}])");
   job.generate.system.clear();
-  EXPECT_THAT(read_prompts(files, job).at(1).messages, ElementsAre(Message{"user", "b"}));
+  EXPECT_EQ(messages(1), R"([{"role":"user","content":"b"}])");
+}
+
+TEST(Prompts, ConversationsHaveTheJobsToolsUnlessTheyBringTheirOwn) {
+  testing::MemoryFiles files;
+  files.content["p.jsonl"] =
+      R"({"messages": [{"role": "user", "content": "a"}], "tools": [{"name": "own"}]}
+{"messages": [{"role": "user", "content": "b"}]})";
+  Job job;
+  job.generate.prompts.path = "p.jsonl";
+  job.generate.tools = nlohmann::ordered_json::parse(R"([{"name": "job's"}])");
+  const std::vector<PromptText> prompts = read_prompts(files, job);
+  EXPECT_EQ(prompts.at(0).conversation.tools.dump(), R"([{"name":"own"}])");
+  EXPECT_EQ(prompts.at(1).conversation.tools.dump(), R"([{"name":"job's"}])");
+  job.generate.prompts = {{"plain"}, ""};
+  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
+              HasSubstr("generate.tools is set, but no prompt is a conversation"));
 }
 
 TEST(Prompts, AConversationKeepsTheSystemMessageThatItHas) {
   LocalFiles files;
   Job job;
-  job.generate.messages = {{"system", "own"}, {"user", "a"}};
+  job.generate.messages = nlohmann::ordered_json::parse(
+      R"([{"role": "system", "content": "own"}, {"role": "user", "content": "a"}])");
   job.generate.system = "s";
-  EXPECT_EQ(read_prompts(files, job).at(0).messages, job.generate.messages);
+  EXPECT_EQ(read_prompts(files, job).at(0).conversation.messages, job.generate.messages);
   job.generate.messages.erase(job.generate.messages.begin());
-  EXPECT_THAT(read_prompts(files, job).at(0).messages,
-              ElementsAre(Message{"system", "s"}, Message{"user", "a"}));
+  EXPECT_EQ(read_prompts(files, job).at(0).conversation.messages.dump(),
+            R"([{"role":"system","content":"s"},{"role":"user","content":"a"}])");
   job.generate.prompt = "p";
   EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
               HasSubstr("both generate.messages and generate.prompt are set"));
@@ -142,7 +161,8 @@ TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
     std::size_t vocabulary() const override { return 11; }
   };
   EXPECT_EQ(tokenize(TwoTokens(), {{"small", 1}, {"small", 1}}, 10).size(), 2u);
-  EXPECT_THAT(tokenize(TwoTokens(), {{"chat", 1, {{"user", "u"}}}}, 10).at(0).tokens,
+  const auto messages = nlohmann::ordered_json::parse(R"([{"role": "user", "content": "u"}])");
+  EXPECT_THAT(tokenize(TwoTokens(), {{"chat", 1, {messages, nullptr}}}, 10).at(0).tokens,
               ElementsAre(8))
       << "a chat template's text has its special tokens";
   EXPECT_THAT(error_of([] {
