@@ -171,10 +171,13 @@ OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
   } else {
     text.file = need_tokenizer(files, job);
     const nlohmann::json type = model.config.value("model_type", nlohmann::json());
-    auto [tokenizer, end] =
+    auto [tokenizer, own] =
         read_tokenizer(files, text.file, type.is_string() ? type.get<std::string>() : "");
     text.tokenizer = std::move(tokenizer);
-    end_text = end_text_beside(files, text.file).value_or(end);
+    text.special = special_texts_beside(files, text.file);
+    text.special.merge(own);
+    const auto end = text.special.find("eos_token");
+    if (end != text.special.end()) end_text = end->second;
   }
   try {
     text.end_tokens = end_tokens_of_model(model.config, model.catalog);
