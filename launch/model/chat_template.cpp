@@ -41,8 +41,9 @@ class ChatTemplates {
     owner_ = in_metadata ? job.model : text.file;
     sources_ = in_metadata ? chat_sources_in_metadata(model.catalog.metadata, job.model)
                            : chat_sources_beside(files, text.file);
-    options_.special =
-        in_metadata ? special_texts_in_metadata(model.catalog.metadata) : text.special;
+    options_.special = in_metadata ? special_texts_in_metadata(model.catalog.metadata)
+                                   : special_texts_beside(files, text.file);
+    options_.special.merge(SpecialTexts(text.special));
     options_.arguments = job.generate.chat_template_kwargs;
     options_.now = now_of(job.generate.date);
     const std::string& wanted = job.generate.chat_template;

@@ -174,10 +174,11 @@ OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
     auto [tokenizer, own] =
         read_tokenizer(files, text.file, type.is_string() ? type.get<std::string>() : "");
     text.tokenizer = std::move(tokenizer);
-    text.special = special_texts_beside(files, text.file);
-    text.special.merge(own);
-    const auto end = text.special.find("eos_token");
-    if (end != text.special.end()) end_text = end->second;
+    text.special = std::move(own);
+    SpecialTexts special = special_texts_beside(files, text.file);
+    special.merge(SpecialTexts(text.special));
+    const auto end = special.find("eos_token");
+    if (end != special.end()) end_text = end->second;
   }
   try {
     text.end_tokens = end_tokens_of_model(model.config, model.catalog);

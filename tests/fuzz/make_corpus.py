@@ -238,6 +238,7 @@ if __name__ == "__main__":
     corpus_tokenizers.write_tokenizer_json(write)
     corpus_tokenizers.write_vocab_merges(write)
     corpus_tokenizers.write_gguf_tokenizers(write, gguf)
+    corpus_tokenizers.write_vocabularies(write)
     corpus_configs.write_configs(write)
     corpus_configs.write_meta(write)
     corpus_configs.write_lit_configs(write)
