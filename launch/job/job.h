@@ -30,8 +30,8 @@ struct Job {
 
   std::string model;            ///< a checkpoint: a file or a directory
   std::string format = "auto";  ///< a Format's name, where there are several; auto: the first
-  std::string tokenizer;     ///< a tokenizer.json or .model, or the directory of one; "": its own
-  std::string model_config;  ///< a config.json; "": the checkpoint's own
+  std::string tokenizer;        ///< a file of one, or its directory; "": the checkpoint's own
+  std::string model_config;     ///< a config.json; "": the checkpoint's own
   std::string precision = "bf16-true";
   struct {
     std::string method = "none";  ///< name() of a QuantizeMethod

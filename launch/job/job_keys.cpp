@@ -100,8 +100,9 @@ std::span<const JobKey> job_keys() {
        "Which checkpoint to read where a directory holds several; auto: the first of these",
        JobKey::Text{[](Job& job) -> std::string& { return job.format; }, format_choices()}},
       {"tokenizer",
-       "tokenizer.json or .model, or vocab.json with merges.txt, or its directory; default: the "
-       "checkpoint's own",
+       "tokenizer.json or .model, tekken.json, tiktoken.model, vocab.json with merges.txt, "
+       "vocab.txt, "
+       "or its directory; default: the checkpoint's own",
        JobKey::Path{[](Job& job) -> std::string& { return job.tokenizer; }}},
       {"model_config", "config.json of the model; default: what the checkpoint carries",
        JobKey::Path{[](Job& job) -> std::string& { return job.model_config; }}},

@@ -74,6 +74,7 @@ class ChatTemplates {
   /// What each of those that were used writes after an answer.
   [[nodiscard]] std::vector<std::string> after_answers() const {
     std::vector<std::string> texts;
+    texts.reserve(made_.size());
     for (const auto& [name, one] : made_) texts.push_back(one.made.after_answer());
     return texts;
   }

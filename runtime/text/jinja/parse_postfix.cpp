@@ -1,7 +1,6 @@
 // What may stand behind an expression: members, indices, calls, filters, tests.
 #include <algorithm>
 
-#include "runtime/text/jinja/constants.h"
 #include "runtime/text/jinja/expressions.h"
 #include "runtime/text/jinja/parser.h"
 #include "sharding/error.h"
@@ -55,7 +54,7 @@ Operand Parser::subscript(Operand node) {
     return make<Attribute>({inside}, line, std::move(node), std::move(name));
   }
   if (!is(Type::Integer)) unexpected("a name or a number");
-  Operand key = make<Constant>({}, line, parse_integer(tokens_[at_++].text));
+  Operand key = make<Constant>({}, line, number());
   const Expression* inside = node.get();
   return make<Item>({inside, key.get()}, line, std::move(node), std::move(key));
 }

@@ -237,6 +237,16 @@ Operand Parser::unary(bool with_filter) {
   return with_filter ? filters_and_tests(std::move(node)) : std::move(node);
 }
 
+Value Parser::number() {
+  const Token& token = tokens_[at_++];
+  try {
+    if (token.type == Type::Integer) return parse_integer(token.text);
+    return parse_real(token.text);
+  } catch (const Error& error) {
+    fail("line {}: {}", token.line, error.what());
+  }
+}
+
 Operand Parser::primary() {
   const int line = now().line;
   if (is(Type::Name)) {
@@ -252,16 +262,7 @@ Operand Parser::primary() {
     while (is(Type::String)) text += tokens_[at_++].text;
     return make<String>({}, line, std::move(text));
   }
-  if (is(Type::Integer) || is(Type::Float)) {
-    const Token& token = tokens_[at_++];
-    try {
-      return make<Constant>({}, line,
-                            token.type == Type::Integer ? Value(parse_integer(token.text))
-                                                        : Value(parse_real(token.text)));
-    } catch (const Error& error) {
-      fail("line {}: {}", line, error.what());
-    }
-  }
+  if (is(Type::Integer) || is(Type::Float)) return make<Constant>({}, line, number());
   if (skip_sign("(")) {
     Operand node = tuple(true, true);
     expect_sign(")");

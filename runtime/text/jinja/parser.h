@@ -55,6 +55,7 @@ class Parser {
   Operand power();
   Operand unary(bool with_filter = true);
   Operand primary();
+  Value number();
   Operand tuple(bool with_condition = true, bool in_parentheses = false, std::string_view end = "");
   [[nodiscard]] bool tuple_ends(std::string_view end) const;
   Operand list();

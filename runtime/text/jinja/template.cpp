@@ -46,10 +46,24 @@ Value value_of(Heap& heap, const Json& json, int depth = 0) {
   }
 }
 
+// An error may quote what the template calls its names.
+[[noreturn]] void fail_on_one_line(std::string_view text) {
+  constexpr std::size_t kMost = 400;
+  const std::string shown = one_line(to_valid_utf8(text.substr(0, kMost)));
+  fail("{}{}", shown, text.size() > kMost ? "..." : "");
+}
+
+std::unique_ptr<const Body> parsed(std::string_view source) {
+  try {
+    return std::make_unique<const Body>(Parser(tokens_of(to_valid_utf8(source))).parse());
+  } catch (const Error& error) {
+    fail_on_one_line(error.what());
+  }
+}
+
 }  // namespace
 
-Template::Template(std::string_view source)
-    : body_(std::make_unique<const Body>(Parser(tokens_of(to_valid_utf8(source))).parse())) {}
+Template::Template(std::string_view source) : body_(parsed(source)) {}
 
 Template::~Template() = default;
 Template::Template(Template&&) noexcept = default;
@@ -70,7 +84,7 @@ std::string Template::render(const Json& variables, const std::optional<std::tm>
     body_->run(frame);
     return out.take();
   } catch (const Error& error) {
-    fail("line {}: {}", machine.line, error.what());
+    fail_on_one_line(fmt::format("line {}: {}", machine.line, error.what()));
   }
 }
 

@@ -53,6 +53,7 @@ TEST(Template, NamesTheLineOfWhatIsMalformed) {
   EXPECT_EQ(error_of("{% break %}"), "line 1: {% break %} outside of a loop");
   EXPECT_EQ(error_of("{% set true = 1 %}"), "line 1: can't assign to \"true\"");
   EXPECT_EQ(error_of("{{ 9223372036854775808 }}"), "line 1: an int beyond 64 bits");
+  EXPECT_EQ(error_of("\n{{ a.0x }}"), "line 2: a number is malformed");
   EXPECT_EQ(error_of("{{ '\\ud800' }}"), "line 1: an escape in a string stands for no character");
   EXPECT_EQ(error_of("{{ a is b is c }}"), "line 1: You cannot chain multiple tests with is");
   EXPECT_EQ(error_of("{% call 3 %}{% endcall %}"), "line 1: expected a call of a macro");
@@ -81,6 +82,13 @@ TEST(Template, NamesTheLineOfWhatCannotBeEvaluated) {
             "line 1: trim() takes at most 1 arguments, 2 are given");
   EXPECT_EQ(error_of("{{ 'a' | trim(x=1) }}"), "line 1: trim() has no argument 'x'");
   EXPECT_EQ(error_of("{{ 9223372036854775807 + 1 }}"), "line 1: an int beyond 64 bits");
+}
+
+TEST(Template, ErrorsAreOnePrintableLineWhateverTheTemplateCallsItsNames) {
+  EXPECT_EQ(error_of("{{ [1] | select('a\\n\\x1b') }}"), R"(line 1: no test named 'a\n\x1b')");
+  const std::string error = error_of("{{ {}['" + std::string(9000, 'x') + "'].y }}");
+  EXPECT_LT(error.size(), 500u);
+  EXPECT_TRUE(error.ends_with("xxx...")) << error;
 }
 
 TEST(Template, HasNoClockUnlessItIsGivenOne) {
