@@ -39,6 +39,7 @@ constexpr std::string_view kKimiPattern =
 using Names = std::vector<std::string>;
 
 void add_numbered(Names& names, std::string_view before, std::size_t first, std::size_t count) {
+  names.reserve(names.size() + count);
   for (std::size_t i = first; i < first + count; ++i) {
     names.push_back(fmt::format("<|{}reserved_special_token_{}|>", before, i));
   }
@@ -83,8 +84,10 @@ Names llama4_names() {
 }
 
 Names kimi_names(std::size_t first) {
+  constexpr std::size_t kReserved = 256;
   Names names;
-  for (std::size_t id = first; id < first + 256; ++id) {
+  names.reserve(kReserved);
+  for (std::size_t id = first; id < first + kReserved; ++id) {
     names.push_back(fmt::format("<|reserved_token_{}|>", id));
   }
   return names;

@@ -22,6 +22,7 @@ struct Named {
 Value view(Machine& machine, const DictObject& dict, Flavour flavour) {
   std::vector<Value> items;
   machine.heap.expect_room(dict.entries.size() * sizeof(Value));
+  items.reserve(dict.entries.size());
   for (const auto& [key, value] : dict.entries) {
     items.push_back(flavour == Flavour::Keys     ? key
                     : flavour == Flavour::Values ? value

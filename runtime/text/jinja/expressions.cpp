@@ -10,6 +10,7 @@ namespace initrt::jinja {
 Arguments CallArguments::evaluate(Frame& frame) const {
   Heap& heap = frame.machine.heap;
   Arguments arguments;
+  arguments.positional.reserve(positional.size());
   for (const Operand& one : positional) arguments.positional.push_back(one->value(frame));
   if (more_positional) {
     const List more = items_of(heap, more_positional->value(frame));
@@ -49,6 +50,7 @@ Value Several::evaluate(Frame& frame) const {
 
 Value DictDisplay::evaluate(Frame& frame) const {
   std::vector<DictObject::Entry> entries;
+  entries.reserve(pairs_.size());
   for (const auto& [key, value] : pairs_) {
     Value of_key = key->value(frame);
     entries.emplace_back(std::move(of_key), value->value(frame));

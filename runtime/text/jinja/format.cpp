@@ -74,7 +74,8 @@ Specification read_specification(std::string_view text) {
   return read;
 }
 
-std::string padded(std::string sign, std::string body, const Specification& how, char align) {
+std::string padded(const std::string& sign, const std::string& body, const Specification& how,
+                   char align) {
   const std::size_t length = count_code_points(sign) + count_code_points(body);
   const std::size_t missing = how.width - std::min(how.width, length);
   const std::size_t left = align == '>' ? missing : align == '^' ? missing / 2 : 0;
@@ -83,7 +84,7 @@ std::string padded(std::string sign, std::string body, const Specification& how,
     for (std::size_t i = 0; i < count; ++i) text += how.fill;
   };
   if (align == '=') {
-    text = std::move(sign);
+    text = sign;
     pad(missing);
     return text + body;
   }
@@ -152,8 +153,8 @@ std::string formatted_number(const Value& value, const Specification& how) {
     digits = digits_of(std::abs(*as_float(value)), how);
   }
   if (how.commas) add_commas(digits);
-  std::string sign = negative ? "-" : how.sign == '-' ? "" : std::string(1, how.sign);
-  return padded(std::move(sign), std::move(digits), how, how.align == 0 ? '>' : how.align);
+  const std::string sign = negative ? "-" : how.sign == '-' ? "" : std::string(1, how.sign);
+  return padded(sign, digits, how, how.align == 0 ? '>' : how.align);
 }
 
 std::string formatted(Heap& heap, const Value& value, std::string_view specification) {
@@ -165,7 +166,7 @@ std::string formatted(Heap& heap, const Value& value, std::string_view specifica
   }
   std::string text = to_text(heap, value);
   if (how.precision) text.resize(byte_of_code_point(text, count_code_points(text), *how.precision));
-  return padded("", std::move(text), how, how.align == 0 || how.align == '=' ? '<' : how.align);
+  return padded("", text, how, how.align == 0 || how.align == '=' ? '<' : how.align);
 }
 
 class Formatter {

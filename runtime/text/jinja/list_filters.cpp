@@ -66,6 +66,7 @@ Value do_items(Machine& machine, const Value& input, const Arguments& arguments)
   expect_no_arguments(arguments, "items");
   std::vector<Value> pairs;
   if (const Dict* dict = input.get<Dict>()) {
+    pairs.reserve((*dict)->entries.size());
     for (const auto& [key, value] : (*dict)->entries) {
       pairs.push_back(machine.heap.tuple({key, value}));
     }
@@ -120,6 +121,7 @@ Value do_sort(Machine& machine, const Value& input, const Arguments& arguments) 
   }
   const auto key = [&](const Value& item) {
     std::vector<Value> parts;
+    parts.reserve(attributes.size());
     for (const auto& one : attributes) {
       Value part = attribute_at(machine, item, one);
       parts.push_back(case_sensitive ? part : without_case(machine, part));
@@ -143,6 +145,7 @@ Value do_dictsort(Machine& machine, const Value& input, const Arguments& argumen
     fail("'{} object' has no attribute 'items'", type_name(input));
   }
   std::vector<Value> pairs;
+  pairs.reserve((*dict)->entries.size());
   for (const auto& [key, value] : (*dict)->entries) {
     pairs.push_back(machine.heap.tuple({key, value}));
   }

@@ -179,6 +179,7 @@ List items_of(Heap& heap, const Value& value) {
     }
   } else if (const Dict* dict = value.get<Dict>()) {
     heap.expect_room((*dict)->entries.size() * sizeof(Value));
+    items.reserve((*dict)->entries.size());
     for (const auto& [key, of_key] : (*dict)->entries) items.push_back(key);
   } else if (const Text* text = value.get<Text>()) {
     heap.expect_room((*text)->length * 4 * sizeof(Value));

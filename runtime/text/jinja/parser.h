@@ -1,4 +1,5 @@
-// The grammar of Jinja 3.1 (parser.py): expressions here, statements in parse_statements.cpp.
+// The grammar of Jinja 3.1 (its parser.py): expressions in parser.cpp, parse_displays.cpp and
+// parse_postfix.cpp, statements in parse_statements.cpp.
 #pragma once
 
 #include <algorithm>

@@ -28,6 +28,7 @@ Value do_map(Machine& machine, const Value& input, const Arguments& arguments) {
   std::vector<Value> mapped;
   if (!truth(input)) return machine.heap.list({}, Flavour::Generator);
   const List items = items_of(machine.heap, input);
+  mapped.reserve(items->items.size());
   if (arguments.positional.empty()) {
     const auto [attribute, fallback] = bind<2>(arguments, "map", {"attribute", "default"});
     (void)given(attribute, "attribute");

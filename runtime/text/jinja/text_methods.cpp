@@ -55,7 +55,8 @@ Value partition(Machine& machine, const TextObject& self, const Arguments& argum
   const auto [sep] = bind<1>(arguments, "partition", {"sep"});
   const std::string by = string_of(given(sep, "sep"), "sep", "");
   if (by.empty()) fail("empty separator");
-  const std::size_t at = last ? self.text.rfind(by) : find_text(self.text, by);
+  const std::size_t at =
+      last ? find_last_text(machine.heap, self.text, by) : find_text(self.text, by);
   Heap& heap = machine.heap;
   if (at == std::string::npos) {
     const Value whole = heap.text(self.text), empty = heap.text("");
@@ -115,7 +116,7 @@ std::optional<std::int64_t> found(Machine& machine, const TextObject& self,
   const std::string_view part = part_of(self, start, end, begin);
   const std::string text = string_of(given(what, "sub"), "sub", "");
   machine.heap.step(1 + self.text.size() / 64);
-  const std::size_t at = last ? part.rfind(text) : find_text(part, text);
+  const std::size_t at = last ? find_last_text(machine.heap, part, text) : find_text(part, text);
   if (at == std::string_view::npos) return std::nullopt;
   return static_cast<std::int64_t>(
       count_code_points(std::string_view(self.text).substr(0, begin + at)));

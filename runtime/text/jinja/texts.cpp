@@ -45,12 +45,12 @@ std::vector<std::string_view> split_at_spaces(std::string_view text, std::int64_
   return parts;
 }
 
-std::vector<std::string_view> split_at(std::string_view text, std::string_view by,
+std::vector<std::string_view> split_at(Heap& heap, std::string_view text, std::string_view by,
                                        std::int64_t most, bool from_end) {
   if (by.empty()) fail("empty separator");
   std::vector<std::string_view> parts;
   while (most < 0 || static_cast<std::int64_t>(parts.size()) < most) {
-    const std::size_t at = from_end ? text.rfind(by) : find_text(text, by);
+    const std::size_t at = from_end ? find_last_text(heap, text, by) : find_text(text, by);
     if (at == std::string_view::npos) break;
     parts.push_back(from_end ? text.substr(at + by.size()) : text.substr(0, at));
     text = from_end ? text.substr(0, at) : text.substr(at + by.size());
@@ -73,12 +73,19 @@ Value split_text(Heap& heap, std::string_view text, const std::optional<Value>& 
   heap.step(1 + text.size() / 64);
   std::vector<std::string_view> parts =
       spaces ? split_at_spaces(text, most, from_end)
-             : split_at(text, string_of(separator, "sep", ""), most, from_end);
+             : split_at(heap, text, string_of(separator, "sep", ""), most, from_end);
   if (from_end) std::reverse(parts.begin(), parts.end());
   std::vector<Value> items;
   items.reserve(parts.size());
   for (const std::string_view part : parts) items.push_back(heap.text(std::string(part)));
   return heap.list(std::move(items));
+}
+
+std::size_t find_last_text(Heap& heap, std::string_view text, std::string_view part) {
+  const std::size_t found = text.rfind(part);
+  const std::size_t walked = found == std::string_view::npos ? text.size() : text.size() - found;
+  heap.step(1 + walked / 64 * (1 + part.size() / 64));
+  return found;
 }
 
 Value split_lines(Heap& heap, std::string_view text, bool keep_ends) {

@@ -19,6 +19,10 @@ namespace initrt::jinja {
 
 [[nodiscard]] Value split_lines(Heap& heap, std::string_view text, bool keep_ends);
 
+/// std::string_view::rfind(), whose steps are counted: it may take as many as both texts have bytes
+/// together, multiplied.
+[[nodiscard]] std::size_t find_last_text(Heap& heap, std::string_view text, std::string_view part);
+
 /// str.replace(). @param most below 0: all
 [[nodiscard]] std::string replaced(Heap& heap, std::string_view text, std::string_view old,
                                    std::string_view replacement, std::int64_t most);
