@@ -141,6 +141,7 @@ Value do_format(Machine& machine, const Value& input, const Arguments& arguments
   Value values = machine.heap.tuple(arguments.positional);
   if (!arguments.named.empty()) {
     std::vector<DictObject::Entry> entries;
+    entries.reserve(arguments.named.size());
     for (const auto& [name, value] : arguments.named) {
       entries.emplace_back(machine.heap.text(name), value);
     }
