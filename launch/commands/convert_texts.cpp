@@ -1,5 +1,6 @@
 #include "launch/commands/convert_texts.h"
 
+#include <algorithm>
 #include <array>
 
 #include "launch/model/tokenizer_files.h"
@@ -12,9 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What a tokenizer is made of: the first hold one whole (merges.txt with it), the rest adds to
-// them.
-constexpr std::array kTokenizers = {"tokenizer.json", "tokenizer.model", "vocab.json"};
+// What adds to the files that hold a tokenizer whole (vocab.json with merges.txt).
 constexpr std::array kBesideTokenizers = {
     "merges.txt",        "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "chat_template.jinja",   "chat_template.json"};
@@ -64,12 +63,10 @@ void take_over(Files& files, const std::string& directory, std::vector<TextFile>
     return true;
   };
   bool any = false;
-  for (const char* name : kTokenizers) any = take(name) || any;
+  for (const char* name : kTokenizerNames) any = take(name) || any;
   if (!any) {
-    warn(
-        fmt::format("{}: no tokenizer.json, tokenizer.model or vocab.json, so that none is written "
-                    "(--tokenizer names one)",
-                    directory.empty() ? "." : directory));
+    warn(fmt::format("{}: no {}, so that none is written (--tokenizer names one)",
+                     directory.empty() ? "." : directory, fmt::join(kTokenizerNames, ", ")));
     return;
   }
   for (const char* name : kBesideTokenizers) (void)take(name);
@@ -78,12 +75,15 @@ void take_over(Files& files, const std::string& directory, std::vector<TextFile>
 void add_tokenizer(Files& files, const ConvertOptions& options, const OpenModel& model,
                    std::vector<TextFile>& texts) {
   const nlohmann::json& metadata = model.catalog.metadata;
-  if (name_of(options.tokenizer) == "vocab.json") {
+  const std::string name(name_of(options.tokenizer));
+  const bool needs_others = name == "vocab.json" || name == "vocab.txt" || name == "tiktoken.model";
+  if (needs_others) {
     take_over(files, directory_of(options.tokenizer), texts);
   } else if (!options.tokenizer.empty() && !is_directory(files, options.tokenizer)) {
-    const bool sentencepiece = options.tokenizer.ends_with(".model");
-    texts.push_back({kTokenizers[sentencepiece ? 1 : 0],
-                     files.read_text(options.tokenizer, kMaxTokenizerBytes)});
+    const bool known =
+        std::find(kTokenizerNames.begin(), kTokenizerNames.end(), name) != kTokenizerNames.end();
+    const std::string usual = name.ends_with(".model") ? "tokenizer.model" : "tokenizer.json";
+    texts.push_back({known ? name : usual, files.read_text(options.tokenizer, kMaxTokenizerBytes)});
   } else if (!options.tokenizer.empty()) {
     take_over(files, options.tokenizer, texts);
   } else if (!metadata.contains("tokenizer.ggml.tokens")) {

@@ -124,7 +124,8 @@ std::vector<Prompt> prompts_by_bytes(const std::vector<PromptText>& texts) {
   std::vector<Prompt> prompts;
   for (const PromptText& text : texts) {
     std::size_t bytes = text.text.size();
-    for (const Message& message : text.messages) bytes += message.content.size();
+    if (!text.conversation.empty()) bytes += text.conversation.messages.dump().size();
+    if (!text.conversation.tools.is_null()) bytes += text.conversation.tools.dump().size();
     prompts.push_back({static_cast<std::uint32_t>(prompts.size()), std::vector<TokenId>(bytes + 1),
                        static_cast<std::uint32_t>(text.max_new_tokens)});
   }

@@ -84,7 +84,7 @@ void run_prepared(World& world, const Prepared& prepared, RunningRank& rank) {
     if (speaks && begun) {
       rank.end_progress();
       const PromptText& asked = prepared.prompt_texts.front();
-      if (asked.messages.empty()) stream.show(asked.text);
+      if (asked.conversation.empty()) stream.show(asked.text);
     }
     const std::string text = end ? "" : answer->second.push(id);
     if (speaks) stream.show(text);

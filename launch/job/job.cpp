@@ -15,7 +15,7 @@
 namespace initrt {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 // Where a value was written, for messages and for relative paths.
 struct Origin {
@@ -139,6 +139,13 @@ void assign(Job& job, const JobKey& key, const Json& value, const Origin& origin
           [&](const JobKey::MessageList& kind) {
             kind.field(job) = read_messages(value, fmt::format("{}: {}", origin.name, key.path));
           },
+          [&](const JobKey::ToolList& kind) {
+            kind.field(job) = read_tools(value, fmt::format("{}: {}", origin.name, key.path));
+          },
+          [&](const JobKey::Object& kind) {
+            if (!value.is_object()) refuse(origin, key, value, "an object");
+            kind.field(job) = value;
+          },
       },
       key.kind);
 }
@@ -196,7 +203,9 @@ void assign_object(Job& job, const Json& object, const std::string& prefix, cons
 Json setting_value(const JobKey& key, const std::string& text) {
   Json parsed = Json::parse(text, nullptr, false);
   const bool list = std::holds_alternative<JobKey::TextList>(key.kind);
-  const bool messages = std::holds_alternative<JobKey::MessageList>(key.kind);
+  const bool messages = std::holds_alternative<JobKey::MessageList>(key.kind) ||
+                        std::holds_alternative<JobKey::ToolList>(key.kind);
+  const bool object = std::holds_alternative<JobKey::Object>(key.kind);
   const bool wants_text = std::holds_alternative<JobKey::Text>(key.kind) ||
                           std::holds_alternative<JobKey::Path>(key.kind) ||
                           (list && !parsed.is_array());
@@ -204,6 +213,9 @@ Json setting_value(const JobKey& key, const std::string& text) {
       (list || messages || std::holds_alternative<JobKey::PromptList>(key.kind)) &&
       text.starts_with('[')) {
     fail("--set {}: {} is no JSON list", key.path, quote(text));
+  }
+  if (parsed.is_discarded() && object && text.starts_with('{')) {
+    fail("--set {}: {} is no JSON object", key.path, quote(text));
   }
   if (parsed.is_discarded() || (wants_text && !parsed.is_string())) return text;
   return parsed;
@@ -276,7 +288,7 @@ Job read_job(Files& files, const std::string& path, std::span<const std::string>
   if (!path.empty()) {
     const bool stream = is_stream(files, path);
     const std::string name = is_standard_input(path) ? "standard input" : path;
-    const Json object = parse_json(files.read_input(path), name);
+    const Json object = parse_ordered_json(files.read_input(path), name);
     if (!object.is_object()) {
       fail("{}: expected a JSON object, found {}", name, object.type_name());
     }

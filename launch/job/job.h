@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,7 +11,6 @@
 #include <variant>
 #include <vector>
 
-#include "runtime/text/chat.h"
 #include "sharding/checkpoint/files.h"
 
 namespace initrt {
@@ -31,8 +30,8 @@ struct Job {
 
   std::string model;            ///< a checkpoint: a file or a directory
   std::string format = "auto";  ///< a Format's name, where there are several; auto: the first
-  std::string tokenizer;     ///< a tokenizer.json or .model, or the directory of one; "": its own
-  std::string model_config;  ///< a config.json; "": the checkpoint's own
+  std::string tokenizer;        ///< a file of one, or its directory; "": the checkpoint's own
+  std::string model_config;     ///< a config.json; "": the checkpoint's own
   std::string precision = "bf16-true";
   struct {
     std::string method = "none";  ///< name() of a QuantizeMethod
@@ -71,9 +70,14 @@ struct Job {
   struct {
     std::optional<std::string> prompt;  ///< nothing where none is given: an empty one may be meant
     Prompts prompts;
-    std::vector<Message> messages;  ///< a conversation, instead of a prompt
-    bool chat = false;              ///< each prompt is a user's message
-    std::string system;             ///< of conversations that begin without a system message
+    /// A conversation, instead of a prompt: a list of objects.
+    nlohmann::ordered_json messages = nlohmann::ordered_json::array();
+    bool chat = false;             ///< each prompt is a user's message
+    std::string system;            ///< of conversations that begin without a system message
+    nlohmann::ordered_json tools;  ///< of conversations: a list of objects, or null
+    std::string chat_template;     ///< a file, or the name of one of the model's own; "": default
+    nlohmann::ordered_json chat_template_kwargs = nlohmann::ordered_json::object();
+    std::string date;  ///< what templates take for today; "": they see no clock
     std::uint64_t max_new_tokens = 50;
     double temperature = 0.0;         ///< 0: greedy
     std::uint64_t top_k = 0;          ///< 0: all
@@ -129,12 +133,20 @@ struct JobKey {
     Field<Job::Prompts> field;
   };
   struct MessageList {
-    Field<std::vector<Message>> field;
+    Field<nlohmann::ordered_json> field;
+  };
+  struct ToolList {
+    Field<nlohmann::ordered_json> field;
+  };
+  struct Object {  ///< of any members
+    Field<nlohmann::ordered_json> field;
   };
 
   std::string_view path;  ///< e.g. "sharding.prefetch"
   std::string_view about;
-  std::variant<Text, Path, Whole, Bytes, Number, Flag, TextList, PromptList, MessageList> kind;
+  std::variant<Text, Path, Whole, Bytes, Number, Flag, TextList, PromptList, MessageList, ToolList,
+               Object>
+      kind;
 };
 
 /// All keys, those of a group together.

@@ -61,16 +61,22 @@ Json schema_of(const JobKey& key, Job& defaults) {
                         {"minLength", 1}};
           },
           [](const JobKey::MessageList&) {
-            const Json roles = Json::array({"system", "user", "assistant"});
-            const Json properties = {{"role", {{"type", "string"}, {"enum", roles}}},
-                                     {"content", {{"type", "string"}}}};
+            const Json content = {{"type", Json::array({"string", "array", "object", "null"})}};
+            const Json properties = {{"role", {{"type", "string"}, {"minLength", 1}}},
+                                     {"content", content},
+                                     {"tool_calls", {{"type", "array"}}}};
             return Json{{"type", "array"},
                         {"items",
                          {{"type", "object"},
-                          {"additionalProperties", false},
-                          {"required", Json::array({"role", "content"})},
+                          {"required", Json::array({"role"})},
                           {"properties", properties}}},
                         {"minItems", 1}};
+          },
+          [](const JobKey::ToolList&) {
+            return Json{{"type", Json::array({"array", "null"})}, {"items", {{"type", "object"}}}};
+          },
+          [](const JobKey::Object&) {
+            return Json{{"type", "object"}};
           },
       },
       key.kind);
@@ -94,8 +100,9 @@ std::span<const JobKey> job_keys() {
        "Which checkpoint to read where a directory holds several; auto: the first of these",
        JobKey::Text{[](Job& job) -> std::string& { return job.format; }, format_choices()}},
       {"tokenizer",
-       "tokenizer.json or .model, or vocab.json with merges.txt, or its directory; default: the "
-       "checkpoint's own",
+       "tokenizer.json or .model, tekken.json, tiktoken.model, vocab.json with merges.txt, "
+       "vocab.txt, "
+       "or its directory; default: the checkpoint's own",
        JobKey::Path{[](Job& job) -> std::string& { return job.tokenizer; }}},
       {"model_config", "config.json of the model; default: what the checkpoint carries",
        JobKey::Path{[](Job& job) -> std::string& { return job.model_config; }}},
@@ -178,11 +185,25 @@ std::span<const JobKey> job_keys() {
       {"generate.messages",
        "A conversation that the model's chat template makes a prompt of; only the answer is shown",
        JobKey::MessageList{
-           [](Job& job) -> std::vector<Message>& { return job.generate.messages; }}},
+           [](Job& job) -> nlohmann::ordered_json& { return job.generate.messages; }}},
       {"generate.chat", "Each prompt is a user's message to a chat model; only answers are shown",
        JobKey::Flag{[](Job& job) -> bool& { return job.generate.chat; }}},
       {"generate.system", "System message of conversations that begin without one",
        JobKey::Text{[](Job& job) -> std::string& { return job.generate.system; }, {}}},
+      {"generate.tools", "Tools that conversations offer the model: a list of their JSON schemas",
+       JobKey::ToolList{[](Job& job) -> nlohmann::ordered_json& { return job.generate.tools; }}},
+      {"generate.chat_template",
+       "A file, or the name of one of the model's own templates; default: the model's, with tools "
+       "the one named tool_use where there is one",
+       JobKey::Path{[](Job& job) -> std::string& { return job.generate.chat_template; }}},
+      {"generate.chat_template_kwargs",
+       "More variables of the chat template, such as {\"enable_thinking\": false}",
+       JobKey::Object{
+           [](Job& job) -> nlohmann::ordered_json& { return job.generate.chat_template_kwargs; }}},
+      {"generate.date",
+       "What chat templates take for today, as 2025-01-31 or 2025-01-31 13:05; without it they see "
+       "no clock",
+       JobKey::Text{[](Job& job) -> std::string& { return job.generate.date; }, {}}},
       {"generate.max_new_tokens", "Most tokens generated for a prompt",
        JobKey::Whole{[](Job& job) -> std::uint64_t& { return job.generate.max_new_tokens; }, 1,
                      kMaxPositions}},

@@ -1,56 +1,45 @@
 #include "launch/job/messages.h"
 
-#include <nlohmann/json.hpp>
-
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 
 namespace initrt {
 namespace {
 
-const std::string& text_of(const nlohmann::json& message, const char* key,
-                           const std::string& where) {
-  const auto found = message.find(key);
-  if (found == message.end() || !found->is_string()) {
-    fail("{} has no string {}", where, quote(key));
-  }
-  return found->get_ref<const std::string&>();
-}
+using Json = nlohmann::ordered_json;
 
-Message read_message(const nlohmann::json& message, const std::string& where) {
+void check_message(const Json& message, const std::string& where) {
   if (!message.is_object()) fail("{} is not an object with \"role\" and \"content\"", where);
-  for (const auto& [key, value] : message.items()) {
-    if (key != "role" && key != "content") {
-      fail("{} has the key {}, expected \"role\" and \"content\"", where, quote(key));
-    }
+  const auto role = message.find("role");
+  if (role == message.end() || !role->is_string() || role->get_ref<const std::string&>().empty()) {
+    fail("{} has no string \"role\"", where);
   }
-  Message read{text_of(message, "role", where), text_of(message, "content", where)};
-  if (!is_message_role(read.role)) {
-    fail("{} has the role {}, expected \"system\", \"user\" or \"assistant\"", where,
-         quote(read.role));
+  const auto content = message.find("content");
+  const bool called = message.contains("tool_calls");
+  if (content == message.end() ? !called : content->is_number() || content->is_boolean()) {
+    fail("{} has no \"content\" that is a text or a list of parts", where);
   }
-  return read;
 }
 
 }  // namespace
 
-std::vector<Message> read_messages(const nlohmann::json& list, const std::string& where) {
+Json read_messages(const Json& list, const std::string& where) {
   if (!list.is_array() || list.empty()) {
     fail("{} is not a list of objects with \"role\" and \"content\"", where);
   }
-  std::vector<Message> messages;
-  for (const nlohmann::json& message : list) {
-    messages.push_back(read_message(message, fmt::format("{}[{}]", where, messages.size())));
-  }
-  return messages;
-}
-
-nlohmann::ordered_json messages_json(std::span<const Message> messages) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const Message& message : messages) {
-    list.push_back({{"role", message.role}, {"content", message.content}});
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    check_message(list[i], fmt::format("{}[{}]", where, i));
   }
   return list;
+}
+
+Json read_tools(const Json& list, const std::string& where) {
+  if (list.is_null()) return nullptr;
+  if (!list.is_array()) fail("{} is not a list of objects, each a tool", where);
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (!list[i].is_object()) fail("{}[{}] is not an object that describes a tool", where, i);
+  }
+  return list.empty() ? Json() : list;
 }
 
 }  // namespace initrt

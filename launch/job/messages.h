@@ -1,22 +1,20 @@
 // Conversations as a job and its prompt files give them: lists of {"role", "content"}.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-#include <span>
+#include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
-
-#include "runtime/text/chat.h"
 
 namespace initrt {
 
-/// The messages of a list of objects with "role" (system, user or assistant) and "content" (text).
+/// The messages of a list of objects with "role". What else they have is the template's to know;
+/// "content", where it is there, is a text, a list of parts, an object (a tool's result), or null.
 /// @param where opens every error, e.g. "prompts.jsonl: line 3: messages"
-/// @throws Error naming the message that is something else, or has a key that is not known
-[[nodiscard]] std::vector<Message> read_messages(const nlohmann::json& list,
-                                                 const std::string& where);
+/// @throws Error naming the message that is something else
+[[nodiscard]] nlohmann::ordered_json read_messages(const nlohmann::ordered_json& list,
+                                                   const std::string& where);
 
-/// The same list again.
-[[nodiscard]] nlohmann::ordered_json messages_json(std::span<const Message> messages);
+/// The tools of a list of objects; null for null and for an empty list.
+[[nodiscard]] nlohmann::ordered_json read_tools(const nlohmann::ordered_json& list,
+                                                const std::string& where);
 
 }  // namespace initrt

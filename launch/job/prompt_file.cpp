@@ -11,7 +11,7 @@
 namespace initrt {
 namespace {
 
-PromptText parse_prompt(const nlohmann::json& line, std::uint64_t max_new_tokens,
+PromptText parse_prompt(const nlohmann::ordered_json& line, std::uint64_t max_new_tokens,
                         const std::string& where) {
   if (line.is_string()) return {line.get<std::string>(), max_new_tokens};
   const bool conversation = line.is_object() && line.contains("messages");
@@ -25,15 +25,19 @@ PromptText parse_prompt(const nlohmann::json& line, std::uint64_t max_new_tokens
       fail("{}: max_new_tokens is not a whole number from 1 to {}", where, kMaxPositions);
     }
   }
-  if (conversation)
-    return {"", max_new_tokens, read_messages(line["messages"], where + ": messages")};
+  if (conversation) {
+    return {"",
+            max_new_tokens,
+            {read_messages(line["messages"], where + ": messages"),
+             read_tools(line.value("tools", nlohmann::ordered_json()), where + ": tools")}};
+  }
   return {line["prompt"].get<std::string>(), max_new_tokens};
 }
 
 // Most who meet this have given plain text.
-nlohmann::json parse_line(const std::string& line, const std::string& where) {
+nlohmann::ordered_json parse_line(const std::string& line, const std::string& where) {
   try {
-    return parse_json(line, where);
+    return parse_ordered_json(line, where);
   } catch (const Error& error) {
     fail("{}: a prompt is a string in double quotes, or an object, each on a line of its own",
          error.what());

@@ -13,11 +13,12 @@ namespace initrt {
 struct PromptText {
   std::string text;                  ///< of a conversation: what the chat template makes of it
   std::uint64_t max_new_tokens = 0;  ///< the line's own, else the job's
-  std::vector<Message> messages{};   ///< of a conversation
+  Conversation conversation{};       ///< empty: the text is given
 };
 
 /// One prompt a line: a string, or an object with "prompt" or a conversation's "messages" and
-/// perhaps "max_new_tokens", whose other keys are the file's own; empty lines are left out.
+/// perhaps "tools"; perhaps "max_new_tokens", whose other keys are the file's own; empty lines are
+/// left out.
 /// @param path a file, or what is read once: "-" for standard input, a FIFO
 /// @param max_new_tokens of lines that do not say
 /// @throws Error naming the line that is something else, or the file where it has no prompts

@@ -1,7 +1,10 @@
 #include "launch/model/chat_template.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <map>
 
+#include "launch/model/chat_sources.h"
 #include "launch/model/tokenizer_files.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/formats.h"
@@ -10,115 +13,147 @@
 namespace initrt {
 namespace {
 
-using Json = nlohmann::json;
+// The job's date, as 2025-01-31 or 2025-01-31 13:05.
+std::optional<std::tm> now_of(const std::string& date) {
+  if (date.empty()) return std::nullopt;
+  std::tm given{};
+  int end = 0, whole = 0;
+  std::sscanf(date.c_str(), "%4d-%2d-%2d%n %2d:%2d%n", &given.tm_year, &given.tm_mon,
+              &given.tm_mday, &end, &given.tm_hour, &given.tm_min, &whole);
+  given.tm_year -= 1900;
+  given.tm_mon -= 1;
+  std::tm normal = given;
+  const std::time_t seconds = timegm(&normal);  // fills in the days of week and year
+  const auto size = static_cast<int>(date.size());
+  const bool same = normal.tm_mday == given.tm_mday && normal.tm_mon == given.tm_mon &&
+                    normal.tm_hour == given.tm_hour && normal.tm_min == given.tm_min;
+  if ((end != size && whole != size) || !same || seconds == -1) {
+    fail("generate.date is {}, expected a day such as 2025-01-31 or 2025-01-31 13:05", quote(date));
+  }
+  return normal;
+}
 
-struct FoundTemplate {
-  std::string where;   // what errors begin with
-  std::string source;  // Jinja
-  SpecialTexts special;
-};
+// The templates of a job, made as conversations ask for them.
+class ChatTemplates {
+ public:
+  ChatTemplates(Files& files, const OpenModel& model, const Job& job, const OpenText& text) {
+    const bool in_metadata = text.file.empty();
+    owner_ = in_metadata ? job.model : text.file;
+    sources_ = in_metadata ? chat_sources_in_metadata(model.catalog.metadata, job.model)
+                           : chat_sources_beside(files, text.file);
+    options_.special = in_metadata ? special_texts_in_metadata(model.catalog.metadata)
+                                   : special_texts_beside(files, text.file);
+    options_.special.merge(SpecialTexts(text.special));
+    options_.arguments = job.generate.chat_template_kwargs;
+    options_.now = now_of(job.generate.date);
+    const std::string& wanted = job.generate.chat_template;
+    if (wanted.empty()) return;
+    name_ = name_of(wanted);
+    if (sources_.contains(name_)) return;
+    if (!is_file(files, wanted)) {
+      std::string names;
+      for (const auto& [name, source] : sources_) names += (names.empty() ? "" : ", ") + name;
+      fail("generate.chat_template: {} is neither a file nor one of the model's templates ({})",
+           quote(wanted), names.empty() ? "it has none" : names);
+    }
+    sources_[name_] = {wanted, files.read_text(wanted, jinja::kMaxSourceBytes)};
+  }
 
-// The member chat_template: a string, or a list of {"name", "template"}.
-std::optional<std::string> template_in(const Json& config, const std::string& path) {
-  const auto found = config.find("chat_template");
-  if (found == config.end() || found->is_null()) return {};
-  if (found->is_string()) return found->get<std::string>();
-  if (found->is_array()) {
-    for (const Json& one : *found) {
-      if (!one.is_object() || one.value("name", Json()) != "default") continue;
-      if (one.contains("template") && one["template"].is_string()) {
-        return one["template"].get<std::string>();
-      }
+  [[nodiscard]] std::string render(const Conversation& conversation) {
+    const auto& [source, made] = of(!conversation.tools.is_null());
+    try {
+      return made.render(conversation);
+    } catch (const Error& error) {
+      const std::string_view what = error.what();
+      const bool clock = what.find("'strftime_now' is undefined") != std::string_view::npos;
+      fail("{}: chat template: {}{}", source->where, what,
+           clock ? ": it asks for the time, which generate.date gives" : "");
     }
   }
-  fail("{}: chat_template is neither a string nor a list with one named \"default\"", path);
-}
 
-// From the files beside a tokenizer's.
-FoundTemplate template_beside(Files& files, const std::string& tokenizer) {
-  const std::string directory = directory_of(tokenizer);
-  const auto object = [&](const char* name) {
-    const std::string path = join_path(directory, name);
-    return is_file(files, path) ? read_json_object(files, path) : Json::object();
+  /// What each of those that were used writes after an answer.
+  [[nodiscard]] std::vector<std::string> after_answers() const {
+    std::vector<std::string> texts;
+    texts.reserve(made_.size());
+    for (const auto& [name, one] : made_) texts.push_back(one.made.after_answer());
+    return texts;
+  }
+
+ private:
+  struct Made {
+    const ChatSource* source;
+    ChatTemplate made;
   };
-  const Json config = object("tokenizer_config.json");
-  FoundTemplate found;
-  found.special = special_texts_beside(files, tokenizer);
 
-  found.where = join_path(directory, "chat_template.jinja");
-  if (is_file(files, found.where)) {
-    found.source = files.read_text(found.where, kMaxTemplateBytes);
-    return found;
+  const Made& of(bool with_tools) {
+    const std::string& name = !name_.empty()                                ? name_
+                              : with_tools && sources_.contains("tool_use") ? "tool_use"
+                                                                            : "default";
+    if (const auto known = made_.find(name); known != made_.end()) return known->second;
+    const auto source = sources_.find(name);
+    if (source == sources_.end()) no_template();
+    try {
+      Made made{&source->second, ChatTemplate(source->second.source, options_)};
+      return made_.emplace(name, std::move(made)).first->second;
+    } catch (const Error& error) {
+      fail("{}: chat template: {}", source->second.where, error.what());
+    }
   }
-  found.where = join_path(directory, "tokenizer_config.json");
-  auto source = template_in(config, found.where);
-  if (!source) {
-    found.where = join_path(directory, "chat_template.json");
-    source = template_in(object("chat_template.json"), found.where);
-  }
-  if (!source) {
+
+  [[noreturn]] void no_template() const {
+    if (!sources_.empty()) {
+      fail(
+          "{}: none of the model's chat templates is named \"default\": choose one by "
+          "generate.chat_template",
+          sources_.begin()->second.where);
+    }
     fail(
-        "{}: no chat template beside it: neither chat_template.jinja nor a \"chat_template\" in "
-        "tokenizer_config.json",
-        tokenizer);
+        "{}: no chat template: neither chat_template.jinja nor a \"chat_template\" in "
+        "tokenizer_config.json beside it, nor tokenizer.chat_template in a GGUF file; name a file "
+        "with generate.chat_template",
+        owner_);
   }
-  found.source = *std::move(source);
-  return found;
-}
 
-// From GGUF's metadata.
-FoundTemplate template_in_metadata(const Json& metadata, const std::string& path) {
-  const auto source = metadata.find("tokenizer.chat_template");
-  if (source == metadata.end() || !source->is_string()) {
-    fail("{}: no chat template: its metadata has no text tokenizer.chat_template", path);
-  }
-  const auto token = [&](const char* key) -> std::optional<std::string> {
-    const auto id = metadata.find(key);
-    const auto tokens = metadata.find("tokenizer.ggml.tokens");
-    if (id == metadata.end() || !id->is_number_unsigned() || tokens == metadata.end()) return {};
-    const auto index = id->get<std::size_t>();
-    if (index >= tokens->size() || !(*tokens)[index].is_string()) return {};
-    return (*tokens)[index].get<std::string>();
-  };
-  return {path,
-          source->get<std::string>(),
-          {token("tokenizer.ggml.bos_token_id"), token("tokenizer.ggml.eos_token_id")}};
+  std::string owner_;  // of the tokenizer, for errors
+  ChatSources sources_;
+  ChatOptions options_;
+  std::string name_;  // the job's; "" where it leaves that to the conversation
+  std::map<std::string, Made> made_;
+};
+
+// The token that a text begins with, where it is one that is written out: a special token, or one
+// that looks so.
+std::optional<TokenId> written_out(const Tokenizer& tokenizer, std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \n\r\t"), text.size()));
+  const std::vector<TokenId> ids = tokenizer.encode_bare(text);
+  if (ids.empty()) return std::nullopt;
+  const std::string bytes = tokenizer.token_bytes(ids.front());
+  const bool tag =
+      bytes.size() > 3 && text.starts_with(bytes) && bytes.front() == '<' && bytes.back() == '>';
+  return bytes.empty() || tag ? std::optional(ids.front()) : std::nullopt;
 }
 
 }  // namespace
 
 void apply_chat_template(Files& files, const OpenModel& model, const Job& job, OpenText& text,
                          std::vector<PromptText>& prompts) {
-  const bool any = std::any_of(prompts.begin(), prompts.end(),
-                               [](const PromptText& prompt) { return !prompt.messages.empty(); });
+  const bool any = std::any_of(prompts.begin(), prompts.end(), [](const PromptText& prompt) {
+    return !prompt.conversation.empty();
+  });
   if (!any) return;
-  const FoundTemplate found = text.file.empty()
-                                  ? template_in_metadata(model.catalog.metadata, job.model)
-                                  : template_beside(files, text.file);
-  ChatTemplate chat;
-  try {
-    chat = recognise_chat_template(found.source, found.special);
-  } catch (const Error& error) {
-    fail("{}: {}", found.where, error.what());
-  }
+  ChatTemplates templates(files, model, job, text);
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    if (prompts[i].messages.empty()) continue;
+    if (prompts[i].conversation.empty()) continue;
     try {
-      prompts[i].text = render(chat, prompts[i].messages);
+      prompts[i].text = templates.render(prompts[i].conversation);
     } catch (const Error& error) {
       fail("prompt {}: {}", i, error.what());
     }
   }
-  const std::vector<TokenId> end = text.tokenizer->encode_bare(chat.turn_end);
-  if (end.size() != 1) {
-    fail(
-        "{}: the {} chat template ends a turn with {}, which is no token of the tokenizer: do they "
-        "belong together?",
-        found.where, chat.name, quote(chat.turn_end));
-  }
-  if (std::find(text.end_tokens.begin(), text.end_tokens.end(), end.front()) ==
-      text.end_tokens.end()) {
-    text.end_tokens.push_back(end.front());
+  for (const std::string& after : templates.after_answers()) {
+    const auto id = written_out(*text.tokenizer, after);
+    auto& end = text.end_tokens;
+    if (id && std::find(end.begin(), end.end(), *id) == end.end()) end.push_back(*id);
   }
 }
 

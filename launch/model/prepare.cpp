@@ -59,7 +59,7 @@ std::vector<PromptText> given_prompts(Files& files, const Job& job) {
     fail("both generate.prompt and generate.prompts are set: which one is meant?");
   }
   if (!job.generate.messages.empty()) {
-    if (!many && !one) return {{"", max_new_tokens, job.generate.messages}};
+    if (!many && !one) return {{"", max_new_tokens, {job.generate.messages, nullptr}}};
     fail("both generate.messages and generate.{} are set: which one is meant?",
          many ? "prompts" : "prompt");
   }
@@ -76,6 +76,10 @@ std::vector<PromptText> given_prompts(Files& files, const Job& job) {
     return texts;
   }
   return read_prompt_file(files, several.path, max_new_tokens);
+}
+
+nlohmann::ordered_json message(const char* role, const std::string& content) {
+  return {{"role", role}, {"content", content}};
 }
 
 // The graph of the model's config, and which tensors of the catalog its own are.
@@ -167,10 +171,14 @@ OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
   } else {
     text.file = need_tokenizer(files, job);
     const nlohmann::json type = model.config.value("model_type", nlohmann::json());
-    auto [tokenizer, end] =
+    auto [tokenizer, own] =
         read_tokenizer(files, text.file, type.is_string() ? type.get<std::string>() : "");
     text.tokenizer = std::move(tokenizer);
-    end_text = special_texts_beside(files, text.file).eos.value_or(end);
+    text.special = std::move(own);
+    SpecialTexts special = special_texts_beside(files, text.file);
+    special.merge(SpecialTexts(text.special));
+    const auto end = special.find("eos_token");
+    if (end != special.end()) end_text = end->second;
   }
   try {
     text.end_tokens = end_tokens_of_model(model.config, model.catalog);
@@ -189,15 +197,23 @@ OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
 std::vector<PromptText> read_prompts(Files& files, const Job& job) {
   std::vector<PromptText> prompts = given_prompts(files, job);
   bool conversations = false;
-  for (auto& [text, max_new_tokens, messages] : prompts) {
-    if (messages.empty() && job.generate.chat) messages.push_back({"user", text});
+  for (auto& [text, max_new_tokens, conversation] : prompts) {
+    auto& [messages, tools] = conversation;
+    if (messages.empty() && job.generate.chat) messages.push_back(message("user", text));
     if (messages.empty()) continue;
     conversations = true;
-    if (job.generate.system.empty() || messages.front().role == "system") continue;
-    messages.insert(messages.begin(), {"system", job.generate.system});
+    if (tools.is_null()) tools = job.generate.tools;
+    if (job.generate.system.empty() || messages.front()["role"] == "system") continue;
+    messages.insert(messages.begin(), message("system", job.generate.system));
   }
-  if (!job.generate.system.empty() && !conversations) {
-    fail("generate.system is set, but no prompt is a conversation: set generate.chat (--chat)");
+  if (conversations) return prompts;
+  const char* unused = !job.generate.system.empty()                 ? "system"
+                       : !job.generate.tools.is_null()              ? "tools"
+                       : !job.generate.chat_template.empty()        ? "chat_template"
+                       : !job.generate.chat_template_kwargs.empty() ? "chat_template_kwargs"
+                                                                    : nullptr;
+  if (unused != nullptr) {
+    fail("generate.{} is set, but no prompt is a conversation: set generate.chat (--chat)", unused);
   }
   return prompts;
 }
@@ -205,9 +221,9 @@ std::vector<PromptText> read_prompts(Files& files, const Job& job) {
 std::vector<Prompt> tokenize(const Tokenizer& tokenizer, const std::vector<PromptText>& texts,
                              std::uint64_t vocabulary) {
   std::vector<Prompt> prompts;
-  for (const auto& [text, max_new_tokens, messages] : texts) {
+  for (const auto& [text, max_new_tokens, conversation] : texts) {
     Prompt prompt{static_cast<std::uint32_t>(prompts.size()),
-                  messages.empty() ? tokenizer.encode(text) : tokenizer.encode_bare(text),
+                  conversation.empty() ? tokenizer.encode(text) : tokenizer.encode_bare(text),
                   static_cast<std::uint32_t>(max_new_tokens)};
     if (prompt.tokens.empty()) {
       fail(

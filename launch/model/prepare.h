@@ -52,7 +52,8 @@ struct OpenModel {
 
 struct OpenText {
   std::unique_ptr<Tokenizer> tokenizer;
-  std::string file;  ///< the tokenizer's; "" where it is in a GGUF file's metadata
+  std::string file;      ///< the tokenizer's; "" where it is in a GGUF file's metadata
+  SpecialTexts special;  ///< as the tokenizer's file itself has them; for most it does not
   /// The model's, and the one that the files beside the tokenizer name; else the tokenizer's own.
   /// Whatever ignore_eos says.
   std::vector<TokenId> end_tokens;

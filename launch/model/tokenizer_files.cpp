@@ -5,7 +5,10 @@
 
 #include "runtime/text/json_node.h"
 #include "runtime/text/sentencepiece.h"
+#include "runtime/text/tekken.h"
+#include "runtime/text/tiktoken.h"
 #include "runtime/text/vocab_merges.h"
+#include "runtime/text/vocab_txt.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/foreign_file.h"
 #include "sharding/checkpoint/formats.h"
@@ -60,12 +63,19 @@ TokenizerFromFiles make_of(const std::string& path, const Make& make) {
   }
 }
 
+TokenizerFromFiles made_from(const VocabTokenizer& made) {
+  TokenizerFromFiles from{make_tokenizer(made.json), {}};
+  if (made.begin_token) from.special.emplace("bos_token", *made.begin_token);
+  if (made.end_token) from.special.emplace("eos_token", *made.end_token);
+  return from;
+}
+
 }  // namespace
 
 std::string find_tokenizer(Files& files, const Job& job) {
   const Place place = place_of(files, job);
   if (!job.tokenizer.empty() && !place.inside) return place.given;
-  for (const char* name : {"tokenizer.json", "tokenizer.model", "vocab.json"}) {
+  for (const char* name : kTokenizerNames) {
     std::string path = join_path(place.directory, name);
     if (files.stat(path)) return path;
   }
@@ -76,38 +86,53 @@ std::string need_tokenizer(Files& files, const Job& job) {
   std::string found = find_tokenizer(files, job);
   if (!found.empty()) return found;
   const Place place = place_of(files, job);
-  fail("{}: no tokenizer.json, tokenizer.model or vocab.json {} it; name one with \"tokenizer\"",
-       place.given, place.inside ? "in" : "beside");
+  fail("{}: no {} {} it; name one with \"tokenizer\"", place.given,
+       fmt::join(kTokenizerNames, ", "), place.inside ? "in" : "beside");
 }
 
 TokenizerFromFiles read_tokenizer(Files& files, const std::string& path,
                                   const std::string& model_type) {
-  if (name_of(path) == "vocab.json") {
+  const std::string name(name_of(path));
+  if (name == "vocab.json") {
     const VocabAndMerges parts = read_vocab_and_merges(files, path, model_type);
-    return make_of(path, [&]() -> TokenizerFromFiles {
-      const VocabTokenizer made = tokenizer_json_from_vocab(parts);
-      return {make_tokenizer(made.json), made.end_token.value_or("")};
-    });
+    return make_of(path, [&] { return made_from(tokenizer_json_from_vocab(parts)); });
+  }
+  if (!name.ends_with(".json")) refuse_foreign(files, path);
+  const std::string content = files.read_text(path, kMaxTokenizerBytes);
+  if (name == "vocab.txt") {
+    const Json config = object_beside(files, path, kConfig);
+    return make_of(path, [&] { return made_from(tokenizer_json_from_vocab_txt(content, config)); });
+  }
+  if (is_tiktoken(content)) {
+    const TiktokenFiles parts{name, content, object_beside(files, path, kConfig), model_type};
+    return make_of(path, [&] { return made_from(tokenizer_json_from_tiktoken(parts)); });
   }
   if (path.ends_with(".model")) {
-    refuse_foreign(files, path);
-    const std::string model = files.read_text(path, kMaxTokenizerBytes);
     return make_of(path, [&]() -> TokenizerFromFiles {
-      return {make_sentencepiece_tokenizer(model), ""};
+      return {make_sentencepiece_tokenizer(content), {}};
     });
   }
-  const Json json = read_json_object(files, path, kMaxTokenizerBytes);
-  return make_of(path, [&]() -> TokenizerFromFiles { return {make_tokenizer(json), ""}; });
+  const Json json = parse_json(content, path);
+  if (!json.is_object()) {
+    fail("{}: expected a JSON object, found {}", path, json.type_name());
+  }
+  return make_of(path, [&]() -> TokenizerFromFiles {
+    if (is_tekken(json)) return made_from(tokenizer_json_from_tekken(json));
+    return {make_tokenizer(json), {}};
+  });
 }
 
 SpecialTexts special_texts_beside(Files& files, const std::string& tokenizer) {
   const Json config = object_beside(files, tokenizer, kConfig);
   const Json map = object_beside(files, tokenizer, kSpecial);
-  const auto text = [&](const char* key) {
-    const auto own = special_token_text(config, key);
-    return own ? own : special_token_text(map, key);
-  };
-  return {text("bos_token"), text("eos_token")};
+  SpecialTexts texts;
+  for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                          "cls_token", "mask_token"}) {
+    auto text = special_token_text(config, key);
+    if (!text) text = special_token_text(map, key);
+    if (text) texts.emplace(key, *std::move(text));
+  }
+  return texts;
 }
 
 std::optional<TokenId> special_token_id(Files& files, const std::string& path,

@@ -1,6 +1,7 @@
 // The files of a tokenizer: which there are, and what those beside them say of its special tokens.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,8 +15,13 @@ namespace initrt {
 /// Most bytes of a tokenizer's file.
 inline constexpr std::uint64_t kMaxTokenizerBytes = 256u << 20;
 
-/// The job's tokenizer, or else what is in the model's directory: tokenizer.json before
-/// tokenizer.model before vocab.json (which has merges.txt beside it). "" where there is none.
+/// The files that hold a tokenizer, in the order in which they are looked for. vocab.json has
+/// merges.txt beside it.
+inline constexpr std::array kTokenizerNames = {"tokenizer.json", "tokenizer.model", "tekken.json",
+                                               "vocab.json",     "tiktoken.model",  "vocab.txt"};
+
+/// The job's tokenizer, or else the first of kTokenizerNames in the model's directory. "" where
+/// there is none.
 [[nodiscard]] std::string find_tokenizer(Files& files, const Job& job);
 
 /// As find_tokenizer(). @throws Error where there is none
@@ -23,16 +29,17 @@ inline constexpr std::uint64_t kMaxTokenizerBytes = 256u << 20;
 
 struct TokenizerFromFiles {
   std::unique_ptr<Tokenizer> tokenizer;
-  std::string end_text;  ///< the token that its files say ends a text, "" where they do not
+  SpecialTexts special;  ///< "bos_token" and "eos_token" as the file itself has them
 };
 
-/// The tokenizer of a file, by its name: *.model is SentencePiece's, vocab.json has merges.txt
-/// beside it, all else is a tokenizer.json. @param model_type of the model's config, or ""
+/// The tokenizer of a file: vocab.json and vocab.txt by their names, all else by its content, which
+/// is tiktoken's lines, JSON (tokenizer.json, tekken.json), or else SentencePiece's.
+/// @param model_type of the model's config, or ""
 /// @throws Error naming the file
 [[nodiscard]] TokenizerFromFiles read_tokenizer(Files& files, const std::string& path,
                                                 const std::string& model_type);
 
-/// The first and last tokens' texts that the files beside a tokenizer's name: those of
+/// The special tokens' texts that the files beside a tokenizer's name ("eos_token", ...): those of
 /// tokenizer_config.json before those of special_tokens_map.json.
 [[nodiscard]] SpecialTexts special_texts_beside(Files& files, const std::string& tokenizer);
 

@@ -4,7 +4,6 @@
 #include <bit>
 #include <nlohmann/json.hpp>
 
-#include "launch/job/messages.h"
 #include "launch/output/standard_output.h"
 #include "runtime/text/utf8.h"
 
@@ -114,10 +113,10 @@ void AnswerLines::show(const Completion& completion) const {
   text += answer.finish();
   const PromptText& asked = prompts_[completion.index];
   Json line;
-  if (asked.messages.empty()) {
+  if (asked.conversation.empty()) {
     line["prompt"] = asked.text;
   } else {
-    line["messages"] = messages_json(asked.messages);
+    line["messages"] = asked.conversation.messages;
   }
   line["completion"] = text;
   line["tokens"] = completion.tokens;

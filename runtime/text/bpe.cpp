@@ -1,12 +1,9 @@
-// Reading of the BPE model, and merging with a queue: O(n log n) in the length of a word, so that
-// a text without any place to cut (a megabyte of one letter) is no slower than others.
+// Reading of the BPE model.
 #include "runtime/text/bpe.h"
 
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <queue>
-#include <tuple>
 
 #include "runtime/text/utf8.h"
 #include "sharding/error.h"
@@ -62,18 +59,6 @@ Bpe::Bpe(const JsonNode& model) {
   }
 }
 
-void Bpe::read_vocabulary(const JsonNode& json) {
-  if (!json.value().is_object()) json.expected("an object of token to id");
-  if (json.value().empty()) fail("{} is empty", json.path());
-  for (const auto& [token, value] : json.value().items()) {
-    if (!value.is_number_integer() || value.get<std::uint64_t>() >= kTokenIdLimit) {
-      fail("{}: the id of {} must be from 0 to {}, but is {}", json.path(), in_quotes(token),
-           kTokenIdLimit - 1, value.is_number() ? value.dump() : value.type_name());
-    }
-    add_token(token, value.get<TokenId>(), json);
-  }
-}
-
 void Bpe::read_merges(const JsonNode& json) {
   const std::size_t count = json.size();
   if (count > std::numeric_limits<std::uint32_t>::max()) fail("{}: too many", json.path());
@@ -93,21 +78,21 @@ void Bpe::read_merges(const JsonNode& json) {
   }
 }
 
-const Bpe::Merge* Bpe::merge_of(TokenId left, TokenId right) const {
+std::optional<BpeMerge> Bpe::merge_of(TokenId left, TokenId right) const {
   const auto entry = merges_.find(pair_key(left, right));
-  return entry == merges_.end() ? nullptr : &entry->second;
+  return entry == merges_.end() ? std::nullopt : std::optional(entry->second);
 }
 
-std::vector<Bpe::Symbol> Bpe::symbols_of(std::string_view word) const {
+std::vector<BpeSymbol> Bpe::symbols_of(std::string_view word) const {
   if (word.size() > std::numeric_limits<std::int32_t>::max()) {
     fail("a word of {} bytes is too long to tokenize", word.size());
   }
-  std::vector<Symbol> symbols;
+  std::vector<BpeSymbol> symbols;
   symbols.reserve(word.size());
   const auto add = [&](TokenId id) {
     const auto at = static_cast<std::int32_t>(symbols.size());
     if (at > 0) symbols.back().next = at;
-    symbols.push_back({id, at - 1, -1});
+    symbols.push_back({id, at - 1, -1, 0, 0});
   };
   // The reference holds an unknown token back until a known character or another unknown one
   // follows; tokens of bytes go past it.
@@ -132,41 +117,11 @@ void Bpe::encode(std::string_view word, std::vector<TokenId>& ids) const {
   if (ignore_merges_) {
     if (const std::optional<TokenId> id = id_of(word)) return ids.push_back(*id);
   }
-  std::vector<Symbol> symbols = symbols_of(word);
-  struct Candidate {
-    std::uint32_t rank;
-    std::int32_t left;  ///< index of the left symbol: of equal ranks, the leftmost comes first
-    TokenId id;         ///< what the pair becomes; tells whether the pair is still there
-    bool operator>(const Candidate& other) const {
-      return std::tie(rank, left) > std::tie(other.rank, other.left);
-    }
+  std::vector<BpeSymbol> symbols = symbols_of(word);
+  const auto merge = [this](const BpeSymbol& left, const BpeSymbol& right) {
+    return merge_of(left.id, right.id);
   };
-  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
-  const auto consider = [&](std::int32_t left) {
-    if (left < 0 || symbols[left].next < 0) return;
-    const Merge* merge = merge_of(symbols[left].id, symbols[symbols[left].next].id);
-    if (merge != nullptr) queue.push({merge->rank, left, merge->id});
-  };
-  for (std::int32_t i = 0; i < static_cast<std::int32_t>(symbols.size()); ++i) consider(i);
-
-  while (!queue.empty()) {
-    const Candidate best = queue.top();
-    queue.pop();
-    Symbol& left = symbols[best.left];
-    if (left.id < 0 || left.next < 0) continue;
-    Symbol& right = symbols[left.next];
-    const Merge* merge = merge_of(left.id, right.id);
-    if (merge == nullptr || merge->id != best.id) continue;
-    left.id = best.id;
-    left.next = right.next;
-    right.id = -1;
-    if (left.next >= 0) symbols[left.next].previous = best.left;
-    consider(left.previous);
-    consider(best.left);
-  }
-  for (const Symbol& symbol : symbols) {
-    if (symbol.id >= 0) ids.push_back(symbol.id);
-  }
+  merge_symbols(symbols, merge, ids);
 }
 
 }  // namespace initrt

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "runtime/text/bpe_merging.h"
 #include "runtime/text/token_model.h"
 
 namespace initrt {
@@ -25,21 +26,11 @@ class Bpe final : public TokenModel {
   void encode(std::string_view word, std::vector<TokenId>& ids) const override;
 
  private:
-  struct Merge {
-    std::uint32_t rank = 0;
-    TokenId id = 0;  ///< what the pair becomes
-  };
-  struct Symbol {
-    TokenId id = 0;  ///< -1 once merged into the symbol on its left
-    std::int32_t previous = -1, next = -1;
-  };
-
-  void read_vocabulary(const JsonNode& json);
   void read_merges(const JsonNode& json);
-  [[nodiscard]] std::vector<Symbol> symbols_of(std::string_view word) const;
-  [[nodiscard]] const Merge* merge_of(TokenId left, TokenId right) const;
+  [[nodiscard]] std::vector<BpeSymbol> symbols_of(std::string_view word) const;
+  [[nodiscard]] std::optional<BpeMerge> merge_of(TokenId left, TokenId right) const;
 
-  std::unordered_map<std::uint64_t, Merge> merges_;  ///< by (left id << 32 | right id)
+  std::unordered_map<std::uint64_t, BpeMerge> merges_;  ///< by (left id << 32 | right id)
   std::optional<TokenId> unknown_;
   bool fuse_unknown_ = false;
   bool ignore_merges_ = false;  ///< a word that is itself a token is not taken apart

@@ -1,53 +1,61 @@
 // Chat templates: a conversation as the one text that its model was trained on. A model's template
-// is a program (Jinja); it is never run: what it writes is recognised from its source, and one of
-// a few renderers here writes the same. The kinds are in chat_turns.cpp and chat_alternating.cpp.
+// is rendered by the engine in jinja/, with the variables that transformers gives it.
 #pragma once
 
-#include <cstddef>
-#include <functional>
+#include <ctime>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
+#include "runtime/text/jinja/lexer.h"
+#include "runtime/text/jinja/template.h"
+
 namespace initrt {
 
-/// Most bytes of a template (the longest known have some 10,000).
-inline constexpr std::size_t kMaxTemplateBytes = 1u << 20;
+struct Conversation {
+  /// Objects with "role", and "content" (text, parts, or absent), "tool_calls" and whatever else
+  /// the template looks for.
+  nlohmann::ordered_json messages = nlohmann::ordered_json::array();
+  /// The tools that the model may call, a list of JSON schemas; null for none.
+  nlohmann::ordered_json tools;
 
-struct Message {
-  std::string role;     ///< "system", "user" or "assistant"
-  std::string content;  ///< UTF-8
-
-  bool operator==(const Message&) const = default;
+  bool operator==(const Conversation&) const = default;
+  [[nodiscard]] bool empty() const { return messages.empty(); }
 };
 
-/// Whether a message can have this role.
-[[nodiscard]] bool is_message_role(std::string_view role);
+/// The special tokens that templates write by name, as text: "bos_token" is "<s>".
+using SpecialTexts = std::map<std::string, std::string>;
 
-/// The special tokens that templates write by name, as text, where the tokenizer has them.
-struct SpecialTexts {
-  std::optional<std::string> bos, eos;
+struct ChatOptions {
+  SpecialTexts special;
+  /// More variables, such as enable_thinking: an object.
+  nlohmann::ordered_json arguments = nlohmann::ordered_json::object();
+  std::optional<std::tm> now;  ///< nothing: the template sees no clock
 };
 
-struct ChatTemplate {
-  std::string_view name;  ///< the kind, e.g. "ChatML"
-  std::string turn_end;   ///< text of the token that ends an answer
-  /// The conversation, and what opens the answer. Called by render(), which checks first.
-  std::function<std::string(std::span<const Message>)> write;
+class ChatTemplate {
+ public:
+  /// @param source Jinja @throws Error with the line of what is malformed
+  ChatTemplate(std::string_view source, ChatOptions options);
+
+  /// The conversation up to where the answer begins, as transformers' apply_chat_template() gives
+  /// it with add_generation_prompt.
+  /// @throws Error where the conversation is empty or ends with an answer, and with the line where
+  ///   the template refuses it
+  [[nodiscard]] std::string render(const Conversation& conversation) const;
+
+  /// The text that the template writes after an answer, which begins with the token that ends a
+  /// turn; "" where the template does not tell.
+  [[nodiscard]] std::string after_answer() const;
+
+ private:
+  [[nodiscard]] std::string render(nlohmann::ordered_json messages,
+                                   const nlohmann::ordered_json& tools, bool asks) const;
+
+  jinja::Template template_;
+  ChatOptions options_;
 };
-
-/// The template whose Jinja source this is, by what the source writes.
-/// @param special what the template writes for bos_token and eos_token
-/// @throws Error quoting the source's beginning where it is none of the kinds known, is larger than
-///   kMaxTemplateBytes, or writes a special token that there is no text for
-[[nodiscard]] ChatTemplate recognise_chat_template(std::string_view source,
-                                                   const SpecialTexts& special);
-
-/// The text of a conversation up to where the answer begins, as transformers' apply_chat_template()
-/// gives it with add_generation_prompt and no tools.
-/// @throws Error naming the message whose role is out of order or not one that the template has, or
-///   where the conversation is empty or ends with an answer
-[[nodiscard]] std::string render(const ChatTemplate& chat, std::span<const Message> messages);
 
 }  // namespace initrt

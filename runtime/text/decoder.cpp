@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "runtime/text/byte_level.h"
 #include "runtime/text/utf8.h"
@@ -32,6 +33,25 @@ std::string_view strip(std::string_view token, std::string_view character, std::
   }
   for (; stop > 0 && token.ends_with(character); --stop) token.remove_suffix(character.size());
   return token;
+}
+
+/// A token that continues a word without its mark, another one with a space before it, but for
+/// signs that need none. The first one of a text has that space too: tokens come one by one.
+std::string word_piece(std::string_view token, std::string_view prefix, bool cleanup) {
+  const bool continues = !prefix.empty() && token.starts_with(prefix);
+  std::string text =
+      continues ? std::string(token.substr(prefix.size())) : " " + std::string(token);
+  constexpr std::pair<std::string_view, std::string_view> kCleaned[] = {
+      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  if (!cleanup) return text;
+  for (const auto& [from, to] : kCleaned) {
+    for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+      text.replace(at, from.size(), to);
+    }
+  }
+  return text;
 }
 
 }  // namespace
@@ -66,10 +86,14 @@ void Decoder::add(const JsonNode& json, int depth) {
     step.content = " ";
   } else if (name == "ByteFallback") {
     step.kind = Kind::ByteFallback;
+  } else if (name == "WordPiece") {
+    step.kind = Kind::WordPiece;
+    step.content = json.at("prefix").utf8();
+    step.cleanup = json.flag("cleanup", true);
   } else {
     type.expected(
         "a decoder known here (\"ByteLevel\", \"Replace\", \"Metaspace\", \"ByteFallback\", "
-        "\"Fuse\", \"Strip\", \"Sequence\")");
+        "\"Fuse\", \"Strip\", \"WordPiece\", \"Sequence\")");
   }
   if (fused_) {
     fail("{}: {} after \"Fuse\" or \"ByteLevel\" needs a whole text, and tokens come one by one",
@@ -106,6 +130,9 @@ std::string Decoder::operator()(std::string_view token) const {
         break;
       case Kind::ByteFallback:
         if (const std::optional<char> byte = byte_of(text)) return {*byte};
+        break;
+      case Kind::WordPiece:
+        text = word_piece(text, step.content, step.cleanup);
         break;
       case Kind::Strip:
         text = strip(text, step.content, step.start, step.stop);

@@ -12,10 +12,10 @@
 
 namespace initrt {
 
-/// The decoders ByteLevel, Replace, Metaspace, ByteFallback, Fuse, Strip and Sequence, as a list of
-/// steps. The reference decodes a whole text at once, and takes the space off its beginning that
-/// encoding put there (Metaspace, or Strip after Fuse); tokens here follow a prompt, so it stays.
-/// Bytes that are no characters stay as they are, for Utf8Stream to replace.
+/// The decoders ByteLevel, Replace, Metaspace, ByteFallback, Fuse, Strip, WordPiece and Sequence,
+/// as a list of steps. The reference decodes a whole text at once, and takes the space off its
+/// beginning that encoding put there (Metaspace, or Strip after Fuse); tokens here follow a prompt,
+/// so it stays. Bytes that are no characters stay as they are, for Utf8Stream to replace.
 class Decoder {
  public:
   /// From the member `decoder`.
@@ -26,12 +26,13 @@ class Decoder {
   [[nodiscard]] std::string operator()(std::string_view token) const;
 
  private:
-  enum class Kind : std::uint8_t { ByteLevel, Replace, ByteFallback, Strip };
+  enum class Kind : std::uint8_t { ByteLevel, Replace, ByteFallback, Strip, WordPiece };
 
   struct Step {
     Kind kind = Kind::ByteLevel;
-    std::optional<Regex> pattern;     ///< of Replace
-    std::string content;              ///< of Replace; of Strip, the character
+    std::optional<Regex> pattern;  ///< of Replace
+    std::string content;           ///< of Replace; of Strip, the character; of WordPiece, the mark
+    bool cleanup = false;          ///< of WordPiece
     std::size_t start = 0, stop = 0;  ///< of Strip, how many at most
   };
 

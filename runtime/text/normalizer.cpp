@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "runtime/text/bert_text.h"
 #include "runtime/text/utf8.h"
 #include "sharding/error.h"
 
@@ -76,6 +77,7 @@ void Normalizer::add(const JsonNode& json, int depth) {
     for (std::size_t i = 0; i < parts.size(); ++i) add(parts.item(i), depth + 1);
     return;
   }
+  if (name == "BertNormalizer") return add_bert(json);
   Step step;
   if (name == "NFC") {
     step.form = NormalForm::C;
@@ -106,10 +108,28 @@ void Normalizer::add(const JsonNode& json, int depth) {
   } else {
     type.expected(
         "a normalizer known here (\"NFC\", \"NFD\", \"NFKC\", \"NFKD\", \"Prepend\", \"Replace\", "
-        "\"Strip\", \"StripAccents\", \"Lowercase\", \"Precompiled\", \"Sequence\")");
+        "\"Strip\", \"StripAccents\", \"Lowercase\", \"Precompiled\", \"BertNormalizer\", "
+        "\"Sequence\")");
   }
   if (steps_.size() == kMaxSteps) fail("{}: more than {} steps", json.path(), kMaxSteps);
   steps_.push_back(std::move(step));
+}
+
+// In the reference's order.
+void Normalizer::add_bert(const JsonNode& json) {
+  const bool lowercase = json.flag("lowercase", true);
+  const auto add_step = [&](Kind kind) {
+    if (steps_.size() == kMaxSteps) fail("{}: more than {} steps", json.path(), kMaxSteps);
+    steps_.emplace_back().kind = kind;
+  };
+  if (json.flag("clean_text", true)) add_step(Kind::WithoutControls);
+  if (json.flag("handle_chinese_chars", true)) add_step(Kind::SpacedIdeographs);
+  if (json.flag("strip_accents", lowercase)) {
+    add_step(Kind::Form);
+    steps_.back().form = NormalForm::D;
+    add_step(Kind::WithoutMarks);
+  }
+  if (lowercase) add_step(Kind::Lowercase);
 }
 
 std::string Normalizer::operator()(std::string_view text, std::size_t& front) const {
@@ -147,6 +167,15 @@ std::string Normalizer::apply(const Step& step, std::string_view text, std::size
       return to_lower_case(text);
     case Kind::Precompiled:
       return step.map->apply(text, front);
+    case Kind::WithoutControls:
+      front = without_controls(text.substr(0, front)).size();
+      return without_controls(text);
+    case Kind::SpacedIdeographs:
+      front = with_spaced_ideographs(text.substr(0, front)).size();
+      return with_spaced_ideographs(text);
+    case Kind::WithoutMarks:
+      front = without_marks(text.substr(0, front)).size();
+      return without_marks(text);
   }
   return {};
 }

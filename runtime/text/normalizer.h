@@ -15,7 +15,7 @@
 namespace initrt {
 
 /// The normalizers NFC, NFD, NFKC, NFKD, Prepend, Replace, Strip, StripAccents, Lowercase,
-/// Precompiled and Sequence, all as a list of steps.
+/// Precompiled, BertNormalizer and Sequence, all as a list of steps.
 class Normalizer {
  public:
   /// From the member `normalizer`; where it is absent, text stays as it is.
@@ -37,6 +37,9 @@ class Normalizer {
     StripAccents,
     Lowercase,
     Precompiled,
+    WithoutControls,  ///< this and the next two are parts of BertNormalizer
+    SpacedIdeographs,
+    WithoutMarks,
   };
 
   struct Step {
@@ -49,6 +52,7 @@ class Normalizer {
   };
 
   void add(const JsonNode& json, int depth);
+  void add_bert(const JsonNode& json);
   static std::string apply(const Step& step, std::string_view text, std::size_t most_bytes,
                            std::size_t& front);
 

@@ -23,6 +23,12 @@ constexpr std::string_view kLaterNumbers = R"(\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16
 constexpr std::size_t kMaxSteps = 32;
 constexpr int kMaxNesting = 8;
 
+// What BERT's cuts with: white space goes, each mark of punctuation is a piece of its own.
+const nlohmann::json kBertParts = {
+    {"type", "Sequence"},
+    {"pretokenizers",
+     {{{"type", "WhitespaceSplit"}}, {{"type", "Punctuation"}, {"behavior", "Isolated"}}}}};
+
 }  // namespace
 
 PreTokenizer::PreTokenizer(const std::optional<JsonNode>& json) {
@@ -35,6 +41,10 @@ void PreTokenizer::add(const JsonNode& json, int depth) {
     if (depth == kMaxNesting) fail("{} is nested more than {} deep", json.path(), kMaxNesting);
     const JsonNode parts = json.at("pretokenizers");
     for (std::size_t i = 0; i < parts.size(); ++i) add(parts.item(i), depth + 1);
+    return;
+  }
+  if (type.string() == "BertPreTokenizer") {
+    add(JsonNode(kBertParts, json.path()), depth);
     return;
   }
   if (steps_.size() == kMaxSteps) fail("{}: more than {} steps", json.path(), kMaxSteps);
@@ -78,7 +88,7 @@ PreTokenizer::Step PreTokenizer::step_of(const JsonNode& json, const JsonNode& t
     type.expected(
         "a pre-tokenizer known here (\"ByteLevel\", \"Metaspace\", \"Split\", \"Digits\", "
         "\"Punctuation\", \"Whitespace\", \"WhitespaceSplit\", \"CharDelimiterSplit\", "
-        "\"Sequence\")");
+        "\"BertPreTokenizer\", \"Sequence\")");
   }
   return step;
 }

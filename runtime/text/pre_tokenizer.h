@@ -15,8 +15,8 @@
 namespace initrt {
 
 /// The pre-tokenizers ByteLevel, Metaspace, Split, Digits, Punctuation, Whitespace,
-/// WhitespaceSplit, CharDelimiterSplit and Sequence, all as a list of steps: each step works on
-/// every piece that the step before it left, and on nothing beyond that piece.
+/// WhitespaceSplit, CharDelimiterSplit, BertPreTokenizer and Sequence, all as a list of steps: each
+/// step works on every piece that the step before it left, and on nothing beyond that piece.
 class PreTokenizer {
  public:
   /// From the member `pre_tokenizer`; where it is absent, the whole text is one word.

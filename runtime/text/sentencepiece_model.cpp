@@ -167,25 +167,9 @@ void refuse_denormalizer(const Field& denormalizer) {
   }
 }
 
-// Llama 3's tokenizer.model is another thing of the same name: a line for each token, its bytes in
-// base64 and its rank.
-bool is_tiktoken(std::string_view bytes) {
-  constexpr std::string_view kDigits = "0123456789";
-  constexpr std::string_view kBase64 =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-  const std::string_view line = bytes.substr(0, std::min(bytes.find('\n'), bytes.size()));
-  const std::size_t space = line.find(' ');
-  if (space == 0 || space == std::string_view::npos || space + 1 == line.size()) return false;
-  return line.substr(0, space).find_first_not_of(kBase64) == std::string_view::npos &&
-         line.substr(space + 1).find_first_not_of(kDigits) == std::string_view::npos;
-}
-
 }  // namespace
 
 std::string checked_sentencepiece_model(std::string_view model_bytes) {
-  if (is_tiktoken(model_bytes)) {
-    fail("tiktoken ranks, not SentencePiece; name a tokenizer.json with \"tokenizer\"");
-  }
   if (model_bytes.size() > kMaxModelBytes) {
     fail("{} bytes, more than the {} that a SentencePiece model may have", model_bytes.size(),
          kMaxModelBytes);

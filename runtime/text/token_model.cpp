@@ -1,9 +1,12 @@
 #include "runtime/text/token_model.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "runtime/text/bpe.h"
+#include "runtime/text/ranked_bpe.h"
 #include "runtime/text/unigram.h"
+#include "runtime/text/word_piece.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -37,11 +40,25 @@ void TokenModel::use_byte_tokens() {
   }
 }
 
+void TokenModel::read_vocabulary(const JsonNode& json) {
+  if (!json.value().is_object()) json.expected("an object of token to id");
+  if (json.value().empty()) fail("{} is empty", json.path());
+  for (const auto& [token, value] : json.value().items()) {
+    if (!value.is_number_integer() || value.get<std::uint64_t>() >= kTokenIdLimit) {
+      fail("{}: the id of {} must be from 0 to {}, but is {}", json.path(), in_quotes(token),
+           kTokenIdLimit - 1, value.is_number() ? value.dump() : value.type_name());
+    }
+    add_token(token, value.get<TokenId>(), json);
+  }
+}
+
 std::unique_ptr<TokenModel> make_token_model(const JsonNode& json) {
   const std::optional<JsonNode> type = json.find("type");
   if (!type || type->string() == "BPE") return std::make_unique<Bpe>(json);
   if (type->string() == "Unigram") return std::make_unique<Unigram>(json);
-  type->expected("a model type known here (\"BPE\", \"Unigram\")");
+  if (type->string() == "WordPiece") return std::make_unique<WordPiece>(json);
+  if (type->string() == kRankedBpe) return std::make_unique<RankedBpe>(json);
+  type->expected("a model type known here (\"BPE\", \"Unigram\", \"WordPiece\")");
 }
 
 }  // namespace initrt

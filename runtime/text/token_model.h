@@ -28,6 +28,9 @@ class TokenModel {
   [[nodiscard]] std::size_t id_end() const { return id_end_; }
 
  protected:
+  /// Adds the tokens of an object of token to id. @throws Error naming what is malformed
+  void read_vocabulary(const JsonNode& json);
+
   /// @param json names the vocabulary in errors
   /// @throws Error where the token or the id is that of another
   void add_token(std::string_view token, TokenId id, const JsonNode& json);

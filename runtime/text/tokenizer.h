@@ -49,8 +49,8 @@ class Tokenizer {
 
 /// A tokenizer from the parsed content of a tokenizer.json: byte-level BPE (GPT-2, Llama 3, Qwen,
 /// SmolLM, Falcon), BPE with U+2581 for spaces and bytes for what has no token (Llama 2, Mistral,
-/// Gemma, Phi-3), or Unigram (T5). Its `truncation` and `padding` are not applied: they are
-/// settings of the program that wrote the file.
+/// Gemma, Phi-3), Unigram (T5), or WordPiece (BERT). Its `truncation` and `padding` are not
+/// applied: they are settings of the program that wrote the file.
 /// @throws Error naming the part (model type, pre-tokenizer, ...) that is malformed or not known.
 [[nodiscard]] std::unique_ptr<Tokenizer> make_tokenizer(const nlohmann::json& tokenizer_json);
 

@@ -94,12 +94,6 @@ json merges_of(std::string_view text) {
   return merges;
 }
 
-/// A token that is searched for in the text as it is.
-json added_token(const json& id, const std::string& content, bool special) {
-  return {{"id", id},        {"content", content},     {"single_word", false}, {"lstrip", false},
-          {"rstrip", false}, {"normalized", !special}, {"special", special}};
-}
-
 void take_flags(const JsonNode& from, json& token) {
   for (const char* flag : {"single_word", "lstrip", "rstrip", "normalized"}) {
     token[flag] = from.flag(flag, token[flag].get<bool>());
@@ -117,7 +111,7 @@ class AddedTokens {
     const JsonNode added(files.added, "added_tokens.json");
     for (const auto& [content, id] : files.added.items()) {
       (void)added.at(content).token_id();
-      tokens_.try_emplace(content, added_token(id, content, false));
+      tokens_.try_emplace(content, added_token_json(id, content, false, true));
     }
     for (std::size_t role = 0; role < kRoles.size(); ++role) {
       for (const JsonNode* file : {&config_, &special_}) {
@@ -166,7 +160,8 @@ class AddedTokens {
       if (error != std::errc() || rest != id.data() + id.size() || number < 0) {
         fail("{}: {} is no token id", decoder->path(), in_quotes(id));
       }
-      json token = added_token(number, content, entry.flag("special", false));
+      const bool special = entry.flag("special", false);
+      json token = added_token_json(number, content, special, !special);
       take_flags(entry, token);
       tokens_[content] = std::move(token);
     }
@@ -199,7 +194,7 @@ class AddedTokens {
     if (const auto found = tokens_.find(content); found != tokens_.end()) {
       found->second["special"] = true;
     } else if (const auto known = vocabulary_.find(content); known != vocabulary_.end()) {
-      tokens_.emplace(content, added_token(*known, content, true));
+      tokens_.emplace(content, added_token_json(*known, content, true, false));
     }
   }
 
@@ -253,11 +248,7 @@ VocabTokenizer tokenizer_json_from_vocab(const VocabAndMerges& files) {
                {"normalizer", cut.normalizer},
                {"pre_tokenizer", cut.pre_tokenizer},
                {"post_processor", post_processor(config, tokens, kind)},
-               {"decoder",
-                {{"type", "ByteLevel"},
-                 {"add_prefix_space", true},
-                 {"trim_offsets", true},
-                 {"use_regex", true}}},
+               {"decoder", byte_level_decoder_json()},
                {"model",
                 {{"type", "BPE"},
                  {"dropout", nullptr},

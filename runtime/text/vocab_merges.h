@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "runtime/text/made_tokenizer.h"
+
 namespace initrt {
 
 /// What the files hold; an empty object for one that is not there.
@@ -16,11 +18,6 @@ struct VocabAndMerges {
   nlohmann::json special = nlohmann::json::object();     ///< special_tokens_map.json
   nlohmann::json added = nlohmann::json::object();       ///< added_tokens.json: token to id
   std::string model_type;                                ///< of the model's config, or ""
-};
-
-struct VocabTokenizer {
-  nlohmann::json json;                   ///< in the form of a tokenizer.json
-  std::optional<std::string> end_token;  ///< its eos_token, which may be the class's own
 };
 
 /// The tokenizer that transformers makes of these files: how text is cut is what the class of

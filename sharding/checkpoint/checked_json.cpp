@@ -75,24 +75,23 @@ FiniteText make_finite(std::string_view text) {
   return finite;
 }
 
-}  // namespace
-
-nlohmann::json parse_json(std::string_view text, std::string_view where) {
-  using Json = nlohmann::json;
+template <class Json>
+Json parse_checked(std::string_view text, std::string_view where) {
   const FiniteText finite = make_finite(text);
   if (!finite.text.empty()) text = finite.text;
   std::size_t numbers = 0;
   std::vector<std::unordered_set<std::string>> keys;  // one set for each object that is open
-  const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
+  using Event = typename Json::parse_event_t;
+  const auto check = [&](int depth, Event event, Json& parsed) {
     if (depth > kMaxDepth) fail("{}: nested more than {} deep", where, kMaxDepth);
-    if (event == Json::parse_event_t::object_start) {
+    if (event == Event::object_start) {
       keys.emplace_back();
-    } else if (event == Json::parse_event_t::object_end) {
+    } else if (event == Event::object_end) {
       keys.pop_back();
-    } else if (event == Json::parse_event_t::key) {
-      const auto& key = parsed.get_ref<const std::string&>();
+    } else if (event == Event::key) {
+      const auto& key = parsed.template get_ref<const std::string&>();
       if (!keys.back().insert(key).second) fail("{}: key {} appears twice", where, quote(key));
-    } else if (event == Json::parse_event_t::value && parsed.is_number()) {
+    } else if (event == Event::value && parsed.is_number()) {
       const auto found = finite.values.find(numbers++);
       if (found != finite.values.end()) parsed = found->second;
     }
@@ -100,13 +99,23 @@ nlohmann::json parse_json(std::string_view text, std::string_view where) {
   };
   try {
     return Json::parse(text.begin(), text.end(), check);
-  } catch (const Json::parse_error& error) {
+  } catch (const typename Json::parse_error& error) {
     const std::string what = describe_foreign(text.substr(0, kForeignBytes));
     if (!what.empty()) fail("{}: {}", where, what);
     fail("{}: not valid JSON at byte {}", where, error.byte);
-  } catch (const Json::out_of_range&) {
+  } catch (const typename Json::out_of_range&) {
     fail("{}: not valid JSON: a number is out of range", where);
   }
+}
+
+}  // namespace
+
+nlohmann::json parse_json(std::string_view text, std::string_view where) {
+  return parse_checked<nlohmann::json>(text, where);
+}
+
+nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view where) {
+  return parse_checked<nlohmann::ordered_json>(text, where);
 }
 
 nlohmann::json read_json_object(Files& files, const std::string& path, std::uint64_t limit) {

@@ -15,6 +15,10 @@ namespace initrt {
 /// @throws Error with the byte where the text is not JSON, a key repeats, or nesting passes 64.
 [[nodiscard]] nlohmann::json parse_json(std::string_view text, std::string_view where);
 
+/// The same, with the members of objects in the order of the text.
+[[nodiscard]] nlohmann::ordered_json parse_ordered_json(std::string_view text,
+                                                        std::string_view where);
+
 /// The JSON object in the file at `path`, which has at most `limit` bytes.
 /// @throws Error as parse_json(), and where the file cannot be read or holds no object.
 [[nodiscard]] nlohmann::json read_json_object(Files& files, const std::string& path,

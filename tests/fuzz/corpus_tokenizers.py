@@ -1,6 +1,7 @@
 """Seeds of the tokenizers with U+2581 for spaces, and of each step of a tokenizer.json."""
 
 import base64
+import json
 import struct
 
 BOOL, F32, I32, U32, STRING, ARRAY = 7, 6, 5, 4, 8, 9
@@ -72,6 +73,32 @@ def write_tokenizer_json(write):
             {"type": "Punctuation", "behavior": "Contiguous"}, {"type": "WhitespaceSplit"},
             {"type": "CharDelimiterSplit", "delimiter": "x"}, {"type": "Whitespace"},
             metaspace("first")]}))
+
+
+def write_vocabularies(write):
+    """Of tiktoken's lines, tekken.json and vocab.txt: the kind, and a config in the first line."""
+    tokens = [bytes([byte]) for byte in range(256)] + [b"he", b"ll", b"hell", b"\xe4\xbd", b"  "]
+    encoded = [base64.b64encode(token).decode() for token in tokens]
+    lines = "".join(f"{token} {rank}\n" for rank, token in enumerate(encoded))
+    decoder = {"added_tokens_decoder": {"262": {"content": "<s>", "special": True}}}
+    write("vocabularies", "llama3", b"l{}\n" + lines.encode())
+    write("vocabularies", "kimi", b"m" + json.dumps(decoder).encode() + b"\n" + lines.encode())
+    write("vocabularies", "few_tokens", b"l{}\n" + "".join(lines.splitlines(True)[:9]).encode())
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "##s", "h", "##e", "12", ".", "\u4f60"]
+    for name, config in [("uncased", {}), ("cased", {"do_lower_case": False, "strip_accents": True})]:
+        text = "\n".join([json.dumps(config), *words, ""])
+        write("vocabularies", "bert_" + name, b"t" + text.encode())
+    vocab = [{"rank": rank, "token_bytes": token} for rank, token in enumerate(encoded[:60])]
+    bert = {"added_tokens": [{"id": 1, "content": "[UNK]", "special": True}],
+            "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+            "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
+            "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+                      "vocab": {word: id for id, word in enumerate(words)}}}
+    write("tokenizer_json", "word_piece", bert)
+    config = {"pattern": "\\p{L}+|\\s+|.", "default_vocab_size": 62, "default_num_special_tokens": 2}
+    tekken = {"config": config, "vocab": vocab, "special_tokens": [{"rank": 1, "token_str": "<s>"}]}
+    write("vocabularies", "tekken", b"k" + json.dumps(tekken, separators=(",", ":")).encode())
 
 
 def write_vocab_merges(write):

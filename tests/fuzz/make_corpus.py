@@ -222,13 +222,10 @@ def write_tokenizer_json():
 
 
 def write_chat_templates():
-    path = Path(__file__).parent.parent / "golden" / "chat" / "templates.jsonl"
-    for i, line in enumerate(path.read_text().splitlines()):
-        content = json.loads(line)
-        source = content["template"].encode()
-        if len(source) <= 4096:
-            kind = content["kind"].lower().replace(" ", "_").replace(".", "_")
-            write("chat_template", f"{kind}_{i}", source)
+    path = Path(__file__).parent.parent / "golden" / "jinja" / "cases.json"
+    cases = json.loads(path.read_text())
+    for one in cases["constructs"] + cases["templates"]:
+        write("chat_template", one["name"], one["template"].encode())
 
 
 if __name__ == "__main__":
@@ -241,6 +238,7 @@ if __name__ == "__main__":
     corpus_tokenizers.write_tokenizer_json(write)
     corpus_tokenizers.write_vocab_merges(write)
     corpus_tokenizers.write_gguf_tokenizers(write, gguf)
+    corpus_tokenizers.write_vocabularies(write)
     corpus_configs.write_configs(write)
     corpus_configs.write_meta(write)
     corpus_configs.write_lit_configs(write)

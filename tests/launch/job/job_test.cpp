@@ -188,7 +188,7 @@ TEST(Job, AnIllTypedValueIsNamedWithWhatWasExpected) {
 TEST(Job, TakesConversations) {
   const std::string hi =
       R"([{"role": "system", "content": "s"}, {"role": "user", "content": "u"}])";
-  const std::vector<Message> expected = {{"system", "s"}, {"user", "u"}};
+  const auto expected = nlohmann::ordered_json::parse(hi);
   EXPECT_EQ(read(R"({"model": "m", "generate": {"messages": )" + hi + "}}").generate.messages,
             expected);
   const Job job = read(R"({"model": "m"})", {"generate.messages=" + hi, "generate.chat=true",
@@ -197,8 +197,25 @@ TEST(Job, TakesConversations) {
   EXPECT_TRUE(job.generate.chat);
   EXPECT_EQ(job.generate.system, "Be brief");
   EXPECT_THAT(error_of(R"({"model": "m", "generate": {"messages": [{"role": "tool"}]}})"),
-              HasSubstr("job.json: generate.messages[0] has no string \"content\""));
+              HasSubstr("job.json: generate.messages[0] has no \"content\""));
   EXPECT_THAT(error_of(R"({"model": "m"})", {"generate.messages=[{"}), HasSubstr("no JSON list"));
+}
+
+TEST(Job, TakesToolsAndWhatElseAChatTemplateLooksFor) {
+  const Job job = read(
+      R"({"model": "m", "generate": {"tools": [{"z": 1, "a": 2}], "date": "2025-01-31",
+          "chat_template": "own.jinja", "chat_template_kwargs": {"enable_thinking": true}}})",
+      {R"(generate.chat_template_kwargs={"enable_thinking": false, "x": [1]})"});
+  EXPECT_EQ(job.generate.tools.dump(), R"([{"z":1,"a":2}])");
+  EXPECT_EQ(job.generate.chat_template_kwargs.dump(), R"({"enable_thinking":false,"x":[1]})");
+  EXPECT_THAT(job.generate.chat_template, ::testing::EndsWith("own.jinja"));
+  EXPECT_EQ(job.generate.date, "2025-01-31");
+  EXPECT_THAT(error_of(R"({"model": "m", "generate": {"tools": {"a": 1}}})"),
+              HasSubstr("job.json: generate.tools is not a list of objects"));
+  EXPECT_THAT(error_of(R"({"model": "m", "generate": {"chat_template_kwargs": 3}})"),
+              HasSubstr("expected an object"));
+  EXPECT_THAT(error_of(R"({"model": "m"})", {"generate.chat_template_kwargs={x"}),
+              HasSubstr("no JSON object"));
 }
 
 TEST(Job, WhatIsNoJobIsAnError) {

@@ -61,12 +61,14 @@ TEST(PromptFile, APromptMayHaveItsOwnNumberOfTokens) {
 TEST(PromptFile, HoldsConversations) {
   const auto prompts = read(R"({"messages": [{"role": "user", "content": "hi"}]}
 "plain"
-{"messages": [{"role": "system", "content": ""}, {"role": "user", "content": "a"}], "max_new_tokens": 7}
+{"messages": [{"role": "system", "content": ""}, {"role": "user", "content": "a"}], "max_new_tokens": 7, "tools": [{"name": "f"}]}
 )");
   ASSERT_EQ(prompts.size(), 3u);
-  EXPECT_THAT(prompts[0].messages, ElementsAre(Message{"user", "hi"}));
-  EXPECT_TRUE(prompts[1].messages.empty());
-  EXPECT_THAT(prompts[2].messages, ElementsAre(Message{"system", ""}, Message{"user", "a"}));
+  EXPECT_EQ(prompts[0].conversation.messages.dump(), R"([{"role":"user","content":"hi"}])");
+  EXPECT_TRUE(prompts[1].conversation.empty());
+  EXPECT_EQ(prompts[2].conversation.messages.size(), 2u);
+  EXPECT_TRUE(prompts[0].conversation.tools.is_null());
+  EXPECT_EQ(prompts[2].conversation.tools.dump(), R"([{"name":"f"}])");
   EXPECT_EQ(prompts[2].max_new_tokens, 7u);
 }
 

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <sstream>
 
 #include "sharding/error.h"
 #include "tests/sharding/memory_files.h"
 #include "tests/support/small_sentencepiece.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_directory.h"
 
 namespace initrt {
@@ -71,21 +73,40 @@ TEST(Prompts, OfAChatAreUsersMessagesAfterTheSystemsOne) {
   EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
               HasSubstr("generate.system is set, but no prompt is a conversation"));
   job.generate.chat = true;
-  EXPECT_THAT(read_prompts(files, job).at(1).messages,
-              ElementsAre(Message{"system", "s"}, Message{"user", "b"}));
+  const auto messages = [&](std::size_t prompt) {
+    return read_prompts(files, job).at(prompt).conversation.messages.dump();
+  };
+  EXPECT_EQ(messages(1), R"([{"role":"system","content":"s"},{"role":"user","content":"b"}])");
   job.generate.system.clear();
-  EXPECT_THAT(read_prompts(files, job).at(1).messages, ElementsAre(Message{"user", "b"}));
+  EXPECT_EQ(messages(1), R"([{"role":"user","content":"b"}])");
+}
+
+TEST(Prompts, ConversationsHaveTheJobsToolsUnlessTheyBringTheirOwn) {
+  testing::MemoryFiles files;
+  files.content["p.jsonl"] =
+      R"({"messages": [{"role": "user", "content": "a"}], "tools": [{"name": "own"}]}
+{"messages": [{"role": "user", "content": "b"}]})";
+  Job job;
+  job.generate.prompts.path = "p.jsonl";
+  job.generate.tools = nlohmann::ordered_json::parse(R"([{"name": "job's"}])");
+  const std::vector<PromptText> prompts = read_prompts(files, job);
+  EXPECT_EQ(prompts.at(0).conversation.tools.dump(), R"([{"name":"own"}])");
+  EXPECT_EQ(prompts.at(1).conversation.tools.dump(), R"([{"name":"job's"}])");
+  job.generate.prompts = {{"plain"}, ""};
+  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
+              HasSubstr("generate.tools is set, but no prompt is a conversation"));
 }
 
 TEST(Prompts, AConversationKeepsTheSystemMessageThatItHas) {
   LocalFiles files;
   Job job;
-  job.generate.messages = {{"system", "own"}, {"user", "a"}};
+  job.generate.messages = nlohmann::ordered_json::parse(
+      R"([{"role": "system", "content": "own"}, {"role": "user", "content": "a"}])");
   job.generate.system = "s";
-  EXPECT_EQ(read_prompts(files, job).at(0).messages, job.generate.messages);
+  EXPECT_EQ(read_prompts(files, job).at(0).conversation.messages, job.generate.messages);
   job.generate.messages.erase(job.generate.messages.begin());
-  EXPECT_THAT(read_prompts(files, job).at(0).messages,
-              ElementsAre(Message{"system", "s"}, Message{"user", "a"}));
+  EXPECT_EQ(read_prompts(files, job).at(0).conversation.messages.dump(),
+            R"([{"role":"system","content":"s"},{"role":"user","content":"a"}])");
   job.generate.prompt = "p";
   EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
               HasSubstr("both generate.messages and generate.prompt are set"));
@@ -142,7 +163,8 @@ TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
     std::size_t vocabulary() const override { return 11; }
   };
   EXPECT_EQ(tokenize(TwoTokens(), {{"small", 1}, {"small", 1}}, 10).size(), 2u);
-  EXPECT_THAT(tokenize(TwoTokens(), {{"chat", 1, {{"user", "u"}}}}, 10).at(0).tokens,
+  const auto messages = nlohmann::ordered_json::parse(R"([{"role": "user", "content": "u"}])");
+  EXPECT_THAT(tokenize(TwoTokens(), {{"chat", 1, {messages, nullptr}}}, 10).at(0).tokens,
               ElementsAre(8))
       << "a chat template's text has its special tokens";
   EXPECT_THAT(error_of([] {
@@ -154,8 +176,8 @@ TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
 TEST(TokenizerOfACheckpoint, IsASentencePieceModelWhereThereIsNoTokenizerJson) {
   TokenizerFiles test;
   EXPECT_EQ(test.error(),
-            "m/lit_model.pth: no tokenizer.json, tokenizer.model or vocab.json beside it; name "
-            "one with \"tokenizer\"");
+            "m/lit_model.pth: no tokenizer.json, tokenizer.model, tekken.json, vocab.json, "
+            "tiktoken.model, vocab.txt beside it; name one with \"tokenizer\"");
   test.files.content["m/tokenizer.model"] = test.sentencepiece;
   for (const char* path : {"m/lit_model.pth", "m"}) {
     test.job.model = path;
@@ -182,19 +204,18 @@ TEST(TokenizerOfAJob, IsAFileOfEitherKindOrTheDirectoryOfOne) {
     EXPECT_THAT(test.open().tokenizer->encode("a"), ElementsAre(0)) << path;
   }
   test.job.tokenizer = "s";
-  EXPECT_EQ(
-      test.error(),
-      "s: no tokenizer.json, tokenizer.model or vocab.json in it; name one with \"tokenizer\"");
+  EXPECT_THAT(test.error(), HasSubstr("s: no tokenizer.json, tokenizer.model, tekken.json"));
   test.job.tokenizer = "none.model";
   EXPECT_EQ(test.error(), "none.model: no such file");
 }
 
 TEST(TokenizerOfAJob, ThatIsNotWhatItsNameSaysIsNamedInTheError) {
   TokenizerFiles test;
-  test.files.content["m/tokenizer.model"] = "IQ== 0\nIg== 1\n";
-  EXPECT_EQ(test.error(),
-            "m/tokenizer.model: tiktoken ranks, not SentencePiece; name a tokenizer.json with "
-            "\"tokenizer\"");
+  test.files.content["m/tokenizer.model"] = "IQ== 0\nIg==\n";
+  EXPECT_EQ(
+      test.error(),
+      "m/tokenizer.model: line 2: \"Ig==\" is not a token in base64, a space and a rank below "
+      "16777216");
   test.files.content["m/tokenizer.model"] = test.json;
   EXPECT_THAT(test.error(), HasSubstr("m/tokenizer.model: byte "));
 }
@@ -250,6 +271,52 @@ TEST(TokenizerOfACheckpoint, IsVocabAndMergesWhereThereIsNothingElse) {
   test.files.content["m/tokenizer.model"] = test.sentencepiece;
   test.job.tokenizer = "";
   EXPECT_THAT(test.open().tokenizer->encode("a"), ElementsAre(1, 3, 4));
+}
+
+// Of tests/golden/ranked, as the file at `path`.
+std::string ranks() {
+  std::ifstream file(testing::source_path("tests/golden/ranked/ranks.tiktoken"));
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(TokenizerOfACheckpoint, IsTiktokensWhateverItsName) {
+  TokenizerFiles test;
+  test.files.content["m/tokenizer.model"] = ranks();
+  OpenText text = test.open();
+  EXPECT_THAT(text.tokenizer->encode("!"), ElementsAre(1000, 33)) << "as Llama 3's, with a BOS";
+  EXPECT_THAT(text.tokenizer->encode_bare("<|eot_id|>!"), ElementsAre(1009, 33));
+  EXPECT_THAT(text.end_tokens, ElementsAre(1001));
+  EXPECT_EQ(text.special.at("bos_token"), "<|begin_of_text|>");
+  test.files.content["m/tiktoken.model"] = test.files.content["m/tokenizer.model"];
+  test.files.content.erase("m/tokenizer.model");
+  test.files.content["m/tokenizer_config.json"] = R"({"eos_token": "[EOS]",
+    "added_tokens_decoder": {"1000": {"content": "[BOS]"}, "1001": {"content": "[EOS]"}}})";
+  text = test.open();
+  EXPECT_THAT(text.tokenizer->encode("![EOS]<|reserved_token_1003|>"), ElementsAre(33, 1001, 1003))
+      << "as Kimi's";
+  EXPECT_THAT(text.end_tokens, ElementsAre(1001));
+}
+
+TEST(TokenizerOfACheckpoint, IsTekkensOrWordPiecesWhereThereIsNothingElse) {
+  TokenizerFiles test;
+  test.files.content["m/vocab.txt"] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhi\n##s\n";
+  EXPECT_THAT(test.open().tokenizer->encode("His"), ElementsAre(2, 5, 6, 3));
+  nlohmann::json tekken = {
+      {"config",
+       {{"pattern", "."}, {"default_vocab_size", 260}, {"default_num_special_tokens", 4}}},
+      {"vocab", nlohmann::json::array()}};
+  std::istringstream lines(ranks());
+  std::string token;
+  for (std::size_t rank = 0; rank < 256 && lines >> token >> rank;) {
+    tekken["vocab"].push_back({{"rank", rank}, {"token_bytes", token}});
+  }
+  test.files.content["m/tekken.json"] = tekken.dump();
+  for (const char* tokenizer : {"", "m", "m/tekken.json"}) {
+    test.job.tokenizer = tokenizer;
+    const OpenText text = test.open();
+    EXPECT_THAT(text.tokenizer->encode("ab"), ElementsAre(1, 101, 102)) << tokenizer;
+    EXPECT_THAT(text.end_tokens, ElementsAre(2));
+  }
 }
 
 TEST(GenerateShape, IsSizedByTheLongestPromptAndTheBatch) {

@@ -81,7 +81,10 @@ TEST(Answers, AreTheSameOnEveryRankAfterTheExchange) {
 
 TEST(Answers, ToAConversationRepeatItsMessages) {
   const Bytes tokenizer({"a"});
-  const std::vector<PromptText> prompts = {{"<|user|>hi", 4, {{"user", "hi"}}}};
+  const std::vector<PromptText> prompts = {
+      {"<|user|>hi",
+       4,
+       {nlohmann::ordered_json::parse(R"([{"role": "user", "content": "hi"}])"), nullptr}}};
   const std::vector<std::string> stop;
   AnswerLines lines(tokenizer, prompts, stop);
   ::testing::internal::CaptureStdout();

@@ -65,7 +65,7 @@ TEST(Decoder, WhatNeedsAWholeTextIsAnError) {
 
 TEST(Decoder, MalformedOnesAreErrorsNamingTheKey) {
   const auto error = [](const json& decoder) { return error_of([&] { decode(decoder, "a"); }); };
-  EXPECT_THAT(error({{"type", "WordPiece"}}), HasSubstr("type must be a decoder known here"));
+  EXPECT_THAT(error({{"type", "CTC"}}), HasSubstr("type must be a decoder known here"));
   EXPECT_THAT(error({{"type", "Metaspace"}}), HasSubstr("has no \"replacement\""));
   EXPECT_THAT(error({{"type", "Metaspace"}, {"replacement", "ab"}}),
               HasSubstr("replacement must be one character, but is \"ab\""));

@@ -45,12 +45,11 @@ TEST(TokenizerErrors, MissingKeys) {
 }
 
 TEST(TokenizerErrors, UnknownKindsAreNamed) {
-  EXPECT_EQ(
-      error_with("/model/type", "WordPiece"),
-      "tokenizer.json: model.type must be a model type known here (\"BPE\", \"Unigram\"), but "
-      "is \"WordPiece\"");
+  EXPECT_EQ(error_with("/model/type", "WordLevel"),
+            "tokenizer.json: model.type must be a model type known here (\"BPE\", \"Unigram\", "
+            "\"WordPiece\"), but is \"WordLevel\"");
   for (const auto& [member, known, type] :
-       {std::tuple{"normalizer", "a normalizer known here (\"NFC\", ", "BertNormalizer"},
+       {std::tuple{"normalizer", "a normalizer known here (\"NFC\", ", "Nmt"},
         {"pre_tokenizer", "a pre-tokenizer known here (\"ByteLevel\", ", "UnicodeScripts"},
         {"post_processor", "\"ByteLevel\", \"TemplateProcessing\", ", "Template"},
         {"decoder", "a decoder known here (\"ByteLevel\", ", "CTC"}}) {

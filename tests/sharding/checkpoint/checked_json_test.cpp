@@ -91,6 +91,13 @@ TEST(CheckedJson, AFileHoldsAnObjectOfLimitedSize) {
             "folder: not a regular file");
 }
 
+TEST(CheckedJson, MembersKeepTheirOrderWhereThatIsAskedFor) {
+  const std::string text = R"({"z":1,"a":{"y":NaN,"b":[]}})";
+  EXPECT_EQ(parse_ordered_json(text, "x").dump(), R"({"z":1,"a":{"y":null,"b":[]}})");
+  EXPECT_EQ(parse_json(text, "x").dump(), R"({"a":{"b":[],"y":null},"z":1})");
+  EXPECT_THROW((void)parse_ordered_json(R"({"a": 1, "a": 2})", "x"), Error);
+}
+
 TEST(CheckedJson, QuotedTextIsShortAndPrintable) {
   EXPECT_EQ(quote("plain"), "\"plain\"");
   EXPECT_EQ(quote("a\"b\n"), "\"a\\\"b\\n\"");
