@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <string>
 
@@ -164,15 +165,13 @@ void run_alone(const CLI::App& app, Options& options) {
   }
 }
 
-void run_together(const CLI::App& app, World& world, const Options& options) {
-  if (!app.got_subcommand("score")) {
-    run(world, options.run);
-    return;
-  }
+int run_together(const CLI::App& app, World& world, const Options& options) {
+  if (!app.got_subcommand("score")) return run(world, options.run);
   if (options.score.text_path.empty() && options.score.tokens.empty()) {
     fail("score: nothing to score: give --text FILE or --tokens 1,2,3");
   }
   score(world, options.run, options.score);
+  return 0;
 }
 
 int start(int argc, char** argv, World& world) {
@@ -194,12 +193,9 @@ int start(int argc, char** argv, World& world) {
   }
   if (argc == 1) fail("no job: give --config FILE (initrt --help lists the options)");
   const bool together = app.get_subcommands().empty() || app.got_subcommand("score");
-  if (together) {
-    run_together(app, world, options);
-  } else {
-    world.end_watch();
-    if (world.rank() == 0) run_alone(app, options);
-  }
+  if (together) return run_together(app, world, options);
+  world.end_watch();
+  if (world.rank() == 0) run_alone(app, options);
   return 0;
 }
 
@@ -219,6 +215,7 @@ int main(int argc, char** argv) {
   try {
     initrt::cuda::set_environment();
     initrt::allow_many_files();
+    std::signal(SIGXFSZ, SIG_IGN);  // a file beyond its limit is an error that says so
     initrt::World world;
     try {
       return initrt::start(argc, argv, world);

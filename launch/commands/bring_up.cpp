@@ -1,8 +1,11 @@
 #include "launch/commands/bring_up.h"
 
+#include <chrono>
 #include <cstdio>
+#include <system_error>
 
 #include "launch/machine/memory_check.h"
+#include "launch/machine/stop_signals.h"
 #include "launch/machine/transport.h"
 #include "runtime/comm/nccl/nccl.h"
 #include "runtime/device/cuda/gpus.h"
@@ -12,6 +15,8 @@
 
 namespace initrt {
 namespace {
+
+constexpr std::chrono::milliseconds kLook{20};  // how late a signal may be noticed while loading
 
 std::unique_ptr<Device> make_device(const Job& job, const DeviceChoice& choice,
                                     const CpuPlacement& cpu, std::uint32_t rank) {
@@ -146,6 +151,23 @@ void RunningRank::compare_with_plan() const {
     warn(fmt::format("rank {}: {} takes {} bytes, planned were {}", world_.rank(),
                      name(static_cast<MemoryCategory>(i)), held.bytes[i],
                      placement_.memory.bytes[i]));
+  }
+}
+
+void RunningRank::stop_while_loading() {
+  const auto watch = [this, &loader = instance_->loader()](const std::stop_token& left) {
+    while (!left.stop_requested() && loader.done_bytes() < loader.total_bytes()) {
+      if (const int signal = asked_to_stop(); signal != 0) {
+        world_.stop(fmt::format("stopped by {} while loading", signal_name(signal)),
+                    stop_status(signal));
+      }
+      std::this_thread::sleep_for(kLook);
+    }
+  };
+  try {
+    stop_watch_ = std::jthread(watch);
+  } catch (const std::system_error&) {
+    // No thread left for it: the first sweep is waited for.
   }
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "launch/commands/test_pause.h"
@@ -40,6 +41,10 @@ class RunningRank {
   [[nodiscard]] Engine& engine() { return instance_->engine(); }
   [[nodiscard]] const RunShape& shape() const { return shape_; }
 
+  /// From here on a signal (StopSignals) ends the world while the model loads, however slowly:
+  /// there is nothing to finish.
+  void stop_while_loading();
+
   /// Waits until all of loading has been shown: something else is about to be.
   void end_progress();
 
@@ -74,6 +79,7 @@ class RunningRank {
   Ledger ledger_;
   std::unique_ptr<Instance> instance_;
   std::unique_ptr<Progress> progress_;  // uses instance_
+  std::jthread stop_watch_;             // the same
 };
 
 /// "initrt: warning: ..." on standard error.

@@ -12,7 +12,8 @@
 namespace initrt {
 
 /// The main job: loads and generates on all ranks. Collective.
-void run(World& world, const RunOptions& options);
+/// @returns the process's exit status: 0, or where a signal has stopped it stop_status()
+int run(World& world, const RunOptions& options);
 
 struct ScoreOptions {
   std::string text_path;  ///< a text file, or "" where tokens are given

@@ -123,6 +123,7 @@ Json plan_json(const Job& job, const OpenModel& model, Transport transport,
 std::vector<Prompt> prompts_by_bytes(const std::vector<PromptText>& texts) {
   std::vector<Prompt> prompts;
   for (const PromptText& text : texts) {
+    if (!is_open(text)) continue;
     std::size_t bytes = text.text.size();
     for (const Message& message : text.messages) bytes += message.content.size();
     prompts.push_back({static_cast<std::uint32_t>(prompts.size()), std::vector<TokenId>(bytes + 1),
@@ -138,12 +139,18 @@ bool has_prompts(const Job& job) {
 std::vector<Prompt> planned_prompts(Files& files, const Job& job, const OpenModel& model) {
   const bool weights = model.catalog.format != kNoWeights;
   // How much a model needs can be asked before there is anything to run.
-  if (!weights && !has_prompts(job)) return prompts_by_bytes({{"", job.generate.max_new_tokens}});
+  if (!weights && !has_prompts(job)) return prompts_by_bytes({prompt_of_job(job, "")});
   std::vector<PromptText> texts = read_prompts(files, job);
   if (!weights && find_tokenizer(files, job).empty()) return prompts_by_bytes(texts);
   OpenText text = open_text(files, job, model);
   apply_chat_template(files, model, job, text, texts);
-  return tokenize(*text.tokenizer, texts, model.graph.vocabulary);
+  std::vector<Prompt> prompts = tokenize(*text.tokenizer, texts, model.graph.vocabulary);
+  refuse_beyond_context(job, model.graph, texts, prompts);
+  if (!prompts.empty()) return prompts;
+  for (const PromptText& one : texts) {
+    if (!one.error.empty()) throw Error(one.error);
+  }
+  fail("generate.part is {}, a part without a prompt", job.generate.part);
 }
 
 std::string table_row(const Json& rank, const std::string& label) {

@@ -41,6 +41,10 @@ class World {
   /// return.
   void fail(const std::string& message);
 
+  /// Ends the world at once because it was asked to, with a line that says so: for what has nothing
+  /// to finish. From any thread.
+  [[noreturn]] void stop(const std::string& message, int status);
+
   /// Calls `body`; its failure is told to the world before anything is unwound, since what is
   /// unwound may wait for other ranks.
   template <class Body>
@@ -57,6 +61,7 @@ class World {
   std::unique_ptr<MpiSession> session_;  // before comm_: outlives it
   std::unique_ptr<Communicator> comm_;
   void make_self();
+  [[noreturn]] static void end_alone(const std::string& message, int status);
 
   MpiCommunicator* mpi_ = nullptr;    // comm_, where it is one
   SelfCommunicator* self_ = nullptr;  // or the other

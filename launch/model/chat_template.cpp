@@ -89,8 +89,9 @@ FoundTemplate template_in_metadata(const Json& metadata, const std::string& path
 
 void apply_chat_template(Files& files, const OpenModel& model, const Job& job, OpenText& text,
                          std::vector<PromptText>& prompts) {
-  const bool any = std::any_of(prompts.begin(), prompts.end(),
-                               [](const PromptText& prompt) { return !prompt.messages.empty(); });
+  const bool any = std::any_of(prompts.begin(), prompts.end(), [](const PromptText& prompt) {
+    return !prompt.messages.empty() && !prompt.done;
+  });
   if (!any) return;
   const FoundTemplate found = text.file.empty()
                                   ? template_in_metadata(model.catalog.metadata, job.model)
@@ -102,11 +103,12 @@ void apply_chat_template(Files& files, const OpenModel& model, const Job& job, O
     fail("{}: {}", found.where, error.what());
   }
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    if (prompts[i].messages.empty()) continue;
+    PromptText& prompt = prompts[i];
+    if (prompt.messages.empty() || prompt.done) continue;
     try {
-      prompts[i].text = render(chat, prompts[i].messages);
+      prompt.text = render(chat, prompt.messages);
     } catch (const Error& error) {
-      fail("prompt {}: {}", i, error.what());
+      refuse_prompt(prompt, fmt::format("prompt {}: {}", i, error.what()));
     }
   }
   const std::vector<TokenId> end = text.tokenizer->encode_bare(chat.turn_end);

@@ -27,7 +27,7 @@ constexpr auto kGrace = 3s;  // for rank 0 to end the job, before a failed rank 
 // What ranks send to rank 0: a heartbeat, or a failure with its text.
 struct StatusMessage {
   std::uint64_t place = 0;
-  std::uint32_t failed = 0;
+  std::uint32_t failed = 0;  // 0, or the exit status that the job is to have
   std::uint32_t text_bytes = 0;
   std::array<char, kMaxFailureBytes> text{};
 };
@@ -261,7 +261,8 @@ void MpiCommunicator::listen(Clock::time_point now) {
     check_mpi(MPI_Test(&r.listening, &done, &status), "MPI_Test");
     if (done == 0) return;
     if (r.incoming.failed != 0) {
-      abort_job(std::string(r.incoming.text.data(), r.incoming.text_bytes));
+      abort_job(std::string(r.incoming.text.data(), r.incoming.text_bytes),
+                static_cast<int>(r.incoming.failed));
     }
     r.places[static_cast<std::size_t>(status.MPI_SOURCE)] = r.incoming.place;
     r.last_progress = now;
@@ -293,13 +294,13 @@ void MpiCommunicator::watch_deadline(Clock::time_point now) {
 
 void MpiCommunicator::handle_own_failure(Clock::time_point now) {
   Requests& r = *requests_;
-  if (rank_ == 0) abort_job(failure_message_);
+  if (rank_ == 0) abort_job(failure_message_, failure_status_);
   if (r.failed_at == Clock::time_point{}) r.failed_at = now;
   if (!r.failure_sent) {
     int done = 1;
     if (r.sending != MPI_REQUEST_NULL) MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
     if (done != 0) {
-      r.outgoing.failed = 1;
+      r.outgoing.failed = static_cast<std::uint32_t>(failure_status_);
       r.outgoing.text_bytes =
           static_cast<std::uint32_t>(std::min(failure_message_.size(), kMaxFailureBytes));
       std::memcpy(r.outgoing.text.data(), failure_message_.data(), r.outgoing.text_bytes);
@@ -311,7 +312,7 @@ void MpiCommunicator::handle_own_failure(Clock::time_point now) {
     int done = 0;
     MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
   }
-  if (now - r.failed_at > kGrace) abort_job(failure_message_);
+  if (now - r.failed_at > kGrace) abort_job(failure_message_, failure_status_);
 }
 
 void MpiCommunicator::write_last_line(const std::string& message) {
@@ -321,16 +322,17 @@ void MpiCommunicator::write_last_line(const std::string& message) {
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
-void MpiCommunicator::abort_job(const std::string& message) {
+void MpiCommunicator::abort_job(const std::string& message, int status) {
   write_last_line(message);
-  MPI_Abort(MPI_COMM_WORLD, 1);
-  std::_Exit(1);
+  MPI_Abort(MPI_COMM_WORLD, status);
+  std::_Exit(status);
 }
 
-void MpiCommunicator::record_failure(const std::string& message) {
+void MpiCommunicator::record_failure(const std::string& message, int status) {
   const std::lock_guard lock(failure_mutex_);
   if (failed_.load()) return;
   failure_message_ = message;
+  failure_status_ = status;
   failed_.store(true, std::memory_order_release);
 }
 
@@ -350,12 +352,12 @@ void MpiCommunicator::on_ready_failure(const std::string& message) {
   requests_->not_ready_at = Clock::now();
 }
 
-void MpiCommunicator::fail_world(const std::string& message) {
-  record_failure(message);
+void MpiCommunicator::end_world(const std::string& message, int status) {
+  record_failure(message, status);
   // The communication thread ends the process; were it stuck, this does.
   std::this_thread::sleep_for(2 * kGrace);
   write_last_line(message);
-  std::_Exit(1);
+  std::_Exit(status);
 }
 
 }  // namespace initrt

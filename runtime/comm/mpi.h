@@ -29,7 +29,9 @@ class MpiCommunicator final : public QueuedCommunicator {
   [[nodiscard]] std::uint32_t rank() const override { return rank_; }
   [[nodiscard]] std::uint32_t size() const override { return size_; }
   void note_progress(Stage stage, std::uint32_t unit) override;
-  [[noreturn]] void fail_world(const std::string& message) override;
+  [[noreturn]] void fail_world(const std::string& message) override { end_world(message, 1); }
+  /// The same with another exit status of the job than that of a failure.
+  [[noreturn]] void end_world(const std::string& message, int status);
 
   /// Known only after the job file is read.
   void set_timeout(std::chrono::seconds timeout) { timeout_seconds_ = timeout.count(); }
@@ -52,9 +54,9 @@ class MpiCommunicator final : public QueuedCommunicator {
   void send_heartbeat(Clock::time_point now);
   void listen(Clock::time_point now);
   void watch_deadline(Clock::time_point now);
-  void record_failure(const std::string& message);
+  void record_failure(const std::string& message, int status = 1);
   void handle_own_failure(Clock::time_point now);
-  [[noreturn]] void abort_job(const std::string& message);
+  [[noreturn]] void abort_job(const std::string& message, int status = 1);
   void write_last_line(const std::string& message);
 
   const std::uint32_t rank_, size_;
@@ -66,7 +68,9 @@ class MpiCommunicator final : public QueuedCommunicator {
   std::atomic<bool> failed_{false};         // failure_message_ is written before it is set
   std::atomic<void (*)()> before_last_line_{nullptr};
   std::mutex failure_mutex_;
-  std::string failure_message_;  // the first; guarded by failure_mutex_ until failed_
+  // The first; guarded by failure_mutex_ until failed_.
+  std::string failure_message_;
+  int failure_status_ = 1;
 };
 
 }  // namespace initrt
