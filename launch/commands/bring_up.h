@@ -68,7 +68,7 @@ class RunningRank {
   const OpenModel& model_;
   std::optional<OutputFile> report_file_;  // on rank 0: opened before hours of work, not after
   std::optional<TimelineFile> timeline_;   // on every rank, where one is wanted
-  const std::optional<TestPause> pause_;
+  std::optional<TestPause> pause_;
   const DeviceChoice choice_;  // binds this thread: before any other is started
   const CpuPlacement cpu_;
   const Transport transport_;
