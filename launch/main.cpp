@@ -23,7 +23,8 @@ struct Options {
   ConvertOptions convert;
   InspectOptions inspect;
   VerifyOptions verify;
-  std::string convert_to, file_bytes;
+  DoctorOptions doctor;
+  std::string convert_to, file_bytes, memory_bytes;
   std::uint32_t nodes = 0;  // for plan; 0: as launched
 };
 
@@ -88,6 +89,9 @@ void describe(CLI::App& app, Options& options) {
       ->check(CLI::Range(1u, 65536u));
   plan->add_option("--nodes", options.nodes, "Number of nodes they are on (default: as launched)")
       ->check(CLI::Range(1u, 65536u));
+  plan->add_option("--memory", options.memory_bytes,
+                   "What each GPU, or on CPUs each node, has (default: as this node)")
+      ->type_name("BYTES");
   plan->add_flag("--json", options.plan.json, "As JSON");
 
   CLI::App* inspect = app.add_subcommand("inspect", "List a checkpoint");
@@ -139,6 +143,10 @@ void describe(CLI::App& app, Options& options) {
                       "tokenizer.json or tokenizer.model");
   convert->add_flag("--verbose", options.convert.verbose, "Name all missing or unused tensors");
 
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "Say what this machine has, and what is lost where it lacks something");
+  doctor->add_flag("--json", options.doctor.json, "As JSON");
+
   app.add_subcommand("schema", "Print the JSON schema of job files");
 }
 
@@ -150,6 +158,10 @@ void run_alone(const CLI::App& app, Options& options) {
            options.plan.world);
     }
     if (options.nodes > 0) options.plan.one_node = options.nodes == 1;
+    options.plan.nodes = options.nodes > 0 ? options.nodes : options.plan.one_node ? 1 : 2;
+    if (!options.memory_bytes.empty()) {
+      options.plan.memory = parse_bytes(options.memory_bytes, "--memory");
+    }
     print_plan(options.run, options.plan);
   } else if (app.got_subcommand("inspect")) {
     inspect(options.inspect);
@@ -160,6 +172,8 @@ void run_alone(const CLI::App& app, Options& options) {
       options.convert.file_bytes = parse_bytes(options.file_bytes, "--max-file-size");
     }
     convert_to_safetensors(options.convert);
+  } else if (app.got_subcommand("doctor")) {
+    print_diagnosis(options.doctor);
   } else if (app.got_subcommand("schema")) {
     write_stdout(job_schema().dump(2) + "\n");
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "launch/commands/commands.h"
+#include "launch/machine/fit.h"
 #include "launch/machine/transport.h"
 #include "launch/model/chat_template.h"
 #include "launch/model/tokenizer_files.h"
@@ -209,6 +210,7 @@ std::string plan_text(const Json& plan) {
   if (const auto resident = plan["units_resident"].get<std::uint64_t>(); resident > 0) {
     text += fmt::format("memory.budget keeps {} units gathered on every rank\n", resident);
   }
+  if (plan.contains("fits")) text += plan["fits"]["text"].get<std::string>() + "\n";
   return text;
 }
 
@@ -226,9 +228,20 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
       job, {plan.world, plan.one_node, device, /*share_gpus=*/false}, model.graph.units.size());
   RunShape shape = generate_shape(job, model.graph, prompts, plan.world);
   const Placement placement = place_memory(model, plan.world, transport, needs_of(device), shape);
+  const FitQuestion question{plan.world, plan.nodes, plan.memory, device == DeviceKind::Cuda};
   Json json = plan_json(job, model, transport, placement, shape,
                         reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)),
                         plan.one_node);
+  json["fits"] = fit_json(question, [&](std::uint32_t world) {
+    RunShape other = generate_shape(job, model.graph, prompts, world);
+    const Ranks ranks{world, world == 1 || plan.one_node, device, /*share_gpus=*/false};
+    const MemoryPlan memory =
+        place_memory(model, world, choose_transport(job, ranks, model.graph.units.size()),
+                     needs_of(device), other)
+            .memory;
+    return question.gpus ? memory.device_total(true) : memory.total();
+  });
+  if (json["fits"].is_null()) json.erase("fits");
   if (model.catalog.format == kNoWeights) {
     json["assumed_dtype"] = name(model.catalog.tensors.front().dtype);
   }
