@@ -102,10 +102,10 @@ void RunningRank::bring_up(const RunOptions& options) {
   compare_with_plan();
   if (timeline_) timeline_->start(world.one_node());
   instance_->start_loading();
+  watch_loading();
   if (world.rank() == 0) {
-    const Loader& loader = instance_->loader();
-    progress_ = std::make_unique<Progress>(progress_style(options.progress), loader.total_bytes(),
-                                           [&loader] { return loader.done_bytes(); });
+    progress_ = std::make_unique<Progress>(progress_style(options.progress),
+                                           [&world] { return world.bytes_of_ranks(); });
   }
 }
 
@@ -154,9 +154,12 @@ void RunningRank::compare_with_plan() const {
   }
 }
 
-void RunningRank::stop_while_loading() {
+void RunningRank::watch_loading() {
   const auto watch = [this, &loader = instance_->loader()](const std::stop_token& left) {
-    while (!left.stop_requested() && loader.done_bytes() < loader.total_bytes()) {
+    while (true) {
+      const BytesDone bytes{loader.done_bytes(), loader.total_bytes(), true};
+      world_.note_bytes(bytes);
+      if (bytes.all() || left.stop_requested()) return;
       if (const int signal = asked_to_stop(); signal != 0) {
         world_.stop(fmt::format("stopped by {} while loading", signal_name(signal)),
                     stop_status(signal));
@@ -165,7 +168,7 @@ void RunningRank::stop_while_loading() {
     }
   };
   try {
-    stop_watch_ = std::jthread(watch);
+    watch_ = std::jthread(watch);
   } catch (const std::system_error&) {
     // No thread left for it: the first sweep is waited for.
   }

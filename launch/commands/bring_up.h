@@ -41,10 +41,6 @@ class RunningRank {
   [[nodiscard]] Engine& engine() { return instance_->engine(); }
   [[nodiscard]] const RunShape& shape() const { return shape_; }
 
-  /// From here on a signal (StopSignals) ends the world while the model loads, however slowly:
-  /// there is nothing to finish.
-  void stop_while_loading();
-
   /// Waits until all of loading has been shown: something else is about to be.
   void end_progress();
 
@@ -57,6 +53,9 @@ class RunningRank {
 
  private:
   void bring_up(const RunOptions& options);
+  // From another thread: tells how far loading is, and ends the world if a signal (StopSignals)
+  // asks for it meanwhile, however slowly it goes: there is nothing to finish.
+  void watch_loading();
   void check_memory() const;
   void check_gpu_memory_left() const;
   void show_warnings(const RunOptions& options) const;
@@ -79,7 +78,7 @@ class RunningRank {
   Ledger ledger_;
   std::unique_ptr<Instance> instance_;
   std::unique_ptr<Progress> progress_;  // uses instance_
-  std::jthread stop_watch_;             // the same
+  std::jthread watch_;                  // the same
 };
 
 /// "initrt: warning: ..." on standard error.

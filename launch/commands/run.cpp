@@ -229,7 +229,6 @@ int run(World& world, const RunOptions& options) {
     rank.emplace(world, prepared.job, prepared.model,
                  generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),
                  options);
-    rank->stop_while_loading();
     signal = run_prepared(world, prepared, *rank, results ? &*results : nullptr);
     if (signal != 0 && world.rank() == 0) say_stopped(signal, results ? &*results : nullptr);
   });

@@ -60,6 +60,18 @@ void World::set_timeout(std::chrono::seconds timeout) {
   if (self_ != nullptr) self_->set_timeout(timeout);
 }
 
+void World::note_bytes(BytesDone bytes) {
+  if (mpi_ != nullptr) return mpi_->note_bytes(bytes);
+  const std::lock_guard lock(bytes_mutex_);
+  own_bytes_ = bytes;
+}
+
+std::vector<BytesDone> World::bytes_of_ranks() const {
+  if (mpi_ != nullptr) return mpi_->bytes_of_ranks();
+  const std::lock_guard lock(bytes_mutex_);
+  return {own_bytes_};
+}
+
 void World::end_watch() {
   if (mpi_ != nullptr) mpi_->set_timeout(std::chrono::hours(24 * 365));
 }

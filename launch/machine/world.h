@@ -4,7 +4,9 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "launch/machine/limits.h"
 #include "runtime/comm/communicator.h"
@@ -29,6 +31,11 @@ class World {
 
   /// Whether waits for other ranks may poll without sleeping: QueuedCommunicator::set_spin().
   void set_spin(bool spin);
+
+  /// How far this rank is with loading, for rank 0 to show. From one thread.
+  void note_bytes(BytesDone bytes);
+  /// How far all are, on rank 0; as far as it has heard. From any thread.
+  [[nodiscard]] std::vector<BytesDone> bytes_of_ranks() const;
 
   /// No watch for progress: the ranks have nothing to do with each other from here on.
   void end_watch();
@@ -66,6 +73,8 @@ class World {
   MpiCommunicator* mpi_ = nullptr;    // comm_, where it is one
   SelfCommunicator* self_ = nullptr;  // or the other
   bool failed_ = false;               // and said so
+  mutable std::mutex bytes_mutex_;
+  BytesDone own_bytes_;  // of the other
 };
 
 }  // namespace initrt

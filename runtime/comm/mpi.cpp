@@ -29,6 +29,7 @@ struct StatusMessage {
   std::uint64_t place = 0;
   std::uint32_t failed = 0;  // 0, or the exit status that the job is to have
   std::uint32_t text_bytes = 0;
+  BytesDone bytes;
   std::array<char, kMaxFailureBytes> text{};
 };
 
@@ -88,6 +89,7 @@ struct MpiCommunicator::Requests {
   StatusMessage outgoing;
   MPI_Request sending = MPI_REQUEST_NULL;
   std::uint64_t progress_seen = 0;
+  BytesDone bytes_sent;
   Clock::time_point last_sent{};
   Clock::time_point failed_at{};
   std::optional<std::string> not_ready;  // what a ready() has thrown
@@ -102,7 +104,8 @@ MpiCommunicator::MpiCommunicator(const MpiSession& session, bool spin, std::chro
       rank_(session.rank()),
       size_(session.size()),
       requests_(std::make_unique<Requests>()),
-      timeout_seconds_(timeout.count()) {
+      timeout_seconds_(timeout.count()),
+      heard_(session.size()) {
   check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &requests_->data), "MPI_Comm_dup");
   check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &requests_->news), "MPI_Comm_dup");
   requests_->places.resize(size_);
@@ -138,6 +141,16 @@ MpiCommunicator::~MpiCommunicator() {
 void MpiCommunicator::note_progress(Stage stage, std::uint32_t unit) {
   place_.store(static_cast<std::uint64_t>(stage) << 32 | unit, std::memory_order_relaxed);
   progress_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void MpiCommunicator::note_bytes(BytesDone bytes) {
+  const std::lock_guard lock(heard_mutex_);
+  heard_[rank_] = bytes;
+}
+
+std::vector<BytesDone> MpiCommunicator::bytes_of_ranks() const {
+  const std::lock_guard lock(heard_mutex_);
+  return heard_;
 }
 
 void MpiCommunicator::begin(const TransferHandle& transfer) {
@@ -237,11 +250,19 @@ void MpiCommunicator::poll() {
 
 void MpiCommunicator::send_heartbeat(Clock::time_point now) {
   Requests& r = *requests_;
-  if (r.failure_sent || finishing_.load() || now - r.last_sent < 500ms) return;
+  if (r.failure_sent || finishing_.load()) return;
+  const BytesDone bytes = [this] {
+    const std::lock_guard lock(heard_mutex_);
+    return heard_[rank_];
+  }();
+  const bool news = bytes != r.bytes_sent;
+  const bool urgent = news && bytes.all();
+  if (!urgent && now - r.last_sent < 500ms) return;
   int done = 1;
   if (r.sending != MPI_REQUEST_NULL) MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
   const std::uint64_t progress = progress_.load(std::memory_order_relaxed);
-  if (done == 0 || progress == r.progress_seen) return;
+  if (done == 0 || (progress == r.progress_seen && !news)) return;
+  r.outgoing.bytes = r.bytes_sent = bytes;
   r.progress_seen = progress;
   r.last_sent = now;
   r.outgoing.place = place_.load(std::memory_order_relaxed);
@@ -266,6 +287,8 @@ void MpiCommunicator::listen(Clock::time_point now) {
     }
     r.places[static_cast<std::size_t>(status.MPI_SOURCE)] = r.incoming.place;
     r.last_progress = now;
+    const std::lock_guard lock(heard_mutex_);
+    heard_[static_cast<std::size_t>(status.MPI_SOURCE)] = r.incoming.bytes;
   }
 }
 
