@@ -80,6 +80,9 @@ void describe(CLI::App& app, Options& options) {
   app.require_subcommand(0, 1);
   add_run_options(app, options.run);
   add_prompt_options(app, options.run);
+  app.add_option("--metrics", options.run.metrics,
+                 "Write where the run is every 5 s, for node-exporter's textfile collector")
+      ->type_name("FILE.prom");
 
   CLI::App* plan = app.add_subcommand("plan", "Print what a run would allocate and read");
   add_job_options(*plan, options.run);

@@ -28,6 +28,7 @@ struct RunOptions {
   std::string progress = "auto";
   std::string report;    ///< where to write the report as JSON, or ""
   std::string timeline;  ///< where to write the timeline, or ""
+  std::string metrics;   ///< where to write metrics for Prometheus, or ""
   bool verbose = false;
 };
 

@@ -1,13 +1,16 @@
 // The main job, from the job file to the report. Read it from the bottom.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <map>
+#include <mutex>
 #include <optional>
 
 #include "launch/commands/commands.h"
 #include "launch/machine/stop_signals.h"
 #include "launch/model/chat_template.h"
 #include "launch/output/answers.h"
+#include "launch/output/metrics_file.h"
 #include "launch/output/result_file.h"
 #include "launch/output/standard_output.h"
 #include "runtime/exec/generate.h"
@@ -74,7 +77,6 @@ GenerateOptions generate_options(const Prepared& prepared, const RunShape& shape
   if (!wanted.ignore_eos) options.end_tokens = prepared.text.end_tokens;
   options.logprobs = static_cast<std::uint32_t>(wanted.logprobs);
   options.sampler = sampler_options(prepared.job);
-  options.stop_asked = [] { return static_cast<std::uint32_t>(asked_to_stop()); };
   return options;
 }
 
@@ -147,13 +149,67 @@ class Results {
   std::optional<AnswerLines> lines_;
 };
 
+// Where the run is, on rank 0, where anyone wants to know: to the file of --metrics, and of results
+// to standard error.
+class RunWatch {
+ public:
+  RunWatch(World& world, const Prepared& prepared, const RunOptions& options)
+      : lines_(!prepared.streamed() && options.progress != "off") {
+    metrics_.model = prepared.job.model;
+    metrics_.prompts = prepared.prompts.size();
+    if (options.metrics.empty()) return;
+    file_.emplace(options.metrics, [this, &world] {
+      const std::lock_guard lock(mutex_);
+      metrics_.loading = world.bytes_of_ranks();
+      return metrics_;
+    });
+  }
+
+  void before_sweep() {
+    const std::lock_guard lock(mutex_);
+    ++metrics_.sweeps;
+  }
+  void add(const std::vector<Completion>& completions) {
+    const std::lock_guard lock(mutex_);
+    metrics_.prompts_done += completions.size();
+    for (const Completion& completion : completions) metrics_.tokens += completion.tokens.size();
+    if (!lines_ || Clock::now() - told_ < kLineStep) return;
+    told_ = Clock::now();
+    std::fputs(fmt::format("initrt: {} of {} prompts, {} tokens, {:.1f}/s over all ranks\n",
+                           metrics_.prompts_done, metrics_.prompts, metrics_.tokens,
+                           static_cast<double>(metrics_.tokens) /
+                               std::chrono::duration<double>(told_ - began_).count())
+                   .c_str(),
+               stderr);
+  }
+  void finish() {
+    {
+      const std::lock_guard lock(mutex_);
+      metrics_.running = false;
+    }
+    if (file_) file_->finish();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::seconds kLineStep{10};
+
+  const bool lines_;
+  const Clock::time_point began_ = Clock::now();
+  Clock::time_point told_ = began_;
+  std::mutex mutex_;
+  Metrics metrics_;                  // guarded by mutex_
+  std::optional<MetricsFile> file_;  // looks at it: last
+};
+
 void say(const std::string& text) {
   end_all_progress();
   std::fputs(("initrt: " + one_line(text) + "\n").c_str(), stderr);
 }
 
 // Loads, generates and reports, with everything known. @returns the signal that stopped it, or 0
-int run_prepared(World& world, const Prepared& prepared, RunningRank& rank, Results* results) {
+int run_prepared(World& world, const Prepared& prepared, RunningRank& rank, Results* results,
+                 RunWatch* watch) {
   Communicator& comm = world.comm();
   const bool streamed = prepared.streamed();
   const bool speaks = world.rank() == 0 && streamed;
@@ -177,15 +233,25 @@ int run_prepared(World& world, const Prepared& prepared, RunningRank& rank, Resu
       const auto answer = texts.extract(completion.index);
       if (speaks) stream.show(answer.mapped().finish());
     }
-    if (streamed) return;
+    if (streamed) {
+      if (watch != nullptr) watch->add(finished);
+      return;
+    }
     std::vector<Completion> all = exchange_completions(comm, finished);
+    if (watch != nullptr) watch->add(all);
     if (results != nullptr) results->add(std::move(all));
+  };
+  GenerateOptions options = generate_options(prepared, rank.shape());
+  options.stop_asked = [watch] {
+    if (watch != nullptr) watch->before_sweep();
+    return static_cast<std::uint32_t>(asked_to_stop());
   };
   const GenerateStatistics statistics =
       generate(rank.engine(), prepared.prompts, static_cast<std::uint32_t>(rank.shape().sequences),
-               generate_options(prepared, rank.shape()), on_token, on_finish);
+               options, on_token, on_finish);
   if (speaks) stream.end();
   if (results != nullptr) results->finish();
+  if (watch != nullptr) watch->finish();
   RankReport report = rank.finish();
 
   comm.note_progress(Stage::Finish, 0);
@@ -214,6 +280,7 @@ int run(World& world, const RunOptions& options) {
       world.comm(), [&](Files& files) { return prepare(files, world, options); });
   const StopSignals signals;
   std::optional<Results> results;
+  std::optional<RunWatch> watch;
   std::optional<RunningRank> rank;
   int signal = 0;
   world.guard([&] {
@@ -226,10 +293,12 @@ int run(World& world, const RunOptions& options) {
       if (results) say("nothing is left to run: " + results->state());
       return;
     }
+    if (world.rank() == 0) watch.emplace(world, prepared, options);
     rank.emplace(world, prepared.job, prepared.model,
                  generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),
                  options);
-    signal = run_prepared(world, prepared, *rank, results ? &*results : nullptr);
+    signal = run_prepared(world, prepared, *rank, results ? &*results : nullptr,
+                          watch ? &*watch : nullptr);
     if (signal != 0 && world.rank() == 0) say_stopped(signal, results ? &*results : nullptr);
   });
   return signal == 0 ? 0 : stop_status(signal);
