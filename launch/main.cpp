@@ -8,6 +8,7 @@
 
 #include "launch/commands/commands.h"
 #include "launch/machine/limits.h"
+#include "launch/option_texts.h"
 #include "launch/output/standard_output.h"
 #include "runtime/device/cuda/gpus.h"
 #include "sharding/error.h"
@@ -150,6 +151,8 @@ void describe(CLI::App& app, Options& options) {
       "doctor", "Say what this machine has, and what is lost where it lacks something");
   doctor->add_flag("--json", options.doctor.json, "As JSON");
 
+  app.add_subcommand("manual", "Print a page for man(1)");
+  app.add_subcommand("completion", "Print a completion script for bash");
   app.add_subcommand("schema", "Print the JSON schema of job files");
 }
 
@@ -177,6 +180,10 @@ void run_alone(const CLI::App& app, Options& options) {
     convert_to_safetensors(options.convert);
   } else if (app.got_subcommand("doctor")) {
     print_diagnosis(options.doctor);
+  } else if (app.got_subcommand("manual")) {
+    write_stdout(manual_page(app, INITRT_VERSION));
+  } else if (app.got_subcommand("completion")) {
+    write_stdout(bash_completion(app));
   } else if (app.got_subcommand("schema")) {
     write_stdout(job_schema().dump(2) + "\n");
   }
