@@ -2,11 +2,14 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "launch/commands/commands.h"
+#include "launch/machine/agreement.h"
 #include "launch/machine/limits.h"
 #include "launch/option_texts.h"
 #include "launch/output/standard_output.h"
@@ -215,6 +218,8 @@ int start(int argc, char** argv, World& world) {
   } catch (const CLI::ParseError& error) {
     fail("{} (initrt --help lists the options)", error.what());
   }
+  agree_on_start(world.comm(), INITRT_VERSION,
+                 std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
   if (argc == 1) fail("no job: give --config FILE (initrt --help lists the options)");
   const bool together = app.get_subcommands().empty() || app.got_subcommand("score");
   if (together) return run_together(app, world, options);
