@@ -2,11 +2,16 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "launch/commands/commands.h"
+#include "launch/machine/agreement.h"
 #include "launch/machine/limits.h"
+#include "launch/option_texts.h"
 #include "launch/output/standard_output.h"
 #include "runtime/device/cuda/gpus.h"
 #include "sharding/error.h"
@@ -22,7 +27,8 @@ struct Options {
   ConvertOptions convert;
   InspectOptions inspect;
   VerifyOptions verify;
-  std::string convert_to, file_bytes;
+  DoctorOptions doctor;
+  std::string convert_to, file_bytes, memory_bytes;
   std::uint32_t nodes = 0;  // for plan; 0: as launched
 };
 
@@ -78,6 +84,9 @@ void describe(CLI::App& app, Options& options) {
   app.require_subcommand(0, 1);
   add_run_options(app, options.run);
   add_prompt_options(app, options.run);
+  app.add_option("--metrics", options.run.metrics,
+                 "Write where the run is every 5 s, for node-exporter's textfile collector")
+      ->type_name("FILE.prom");
 
   CLI::App* plan = app.add_subcommand("plan", "Print what a run would allocate and read");
   add_job_options(*plan, options.run);
@@ -87,6 +96,9 @@ void describe(CLI::App& app, Options& options) {
       ->check(CLI::Range(1u, 65536u));
   plan->add_option("--nodes", options.nodes, "Number of nodes they are on (default: as launched)")
       ->check(CLI::Range(1u, 65536u));
+  plan->add_option("--memory", options.memory_bytes,
+                   "What each GPU, or on CPUs each node, has (default: as this node)")
+      ->type_name("BYTES");
   plan->add_flag("--json", options.plan.json, "As JSON");
 
   CLI::App* inspect = app.add_subcommand("inspect", "List a checkpoint");
@@ -138,6 +150,12 @@ void describe(CLI::App& app, Options& options) {
                       "tokenizer.json or tokenizer.model");
   convert->add_flag("--verbose", options.convert.verbose, "Name all missing or unused tensors");
 
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "Say what this machine has, and what is lost where it lacks something");
+  doctor->add_flag("--json", options.doctor.json, "As JSON");
+
+  app.add_subcommand("manual", "Print a page for man(1)");
+  app.add_subcommand("completion", "Print a completion script for bash");
   app.add_subcommand("schema", "Print the JSON schema of job files");
 }
 
@@ -149,6 +167,10 @@ void run_alone(const CLI::App& app, Options& options) {
            options.plan.world);
     }
     if (options.nodes > 0) options.plan.one_node = options.nodes == 1;
+    options.plan.nodes = options.nodes > 0 ? options.nodes : options.plan.one_node ? 1 : 2;
+    if (!options.memory_bytes.empty()) {
+      options.plan.memory = parse_bytes(options.memory_bytes, "--memory");
+    }
     print_plan(options.run, options.plan);
   } else if (app.got_subcommand("inspect")) {
     inspect(options.inspect);
@@ -159,20 +181,24 @@ void run_alone(const CLI::App& app, Options& options) {
       options.convert.file_bytes = parse_bytes(options.file_bytes, "--max-file-size");
     }
     convert_to_safetensors(options.convert);
+  } else if (app.got_subcommand("doctor")) {
+    print_diagnosis(options.doctor);
+  } else if (app.got_subcommand("manual")) {
+    write_stdout(manual_page(app, INITRT_VERSION));
+  } else if (app.got_subcommand("completion")) {
+    write_stdout(bash_completion(app));
   } else if (app.got_subcommand("schema")) {
     write_stdout(job_schema().dump(2) + "\n");
   }
 }
 
-void run_together(const CLI::App& app, World& world, const Options& options) {
-  if (!app.got_subcommand("score")) {
-    run(world, options.run);
-    return;
-  }
+int run_together(const CLI::App& app, World& world, const Options& options) {
+  if (!app.got_subcommand("score")) return run(world, options.run);
   if (options.score.text_path.empty() && options.score.tokens.empty()) {
     fail("score: nothing to score: give --text FILE or --tokens 1,2,3");
   }
   score(world, options.run, options.score);
+  return 0;
 }
 
 int start(int argc, char** argv, World& world) {
@@ -192,14 +218,13 @@ int start(int argc, char** argv, World& world) {
   } catch (const CLI::ParseError& error) {
     fail("{} (initrt --help lists the options)", error.what());
   }
+  agree_on_start(world.comm(), INITRT_VERSION,
+                 std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
   if (argc == 1) fail("no job: give --config FILE (initrt --help lists the options)");
   const bool together = app.get_subcommands().empty() || app.got_subcommand("score");
-  if (together) {
-    run_together(app, world, options);
-  } else {
-    world.end_watch();
-    if (world.rank() == 0) run_alone(app, options);
-  }
+  if (together) return run_together(app, world, options);
+  world.end_watch();
+  if (world.rank() == 0) run_alone(app, options);
   return 0;
 }
 
@@ -219,6 +244,7 @@ int main(int argc, char** argv) {
   try {
     initrt::cuda::set_environment();
     initrt::allow_many_files();
+    std::signal(SIGXFSZ, SIG_IGN);  // a file beyond its limit is an error that says so
     initrt::World world;
     try {
       return initrt::start(argc, argv, world);

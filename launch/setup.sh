@@ -22,6 +22,10 @@ sanitizer_packages=(clang-16 libclang-rt-16-dev)
 # shellcheck disable=SC2034
 lint_packages=(clang-format-16 clang-tidy-16 git)
 
+# For the tests with a real Slurm on this machine.
+# shellcheck disable=SC2034
+cluster_packages=(slurm-wlm munge iproute2)
+
 # To run what was built elsewhere.
 # shellcheck disable=SC2034
 runtime_packages=(

@@ -14,6 +14,8 @@ struct SamplerOptions {
   float min_p = 0.0f;               ///< then among those this likely beside the likeliest; 0: all
   float repetition_penalty = 1.0f;  ///< of tokens that have come up, see penalize(); 1: none
   std::uint64_t seed = 0;
+
+  bool operator==(const SamplerOptions&) const = default;
 };
 
 /// What came of choosing. With a logit that is no finite number none could be chosen: with NaN or

@@ -3,8 +3,8 @@
 #
 #   tests/run.sh [--sanitize] [--times] [ctest options]
 #
-# --sanitize first runs clang-format and clang-tidy (tests/lint.py), then the tests under
-# AddressSanitizer and UndefinedBehaviorSanitizer (without most of the worlds that generate the same
+# --sanitize also installs Slurm, for the test that starts one. It first runs clang-format and
+# clang-tidy (tests/lint.py), then the tests under AddressSanitizer and UndefinedBehaviorSanitizer (without most of the worlds that generate the same
 # text), gives every parser of files its seeds and some thousand inputs made of them (tests/fuzz), and
 # runs the unit tests of threaded code under ThreadSanitizer. The plain run comes last; ctest's
 # options (-R REGEX, -L unit, -j1) are for that run.
@@ -44,7 +44,7 @@ run_tests() {
   ! $times || steps+=("$(slowest "$2")")
 }
 
-! $sanitize || packages+=("${sanitizer_packages[@]}" "${lint_packages[@]}")
+! $sanitize || packages+=("${sanitizer_packages[@]}" "${lint_packages[@]}" "${cluster_packages[@]}")
 install_packages "${packages[@]}" ccache
 cd "$root"
 timed "build release" build release

@@ -1,8 +1,11 @@
 #include "launch/commands/bring_up.h"
 
+#include <chrono>
 #include <cstdio>
+#include <system_error>
 
 #include "launch/machine/memory_check.h"
+#include "launch/machine/stop_signals.h"
 #include "launch/machine/transport.h"
 #include "runtime/comm/nccl/nccl.h"
 #include "runtime/device/cuda/gpus.h"
@@ -12,6 +15,8 @@
 
 namespace initrt {
 namespace {
+
+constexpr std::chrono::milliseconds kLook{20};  // how late a signal may be noticed while loading
 
 std::unique_ptr<Device> make_device(const Job& job, const DeviceChoice& choice,
                                     const CpuPlacement& cpu, std::uint32_t rank) {
@@ -97,10 +102,10 @@ void RunningRank::bring_up(const RunOptions& options) {
   compare_with_plan();
   if (timeline_) timeline_->start(world.one_node());
   instance_->start_loading();
+  watch_loading();
   if (world.rank() == 0) {
-    const Loader& loader = instance_->loader();
-    progress_ = std::make_unique<Progress>(progress_style(options.progress), loader.total_bytes(),
-                                           [&loader] { return loader.done_bytes(); });
+    progress_ = std::make_unique<Progress>(progress_style(options.progress),
+                                           [&world] { return world.bytes_of_ranks(); });
   }
 }
 
@@ -146,6 +151,26 @@ void RunningRank::compare_with_plan() const {
     warn(fmt::format("rank {}: {} takes {} bytes, planned were {}", world_.rank(),
                      name(static_cast<MemoryCategory>(i)), held.bytes[i],
                      placement_.memory.bytes[i]));
+  }
+}
+
+void RunningRank::watch_loading() {
+  const auto watch = [this, &loader = instance_->loader()](const std::stop_token& left) {
+    while (true) {
+      const BytesDone bytes{loader.done_bytes(), loader.total_bytes(), true};
+      world_.note_bytes(bytes);
+      if (bytes.all() || left.stop_requested()) return;
+      if (const int signal = asked_to_stop(); signal != 0) {
+        world_.stop(fmt::format("stopped by {} while loading", signal_name(signal)),
+                    stop_status(signal));
+      }
+      std::this_thread::sleep_for(kLook);
+    }
+  };
+  try {
+    watch_ = std::jthread(watch);
+  } catch (const std::system_error&) {
+    // No thread left for it: the first sweep is waited for.
   }
 }
 

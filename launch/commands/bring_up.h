@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "launch/commands/test_pause.h"
@@ -27,6 +28,7 @@ struct RunOptions {
   std::string progress = "auto";
   std::string report;    ///< where to write the report as JSON, or ""
   std::string timeline;  ///< where to write the timeline, or ""
+  std::string metrics;   ///< where to write metrics for Prometheus, or ""
   bool verbose = false;
 };
 
@@ -52,6 +54,9 @@ class RunningRank {
 
  private:
   void bring_up(const RunOptions& options);
+  // From another thread: tells how far loading is, and ends the world if a signal (StopSignals)
+  // asks for it meanwhile, however slowly it goes: there is nothing to finish.
+  void watch_loading();
   void check_memory() const;
   void check_gpu_memory_left() const;
   void show_warnings(const RunOptions& options) const;
@@ -63,7 +68,7 @@ class RunningRank {
   const OpenModel& model_;
   std::optional<OutputFile> report_file_;  // on rank 0: opened before hours of work, not after
   std::optional<TimelineFile> timeline_;   // on every rank, where one is wanted
-  const std::optional<TestPause> pause_;
+  std::optional<TestPause> pause_;
   const DeviceChoice choice_;  // binds this thread: before any other is started
   const CpuPlacement cpu_;
   const Transport transport_;
@@ -74,6 +79,7 @@ class RunningRank {
   Ledger ledger_;
   std::unique_ptr<Instance> instance_;
   std::unique_ptr<Progress> progress_;  // uses instance_
+  std::jthread watch_;                  // the same
 };
 
 /// "initrt: warning: ..." on standard error.

@@ -12,7 +12,8 @@
 namespace initrt {
 
 /// The main job: loads and generates on all ranks. Collective.
-void run(World& world, const RunOptions& options);
+/// @returns the process's exit status: 0, or where a signal has stopped it stop_status()
+int run(World& world, const RunOptions& options);
 
 struct ScoreOptions {
   std::string text_path;  ///< a text file, or "" where tokens are given
@@ -23,12 +24,20 @@ struct ScoreOptions {
 void score(World& world, const RunOptions& options, const ScoreOptions& score);
 
 struct PlanOptions {
-  std::uint32_t world = 1;  ///< ranks
-  bool one_node = true;     ///< whether all ranks are on one
+  std::uint32_t world = 1;   ///< ranks
+  std::uint32_t nodes = 1;   ///< that they are on
+  bool one_node = true;      ///< whether all ranks are on one
+  std::uint64_t memory = 0;  ///< bytes of each node, or of each GPU; 0: this node's
   bool json = false;
 };
 /// Prints what a run would allocate and read, without a world or a read of payload.
 void print_plan(const RunOptions& options, const PlanOptions& plan);
+
+struct DoctorOptions {
+  bool json = false;
+};
+/// Prints what this machine has of what initrt can use, and what is lost where it lacks something.
+void print_diagnosis(const DoctorOptions& options);
 
 struct InspectOptions {
   std::string path;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "launch/commands/commands.h"
+#include "launch/machine/fit.h"
 #include "launch/machine/transport.h"
 #include "launch/model/chat_template.h"
 #include "launch/model/tokenizer_files.h"
@@ -123,6 +124,7 @@ Json plan_json(const Job& job, const OpenModel& model, Transport transport,
 std::vector<Prompt> prompts_by_bytes(const std::vector<PromptText>& texts) {
   std::vector<Prompt> prompts;
   for (const PromptText& text : texts) {
+    if (!is_open(text)) continue;
     std::size_t bytes = text.text.size();
     if (!text.conversation.empty()) bytes += text.conversation.messages.dump().size();
     if (!text.conversation.tools.is_null()) bytes += text.conversation.tools.dump().size();
@@ -139,12 +141,18 @@ bool has_prompts(const Job& job) {
 std::vector<Prompt> planned_prompts(Files& files, const Job& job, const OpenModel& model) {
   const bool weights = model.catalog.format != kNoWeights;
   // How much a model needs can be asked before there is anything to run.
-  if (!weights && !has_prompts(job)) return prompts_by_bytes({{"", job.generate.max_new_tokens}});
+  if (!weights && !has_prompts(job)) return prompts_by_bytes({prompt_of_job(job, "")});
   std::vector<PromptText> texts = read_prompts(files, job);
   if (!weights && find_tokenizer(files, job).empty()) return prompts_by_bytes(texts);
   OpenText text = open_text(files, job, model);
   apply_chat_template(files, model, job, text, texts);
-  return tokenize(*text.tokenizer, texts, model.graph.vocabulary);
+  std::vector<Prompt> prompts = tokenize(*text.tokenizer, texts, model.graph.vocabulary);
+  refuse_beyond_context(job, model.graph, texts, prompts);
+  if (!prompts.empty()) return prompts;
+  for (const PromptText& one : texts) {
+    if (!one.error.empty()) throw Error(one.error);
+  }
+  fail("generate.part is {}, a part without a prompt", job.generate.part);
 }
 
 std::string table_row(const Json& rank, const std::string& label) {
@@ -203,6 +211,7 @@ std::string plan_text(const Json& plan) {
   if (const auto resident = plan["units_resident"].get<std::uint64_t>(); resident > 0) {
     text += fmt::format("memory.budget keeps {} units gathered on every rank\n", resident);
   }
+  if (plan.contains("fits")) text += plan["fits"]["text"].get<std::string>() + "\n";
   return text;
 }
 
@@ -220,9 +229,20 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
       job, {plan.world, plan.one_node, device, /*share_gpus=*/false}, model.graph.units.size());
   RunShape shape = generate_shape(job, model.graph, prompts, plan.world);
   const Placement placement = place_memory(model, plan.world, transport, needs_of(device), shape);
+  const FitQuestion question{plan.world, plan.nodes, plan.memory, device == DeviceKind::Cuda};
   Json json = plan_json(job, model, transport, placement, shape,
                         reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)),
                         plan.one_node);
+  json["fits"] = fit_json(question, [&](std::uint32_t world) {
+    RunShape other = generate_shape(job, model.graph, prompts, world);
+    const Ranks ranks{world, world == 1 || plan.one_node, device, /*share_gpus=*/false};
+    const MemoryPlan memory =
+        place_memory(model, world, choose_transport(job, ranks, model.graph.units.size()),
+                     needs_of(device), other)
+            .memory;
+    return question.gpus ? memory.device_total(true) : memory.total();
+  });
+  if (json["fits"].is_null()) json.erase("fits");
   if (model.catalog.format == kNoWeights) {
     json["assumed_dtype"] = name(model.catalog.tensors.front().dtype);
   }

@@ -1,10 +1,17 @@
 // The main job, from the job file to the report. Read it from the bottom.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <map>
+#include <mutex>
 #include <optional>
 
 #include "launch/commands/commands.h"
+#include "launch/machine/stop_signals.h"
 #include "launch/model/chat_template.h"
 #include "launch/output/answers.h"
+#include "launch/output/metrics_file.h"
+#include "launch/output/result_file.h"
 #include "launch/output/standard_output.h"
 #include "runtime/exec/generate.h"
 #include "sharding/error.h"
@@ -12,28 +19,54 @@
 namespace initrt {
 namespace {
 
+// Answers wait for those before them: at most so many batches of all ranks, which are done longest
+// prompt first.
+constexpr std::size_t kBatchesAhead = 8;
+
 struct Prepared {
   Job job;
+  std::vector<PromptText> prompt_texts;
+  PromptRange range;
+  FinishedResults finished;  // by earlier runs
   OpenModel model;
   OpenText text;
-  SamplerOptions sampler;
-  std::vector<PromptText> prompt_texts;
-  std::vector<Prompt> prompts;
+  std::vector<Prompt> prompts;  // those that are left, in the order in which they begin
+
+  // One prompt and its answer as plain text, not results as lines.
+  [[nodiscard]] bool streamed() const {
+    const auto& wanted = job.generate;
+    return wanted.prompts.empty() && wanted.logprobs == 0 && wanted.output.empty();
+  }
 };
+
+// The job, its prompts, and what earlier runs have left of them.
+void prepare_prompts(Files& files, const RunOptions& options, World& world, Prepared& prepared) {
+  prepared.job = read_job(files, options.config, options.settings);
+  const Job& job = prepared.job;
+  world.set_timeout(std::chrono::seconds(job.timeout));
+  prepared.prompt_texts = read_prompts(files, job);
+  prepared.range = range_of_part(job.generate.part, prepared.prompt_texts.size());
+  if (job.generate.output.empty()) return;
+  prepared.finished =
+      find_finished(files, job.generate.output, prepared.prompt_texts, prepared.range);
+  mark_done(prepared.finished, prepared.range, prepared.prompt_texts);
+}
 
 Prepared prepare(Files& files, World& world, const RunOptions& options) {
   Prepared prepared;
-  prepared.job = read_job(files, options.config, options.settings);
-  world.set_timeout(std::chrono::seconds(prepared.job.timeout));
-  prepared.sampler = sampler_options(prepared.job);
-  prepared.prompt_texts = read_prompts(files, prepared.job);
-  prepared.model = open_model(files, prepared.job, options.verbose,
-                              [&] { world.comm().note_progress(Stage::Start, 0); });
-  prepared.text = open_text(files, prepared.job, prepared.model);
-  apply_chat_template(files, prepared.model, prepared.job, prepared.text, prepared.prompt_texts);
+  prepare_prompts(files, options, world, prepared);
+  std::vector<PromptText>& texts = prepared.prompt_texts;
+  if (std::ranges::none_of(texts, is_open)) return prepared;
+  const Job& job = prepared.job;
+  prepared.model =
+      open_model(files, job, options.verbose, [&] { world.comm().note_progress(Stage::Start, 0); });
+  prepared.text = open_text(files, job, prepared.model);
+  apply_chat_template(files, prepared.model, job, prepared.text, texts);
   world.comm().note_progress(Stage::Start, 0);
+  prepared.prompts = tokenize(*prepared.text.tokenizer, texts, prepared.model.graph.vocabulary);
+  refuse_beyond_context(job, prepared.model.graph, texts, prepared.prompts);
   prepared.prompts =
-      tokenize(*prepared.text.tokenizer, prepared.prompt_texts, prepared.model.graph.vocabulary);
+      longest_first(std::move(prepared.prompts), kBatchesAhead * world.size() * job.generate.batch);
   return prepared;
 }
 
@@ -43,7 +76,7 @@ GenerateOptions generate_options(const Prepared& prepared, const RunShape& shape
   options.prefill_chunk = static_cast<std::uint32_t>(shape.sweep_rows);
   if (!wanted.ignore_eos) options.end_tokens = prepared.text.end_tokens;
   options.logprobs = static_cast<std::uint32_t>(wanted.logprobs);
-  options.sampler = prepared.sampler;
+  options.sampler = sampler_options(prepared.job);
   return options;
 }
 
@@ -67,23 +100,128 @@ class TextStream {
   char last_ = 0;
 };
 
-// Loads, generates and reports, with everything known.
-void run_prepared(World& world, const Prepared& prepared, RunningRank& rank) {
+// Results as lines, on rank 0: to generate.output, else to standard output.
+class Results {
+ public:
+  Results(const Prepared& prepared, std::function<void()> reader_waits)
+      : prepared_(prepared), stream_(std::move(reader_waits)) {
+    const std::string& path = prepared.job.generate.output;
+    if (!path.empty()) file_.emplace(path, prepared.finished);
+    PromptRange left = prepared.range;
+    left.first += prepared.finished.count;
+    ResultOutput& output = file_ ? static_cast<ResultOutput&>(*file_) : stream_;
+    lines_.emplace(prepared.text.tokenizer.get(), prepared.prompt_texts, output, left);
+  }
+
+  /// What is known before any prompt is run.
+  void begin() {
+    lines_->begin(file_ ? file_->take_kept() : std::map<std::uint32_t, std::string>());
+  }
+  void add(std::vector<Completion> completions) { lines_->add(std::move(completions)); }
+
+  /// Nothing more comes. Says what a person should know of it.
+  void finish() {
+    const std::uint32_t all = prepared_.range.last - prepared_.range.first;
+    const std::uint32_t given = lines_->given() - prepared_.range.first;
+    if (file_) file_->finish(given == all);
+    std::vector<const PromptText*> refused;
+    for (const PromptText& prompt : prepared_.prompt_texts) {
+      if (!prompt.error.empty() && !prompt.done) refused.push_back(&prompt);
+    }
+    if (!refused.empty()) {
+      warn(fmt::format("{} of {} prompts could not be run, as their results say; the first: {}",
+                       refused.size(), all, refused.front()->error));
+    }
+  }
+
+  /// "12 of 20 results are in results.jsonl".
+  [[nodiscard]] std::string state() const {
+    const std::string& path = prepared_.job.generate.output;
+    return fmt::format("{} of {} results are {}", lines_->given() - prepared_.range.first,
+                       prepared_.range.last - prepared_.range.first,
+                       path.empty() ? "given out" : "in " + path);
+  }
+
+ private:
+  const Prepared& prepared_;
+  ResultStream stream_;
+  std::optional<ResultFile> file_;
+  std::optional<AnswerLines> lines_;
+};
+
+// Where the run is, on rank 0, where anyone wants to know: to the file of --metrics, and of results
+// to standard error.
+class RunWatch {
+ public:
+  RunWatch(World& world, const Prepared& prepared, const RunOptions& options)
+      : lines_(!prepared.streamed() && options.progress != "off") {
+    metrics_.model = prepared.job.model;
+    metrics_.prompts = prepared.prompts.size();
+    if (options.metrics.empty()) return;
+    file_.emplace(options.metrics, [this, &world] {
+      const std::lock_guard lock(mutex_);
+      metrics_.loading = world.bytes_of_ranks();
+      return metrics_;
+    });
+  }
+
+  void before_sweep() {
+    const std::lock_guard lock(mutex_);
+    ++metrics_.sweeps;
+  }
+  void add(const std::vector<Completion>& completions) {
+    const std::lock_guard lock(mutex_);
+    metrics_.prompts_done += completions.size();
+    for (const Completion& completion : completions) metrics_.tokens += completion.tokens.size();
+    if (!lines_ || Clock::now() - told_ < kLineStep) return;
+    told_ = Clock::now();
+    std::fputs(fmt::format("initrt: {} of {} prompts, {} tokens, {:.1f}/s over all ranks\n",
+                           metrics_.prompts_done, metrics_.prompts, metrics_.tokens,
+                           static_cast<double>(metrics_.tokens) /
+                               std::chrono::duration<double>(told_ - began_).count())
+                   .c_str(),
+               stderr);
+  }
+  void finish() {
+    {
+      const std::lock_guard lock(mutex_);
+      metrics_.running = false;
+    }
+    if (file_) file_->finish();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::seconds kLineStep{10};
+
+  const bool lines_;
+  const Clock::time_point began_ = Clock::now();
+  Clock::time_point told_ = began_;
+  std::mutex mutex_;
+  Metrics metrics_;                  // guarded by mutex_
+  std::optional<MetricsFile> file_;  // looks at it: last
+};
+
+void say(const std::string& text) {
+  end_all_progress();
+  std::fputs(("initrt: " + one_line(text) + "\n").c_str(), stderr);
+}
+
+// Loads, generates and reports, with everything known. @returns the signal that stopped it, or 0
+int run_prepared(World& world, const Prepared& prepared, RunningRank& rank, Results* results,
+                 RunWatch* watch) {
   Communicator& comm = world.comm();
-  const auto& wanted = prepared.job.generate;
-  const bool streamed = wanted.prompts.empty() && wanted.logprobs == 0;
+  const bool streamed = prepared.streamed();
   const bool speaks = world.rank() == 0 && streamed;
   const Tokenizer& tokenizer = *prepared.text.tokenizer;
-  const auto reader_waits = [&world] { world.note_reader_waits(); };
-  TextStream stream(reader_waits);
-  AnswerLines lines(tokenizer, prepared.prompt_texts, wanted.stop, reader_waits);
+  TextStream stream([&world] { world.note_reader_waits(); });
   std::map<std::uint32_t, AnswerText> texts;  // of this rank's prompts, where anyone looks at them
   const TokenHook on_token = [&](std::uint32_t prompt, TokenId id, bool end) {
-    if (!speaks && wanted.stop.empty()) return false;
-    const auto [answer, begun] = texts.try_emplace(prompt, tokenizer, wanted.stop);
+    const PromptText& asked = prepared.prompt_texts[prompt];
+    if (!speaks && asked.stop.empty()) return false;
+    const auto [answer, begun] = texts.try_emplace(prompt, tokenizer, asked.stop);
     if (speaks && begun) {
       rank.end_progress();
-      const PromptText& asked = prepared.prompt_texts.front();
       if (asked.conversation.empty()) stream.show(asked.text);
     }
     const std::string text = end ? "" : answer->second.push(id);
@@ -95,14 +233,25 @@ void run_prepared(World& world, const Prepared& prepared, RunningRank& rank) {
       const auto answer = texts.extract(completion.index);
       if (speaks) stream.show(answer.mapped().finish());
     }
-    if (streamed) return;
+    if (streamed) {
+      if (watch != nullptr) watch->add(finished);
+      return;
+    }
     std::vector<Completion> all = exchange_completions(comm, finished);
-    if (world.rank() == 0) lines.add(std::move(all));
+    if (watch != nullptr) watch->add(all);
+    if (results != nullptr) results->add(std::move(all));
+  };
+  GenerateOptions options = generate_options(prepared, rank.shape());
+  options.stop_asked = [watch] {
+    if (watch != nullptr) watch->before_sweep();
+    return static_cast<std::uint32_t>(asked_to_stop());
   };
   const GenerateStatistics statistics =
       generate(rank.engine(), prepared.prompts, static_cast<std::uint32_t>(rank.shape().sequences),
-               generate_options(prepared, rank.shape()), on_token, on_finish);
+               options, on_token, on_finish);
   if (speaks) stream.end();
+  if (results != nullptr) results->finish();
+  if (watch != nullptr) watch->finish();
   RankReport report = rank.finish();
 
   comm.note_progress(Stage::Finish, 0);
@@ -113,21 +262,46 @@ void run_prepared(World& world, const Prepared& prepared, RunningRank& rank) {
   report.decode_tokens = statistics.decode_tokens;
   report.sweeps = statistics.sweeps;
   rank.give_report(report);
+  return static_cast<int>(statistics.stopped);
+}
+
+void say_stopped(int signal, const Results* results) {
+  say(fmt::format("stopped by {}{}", signal_name(signal),
+                  results == nullptr
+                      ? " before the answer's end"
+                      : ": " + results->state() + "; the same command goes on from there"));
 }
 
 }  // namespace
 
-void run(World& world, const RunOptions& options) {
+int run(World& world, const RunOptions& options) {
   world.comm().note_progress(Stage::Start, 0);
   const Prepared prepared = prepare_on_all_ranks(
       world.comm(), [&](Files& files) { return prepare(files, world, options); });
+  const StopSignals signals;
+  std::optional<Results> results;
+  std::optional<RunWatch> watch;
   std::optional<RunningRank> rank;
+  int signal = 0;
   world.guard([&] {
+    if (world.rank() == 0 && !prepared.streamed()) {
+      results.emplace(prepared, [&world] { world.note_reader_waits(); });
+      results->begin();
+    }
+    if (prepared.prompts.empty()) {
+      if (results) results->finish();
+      if (results) say("nothing is left to run: " + results->state());
+      return;
+    }
+    if (world.rank() == 0) watch.emplace(world, prepared, options);
     rank.emplace(world, prepared.job, prepared.model,
                  generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),
                  options);
-    run_prepared(world, prepared, *rank);
+    signal = run_prepared(world, prepared, *rank, results ? &*results : nullptr,
+                          watch ? &*watch : nullptr);
+    if (signal != 0 && world.rank() == 0) say_stopped(signal, results ? &*results : nullptr);
   });
+  return signal == 0 ? 0 : stop_status(signal);
 }
 
 }  // namespace initrt

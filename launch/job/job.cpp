@@ -283,6 +283,10 @@ std::uint64_t parse_bytes(std::string_view text, std::string_view what) {
   return static_cast<std::uint64_t>(bytes);
 }
 
+void set_key(Job& job, std::string_view path, const Json& value, const std::string& name) {
+  assign(job, *find_key(path), value, {name, ""});
+}
+
 Job read_job(Files& files, const std::string& path, std::span<const std::string> settings) {
   Job job;
   if (!path.empty()) {

@@ -70,6 +70,8 @@ struct Job {
   struct {
     std::optional<std::string> prompt;  ///< nothing where none is given: an empty one may be meant
     Prompts prompts;
+    std::string output;  ///< where result lines go, and what a restart goes on from
+    std::string part;    ///< "1/4": the second quarter of the prompts; "": all
     /// A conversation, instead of a prompt: a list of objects.
     nlohmann::ordered_json messages = nlohmann::ordered_json::array();
     bool chat = false;             ///< each prompt is a user's message
@@ -163,6 +165,11 @@ struct JobKey {
 /// @throws Error naming file, key, and for a key that is not known the nearest one
 [[nodiscard]] Job read_job(Files& files, const std::string& path,
                            std::span<const std::string> settings);
+
+/// Sets one key by its path. @param name where the value was written, for errors
+/// @throws Error where the key does not take such a value
+void set_key(Job& job, std::string_view path, const nlohmann::ordered_json& value,
+             const std::string& name);
 
 /// A JSON schema (draft 2020-12) of job files, for editors.
 [[nodiscard]] nlohmann::ordered_json job_schema();

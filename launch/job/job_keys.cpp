@@ -178,10 +178,19 @@ std::span<const JobKey> job_keys() {
                     {}}},
       {"generate.prompts",
        "Several prompts, or a JSONL file of them, - for standard input (strings, or objects with "
-       "\"prompt\" or \"messages\" and, if it is another, \"max_new_tokens\"); answers are JSONL "
-       "in the same "
-       "order",
+       "\"prompt\" or \"messages\", perhaps an \"id\", and keys of generate that are the line's "
+       "own); "
+       "results are JSONL in the same order",
        JobKey::PromptList{[](Job& job) -> Job::Prompts& { return job.generate.prompts; }}},
+      {"generate.output",
+       "File that results are added to as JSONL, each line once it and those before it are there; "
+       "a "
+       "restart goes on after what it holds",
+       JobKey::Path{[](Job& job) -> std::string& { return job.generate.output; }}},
+      {"generate.part",
+       "K/N: of N parts of the prompts the K-th, counted from 0, for jobs that share a file of "
+       "them; their results one after the other are those of the whole",
+       JobKey::Text{[](Job& job) -> std::string& { return job.generate.part; }, {}}},
       {"generate.messages",
        "A conversation that the model's chat template makes a prompt of; only the answer is shown",
        JobKey::MessageList{

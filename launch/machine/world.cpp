@@ -36,13 +36,21 @@ World::World() {
 }
 
 // What has stalled may hold on to anything, so nothing is unwound.
+void World::end_alone(const std::string& message, int status) {
+  end_all_progress();
+  const std::string line = "initrt: " + one_line(message) + "\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  std::_Exit(status);
+}
+
+void World::stop(const std::string& message, int status) {
+  if (mpi_ != nullptr) mpi_->end_world(message, status);
+  end_alone(message, status);
+}
+
 void World::make_self() {
-  auto self = std::make_unique<SelfCommunicator>([](const std::string& message) {
-    end_all_progress();
-    const std::string line = "initrt: " + one_line(message) + "\n";
-    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
-    std::_Exit(1);
-  });
+  auto self =
+      std::make_unique<SelfCommunicator>([](const std::string& message) { end_alone(message, 1); });
   self_ = self.get();
   comm_ = std::move(self);
 }
@@ -50,6 +58,18 @@ void World::make_self() {
 void World::set_timeout(std::chrono::seconds timeout) {
   if (mpi_ != nullptr) mpi_->set_timeout(timeout);
   if (self_ != nullptr) self_->set_timeout(timeout);
+}
+
+void World::note_bytes(BytesDone bytes) {
+  if (mpi_ != nullptr) return mpi_->note_bytes(bytes);
+  const std::lock_guard lock(bytes_mutex_);
+  own_bytes_ = bytes;
+}
+
+std::vector<BytesDone> World::bytes_of_ranks() const {
+  if (mpi_ != nullptr) return mpi_->bytes_of_ranks();
+  const std::lock_guard lock(bytes_mutex_);
+  return {own_bytes_};
 }
 
 void World::end_watch() {

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "launch/machine/limits.h"
 #include "runtime/comm/communicator.h"
@@ -30,6 +32,11 @@ class World {
   /// Whether waits for other ranks may poll without sleeping: QueuedCommunicator::set_spin().
   void set_spin(bool spin);
 
+  /// How far this rank is with loading, for rank 0 to show. From one thread.
+  void note_bytes(BytesDone bytes);
+  /// How far all are, on rank 0; as far as it has heard. From any thread.
+  [[nodiscard]] std::vector<BytesDone> bytes_of_ranks() const;
+
   /// No watch for progress: the ranks have nothing to do with each other from here on.
   void end_watch();
 
@@ -40,6 +47,10 @@ class World {
   /// Says what went wrong, once for the whole world, and ends it: with a launcher this does not
   /// return.
   void fail(const std::string& message);
+
+  /// Ends the world at once because it was asked to, with a line that says so: for what has nothing
+  /// to finish. From any thread.
+  [[noreturn]] void stop(const std::string& message, int status);
 
   /// Calls `body`; its failure is told to the world before anything is unwound, since what is
   /// unwound may wait for other ranks.
@@ -57,10 +68,13 @@ class World {
   std::unique_ptr<MpiSession> session_;  // before comm_: outlives it
   std::unique_ptr<Communicator> comm_;
   void make_self();
+  [[noreturn]] static void end_alone(const std::string& message, int status);
 
   MpiCommunicator* mpi_ = nullptr;    // comm_, where it is one
   SelfCommunicator* self_ = nullptr;  // or the other
   bool failed_ = false;               // and said so
+  mutable std::mutex bytes_mutex_;
+  BytesDone own_bytes_;  // of the other
 };
 
 }  // namespace initrt

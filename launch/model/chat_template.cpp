@@ -138,16 +138,17 @@ std::optional<TokenId> written_out(const Tokenizer& tokenizer, std::string_view 
 void apply_chat_template(Files& files, const OpenModel& model, const Job& job, OpenText& text,
                          std::vector<PromptText>& prompts) {
   const bool any = std::any_of(prompts.begin(), prompts.end(), [](const PromptText& prompt) {
-    return !prompt.conversation.empty();
+    return !prompt.conversation.empty() && !prompt.done;
   });
   if (!any) return;
   ChatTemplates templates(files, model, job, text);
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    if (prompts[i].conversation.empty()) continue;
+    PromptText& prompt = prompts[i];
+    if (prompt.conversation.empty() || prompt.done) continue;
     try {
-      prompts[i].text = templates.render(prompts[i].conversation);
+      prompt.text = templates.render(prompt.conversation);
     } catch (const Error& error) {
-      fail("prompt {}: {}", i, error.what());
+      refuse_prompt(prompt, fmt::format("prompt {}: {}", i, error.what()));
     }
   }
   for (const std::string& after : templates.after_answers()) {

@@ -51,7 +51,6 @@ RunShape common_shape(const Job& job) {
 // Whatever the job's keys hold.
 std::vector<PromptText> given_prompts(Files& files, const Job& job) {
   const Job::Prompts& several = job.generate.prompts;
-  const std::uint64_t max_new_tokens = job.generate.max_new_tokens;
   const bool many = !several.empty();
   // An empty one beside others takes back what the job's file says.
   const bool one = job.generate.prompt && !job.generate.prompt->empty();
@@ -59,7 +58,11 @@ std::vector<PromptText> given_prompts(Files& files, const Job& job) {
     fail("both generate.prompt and generate.prompts are set: which one is meant?");
   }
   if (!job.generate.messages.empty()) {
-    if (!many && !one) return {{"", max_new_tokens, {job.generate.messages, nullptr}}};
+    if (!many && !one) {
+      PromptText conversation = prompt_of_job(job, "");
+      conversation.conversation.messages = job.generate.messages;
+      return {conversation};
+    }
     fail("both generate.messages and generate.{} are set: which one is meant?",
          many ? "prompts" : "prompt");
   }
@@ -67,15 +70,54 @@ std::vector<PromptText> given_prompts(Files& files, const Job& job) {
     if (!job.generate.prompt) {
       fail("no prompt: set generate.prompt, generate.prompts or generate.messages");
     }
-    return {{*job.generate.prompt, max_new_tokens}};
+    return {prompt_of_job(job, *job.generate.prompt)};
   }
   if (several.path.empty()) {
     std::vector<PromptText> texts;
     texts.reserve(several.texts.size());
-    for (const std::string& text : several.texts) texts.push_back({text, max_new_tokens});
+    for (const std::string& text : several.texts) texts.push_back(prompt_of_job(job, text));
     return texts;
   }
-  return read_prompt_file(files, several.path, max_new_tokens);
+  return read_prompt_file(files, several.path, job);
+}
+
+// Why the model has nothing to go on from, or no embedding for it; "" where it has.
+std::string not_its_own(const Prompt& prompt, std::uint64_t vocabulary) {
+  if (prompt.tokens.empty()) {
+    return fmt::format(
+        "prompt {} is empty: there is nothing to go on from, since the tokenizer begins no text "
+        "with a token of its own (BOS)",
+        prompt.index);
+  }
+  for (const TokenId token : prompt.tokens) {
+    if (static_cast<std::uint64_t>(token) < vocabulary) continue;
+    return fmt::format(
+        "prompt {}: the tokenizer gives token {}, but the model has a vocabulary of {}: do they "
+        "belong together?",
+        prompt.index, token, vocabulary);
+  }
+  return "";
+}
+
+std::uint64_t positions(const Prompt& prompt) {
+  return static_cast<std::uint64_t>(prompt.tokens.size()) + prompt.max_new_tokens;
+}
+
+// Why a prompt and its new tokens do not fit the job's context, or else the model's; "" where they
+// do.
+std::string beyond_context(const Prompt& prompt, const Job& job, const Graph& graph) {
+  const std::uint64_t asked = job.generate.context, needed = positions(prompt);
+  if (needed <= (asked == 0 ? graph.context : asked)) return "";
+  if (asked == 0) {
+    return fmt::format(
+        "a context of {} positions (a prompt of {} tokens and max_new_tokens {}) is beyond the "
+        "model's {}",
+        needed, prompt.tokens.size(), prompt.max_new_tokens, graph.context);
+  }
+  return fmt::format(
+      "prompt {} has {} tokens and its max_new_tokens is {}: {} positions, but generate.context "
+      "is {}",
+      prompt.index, prompt.tokens.size(), prompt.max_new_tokens, needed, asked);
 }
 
 nlohmann::ordered_json message(const char* role, const std::string& content) {
@@ -197,91 +239,74 @@ OpenText open_text(Files& files, const Job& job, const OpenModel& model) {
 std::vector<PromptText> read_prompts(Files& files, const Job& job) {
   std::vector<PromptText> prompts = given_prompts(files, job);
   bool conversations = false;
-  for (auto& [text, max_new_tokens, conversation] : prompts) {
-    auto& [messages, tools] = conversation;
-    if (messages.empty() && job.generate.chat) messages.push_back(message("user", text));
+  for (PromptText& prompt : prompts) {
+    if (!prompt.error.empty()) continue;
+    auto& [messages, tools] = prompt.conversation;
+    if (messages.empty() && job.generate.chat) messages.push_back(message("user", prompt.text));
     if (messages.empty()) continue;
     conversations = true;
     if (tools.is_null()) tools = job.generate.tools;
     if (job.generate.system.empty() || messages.front()["role"] == "system") continue;
     messages.insert(messages.begin(), message("system", job.generate.system));
   }
-  if (conversations) return prompts;
   const char* unused = !job.generate.system.empty()                 ? "system"
                        : !job.generate.tools.is_null()              ? "tools"
                        : !job.generate.chat_template.empty()        ? "chat_template"
                        : !job.generate.chat_template_kwargs.empty() ? "chat_template_kwargs"
                                                                     : nullptr;
-  if (unused != nullptr) {
+  if (unused != nullptr && !conversations) {
     fail("generate.{} is set, but no prompt is a conversation: set generate.chat (--chat)", unused);
   }
-  return prompts;
-}
-
-std::vector<Prompt> tokenize(const Tokenizer& tokenizer, const std::vector<PromptText>& texts,
-                             std::uint64_t vocabulary) {
-  std::vector<Prompt> prompts;
-  for (const auto& [text, max_new_tokens, conversation] : texts) {
-    Prompt prompt{static_cast<std::uint32_t>(prompts.size()),
-                  conversation.empty() ? tokenizer.encode(text) : tokenizer.encode_bare(text),
-                  static_cast<std::uint32_t>(max_new_tokens)};
-    if (prompt.tokens.empty()) {
-      fail(
-          "prompt {} is empty: there is nothing to go on from, since the tokenizer begins no text "
-          "with a token of its own (BOS)",
-          prompt.index);
-    }
-    for (const TokenId token : prompt.tokens) {
-      if (static_cast<std::uint64_t>(token) < vocabulary) continue;
-      fail(
-          "prompt {}: the tokenizer gives token {}, but the model has a vocabulary of {}: do they "
-          "belong together?",
-          prompt.index, token, vocabulary);
-    }
-    prompts.push_back(std::move(prompt));
+  const PromptRange range = range_of_part(job.generate.part, prompts.size());
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    prompts[i].done = i < range.first || i >= range.last;
   }
   return prompts;
 }
 
-SamplerOptions sampler_options(const Job& job) {
-  const auto& wanted = job.generate;
-  SamplerOptions options;
-  options.temperature = static_cast<float>(wanted.temperature);
-  options.top_k = static_cast<int>(wanted.top_k);
-  options.top_p = static_cast<float>(wanted.top_p);
-  options.min_p = static_cast<float>(wanted.min_p);
-  options.repetition_penalty = static_cast<float>(wanted.repetition_penalty);
-  options.seed = wanted.seed;
-  check(options);
-  return options;
+std::vector<Prompt> tokenize(const Tokenizer& tokenizer, std::vector<PromptText>& texts,
+                             std::uint64_t vocabulary) {
+  std::vector<Prompt> prompts;
+  for (std::uint32_t i = 0; i < texts.size(); ++i) {
+    PromptText& text = texts[i];
+    if (!is_open(text)) continue;
+    Prompt prompt{
+        i,
+        text.conversation.empty() ? tokenizer.encode(text.text) : tokenizer.encode_bare(text.text),
+        static_cast<std::uint32_t>(text.max_new_tokens), text.sampler};
+    if (const std::string why = not_its_own(prompt, vocabulary); why.empty()) {
+      prompts.push_back(std::move(prompt));
+    } else {
+      refuse_prompt(text, why);
+    }
+  }
+  return prompts;
+}
+
+void refuse_beyond_context(const Job& job, const Graph& graph, std::vector<PromptText>& texts,
+                           std::vector<Prompt>& prompts) {
+  std::erase_if(prompts, [&](const Prompt& prompt) {
+    const std::string why = beyond_context(prompt, job, graph);
+    if (!why.empty()) refuse_prompt(texts[prompt.index], why);
+    return !why.empty();
+  });
 }
 
 RunShape generate_shape(const Job& job, const Graph& graph, const std::vector<Prompt>& prompts,
                         std::uint32_t world) {
-  const auto positions = [](const Prompt& prompt) {
-    return static_cast<std::uint64_t>(prompt.tokens.size()) + prompt.max_new_tokens;
-  };
   std::uint64_t prompt_tokens = 0;
   const Prompt* largest = &prompts.front();
   for (const Prompt& prompt : prompts) {
     prompt_tokens = std::max<std::uint64_t>(prompt_tokens, prompt.tokens.size());
     if (positions(prompt) > positions(*largest)) largest = &prompt;
   }
-  const std::uint64_t needed = positions(*largest);
-  const std::uint64_t context = job.generate.context == 0 ? needed : job.generate.context;
-  if (context > graph.context) {
-    fail("a context of {} positions ({}) is beyond the model's {}", context,
-         job.generate.context == 0 ? fmt::format("a prompt of {} tokens and max_new_tokens {}",
-                                                 largest->tokens.size(), largest->max_new_tokens)
-                                   : "generate.context",
-         graph.context);
+  if (job.generate.context > graph.context) {
+    fail("a context of {} positions (generate.context) is beyond the model's {}",
+         job.generate.context, graph.context);
   }
-  if (needed > context) {
-    fail(
-        "prompt {} has {} tokens and its max_new_tokens is {}: {} positions, but generate.context "
-        "is {}",
-        largest->index, largest->tokens.size(), largest->max_new_tokens, needed, context);
-  }
+  if (const std::string why = beyond_context(*largest, job, graph); !why.empty()) throw Error(why);
+  const std::uint64_t context =
+      job.generate.context == 0 ? positions(*largest) : job.generate.context;
   RunShape shape = common_shape(job);
   shape.sequences =
       std::min<std::uint64_t>(job.generate.batch, (prompts.size() + world - 1) / world);

@@ -67,14 +67,20 @@ struct OpenText {
 /// @throws Error where there is none, or one is empty
 [[nodiscard]] std::vector<PromptText> read_prompts(Files& files, const Job& job);
 
-/// All prompts as tokens, in order. @throws Error where one has none, or one that the model has no
-/// embedding for
+/// Whether a prompt is still to be run.
+[[nodiscard]] inline bool is_open(const PromptText& text) {
+  return !text.done && text.error.empty();
+}
+
+/// The open prompts as tokens, in order; refuse_prompt() of one that has none, or one that the
+/// model has no embedding for.
 [[nodiscard]] std::vector<Prompt> tokenize(const Tokenizer& tokenizer,
-                                           const std::vector<PromptText>& texts,
+                                           std::vector<PromptText>& texts,
                                            std::uint64_t vocabulary);
 
-/// How tokens are chosen. @throws Error where a value is out of range
-[[nodiscard]] SamplerOptions sampler_options(const Job& job);
+/// Takes prompts out that do not fit the context with their new tokens: refuse_prompt().
+void refuse_beyond_context(const Job& job, const Graph& graph, std::vector<PromptText>& texts,
+                           std::vector<Prompt>& prompts);
 
 /// What a generating run needs of every rank; the same on all. What the transport and
 /// the device decide is left to place_memory(). @throws Error where prompts and new tokens do not

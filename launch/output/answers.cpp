@@ -72,6 +72,15 @@ Json logprobs_json(const Tokenizer& tokenizer, const Completion& completion) {
   return {{"content", content}};
 }
 
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// What every result begins with.
+std::string id_text(const PromptText& prompt) {
+  return prompt.id.empty() ? "{" : "{\"id\":" + prompt.id + ",";
+}
+
 }  // namespace
 
 std::string AnswerText::finish() {
@@ -95,34 +104,66 @@ std::vector<Completion> exchange_completions(Communicator& comm,
   return all;
 }
 
-void AnswerLines::add(std::vector<Completion> completions) {
-  for (Completion& completion : completions) {
-    const std::uint32_t index = completion.index;
-    waiting_.emplace(index, std::move(completion));
+void ResultStream::write(std::string_view line) { write_stdout(line, reader_waits_); }
+
+std::string result_head(const PromptText& prompt) {
+  if (prompt.conversation.empty())
+    return id_text(prompt) + "\"prompt\":" + text_of(prompt.text) + ",";
+  return id_text(prompt) + "\"messages\":" + text_of(prompt.conversation.messages) + ",";
+}
+
+std::string refusal_head(const PromptText& prompt) {
+  return id_text(prompt) + fmt::format("\"line\":{},\"error\":", prompt.line);
+}
+
+AnswerLines::AnswerLines(const Tokenizer* tokenizer, const std::vector<PromptText>& prompts,
+                         ResultOutput& output, PromptRange range)
+    : tokenizer_(tokenizer),
+      prompts_(prompts),
+      output_(output),
+      end_(range.last),
+      next_(range.first) {}
+
+void AnswerLines::begin(std::map<std::uint32_t, std::string> kept) {
+  waiting_ = std::move(kept);
+  for (std::uint32_t i = next_; i < end_; ++i) {
+    const PromptText& prompt = prompts_[i];
+    if (prompt.error.empty() || waiting_.contains(i)) continue;
+    waiting_[i] = refusal_head(prompt) + text_of(prompt.error) + "}\n";
   }
-  for (auto found = waiting_.begin(); found != waiting_.end() && found->first == next_;
-       found = waiting_.erase(found), ++next_) {
-    show(found->second);
+  give_out();
+}
+
+void AnswerLines::add(std::vector<Completion> completions) {
+  // Those that come next are written at once, and need not be kept.
+  std::ranges::sort(completions, {}, &Completion::index);
+  for (const Completion& completion : completions) {
+    const auto [line, fresh] = waiting_.emplace(completion.index, line_of(completion));
+    give_out();
+    if (fresh && completion.index >= next_) output_.keep(completion.index, line->second);
+  }
+  output_.settle(waiting_.empty());
+}
+
+void AnswerLines::give_out() {
+  for (auto first = waiting_.begin(); first != waiting_.end() && first->first == next_;
+       first = waiting_.erase(first), ++next_) {
+    output_.write(first->second);
   }
 }
 
-void AnswerLines::show(const Completion& completion) const {
-  AnswerText answer(tokenizer_, stop_);
+std::string AnswerLines::line_of(const Completion& completion) const {
+  const PromptText& asked = prompts_[completion.index];
+  AnswerText answer(*tokenizer_, asked.stop);
   std::string text;
   for (const TokenId id : completion.tokens) text += answer.push(id);
   text += answer.finish();
-  const PromptText& asked = prompts_[completion.index];
-  Json line;
-  if (asked.conversation.empty()) {
-    line["prompt"] = asked.text;
-  } else {
-    line["messages"] = asked.conversation.messages;
-  }
-  line["completion"] = text;
-  line["tokens"] = completion.tokens;
-  line["finish_reason"] = completion.ended ? "stop" : "length";
-  if (!completion.logprobs.empty()) line["logprobs"] = logprobs_json(tokenizer_, completion);
-  write_stdout(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", reader_waits_);
+  Json rest;
+  rest["completion"] = text;
+  rest["tokens"] = completion.tokens;
+  rest["finish_reason"] = completion.ended ? "stop" : "length";
+  if (!completion.logprobs.empty()) rest["logprobs"] = logprobs_json(*tokenizer_, completion);
+  return result_head(asked) + text_of(rest).substr(1) + "\n";
 }
 
 }  // namespace initrt

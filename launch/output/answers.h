@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "launch/model/prepare.h"
@@ -38,28 +40,60 @@ class AnswerText {
 [[nodiscard]] std::vector<Completion> exchange_completions(Communicator& comm,
                                                            const std::vector<Completion>& mine);
 
-/// Answers on standard output as JSONL, in the prompts' order, each as soon as those before it are
-/// there.
-class AnswerLines {
+/// Where result lines go.
+class ResultOutput {
  public:
-  /// What is given must outlive this. @param reader_waits as write_stdout()'s `waiting`
-  AnswerLines(const Tokenizer& tokenizer, const std::vector<PromptText>& prompts,
-              const std::vector<std::string>& stop, std::function<void()> reader_waits = {})
-      : tokenizer_(tokenizer),
-        prompts_(prompts),
-        stop_(stop),
-        reader_waits_(std::move(reader_waits)) {}
+  virtual ~ResultOutput() = default;
+  /// The next line, with its newline.
+  virtual void write(std::string_view line) = 0;
+  /// A line that waits for others before it: kept where the job may end before they come.
+  virtual void keep(std::uint32_t index, std::string_view line) {
+    static_cast<void>(index), static_cast<void>(line);
+  }
+  /// After some were given. @param none_wait whether all that were kept have been written
+  virtual void settle(bool none_wait) { static_cast<void>(none_wait); }
+};
 
-  void add(std::vector<Completion> completions);
+/// Standard output.
+class ResultStream final : public ResultOutput {
+ public:
+  /// @param reader_waits as write_stdout()'s `waiting`
+  explicit ResultStream(std::function<void()> reader_waits)
+      : reader_waits_(std::move(reader_waits)) {}
+  void write(std::string_view line) override;
 
  private:
-  void show(const Completion& completion) const;
-
-  const Tokenizer& tokenizer_;
-  const std::vector<PromptText>& prompts_;
-  const std::vector<std::string>& stop_;
   const std::function<void()> reader_waits_;
-  std::map<std::uint32_t, Completion> waiting_;
+};
+
+/// What the result of a prompt begins with, up to its answer.
+[[nodiscard]] std::string result_head(const PromptText& prompt);
+/// The same of a prompt that could not be run, up to its error.
+[[nodiscard]] std::string refusal_head(const PromptText& prompt);
+
+/// Results as lines of JSON in the prompts' order, each as soon as those before it are there. A
+/// prompt that could not be run has one too, which says why.
+class AnswerLines {
+ public:
+  /// What is given must outlive this. @param range whose results are to be given
+  AnswerLines(const Tokenizer* tokenizer, const std::vector<PromptText>& prompts,
+              ResultOutput& output, PromptRange range);
+
+  /// Lines that were kept before. Called once, before anything else.
+  void begin(std::map<std::uint32_t, std::string> kept);
+  void add(std::vector<Completion> completions);
+  /// How many of the range's results have been given out.
+  [[nodiscard]] std::uint32_t given() const { return next_; }
+
+ private:
+  void give_out();
+  [[nodiscard]] std::string line_of(const Completion& completion) const;
+
+  const Tokenizer* const tokenizer_;  // null: no completion will come
+  const std::vector<PromptText>& prompts_;
+  ResultOutput& output_;
+  const std::uint32_t end_;
+  std::map<std::uint32_t, std::string> waiting_;
   std::uint32_t next_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <string_view>
@@ -20,6 +21,12 @@ constexpr auto kLook = 10ms;  // how late the end may be noticed
 constexpr std::chrono::milliseconds kBarStep = 100ms;
 constexpr std::chrono::milliseconds kLineStep = 10s;
 constexpr int kBarWidth = 30;
+constexpr std::chrono::milliseconds kOthers{200};  // most that finish() waits for other ranks
+
+double part_of(const BytesDone& rank) {
+  if (!rank.known) return 0.0;
+  return rank.total > 0 ? static_cast<double>(rank.done) / static_cast<double>(rank.total) : 1.0;
+}
 
 // mpirun gives ranks pipes; its own streams say whether a person is watching.
 bool launcher_on_terminal() {
@@ -72,9 +79,8 @@ ProgressStyle progress_style(const std::string& name) {
   return terminal ? ProgressStyle::Bar : ProgressStyle::Lines;
 }
 
-Progress::Progress(ProgressStyle style, std::uint64_t total_bytes,
-                   std::function<std::uint64_t()> done)
-    : style_(style), total_bytes_(total_bytes), done_(std::move(done)) {
+Progress::Progress(ProgressStyle style, std::function<std::vector<BytesDone>()> look)
+    : style_(style), look_(std::move(look)) {
   if (style_ == ProgressStyle::Off) return;
   try {
     thread_ = std::thread([this] { run(); });
@@ -87,11 +93,14 @@ void Progress::run() {
   std::unique_lock lock(mutex_);
   const auto step = style_ == ProgressStyle::Bar ? kBarStep : kLineStep;
   auto next = started_ + step;
+  std::chrono::steady_clock::time_point given_up{};
   while (!stopped_) {
-    const std::uint64_t bytes = done_();
-    if (bytes >= total_bytes_) return show(bytes, true);
-    if (const auto now = std::chrono::steady_clock::now(); now >= next) {
-      show(bytes, false);
+    const std::vector<BytesDone> ranks = look_();
+    const auto now = std::chrono::steady_clock::now();
+    if (no_hurry_ || !ranks.front().all()) given_up = now + kOthers;
+    if (std::ranges::all_of(ranks, &BytesDone::all) || now >= given_up) return show(ranks, true);
+    if (now >= next) {
+      show(ranks, false);
       next = now + step;
     }
     wake_.wait_for(lock, kLook, [this] { return stopped_; });
@@ -108,23 +117,49 @@ Progress::~Progress() {
 }
 
 void Progress::finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    no_hurry_ = false;
+  }
   if (thread_.joinable()) thread_.join();
 }
 
-void Progress::show(std::uint64_t bytes, bool last) {
+std::string loading_state(const std::vector<BytesDone>& ranks, double seconds) {
+  double done = 0, total = 0, least = 1;
+  std::size_t slowest = 0;
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    done += static_cast<double>(ranks[rank].done);
+    total += static_cast<double>(ranks[rank].total);
+    if (const double part = part_of(ranks[rank]); part < least) {
+      least = part;
+      slowest = rank;
+    }
+  }
+  const double all = total > 0 ? done / total : least;  // of those that have said so
+  std::string text =
+      fmt::format("{:3.0f}%  {} of {}{}, {}/s", 100 * all, human_bytes(done), human_bytes(total),
+                  ranks.size() == 1 ? "" : fmt::format(" on {} ranks", ranks.size()),
+                  human_bytes(seconds > 0 ? done / seconds : 0.0));
+  if (ranks.size() > 1 && least < 1) {
+    text += fmt::format(", rank {} at {:.0f}%", slowest, 100 * least);
+  }
+  return text;
+}
+
+void Progress::show(const std::vector<BytesDone>& ranks, bool last) {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
-  const double fraction =
-      total_bytes_ == 0 ? 1.0 : static_cast<double>(bytes) / static_cast<double>(total_bytes_);
-  const std::string state = fmt::format(
-      "{:3.0f}%  {} of {} per rank, {}/s", 100 * fraction, human_bytes(static_cast<double>(bytes)),
-      human_bytes(static_cast<double>(total_bytes_)),
-      human_bytes(seconds > 0 ? static_cast<double>(bytes) / seconds : 0.0));
+  const std::string state = loading_state(ranks, seconds);
   if (style_ == ProgressStyle::Lines) {
     write_out(fmt::format("loading {}\n", state));
     return;
   }
-  const int filled = static_cast<int>(fraction * kBarWidth);
+  double done = 0, total = 0;
+  for (const BytesDone& rank : ranks) {
+    done += static_cast<double>(rank.done);
+    total += static_cast<double>(rank.total);
+  }
+  const int filled = total > 0 ? static_cast<int>(done / total * kBarWidth) : kBarWidth;
   write_out(fmt::format("\r\033[Kloading [{:=<{}}{: <{}}] {}{}", "", filled, "", kBarWidth - filled,
                         state, last ? "\n" : ""));
 }

@@ -27,8 +27,9 @@ constexpr auto kGrace = 3s;  // for rank 0 to end the job, before a failed rank 
 // What ranks send to rank 0: a heartbeat, or a failure with its text.
 struct StatusMessage {
   std::uint64_t place = 0;
-  std::uint32_t failed = 0;
+  std::uint32_t failed = 0;  // 0, or the exit status that the job is to have
   std::uint32_t text_bytes = 0;
+  BytesDone bytes;
   std::array<char, kMaxFailureBytes> text{};
 };
 
@@ -88,6 +89,7 @@ struct MpiCommunicator::Requests {
   StatusMessage outgoing;
   MPI_Request sending = MPI_REQUEST_NULL;
   std::uint64_t progress_seen = 0;
+  BytesDone bytes_sent;
   Clock::time_point last_sent{};
   Clock::time_point failed_at{};
   std::optional<std::string> not_ready;  // what a ready() has thrown
@@ -102,7 +104,8 @@ MpiCommunicator::MpiCommunicator(const MpiSession& session, bool spin, std::chro
       rank_(session.rank()),
       size_(session.size()),
       requests_(std::make_unique<Requests>()),
-      timeout_seconds_(timeout.count()) {
+      timeout_seconds_(timeout.count()),
+      heard_(session.size()) {
   check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &requests_->data), "MPI_Comm_dup");
   check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &requests_->news), "MPI_Comm_dup");
   requests_->places.resize(size_);
@@ -138,6 +141,16 @@ MpiCommunicator::~MpiCommunicator() {
 void MpiCommunicator::note_progress(Stage stage, std::uint32_t unit) {
   place_.store(static_cast<std::uint64_t>(stage) << 32 | unit, std::memory_order_relaxed);
   progress_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void MpiCommunicator::note_bytes(BytesDone bytes) {
+  const std::lock_guard lock(heard_mutex_);
+  heard_[rank_] = bytes;
+}
+
+std::vector<BytesDone> MpiCommunicator::bytes_of_ranks() const {
+  const std::lock_guard lock(heard_mutex_);
+  return heard_;
 }
 
 void MpiCommunicator::begin(const TransferHandle& transfer) {
@@ -237,11 +250,19 @@ void MpiCommunicator::poll() {
 
 void MpiCommunicator::send_heartbeat(Clock::time_point now) {
   Requests& r = *requests_;
-  if (r.failure_sent || finishing_.load() || now - r.last_sent < 500ms) return;
+  if (r.failure_sent || finishing_.load()) return;
+  const BytesDone bytes = [this] {
+    const std::lock_guard lock(heard_mutex_);
+    return heard_[rank_];
+  }();
+  const bool news = bytes != r.bytes_sent;
+  const bool urgent = news && bytes.all();
+  if (!urgent && now - r.last_sent < 500ms) return;
   int done = 1;
   if (r.sending != MPI_REQUEST_NULL) MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
   const std::uint64_t progress = progress_.load(std::memory_order_relaxed);
-  if (done == 0 || progress == r.progress_seen) return;
+  if (done == 0 || (progress == r.progress_seen && !news)) return;
+  r.outgoing.bytes = r.bytes_sent = bytes;
   r.progress_seen = progress;
   r.last_sent = now;
   r.outgoing.place = place_.load(std::memory_order_relaxed);
@@ -261,10 +282,13 @@ void MpiCommunicator::listen(Clock::time_point now) {
     check_mpi(MPI_Test(&r.listening, &done, &status), "MPI_Test");
     if (done == 0) return;
     if (r.incoming.failed != 0) {
-      abort_job(std::string(r.incoming.text.data(), r.incoming.text_bytes));
+      abort_job(std::string(r.incoming.text.data(), r.incoming.text_bytes),
+                static_cast<int>(r.incoming.failed));
     }
     r.places[static_cast<std::size_t>(status.MPI_SOURCE)] = r.incoming.place;
     r.last_progress = now;
+    const std::lock_guard lock(heard_mutex_);
+    heard_[static_cast<std::size_t>(status.MPI_SOURCE)] = r.incoming.bytes;
   }
 }
 
@@ -293,13 +317,13 @@ void MpiCommunicator::watch_deadline(Clock::time_point now) {
 
 void MpiCommunicator::handle_own_failure(Clock::time_point now) {
   Requests& r = *requests_;
-  if (rank_ == 0) abort_job(failure_message_);
+  if (rank_ == 0) abort_job(failure_message_, failure_status_);
   if (r.failed_at == Clock::time_point{}) r.failed_at = now;
   if (!r.failure_sent) {
     int done = 1;
     if (r.sending != MPI_REQUEST_NULL) MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
     if (done != 0) {
-      r.outgoing.failed = 1;
+      r.outgoing.failed = static_cast<std::uint32_t>(failure_status_);
       r.outgoing.text_bytes =
           static_cast<std::uint32_t>(std::min(failure_message_.size(), kMaxFailureBytes));
       std::memcpy(r.outgoing.text.data(), failure_message_.data(), r.outgoing.text_bytes);
@@ -311,7 +335,7 @@ void MpiCommunicator::handle_own_failure(Clock::time_point now) {
     int done = 0;
     MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
   }
-  if (now - r.failed_at > kGrace) abort_job(failure_message_);
+  if (now - r.failed_at > kGrace) abort_job(failure_message_, failure_status_);
 }
 
 void MpiCommunicator::write_last_line(const std::string& message) {
@@ -321,16 +345,17 @@ void MpiCommunicator::write_last_line(const std::string& message) {
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
-void MpiCommunicator::abort_job(const std::string& message) {
+void MpiCommunicator::abort_job(const std::string& message, int status) {
   write_last_line(message);
-  MPI_Abort(MPI_COMM_WORLD, 1);
-  std::_Exit(1);
+  MPI_Abort(MPI_COMM_WORLD, status);
+  std::_Exit(status);
 }
 
-void MpiCommunicator::record_failure(const std::string& message) {
+void MpiCommunicator::record_failure(const std::string& message, int status) {
   const std::lock_guard lock(failure_mutex_);
   if (failed_.load()) return;
   failure_message_ = message;
+  failure_status_ = status;
   failed_.store(true, std::memory_order_release);
 }
 
@@ -350,12 +375,12 @@ void MpiCommunicator::on_ready_failure(const std::string& message) {
   requests_->not_ready_at = Clock::now();
 }
 
-void MpiCommunicator::fail_world(const std::string& message) {
-  record_failure(message);
+void MpiCommunicator::end_world(const std::string& message, int status) {
+  record_failure(message, status);
   // The communication thread ends the process; were it stuck, this does.
   std::this_thread::sleep_for(2 * kGrace);
   write_last_line(message);
-  std::_Exit(1);
+  std::_Exit(status);
 }
 
 }  // namespace initrt

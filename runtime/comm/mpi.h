@@ -7,11 +7,22 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "runtime/comm/mpi_session.h"
 #include "runtime/comm/queued.h"
 
 namespace initrt {
+
+/// How far a rank is with loading.
+struct BytesDone {
+  std::uint64_t done = 0, total = 0;
+  bool known = false;  ///< it has said so
+
+  [[nodiscard]] bool all() const { return known && done >= total; }
+
+  bool operator==(const BytesDone&) const = default;
+};
 
 /// A failure of any rank, an error that MPI reports included, ends the whole job with MPI_Abort:
 /// rank 0 prints the first cause it hears of, after "initrt: ". A wait throws only what this rank's
@@ -29,7 +40,14 @@ class MpiCommunicator final : public QueuedCommunicator {
   [[nodiscard]] std::uint32_t rank() const override { return rank_; }
   [[nodiscard]] std::uint32_t size() const override { return size_; }
   void note_progress(Stage stage, std::uint32_t unit) override;
-  [[noreturn]] void fail_world(const std::string& message) override;
+  [[noreturn]] void fail_world(const std::string& message) override { end_world(message, 1); }
+  /// The same with another exit status of the job than that of a failure.
+  [[noreturn]] void end_world(const std::string& message, int status);
+
+  /// Goes to rank 0 with this rank's heartbeats, and at once when all is done. From one thread.
+  void note_bytes(BytesDone bytes);
+  /// Of every rank, as far as rank 0 has heard, in rank order. On rank 0, from any thread.
+  [[nodiscard]] std::vector<BytesDone> bytes_of_ranks() const;
 
   /// Known only after the job file is read.
   void set_timeout(std::chrono::seconds timeout) { timeout_seconds_ = timeout.count(); }
@@ -52,9 +70,9 @@ class MpiCommunicator final : public QueuedCommunicator {
   void send_heartbeat(Clock::time_point now);
   void listen(Clock::time_point now);
   void watch_deadline(Clock::time_point now);
-  void record_failure(const std::string& message);
+  void record_failure(const std::string& message, int status = 1);
   void handle_own_failure(Clock::time_point now);
-  [[noreturn]] void abort_job(const std::string& message);
+  [[noreturn]] void abort_job(const std::string& message, int status = 1);
   void write_last_line(const std::string& message);
 
   const std::uint32_t rank_, size_;
@@ -65,8 +83,12 @@ class MpiCommunicator final : public QueuedCommunicator {
   std::atomic<bool> finishing_{false};      // no more heartbeats
   std::atomic<bool> failed_{false};         // failure_message_ is written before it is set
   std::atomic<void (*)()> before_last_line_{nullptr};
+  mutable std::mutex heard_mutex_;
+  std::vector<BytesDone> heard_;  // of each rank; on others than 0 its own; guarded by heard_mutex_
   std::mutex failure_mutex_;
-  std::string failure_message_;  // the first; guarded by failure_mutex_ until failed_
+  // The first; guarded by failure_mutex_ until failed_.
+  std::string failure_message_;
+  int failure_status_ = 1;
 };
 
 }  // namespace initrt

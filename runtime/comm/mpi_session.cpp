@@ -27,6 +27,13 @@ void check_mpi(int code, const char* what) {
   fail("MPI: {} failed: {}", what, std::string_view(text.data(), static_cast<std::size_t>(length)));
 }
 
+std::string mpi_library() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  check_mpi(MPI_Get_library_version(text.data(), &length), "MPI_Get_library_version");
+  return {text.data(), static_cast<std::size_t>(length)};
+}
+
 Launcher detect_launcher() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_RANK", "PMI_ID", "PMIX_RANK"}) {
     if (std::getenv(name) != nullptr) return Launcher::Mpi;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace initrt {
 
@@ -30,6 +31,9 @@ class MpiSession {
  private:
   std::uint32_t rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
 };
+
+/// Name and version of the library, as it tells them; also before a session.
+[[nodiscard]] std::string mpi_library();
 
 /// @throws Error with MPI's own text where `code` is one of its errors
 void check_mpi(int code, const char* what);

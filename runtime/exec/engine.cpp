@@ -162,7 +162,8 @@ void Engine::warm_up() {
 SweepOutput Engine::sweep(const SweepInput& input) {
   check(input);
   const SweepHeader mine{static_cast<std::uint32_t>(input.rows.size()),
-                         static_cast<std::uint32_t>(input.logit_rows.size()), input.finished};
+                         static_cast<std::uint32_t>(input.logit_rows.size()), input.finished,
+                         input.stop};
   comm_.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(headers_)));
   std::uint32_t most_rows = 0;
   std::uint64_t all_rows = 0;
@@ -173,6 +174,7 @@ SweepOutput Engine::sweep(const SweepInput& input) {
     all_rows += header.rows;
     any_logits = any_logits || header.logit_rows > 0;
     output.any_finished = output.any_finished || header.finished > 0;
+    output.stop = std::max(output.stop, header.stop);
   }
   if (most_rows == 0) return output;
 

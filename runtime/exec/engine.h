@@ -24,6 +24,7 @@ struct SweepInput {
   std::span<const RowInfo> rows;              ///< as tokens
   std::span<const std::uint32_t> logit_rows;  ///< which rows want logits, ascending
   std::uint32_t finished = 0;                 ///< completions this rank has to hand over
+  std::uint32_t stop = 0;                     ///< not 0: why this rank wants all to stop
   /// How the device chooses a token of each logit row, so that logits stay where they are; null:
   /// the logits are wanted. Only where the engine samples(), and each rank for itself.
   const SamplerOptions* sampler = nullptr;
@@ -33,6 +34,7 @@ struct SweepInput {
 struct SweepOutput {
   bool any = false;           ///< whether any rank brought rows; if not, the sweep ran nothing
   bool any_finished = false;  ///< whether any rank has completions to hand over
+  std::uint32_t stop = 0;     ///< the largest that any rank brought
   std::span<float> logits;    ///< [logit_rows, vocabulary], the caller's until the next sweep
   /// Instead of logits, where tokens were to be chosen: [logit_rows], until the next sweep.
   std::span<const Sampled> sampled;
@@ -90,6 +92,7 @@ class Engine {
     std::uint32_t rows = 0;
     std::uint32_t logit_rows = 0;
     std::uint32_t finished = 0;
+    std::uint32_t stop = 0;
   };
 
   void check(const SweepInput& input) const;

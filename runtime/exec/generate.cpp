@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -22,10 +23,12 @@ struct Sequence {
   TokenId next = -1;           // the token to decode, once the prompt is in
   std::vector<TokenId> again;  // all tokens, once they must be run from the start; before, none
   std::vector<TokenId> seen;   // distinct tokens so far, ascending; empty without a penalty
+  SamplerOptions sampler;
 
-  Sequence(const Prompt& of, bool penalized) : prompt(&of) {
+  Sequence(const Prompt& of, const SamplerOptions& usual)
+      : prompt(&of), sampler(of.sampler.value_or(usual)) {
     completion.index = of.index;
-    if (!penalized) return;
+    if (sampler.repetition_penalty == 1) return;
     seen = of.tokens;
     std::sort(seen.begin(), seen.end());
     seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
@@ -96,18 +99,25 @@ std::vector<std::uint32_t> free_slots(Communicator& comm,
   return all;
 }
 
-// Whether nothing is wanted of logits but the token that is chosen, and of no others before.
-bool wants_tokens_alone(const GenerateOptions& options) {
-  return options.logprobs == 0 && options.sampler.repetition_penalty == 1;
+// Whether nothing is wanted of logits but the token that is chosen, and of no others before, with
+// the same filters for all: a device takes those of a sweep's rows together.
+bool wants_tokens_alone(std::span<const Prompt> prompts, const GenerateOptions& options) {
+  const SamplerOptions& usual = options.sampler;
+  return options.logprobs == 0 && usual.repetition_penalty == 1 &&
+         std::ranges::all_of(prompts, [&](const Prompt& prompt) {
+           if (!prompt.sampler) return true;
+           SamplerOptions own = *prompt.sampler;
+           own.seed = usual.seed;  // draws are made on the host
+           return own == usual;
+         });
 }
 
 // What makes each logit row's draw its own.
-std::vector<double> draws_of(const Rows& rows, const std::vector<std::optional<Sequence>>& slots,
-                             std::uint64_t seed) {
+std::vector<double> draws_of(const Rows& rows, const std::vector<std::optional<Sequence>>& slots) {
   std::vector<double> draws;
   for (const std::uint32_t slot : rows.logit_slots) {
     const Completion& completion = slots[slot]->completion;
-    draws.push_back(draw_of(seed, completion.index, completion.tokens.size()));
+    draws.push_back(draw_of(slots[slot]->sampler.seed, completion.index, completion.tokens.size()));
   }
   return draws;
 }
@@ -124,10 +134,10 @@ void add_token(Sequence& sequence, TokenId chosen, const GenerateOptions& option
 // Chooses the sequence's next token and adds it to the answer, unless it is an end token.
 void choose_token(Sequence& sequence, std::span<float> logits, const GenerateOptions& options) {
   Completion& completion = sequence.completion;
+  const SamplerOptions& sampler = sequence.sampler;
   const std::vector<float> unpenalized =
-      penalize(logits, sequence.seen, options.sampler.repetition_penalty);
-  const TokenId chosen =
-      sample(logits, options.sampler, completion.index, completion.tokens.size());
+      penalize(logits, sequence.seen, sampler.repetition_penalty);
+  const TokenId chosen = sample(logits, sampler, completion.index, completion.tokens.size());
   add_token(sequence, chosen, options);
   if (completion.ended) return;
   if (options.logprobs > 0) {
@@ -136,7 +146,7 @@ void choose_token(Sequence& sequence, std::span<float> logits, const GenerateOpt
     }
     completion.logprobs.push_back(log_probabilities(logits, chosen, options.logprobs));
   }
-  if (options.sampler.repetition_penalty == 1) return;
+  if (sampler.repetition_penalty == 1) return;
   const auto place = std::lower_bound(sequence.seen.begin(), sequence.seen.end(), chosen);
   if (place == sequence.seen.end() || *place != chosen) sequence.seen.insert(place, chosen);
 }
@@ -154,6 +164,18 @@ std::vector<std::uint32_t> next_ranks(std::vector<std::uint32_t> free_slots, std
   return ranks;
 }
 
+std::vector<Prompt> longest_first(std::vector<Prompt> prompts, std::size_t window) {
+  const auto positions = [](const Prompt& prompt) {
+    return prompt.tokens.size() + prompt.max_new_tokens;
+  };
+  for (std::size_t begin = 0; begin < prompts.size(); begin += window) {
+    const std::size_t end = std::min(begin + window, prompts.size());
+    std::ranges::stable_sort(std::span(prompts).subspan(begin, end - begin), std::greater{},
+                             positions);
+  }
+  return prompts;
+}
+
 GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std::uint32_t batch,
                             const GenerateOptions& options, const TokenHook& on_token,
                             const FinishHook& on_finish) {
@@ -163,8 +185,9 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
   std::vector<std::optional<Sequence>> slots(batch);
   std::vector<Completion> finished;
   const std::uint32_t restart_length = engine.restart_length();
-  const bool on_device = engine.samples() && wants_tokens_alone(options);
+  const bool on_device = engine.samples() && wants_tokens_alone(prompts, options);
   check(options.sampler);
+  for (const Prompt& prompt : prompts) check(prompt.sampler.value_or(options.sampler));
   while (true) {
     if (!prompts.empty()) {
       auto slot = slots.begin();
@@ -172,7 +195,7 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
            next_ranks(free_slots(engine.comm(), slots), prompts.size())) {
         if (rank == engine.comm().rank()) {
           slot = std::find(slot, slots.end(), std::nullopt);
-          slot->emplace(prompts.front(), options.sampler.repetition_penalty != 1);
+          slot->emplace(prompts.front(), options.sampler);
         }
         prompts = prompts.subspan(1);
       }
@@ -180,9 +203,10 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
     const Rows chosen = choose_rows(slots, options.prefill_chunk);
     SweepInput input{chosen.tokens, chosen.rows, chosen.logit_rows,
                      static_cast<std::uint32_t>(finished.size())};
+    if (options.stop_asked) input.stop = options.stop_asked();
     std::vector<double> draws;
     if (on_device) {
-      draws = draws_of(chosen, slots, options.sampler.seed);
+      draws = draws_of(chosen, slots);
       input.sampler = &options.sampler;
       input.draws = draws;
     }
@@ -208,6 +232,11 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
       } else {
         slot->restart_at(restart_length);
       }
+    }
+    if (output.stop != 0) {  // agreed: every rank brings nothing more
+      statistics.stopped = output.stop;
+      std::ranges::fill(slots, std::nullopt);
+      prompts = {};
     }
     statistics.tokens += chosen.logit_slots.size();
     if (first_token) {

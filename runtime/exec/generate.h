@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct Prompt {
   std::uint32_t index = 0;  ///< in the job; seeds its random numbers
   std::vector<TokenId> tokens;
   std::uint32_t max_new_tokens = 0;
+  std::optional<SamplerOptions> sampler{};  ///< its own; else the options'
 };
 
 struct Completion {
@@ -30,7 +32,10 @@ struct GenerateOptions {
   std::uint32_t prefill_chunk = 256;  ///< most rows of one sweep that prefill
   std::vector<TokenId> end_tokens;    ///< empty: ignore_eos
   std::uint32_t logprobs = 0;         ///< how many of the likeliest are told; 0: no logprobs
-  SamplerOptions sampler;
+  SamplerOptions sampler;             ///< of prompts that have none of their own
+  /// Asked before every sweep whether this rank is to stop: not 0, a number of the caller's that
+  /// every rank is told. May be empty.
+  std::function<std::uint32_t()> stop_asked{};
 };
 
 struct GenerateStatistics {
@@ -40,6 +45,7 @@ struct GenerateStatistics {
   double decode_seconds = 0;        ///< from the end of the sweep with this rank's first token on
   std::uint64_t decode_tokens = 0;  ///< of the sweeps after it
   std::uint64_t sweeps = 0;         ///< of all ranks together
+  std::uint32_t stopped = 0;        ///< what ended it early, the same on every rank; 0: nothing
 };
 
 /// Told of every token as it comes (also of end tokens, with `end` true). @returns whether the
@@ -56,9 +62,16 @@ using FinishHook = std::function<void(std::vector<Completion> finished)>;
 [[nodiscard]] std::vector<std::uint32_t> next_ranks(std::vector<std::uint32_t> free_slots,
                                                     std::size_t prompts);
 
+/// The order in which the ranks' slots are soonest done: of each `window` prompts the longest
+/// first, so that no long one is left for the end. Of equal ones the first given stays the first.
+/// @param window bounds how many answers wait for one that is given out before them
+[[nodiscard]] std::vector<Prompt> longest_first(std::vector<Prompt> prompts, std::size_t window);
+
 /// Runs all prompts, each on one of the ranks; collective: returns once they are done and handed
-/// over. A slot that becomes free takes the next prompt at once: as long as some wait, ranks tell
-/// each other their free slots before every sweep, and agree by next_ranks().
+/// over. Once a rank is asked to stop, the sweep under way is the last: what it finishes is handed
+/// over, what it does not is given up. A slot that becomes free takes the next prompt at once: as
+/// long as some wait, ranks tell each other their free slots before every sweep, and agree by
+/// next_ranks().
 /// @param prompts the same on every rank, each with tokens and max_new_tokens > 0
 /// @param batch sequences at once on each rank; the engine was planned with it, and with
 ///        sweep_rows >= max(batch, prefill_chunk), logit_rows >= batch

@@ -19,8 +19,8 @@ std::vector<std::unique_ptr<RangeReader>> open_readers(const Catalog& catalog,
   std::vector<std::unique_ptr<RangeReader>> readers(catalog.files.size());
   for (std::size_t file = 0; file < readers.size(); ++file) {
     if (!touched[file]) continue;
-    readers[file] = std::make_unique<FileReader>(catalog.files[file].path,
-                                                 catalog.files[file].bytes, statistics);
+    const auto& [path, bytes, stamp] = catalog.files[file];
+    readers[file] = std::make_unique<FileReader>(path, bytes, statistics, stamp);
   }
   return readers;
 }

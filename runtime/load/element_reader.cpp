@@ -28,7 +28,7 @@ ElementReader::ElementReader(const Catalog& catalog, std::function<void()> on_re
       on_read_(std::move(on_read)),
       block_(allocate_host_memory(ledger_, MemoryCategory::Staging, kBlockBytes)) {
   for (const CheckpointFile& file : catalog.files) {
-    files_.push_back(std::make_unique<FileReader>(file.path, file.bytes, statistics_));
+    files_.push_back(std::make_unique<FileReader>(file.path, file.bytes, statistics_, file.stamp));
   }
 }
 

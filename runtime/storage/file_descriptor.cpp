@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
+#include <functional>
 #include <system_error>
 
 #include "sharding/error.h"
@@ -30,6 +32,25 @@ OpenFile open_regular(const std::string& path) {
   if (!S_ISREG(status.st_mode)) fail("{}: not a regular file", path);
   file.bytes = static_cast<std::uint64_t>(status.st_size);
   return file;
+}
+
+namespace {
+
+// Of this boot of this kernel: mounts may differ, but not what numbers mean.
+std::uint64_t this_system() {
+  static const std::uint64_t id = [] {
+    std::string text;
+    std::ifstream("/proc/sys/kernel/random/boot_id") >> text;
+    return text.empty() ? 0 : std::hash<std::string>()(text) | 1;
+  }();
+  return id;
+}
+
+}  // namespace
+
+FileStamp stamp_of(const struct stat& status) {
+  return {this_system(), status.st_ino,
+          std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
 std::string errno_text(int error) { return std::generic_category().message(error); }

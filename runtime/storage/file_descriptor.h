@@ -5,6 +5,10 @@
 #include <string>
 #include <utility>
 
+#include "sharding/checkpoint/files.h"
+
+struct stat;
+
 namespace initrt {
 
 class FileDescriptor {
@@ -29,6 +33,9 @@ struct OpenFile {
   FileDescriptor descriptor;
   std::uint64_t bytes = 0;
 };
+
+/// The stamp of what stat(2) says of a file of this system. @param status struct stat
+[[nodiscard]] FileStamp stamp_of(const struct stat& status);
 
 /// Opens a regular file for reading, following links. Never waits, not even for the writer of a
 /// FIFO. @throws Error naming the path where there is none or it is something else.

@@ -37,6 +37,12 @@ std::uint64_t round_up(std::uint64_t value, std::uint64_t alignment) {
   return round_down(value + alignment - 1, alignment);
 }
 
+struct stat status_of(int fd, const std::string& path) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) fail("{}: cannot stat: {}", path, errno_text(errno));
+  return status;
+}
+
 /// Whether the file system, and not the file, is why a direct read failed. EFAULT: it cannot read
 /// into such memory, as some cannot into what a driver has pinned.
 bool declines_direct_reads(int error) {
@@ -45,7 +51,8 @@ bool declines_direct_reads(int error) {
 
 }  // namespace
 
-FileReader::FileReader(std::string path, std::uint64_t expected_bytes, ReadStatistics& statistics)
+FileReader::FileReader(std::string path, std::uint64_t expected_bytes, ReadStatistics& statistics,
+                       const FileStamp& stamp)
     : path_(std::move(path)),
       bytes_(expected_bytes),
       statistics_(statistics),
@@ -55,9 +62,20 @@ FileReader::FileReader(std::string path, std::uint64_t expected_bytes, ReadStati
     fail("{}: changed since its header was read: {} bytes then, {} now", path_, expected_bytes,
          file_.bytes);
   }
+  const FileStamp now = stamp_of(status_of(file_.descriptor.get(), path_));
+  if (stamp.system != 0 && stamp.system == now.system && stamp != now) {
+    fail("{}: {} since its header was read, though its size is the same", path_,
+         stamp.inode != now.inode ? "replaced by another file" : "written");
+  }
+  opened_modified_ns_ = now.modified_ns;
   // Ranges are asked for in full; readahead beyond them would read what belongs to other ranks.
   (void)::posix_fadvise(file_.descriptor.get(), 0, 0, POSIX_FADV_RANDOM);
   open_direct();
+}
+
+void FileReader::check_unchanged() const {
+  const FileStamp now = stamp_of(status_of(file_.descriptor.get(), path_));
+  if (now.modified_ns != opened_modified_ns_) fail("{}: written while it was read", path_);
 }
 
 void FileReader::open_direct() {
@@ -84,6 +102,7 @@ std::span<const std::byte> FileReader::read(std::uint64_t offset, std::uint64_t 
   if (bytes == 0) return block.first(0);
   const bool in_cache = cached(offset, bytes);
   if (!in_cache && direct_works_ && read_direct(offset, bytes, block)) {
+    check_unchanged();
     return block.subspan(offset % direct_alignment_, bytes);
   }
   if (!in_cache) {
@@ -92,6 +111,7 @@ std::span<const std::byte> FileReader::read(std::uint64_t offset, std::uint64_t 
                           static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
   }
   read_buffered(offset, bytes, block.data());
+  check_unchanged();
   return block.first(bytes);
 }
 
@@ -101,6 +121,7 @@ int FileReader::direct_file(std::uint64_t offset, std::uint64_t bytes) const {
 
 void FileReader::count_direct(std::uint64_t requested_bytes, std::uint64_t device_bytes,
                               std::uint64_t host_bytes) {
+  check_unchanged();
   statistics_.requested_bytes += requested_bytes;
   statistics_.direct_bytes += device_bytes + host_bytes;
   statistics_.device_bytes += device_bytes;

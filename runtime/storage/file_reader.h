@@ -18,7 +18,10 @@ class FileReader : public RangeReader {
   /// `expected_bytes` is the size that the file's headers were read against. `statistics` (not
   /// owned) must outlive this. @throws Error where the file is not there, not a regular file, or of
   /// another size.
-  FileReader(std::string path, std::uint64_t expected_bytes, ReadStatistics& statistics);
+  /// @param stamp what the file was then: another one is an error too, on the same system, even of
+  ///        the same size
+  FileReader(std::string path, std::uint64_t expected_bytes, ReadStatistics& statistics,
+             const FileStamp& stamp = {});
 
   [[nodiscard]] const std::string& path() const override { return path_; }
   [[nodiscard]] std::uint64_t bytes() const override { return bytes_; }
@@ -38,6 +41,8 @@ class FileReader : public RangeReader {
 
  private:
   void open_direct();
+  // A file that is written while it is read gives neither what it was nor what it will be.
+  void check_unchanged() const;
   bool read_direct(std::uint64_t offset, std::uint64_t bytes, std::span<std::byte> block);
   void read_buffered(std::uint64_t offset, std::uint64_t bytes, std::byte* to);
 
@@ -45,6 +50,7 @@ class FileReader : public RangeReader {
   std::uint64_t bytes_ = 0;
   ReadStatistics& statistics_;
   OpenFile file_;
+  std::int64_t opened_modified_ns_ = 0;
   PageCache page_cache_;
   FileDescriptor direct_;               ///< the same file with O_DIRECT, where it can be opened so
   std::uint64_t direct_alignment_ = 0;  ///< of offsets and lengths; 0 without O_DIRECT

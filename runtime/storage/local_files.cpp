@@ -70,6 +70,7 @@ std::optional<FileInfo> LocalFiles::stat(const std::string& path) {
   if (S_ISREG(status.st_mode)) {
     found.kind = FileInfo::Kind::Regular;
     found.bytes = static_cast<std::uint64_t>(status.st_size);
+    found.stamp = first_seen_.try_emplace(path, stamp_of(status)).first->second;
   } else if (S_ISDIR(status.st_mode)) {
     found.kind = FileInfo::Kind::Directory;
   }

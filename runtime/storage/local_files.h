@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "sharding/checkpoint/files.h"
@@ -26,6 +28,7 @@ class LocalFiles final : public Files {
  private:
   const std::function<void()> waiting_;
   bool standard_input_read_ = false;
+  std::map<std::string, FileStamp> first_seen_;  // by path
 };
 
 }  // namespace initrt

@@ -115,6 +115,9 @@ std::optional<FileInfo> RecordingFiles::stat(const std::string& path) {
         if (!found) return;
         put_number(log_, static_cast<std::uint64_t>(found->kind));
         put_number(log_, found->bytes);
+        put_number(log_, found->stamp.system);
+        put_number(log_, found->stamp.inode);
+        put_number(log_, static_cast<std::uint64_t>(found->stamp.modified_ns));
       });
 }
 
@@ -165,6 +168,9 @@ std::optional<FileInfo> ReplayFiles::stat(const std::string& path) {
   found.kind =
       static_cast<FileInfo::Kind>(log.number_to(static_cast<std::uint64_t>(FileInfo::Kind::Other)));
   found.bytes = log.number();
+  found.stamp.system = log.number();
+  found.stamp.inode = log.number();
+  found.stamp.modified_ns = static_cast<std::int64_t>(log.number());
   return found;
 }
 

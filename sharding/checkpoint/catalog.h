@@ -67,6 +67,7 @@ struct TensorEntry {
 struct CheckpointFile {
   std::string path;
   std::uint64_t bytes = 0;
+  FileStamp stamp{};  ///< of when its header was read
 };
 
 /// Whether several tensors of a format may lie in the same bytes.

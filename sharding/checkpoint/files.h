@@ -12,10 +12,21 @@
 
 namespace initrt {
 
+/// Which file it was that a path led to, and since when it was as it was. Numbers are of one
+/// system: on another, where the path may lead to a copy, they tell nothing.
+struct FileStamp {
+  std::uint64_t system = 0;  ///< 0: nothing is known
+  std::uint64_t inode = 0;
+  std::int64_t modified_ns = 0;
+
+  bool operator==(const FileStamp&) const = default;
+};
+
 struct FileInfo {
   enum class Kind : std::uint8_t { Regular, Directory, Other };
   Kind kind = Kind::Other;
   std::uint64_t bytes = 0;  ///< size of a regular file
+  FileStamp stamp{};        ///< of a regular file, when it was looked at first
 };
 
 /// Read access by path. Symbolic links are followed.

@@ -183,11 +183,21 @@ std::optional<Catalog> first_that_passes(Files& files, const Choices& choices,
 
 std::span<const Format> formats() { return kFormats; }
 
+// Files as they were when they were looked at first, before their headers were read.
+static Catalog with_stamps(Files& files, Catalog catalog) {
+  for (CheckpointFile& file : catalog.files) {
+    if (const auto found = files.stat(file.path)) file.stamp = found->stamp;
+  }
+  return catalog;
+}
+
 Catalog open_checkpoint(Files& files, const std::string& path, std::string_view wanted,
                         const CatalogCheck& check) {
   const Choices choices = choices_of(files, path, wanted);
   std::optional<Failure> failed;
-  if (auto catalog = first_that_passes(files, choices, check, failed)) return *std::move(catalog);
+  if (auto catalog = first_that_passes(files, choices, check, failed)) {
+    return with_stamps(files, *std::move(catalog));
+  }
   std::rethrow_exception(failed->error);
 }
 
@@ -205,10 +215,12 @@ Catalog open_checkpoint(Files& files, const std::string& path, std::string_view 
   };
   std::optional<Failure> incomplete, failed;
   if (auto catalog = first_that_passes(files, choices, is_complete, incomplete)) {
-    return *std::move(catalog);
+    return with_stamps(files, *std::move(catalog));
   }
   const auto any = [](const Catalog&) {};
-  if (auto catalog = first_that_passes(files, choices, any, failed)) return *std::move(catalog);
+  if (auto catalog = first_that_passes(files, choices, any, failed)) {
+    return with_stamps(files, *std::move(catalog));
+  }
   std::rethrow_exception(failed->error);
 }
 

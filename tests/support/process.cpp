@@ -80,6 +80,8 @@ Process::~Process() {
 
 std::string Process::err() const { return contents(directory_ + "/err"); }
 
+void Process::send(int signal) const { kill(pid_, signal); }
+
 Finished Process::wait(std::chrono::seconds limit) {
   Finished finished;
   int status = 0;

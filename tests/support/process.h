@@ -35,6 +35,8 @@ class Process {
 
   /// Standard error so far.
   [[nodiscard]] std::string err() const;
+  /// Sends it a signal: the program itself, not what it has started.
+  void send(int signal) const;
   /// Waits for its end, `limit` at the longest.
   Finished wait(std::chrono::seconds limit);
 

@@ -142,15 +142,15 @@ TEST(Prompts, AnEmptyOneIsWhatTheTokenizerBeginsWith) {
   TokenizerFiles test;
   test.files.content["m/tokenizer.json"] = test.json;
   const OpenText none = test.open();
-  EXPECT_EQ(error_of([&] {
-              (void)tokenize(*none.tokenizer, {{"a", 1}, {"", 1}}, 10);
-            }),
+  std::vector<PromptText> texts = {{"a", 1}, {"", 1}};
+  EXPECT_EQ(error_of([&] { (void)tokenize(*none.tokenizer, texts, 10); }),
             "prompt 1 is empty: there is nothing to go on from, since the tokenizer begins no text "
             "with a token of its own (BOS)");
   test.files.content.erase("m/tokenizer.json");
   test.files.content["m/tokenizer.model"] = test.sentencepiece;
   const OpenText first = test.open();
-  EXPECT_THAT(tokenize(*first.tokenizer, {{"", 1}}, 10).at(0).tokens, ElementsAre(1));
+  texts = {{"", 1}};
+  EXPECT_THAT(tokenize(*first.tokenizer, texts, 10).at(0).tokens, ElementsAre(1));
 }
 
 TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
@@ -162,15 +162,18 @@ TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
     std::string token_bytes(TokenId) const override { return ""; }
     std::size_t vocabulary() const override { return 11; }
   };
-  EXPECT_EQ(tokenize(TwoTokens(), {{"small", 1}, {"small", 1}}, 10).size(), 2u);
   const auto messages = nlohmann::ordered_json::parse(R"([{"role": "user", "content": "u"}])");
-  EXPECT_THAT(tokenize(TwoTokens(), {{"chat", 1, {messages, nullptr}}}, 10).at(0).tokens,
-              ElementsAre(8))
+  std::vector<PromptText> good = {{"small", 1}, {"small", 1}};
+  std::vector<PromptText> chat = {{"chat", 1, {messages, nullptr}}};
+  std::vector<PromptText> bad = {{"small", 1}, {"big", 1}};
+  EXPECT_EQ(tokenize(TwoTokens(), good, 10).size(), 2u);
+  EXPECT_THAT(tokenize(TwoTokens(), chat, 10).at(0).tokens, ElementsAre(8))
       << "a chat template's text has its special tokens";
-  EXPECT_THAT(error_of([] {
-                (void)tokenize(TwoTokens(), {{"small", 1}, {"big", 1}}, 10);
-              }),
+  EXPECT_THAT(error_of([&] { (void)tokenize(TwoTokens(), bad, 10); }),
               ::testing::AllOf(HasSubstr("prompt 1"), HasSubstr("token 10")));
+  bad[1].line = 4;  // of a file: only this one's result says so
+  EXPECT_EQ(tokenize(TwoTokens(), bad, 10).size(), 1u);
+  EXPECT_THAT(bad[1].error, ::testing::AllOf(HasSubstr("line 4"), HasSubstr("token 10")));
 }
 
 TEST(TokenizerOfACheckpoint, IsASentencePieceModelWhereThereIsNoTokenizerJson) {

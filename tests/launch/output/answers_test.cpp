@@ -79,17 +79,25 @@ TEST(Answers, AreTheSameOnEveryRankAfterTheExchange) {
   EXPECT_THAT(failures, ::testing::Each(::testing::IsEmpty()));
 }
 
+/// What is written, and what is kept meanwhile.
+struct Told final : ResultOutput {
+  std::string written, kept;
+  void write(std::string_view line) override { written += line; }
+  void keep(std::uint32_t index, std::string_view line) override {
+    kept += std::to_string(index) + " " + std::string(line);
+  }
+};
+
 TEST(Answers, ToAConversationRepeatItsMessages) {
   const Bytes tokenizer({"a"});
   const std::vector<PromptText> prompts = {
       {"<|user|>hi",
        4,
        {nlohmann::ordered_json::parse(R"([{"role": "user", "content": "hi"}])"), nullptr}}};
-  const std::vector<std::string> stop;
-  AnswerLines lines(tokenizer, prompts, stop);
-  ::testing::internal::CaptureStdout();
+  Told told;
+  AnswerLines lines(&tokenizer, prompts, told, {0, 1});
   lines.add({{0, {0}, true, {}}});
-  EXPECT_EQ(::testing::internal::GetCapturedStdout(),
+  EXPECT_EQ(told.written,
             R"({"messages":[{"role":"user","content":"hi"}],"completion":"a","tokens":[0],)"
             R"("finish_reason":"stop"})"
             "\n");
@@ -97,10 +105,11 @@ TEST(Answers, ToAConversationRepeatItsMessages) {
 
 TEST(Answers, AreLinesInThePromptsOrder) {
   const Bytes tokenizer({"a", "b\xC3", "END", "c"});
-  const std::vector<PromptText> prompts = {{"one", 4}, {"two", 4}};
-  const std::vector<std::string> stop = {"END"};
-  AnswerLines lines(tokenizer, prompts, stop);
+  std::vector<PromptText> prompts = {{"one", 4}, {"two", 4}};
+  prompts[0].stop = prompts[1].stop = {"END"};
   ::testing::internal::CaptureStdout();
+  ResultStream output({});
+  AnswerLines lines(&tokenizer, prompts, output, {0, 2});
   lines.add({{1, {0, 2}, true, {}}});
   lines.add({{0, {0, 1}, false, {{{0, -0.5f}, {3, -0.25f}}, {{1, -1.5f}, {1, -1.5f}}}}});
   EXPECT_EQ(::testing::internal::GetCapturedStdout(),
@@ -111,6 +120,49 @@ TEST(Answers, AreLinesInThePromptsOrder) {
             "\n"
             R"({"prompt":"two","completion":"a","tokens":[0,2],"finish_reason":"stop"})"
             "\n");
+}
+
+TEST(Answers, SayWhyALineCouldNotBeRun) {
+  const Bytes tokenizer({"a"});
+  std::vector<PromptText> prompts = {{"one", 1}, {"", 1}, {"three", 1}, {"", 1}};
+  prompts[1].line = 3;
+  prompts[1].error = "no \"prompt\"";
+  prompts[3].line = 7;
+  prompts[3].id = "\"x\"";
+  prompts[3].error = "bad";
+  Told told;
+  AnswerLines lines(&tokenizer, prompts, told, {0, 4});
+  lines.begin({});
+  EXPECT_EQ(told.written, "") << "the first line is not there yet";
+  lines.add({{0, {0}, false, {}}});
+  const std::string first =
+      R"({"prompt":"one","completion":"a","tokens":[0],"finish_reason":"length"})"
+      "\n"
+      R"({"line":3,"error":"no \"prompt\""})"
+      "\n";
+  EXPECT_EQ(told.written, first);
+  lines.add({{2, {0}, false, {}}});
+  EXPECT_EQ(told.written.substr(first.size()),
+            R"({"prompt":"three","completion":"a","tokens":[0],"finish_reason":"length"})"
+            "\n"
+            R"({"id":"x","line":7,"error":"bad"})"
+            "\n");
+  EXPECT_EQ(told.kept, "") << "what can be found out again need not be kept";
+}
+
+TEST(Answers, ThatWaitForOthersAreKeptOnce) {
+  const Bytes tokenizer({"a"});
+  const std::vector<PromptText> prompts = {{"one", 1}, {"two", 1}, {"three", 1}};
+  Told told;
+  AnswerLines lines(&tokenizer, prompts, told, {0, 3});
+  lines.begin({{2, "{\"prompt\":\"three\",of an earlier run}\n"}});
+  lines.add({{1, {0}, false, {}}});
+  EXPECT_THAT(told.kept, ::testing::StartsWith("1 {\"prompt\":\"two\",")) << told.kept;
+  const std::string kept = told.kept;
+  lines.add({{0, {0}, false, {}}});
+  EXPECT_EQ(told.kept, kept);
+  EXPECT_EQ(lines.given(), 3u);
+  EXPECT_THAT(told.written, ::testing::EndsWith("{\"prompt\":\"three\",of an earlier run}\n"));
 }
 
 }  // namespace

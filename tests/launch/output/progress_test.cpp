@@ -5,10 +5,18 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <thread>
+#include <vector>
 
 namespace initrt {
 namespace {
+
+using Ranks = std::vector<BytesDone>;
+
+std::function<Ranks()> always(const Ranks& ranks) {
+  return [ranks] { return ranks; };
+}
 
 TEST(Progress, BytesAreShownWithThreeDigits) {
   EXPECT_EQ(human_bytes(0), "0 B");
@@ -22,35 +30,50 @@ TEST(Progress, BytesAreShownWithThreeDigits) {
 TEST(Progress, TheLastStateIsShownOnce) {
   ::testing::internal::CaptureStderr();
   {
-    Progress progress(ProgressStyle::Lines, 1000, [] { return std::uint64_t{1000}; });
+    Progress progress(ProgressStyle::Lines, always({{1000, 1000, true}}));
     progress.finish();
     progress.finish();
   }
   const std::string shown = ::testing::internal::GetCapturedStderr();
-  EXPECT_EQ(shown.rfind("loading 100%  1 kB of 1 kB per rank, ", 0), 0u) << shown;
+  EXPECT_EQ(shown.rfind("loading 100%  1 kB of 1 kB, ", 0), 0u) << shown;
   EXPECT_EQ(shown.find('\n'), shown.size() - 1) << shown;
+}
+
+TEST(Progress, IsOfAllRanksWithTheSlowest) {
+  EXPECT_EQ(loading_state({{600, 1000, true}, {300, 1000, true}, {1000, 1000, true}}, 2.0),
+            " 63%  1.9 kB of 3 kB on 3 ranks, 950 B/s, rank 1 at 30%");
+  EXPECT_EQ(loading_state({{1000, 1000, true}, {}}, 0.0),
+            "100%  1 kB of 1 kB on 2 ranks, 0 B/s, rank 1 at 0%")
+      << "of a rank that has not said anything nothing is known";
+  EXPECT_EQ(loading_state({{5, 5, true}, {0, 0, true}}, 1.0), "100%  5 B of 5 B on 2 ranks, 5 B/s");
+}
+
+TEST(Progress, ARankThatSaysNothingIsNotWaitedForLong) {
+  ::testing::internal::CaptureStderr();
+  {
+    Progress progress(ProgressStyle::Lines, always({{7, 7, true}, {}}));
+    progress.finish();
+  }
+  EXPECT_EQ(
+      ::testing::internal::GetCapturedStderr().rfind("loading 100%  7 B of 7 B on 2 ranks", 0), 0u);
 }
 
 TEST(Progress, OffShowsNothing) {
   ::testing::internal::CaptureStderr();
-  {
-    const Progress progress(ProgressStyle::Off, 1000, [] { return std::uint64_t{5}; });
-  }
+  { const Progress progress(ProgressStyle::Off, always({{5, 1000, true}})); }
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }
 
 TEST(Progress, NothingIsShownOnceItIsStoppedEarly) {
   ::testing::internal::CaptureStderr();
-  {
-    const Progress progress(ProgressStyle::Lines, 1000, [] { return std::uint64_t{0}; });
-  }
+  { const Progress progress(ProgressStyle::Lines, always({{0, 1000, true}})); }
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }
 
 TEST(Progress, ABarEndsItsLine) {
   ::testing::internal::CaptureStderr();
   {
-    Progress progress(ProgressStyle::Bar, 0, [] { return std::uint64_t{0}; });
+    Progress progress(ProgressStyle::Bar, always({{0, 0, true}}));
     progress.finish();
   }
   const std::string shown = ::testing::internal::GetCapturedStderr();
@@ -62,9 +85,9 @@ TEST(Progress, ABarEndsItsLine) {
 TEST(Progress, NothingFollowsTheLastLine) {
   const auto fail_under_a_bar = [] {
     std::atomic<bool> asked{false};
-    Progress progress(ProgressStyle::Bar, 1000, [&] {
+    Progress progress(ProgressStyle::Bar, [&] {
       const bool before = asked.exchange(true);
-      return std::uint64_t{before ? 1000u : 0u};
+      return Ranks{{before ? 1000u : 0u, 1000, true}};
     });
     while (!asked) std::this_thread::yield();
     end_all_progress();

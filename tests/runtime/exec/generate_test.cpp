@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <mutex>
 
 #include "tests/runtime/exec/answers.h"
 
@@ -94,6 +96,74 @@ TEST(NextRanks, AreThoseWithTheMostFreeSlotsAndOfEqualOnesTheFirst) {
   EXPECT_THAT(next_ranks({0, 3, 1}, 9), ElementsAre(1, 1, 1, 2));
   EXPECT_THAT(next_ranks({0, 0}, 9), IsEmpty());
   EXPECT_THAT(next_ranks({1, 1}, 0), IsEmpty());
+}
+
+TEST(LongestFirst, SortsInWindowsAndKeepsEquals) {
+  std::vector<Prompt> prompts;
+  for (const std::uint32_t length : {1, 5, 1, 3, 2, 9, 9}) {
+    prompts.push_back(
+        {static_cast<std::uint32_t>(prompts.size()), std::vector<TokenId>(2), length});
+  }
+  std::vector<std::uint32_t> order;
+  for (const Prompt& prompt : longest_first(prompts, 4)) order.push_back(prompt.index);
+  EXPECT_THAT(order, ElementsAre(1, 3, 0, 2, 5, 6, 4));
+}
+
+TEST_P(Generate, DoesNotDependOnTheOrderOfWork) {
+  const Way way{3, Transport::Mapped, 2, 64};
+  std::vector<Prompt> turned = prompts_;
+  std::ranges::reverse(turned);
+  EXPECT_EQ(answers_of(model_, turned, way), answers_of(model_, prompts_, way));
+}
+
+TEST_P(Generate, ChoosesEachPromptsTokensInItsOwnWay) {
+  std::vector<Prompt> prompts = prompts_;
+  Answers expected;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    SamplerOptions& own = prompts[i].sampler.emplace();
+    if (i % 2 == 1) own.temperature = 2.0F;
+    own.seed = i;
+    own.repetition_penalty = i % 3 == 0 ? 1.5F : 1.0F;
+    GenerateOptions options;
+    options.sampler = own;
+    expected.merge(answers_of(model_, {prompts_[i]}, {}, options));
+  }
+  EXPECT_NE(expected, alone({})) << "the same as greedy: the test would show nothing";
+  for (const Way& way : {Way{1, Transport::Self, 8, 64}, Way{3, Transport::Mpi, 2, 4}}) {
+    EXPECT_EQ(answers_of(model_, prompts, way), expected) << way;
+  }
+}
+
+TEST_P(Generate, AskedToStopHandsOverWhatIsDoneAndNothingElse) {
+  std::vector<Prompt> prompts = prompts_;
+  for (std::size_t i = 0; i < prompts.size(); ++i) prompts[i].max_new_tokens = i % 2 == 0 ? 1 : 50;
+  std::atomic<int> asked{0};
+  GenerateOptions options;
+  options.prefill_chunk = 64;
+  Setting setting;
+  setting.world = 3;
+  setting.transport = Transport::Mpi;
+  setting.sequences = setting.logit_rows = 2;
+  setting.sweep_rows = 64;
+  setting.context = 64;
+  std::mutex mutex;
+  std::vector<std::uint32_t> done;
+  const auto failures = run_world(model_, setting, [&](std::uint32_t rank, RankModel& instance) {
+    GenerateOptions own = options;
+    // One rank alone hears of it, before its third sweep.
+    if (rank == 1) own.stop_asked = [&] { return ++asked == 3 ? 12u : 0u; };
+    const GenerateStatistics statistics = generate(instance.engine(), prompts, 2, own, {},
+                                                   [&](const std::vector<Completion>& finished) {
+                                                     const std::lock_guard lock(mutex);
+                                                     for (const Completion& one : finished)
+                                                       done.push_back(one.index);
+                                                   });
+    EXPECT_EQ(statistics.stopped, 12u) << "rank " << rank;
+    EXPECT_EQ(statistics.sweeps, 3u) << "the sweep that all heard of it in is the last";
+  });
+  EXPECT_THAT(failures, ::testing::Each(::testing::IsEmpty()));
+  std::ranges::sort(done);
+  EXPECT_THAT(done, ElementsAre(0, 2, 4, 6));
 }
 
 }  // namespace

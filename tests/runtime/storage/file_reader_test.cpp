@@ -5,7 +5,11 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
 
+#include "runtime/storage/local_files.h"
 #include "tests/runtime/storage/faulty_reader.h"
 #include "tests/sharding/errors.h"
 
@@ -196,6 +200,48 @@ TEST(FileReader, CountsWhatDevicesReadAmongDirectReads) {
   EXPECT_EQ(statistics.device_bytes, 4096u);
   EXPECT_EQ(statistics.direct_bytes, 4608u);
   EXPECT_EQ(statistics.read_bytes(), 4608u);
+}
+
+TEST(FileReader, NoticesAFileOfTheSameSizeThatIsAnother) {
+  const TemporaryFile file(random_bytes(1000, 1));
+  LocalFiles files;
+  const FileStamp stamp = files.stat(file.path())->stamp;
+  ReadStatistics statistics;
+  EXPECT_NO_THROW(FileReader(file.path(), 1000, statistics, stamp));
+
+  const std::string other = file.path() + ".other";
+  std::ofstream(other) << random_bytes(1000, 2);
+  std::filesystem::last_write_time(other, std::filesystem::last_write_time(file.path()));
+  std::filesystem::rename(other, file.path());
+  EXPECT_EQ(error_of([&] { FileReader(file.path(), 1000, statistics, stamp); }),
+            file.path() +
+                ": replaced by another file since its header was read, though its size "
+                "is the same");
+  EXPECT_EQ(files.stat(file.path())->stamp, stamp) << "what was there when it was looked at first";
+
+  FileStamp elsewhere = stamp;
+  elsewhere.system += 2;  // a copy on another node may have other numbers
+  EXPECT_NO_THROW(FileReader(file.path(), 1000, statistics, elsewhere));
+}
+
+TEST(FileReader, NoticesAFileThatIsWrittenInPlace) {
+  const std::string content = random_bytes(1000, 1);
+  const TemporaryFile file(content);
+  const auto touch = [&] {
+    const auto time = std::filesystem::last_write_time(file.path());
+    std::fstream(file.path(), std::ios::in | std::ios::out) << "x";
+    std::filesystem::last_write_time(file.path(), time + std::chrono::seconds(1));
+  };
+  const FileStamp stamp = LocalFiles().stat(file.path())->stamp;
+  ReadStatistics statistics;
+  FileReader reader(file.path(), 1000, statistics, stamp);
+  const Block block(1000 + reader.padding_bytes());
+  EXPECT_EQ(reader.read(0, 1000, block.span()).size(), 1000u);
+  touch();
+  EXPECT_EQ(error_of([&] { (void)reader.read(0, 1000, block.span()); }),
+            file.path() + ": written while it was read");
+  EXPECT_EQ(error_of([&] { FileReader(file.path(), 1000, statistics, stamp); }),
+            file.path() + ": written since its header was read, though its size is the same");
 }
 
 }  // namespace
