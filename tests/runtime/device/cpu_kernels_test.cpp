@@ -86,9 +86,9 @@ TEST_P(CpuKernels, WrongArgumentsAreErrors) {
   auto* const bytes = reinterpret_cast<std::byte*>(x.data());
   EXPECT_THAT(
       [&] {
-        cpu->attention(x.data(), {1, 1, 513, 1.0f}, {bytes, bytes, DType::F32, 1}, x.data());
+        cpu->attention(x.data(), {1, 1, 577, 1.0f}, {bytes, bytes, DType::F32, 1}, x.data());
       },
-      testing::ThrowsMessage<Error>(testing::HasSubstr("heads of 513 elements")));
+      testing::ThrowsMessage<Error>(testing::HasSubstr("heads of 577 elements")));
   EXPECT_THAT(
       [&] {
         cpu->store_kv(x.data(), x.data(), {1, 1, 4, 1.0f}, {bytes, bytes, DType::I8, 1});
