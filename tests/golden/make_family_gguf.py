@@ -77,6 +77,11 @@ ALSO = {
 FUSED = ["llama_gqa_tied", "qwen2", "starcoder2"]
 # Models that llama.cpp's converter or graphs have no place for, and why.
 WITHOUT = {
+    "glm4_moe": "a block that guesses tokens without all of its tensors",
+    "gpt_oss": "(its file is made of columns in turns, which recipes do not say)",
+    "deepseek_v3": "(its file has matrices of heads transposed, which recipes do not say)",
+    "deepseek_v3_plain_queries": "queries without latents beside biases",
+    "glm4_moe_lite": "(as deepseek_v3)",
     "llama_dynamic": "rope scaling of this type",
     "gemma3": "windows other than in five of six layers, a scale of attention",
     "gemma3_conditional": "windows other than in five of six layers, a scale of attention",
