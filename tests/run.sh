@@ -1,22 +1,28 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, fetches the model and runs every test.
 #
-#   tests/run.sh [--sanitize] [--times] [ctest options]
+#   tests/run.sh [--sanitize] [--slurm] [--times] [ctest options]
 #
-# --sanitize also installs Slurm, for the test that starts one. It first runs clang-format and
-# clang-tidy (tests/lint.py), then the tests under AddressSanitizer and UndefinedBehaviorSanitizer (without most of the worlds that generate the same
+# --sanitize first runs clang-format and clang-tidy (tests/lint.py), then the tests under
+# AddressSanitizer and UndefinedBehaviorSanitizer (without most of the worlds that generate the same
 # text), gives every parser of files its seeds and some thousand inputs made of them (tests/fuzz), and
 # runs the unit tests of threaded code under ThreadSanitizer. The plain run comes last; ctest's
 # options (-R REGEX, -L unit, -j1) are for that run.
+# --slurm installs Slurm, for the test that starts one; without it that test is skipped.
 # --times prints how long each step took, and each run's slowest tests, before the last run.
 # The exit status is non-zero if anything failed.
 set -euo pipefail
 # shellcheck source=launch/setup.sh
 . "$(dirname "$0")/../launch/setup.sh"
 
-sanitize=false times=false
-while [[ ${1-} == --sanitize || ${1-} == --times ]]; do
-  [[ $1 == --sanitize ]] && sanitize=true || times=true
+sanitize=false slurm=false times=false
+while true; do
+  case ${1-} in
+    --sanitize) sanitize=true ;;
+    --slurm) slurm=true ;;
+    --times) times=true ;;
+    *) break ;;
+  esac
   shift
 done
 
@@ -44,7 +50,8 @@ run_tests() {
   ! $times || steps+=("$(slowest "$2")")
 }
 
-! $sanitize || packages+=("${sanitizer_packages[@]}" "${lint_packages[@]}" "${cluster_packages[@]}")
+! $sanitize || packages+=("${sanitizer_packages[@]}" "${lint_packages[@]}")
+! $slurm || packages+=("${cluster_packages[@]}")
 install_packages "${packages[@]}" ccache
 cd "$root"
 timed "build release" build release
