@@ -252,7 +252,8 @@ void register_all() {
   }
   for (std::int64_t set = best; set >= 0; --set) {
     for (const DType dtype : {DType::BF16, DType::F16, DType::F32}) {
-      for (std::int64_t format = 1; format < static_cast<std::int64_t>(WeightFormat::Float32); ++format) {
+      for (std::int64_t format = 1; format < static_cast<std::int64_t>(WeightFormat::Float32);
+           ++format) {
         for (const int rows : {1, 64, 256}) {
           if (set != best && rows == 64) continue;
           benchmark::RegisterBenchmark("coded_linear", coded_linear)

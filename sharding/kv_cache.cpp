@@ -14,8 +14,8 @@ std::uint64_t positions_of(const AttentionOp& op, std::uint64_t context, std::ui
   if (op.window == 0) return context;
   // A row sees window - 1 positions before it, of which the first may be a tile's last.
   const std::uint64_t seen = checked_sum(kWhat, {op.window - 1ull, kKvTile - 1ull, sweep_rows});
-  return std::min(
-      context, checked_product(kWhat, {divide_up(seen, kKvTile), std::uint64_t{kKvTile}}));
+  return std::min(context,
+                  checked_product(kWhat, {divide_up(seen, kKvTile), std::uint64_t{kKvTile}}));
 }
 
 }  // namespace

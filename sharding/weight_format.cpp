@@ -8,7 +8,7 @@ namespace initrt {
 
 std::string_view name(WeightFormat format) {
   constexpr std::array<std::string_view, kWeightFormats> kNames = {
-      "plain", "int8", "nf4", "fp4", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K",  "float32"};
+      "plain", "int8", "nf4", "fp4", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "float32"};
   return kNames.at(static_cast<std::size_t>(format));
 }
 

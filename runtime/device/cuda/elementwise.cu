@@ -184,8 +184,8 @@ void note_difference(cudaStream_t stream, const std::byte* a, const std::byte* b
               bytes / sizeof(float), aligned_16(a, b));
 }
 
-void gate(cudaStream_t stream, const Gating& gating, const float* gate, const float* up,
-          float* out, std::uint64_t elements) {
+void gate(cudaStream_t stream, const Gating& gating, const float* gate, const float* up, float* out,
+          std::uint64_t elements) {
   const auto launch = [&]<class Function>() {
     launch_each(stream, Gate<Function>{gate, up, out, gating.limit, gating.up_offset}, elements,
                 aligned_16(gate, up, out));

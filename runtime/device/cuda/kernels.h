@@ -56,8 +56,8 @@ void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::ui
                const AttentionShape& shape, const KvView& cache, float* out,
                std::span<std::byte> scratch);
 
-void gate(cudaStream_t stream, const Gating& gating, const float* gate, const float* up,
-          float* out, std::uint64_t elements);
+void gate(cudaStream_t stream, const Gating& gating, const float* gate, const float* up, float* out,
+          std::uint64_t elements);
 
 void add(cudaStream_t stream, const float* x, float* into, std::uint64_t elements);
 

@@ -26,8 +26,8 @@ struct Candidate {
 /// Element i of a vector of float32.
 __device__ float element(const RowBlocks& vector, std::int32_t i) {
   const auto index = static_cast<std::uint64_t>(i);
-  return reinterpret_cast<const float*>(vector.base + index / vector.rows * vector.stride)
-      [index % vector.rows];
+  return reinterpret_cast<const float*>(vector.base +
+                                        index / vector.rows * vector.stride)[index % vector.rows];
 }
 
 /// The best of those that come after `last`, the same for all lanes. A NaN is taken for the lowest.

@@ -53,8 +53,7 @@ class CudaRoute : public CudaRows {
   void expect_as_on_cpu(const std::vector<float>& scores, std::uint32_t experts,
                         std::uint32_t chosen) {
     for (const bool normalize : {false, true}) {
-      expect_as_on_cpu(scores,
-                       {.experts = experts, .chosen = chosen, .normalize = normalize}, {});
+      expect_as_on_cpu(scores, {.experts = experts, .chosen = chosen, .normalize = normalize}, {});
     }
   }
   void expect_as_on_cpu(const std::vector<float>& scores, const Routing& routing,
@@ -66,9 +65,9 @@ class CudaRoute : public CudaRows {
     const Guarded out{std::vector<ExpertChoice>(rows * chosen)};
     const auto blocks = [&](const float* at) {  // of three ranks
       const std::uint64_t block = (routing.experts + 2) / 3;
-      return correction.empty() ? RowBlocks()
-                                : RowBlocks(reinterpret_cast<const std::byte*>(at), block,
-                                            block * sizeof(float));
+      return correction.empty()
+                 ? RowBlocks()
+                 : RowBlocks(reinterpret_cast<const std::byte*>(at), block, block * sizeof(float));
     };
     cpu_->route(scores.data(), rows, routing, blocks(correction.data()), expected);
     cuda::route(nullptr, scores_there.get(), rows, routing, blocks(correction_there.get()),

@@ -98,8 +98,8 @@ TEST_P(DeviceElementwise, GatesWithinALimitAgreeWithDouble) {
     const auto out = device.get(gate_there);
     for (std::size_t i = 0; i < elements; ++i) {
       const double at_most = std::min(double{gate[i]}, 7.0);
-      const double expected = in_double(gating.function, at_most) *
-                              (std::clamp(double{up[i]}, -7.0, 7.0) + 1);
+      const double expected =
+          in_double(gating.function, at_most) * (std::clamp(double{up[i]}, -7.0, 7.0) + 1);
       ASSERT_NEAR(out[i], expected, std::abs(expected) * 0x1p-20 + 4e-6) << gate[i] << " " << up[i];
     }
   }
