@@ -45,7 +45,7 @@ std::string find_program(const std::string& name) {
   std::string rest = path == nullptr ? "" : path;
   while (!rest.empty()) {
     const std::size_t colon = std::min(rest.find(':'), rest.size());
-    const std::string file = rest.substr(0, colon) + "/" + name;
+    std::string file = rest.substr(0, colon) + "/" + name;
     if (access(file.c_str(), X_OK) == 0) return file;
     rest.erase(0, colon + 1);
   }
