@@ -44,7 +44,9 @@ void pause_if_asked(std::optional<TestPause>& pause, std::uint32_t rank, Stage s
   if (!pause || pause->rank != rank || pause->stage != stage || pause->unit != unit) return;
   if (std::atomic_ref(pause->left).fetch_sub(1) != 1) return;
   std::fprintf(stderr, "test pause: rank %u, process %d\n", rank, getpid());
-  while (asked_to_stop() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  // Storage that stalls does not hear of a signal.
+  while (stage == Stage::Load || asked_to_stop() == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }
 
 }  // namespace initrt
