@@ -179,17 +179,17 @@ std::optional<Catalog> first_that_passes(Files& files, const Choices& choices,
   return std::nullopt;
 }
 
-}  // namespace
-
-std::span<const Format> formats() { return kFormats; }
-
 // Files as they were when they were looked at first, before their headers were read.
-static Catalog with_stamps(Files& files, Catalog catalog) {
+Catalog with_stamps(Files& files, Catalog catalog) {
   for (CheckpointFile& file : catalog.files) {
     if (const auto found = files.stat(file.path)) file.stamp = found->stamp;
   }
   return catalog;
 }
+
+}  // namespace
+
+std::span<const Format> formats() { return kFormats; }
 
 Catalog open_checkpoint(Files& files, const std::string& path, std::string_view wanted,
                         const CatalogCheck& check) {

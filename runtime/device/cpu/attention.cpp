@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <vector>
 
 #include "runtime/device/cpu/pieces.h"
@@ -52,14 +51,6 @@ void attend(const Kernels& kernels, std::span<const RowInfo> rows, std::uint32_t
     block.out += block.rows * block.out_stride;
     rows = rows.subspan(block.rows);
   }
-}
-
-std::vector<float> dense_sinks(const AttentionShape& shape) {
-  std::vector<float> sinks;
-  for (std::uint32_t head = 0; shape.sinks && head < shape.heads; ++head) {
-    std::memcpy(&sinks.emplace_back(), shape.sinks.row(head, sizeof(float)), sizeof(float));
-  }
-  return sinks;
 }
 
 }  // namespace
@@ -114,7 +105,7 @@ void attention(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo
   const std::uint64_t columns = std::uint64_t{shape.heads} * shape.head_size;
   const std::uint64_t out_columns = std::uint64_t{shape.heads} * shape.value();
   const std::uint64_t pieces_per_rows = std::uint64_t{shape.kv_heads} * head_blocks;
-  const std::vector<float> sinks = dense_sinks(shape);
+  const std::vector<float> sinks = dense_floats(shape.sinks, shape.heads);
   for_pieces(pool, row_blocks * pieces_per_rows, 1, [&](std::uint64_t piece, std::uint64_t) {
     const std::uint64_t begin = piece / pieces_per_rows * piece_rows;
     const auto some = rows.subspan(begin, std::min(piece_rows, rows.size() - begin));

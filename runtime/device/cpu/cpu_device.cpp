@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 
 #include "runtime/convert/convert.h"
 #include "runtime/device/cpu/attention.h"
@@ -261,10 +260,7 @@ class CpuDevice final : public Device {
              const RowBlocks& correction, std::span<ExpertChoice> out) override {
     const std::uint32_t experts = routing.experts, chosen = routing.chosen;
     check_routing(routing, rows, out.size(), "cpu route");
-    std::vector<float> added;
-    for (std::uint32_t e = 0; correction && e < experts; ++e) {
-      std::memcpy(&added.emplace_back(), correction.row(e, sizeof(float)), sizeof(float));
-    }
+    const std::vector<float> added = cpu::dense_floats(correction, experts);
     for_pieces(pool_, rows, rows_per_piece(experts), [&](std::uint64_t begin, std::uint64_t end) {
       for (std::uint64_t r = begin; r < end; ++r) {
         cpu::choose_experts({scores + r * experts, experts}, routing, added, kernels_,

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
 
 #include "runtime/device/cpu/kernels.h"
 #include "sharding/dtype.h"
 #include "sharding/error.h"
+#include "sharding/row_blocks.h"
 
 namespace initrt::cpu {
 
@@ -30,6 +34,15 @@ namespace initrt::cpu {
 /// Of one element.
 [[nodiscard]] constexpr std::size_t bytes_of(Storage storage) {
   return storage == Storage::F32 ? 4 : 2;
+}
+
+/// The elements of a float32 vector that lies in blocks; none where there is no such parameter.
+[[nodiscard]] inline std::vector<float> dense_floats(const RowBlocks& vector, std::uint32_t count) {
+  std::vector<float> dense(vector ? count : 0);
+  for (std::uint32_t i = 0; i < dense.size(); ++i) {
+    std::memcpy(&dense[i], vector.row(i, sizeof(float)), sizeof(float));
+  }
+  return dense;
 }
 
 }  // namespace initrt::cpu

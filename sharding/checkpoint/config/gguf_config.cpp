@@ -114,14 +114,18 @@ void rename(Json& config, const char* from, const char* to) {
   config.erase(from);
 }
 
-void mixtral(const GgufSource& source, Json& config) {
-  config["num_local_experts"] = source.metadata.need_count(".expert_count");
+// @param count_key what the model class calls the number of experts
+void add_experts(const GgufSource& source, const char* count_key, Json& config) {
+  config[count_key] = source.metadata.need_count(".expert_count");
   config["num_experts_per_tok"] = source.metadata.need_count(".expert_used_count");
 }
 
+void mixtral(const GgufSource& source, Json& config) {
+  add_experts(source, "num_local_experts", config);
+}
+
 void qwen3_moe(const GgufSource& source, Json& config) {
-  config["num_experts"] = source.metadata.need_count(".expert_count");
-  config["num_experts_per_tok"] = source.metadata.need_count(".expert_used_count");
+  add_experts(source, "num_experts", config);
   config["moe_intermediate_size"] = source.metadata.need_count(".expert_feed_forward_length");
   config["norm_topk_prob"] = true;  // what the graph of "qwen3moe" does
 }
@@ -145,8 +149,7 @@ void corrected_experts(const GgufSource& source, Json& config) {
          quote(metadata.full(".expert_gating_func")), *gating, kSigmoid);
   }
   without_further_blocks(source, config);
-  config["n_routed_experts"] = metadata.need_count(".expert_count");
-  config["num_experts_per_tok"] = metadata.need_count(".expert_used_count");
+  add_experts(source, "n_routed_experts", config);
   config["moe_intermediate_size"] = metadata.need_count(".expert_feed_forward_length");
   config["n_shared_experts"] = metadata.count(".expert_shared_count").value_or(0);
   config["first_k_dense_replace"] = metadata.count(".leading_dense_block_count").value_or(0);
@@ -163,14 +166,12 @@ void glm4_moe(const GgufSource& source, Json& config) {
 
 void minimax_m2(const GgufSource& source, Json& config) {
   without_further_blocks(source, config);
-  config["num_local_experts"] = source.metadata.need_count(".expert_count");
-  config["num_experts_per_tok"] = source.metadata.need_count(".expert_used_count");
+  add_experts(source, "num_local_experts", config);
   config["intermediate_size"] = source.metadata.need_count(".expert_feed_forward_length");
 }
 
 void gpt_oss(const GgufSource& source, Json& config) {
-  config["num_local_experts"] = source.metadata.need_count(".expert_count");
-  config["num_experts_per_tok"] = source.metadata.need_count(".expert_used_count");
+  add_experts(source, "num_local_experts", config);
   config["intermediate_size"] = source.metadata.need_count(".expert_feed_forward_length");
   // The converter's graph: no ramp ends at whole dimensions.
   if (config["rope_scaling"].is_object()) config["rope_scaling"]["truncate"] = false;

@@ -11,7 +11,7 @@
 #include <fstream>
 
 #include "runtime/storage/local_files.h"
-#include "sharding/error.h"
+#include "tests/sharding/errors.h"
 #include "tests/support/process.h"
 #include "tests/support/temporary_directory.h"
 
@@ -20,17 +20,9 @@ namespace {
 
 using testing::contents;
 using ::testing::ElementsAre;
+using testing::error_of;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-std::string error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 class Results : public ::testing::Test {
  protected:

@@ -98,6 +98,23 @@ std::vector<double> expected(const Case& c, std::size_t row, std::size_t first, 
   return out;
 }
 
+/// @param out what rows `order` got
+void expect_softmax(const Case& c, const Order& order, const std::vector<float>& out,
+                    double tolerance) {
+  const std::size_t size = c.shape.value();
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::size_t first = order[i] - c.rows[order[i]].position;
+    for (std::size_t head = 0; head < c.shape.heads; ++head) {
+      const auto reference = expected(c, order[i], first, head);
+      for (std::size_t d = 0; d < size; ++d) {
+        ASSERT_NEAR(out[i * c.out_columns() + head * size + d], reference[d], tolerance)
+            << name(c.dtype) << ", heads of " << c.shape.head_size << ", row " << order[i]
+            << ", head " << head;
+      }
+    }
+  }
+}
+
 class DeviceAttention : public DeviceTest {
  protected:
   Case make(const AttentionShape& shape, DType dtype, const std::vector<std::uint32_t>& lengths) {
@@ -126,16 +143,8 @@ TEST_P(DeviceAttention, AgreesWithASoftmaxInDouble) {
       for (int i = 0; i < 4; ++i) order.push_back(below(c.rows.size()));
       cache.store(c.all());
       const auto out = cache.attend(order);
-      for (std::size_t i = 0; i < order.size(); ++i) {
-        for (std::size_t head = 0; head < shape.heads; ++head) {
-          const auto reference = expected(c, order[i], order[i] < 3 ? 0 : 3, head);
-          for (std::size_t d = 0; d < shape.head_size; ++d) {
-            // Values are of order 1 and their weights sum to 1; scores carry 1e-6.
-            ASSERT_NEAR(out[i * c.q_columns() + head * shape.head_size + d], reference[d], 2e-5)
-                << name(dtype) << ", heads of " << shape.head_size << ", row " << order[i];
-          }
-        }
-      }
+      // Values are of order 1 and their weights sum to 1; scores carry 1e-6.
+      ASSERT_NO_FATAL_FAILURE(expect_softmax(c, order, out, 2e-5));
     }
   }
 }
@@ -152,15 +161,7 @@ TEST_P(DeviceAttention, SinksCountInTheSumAlone) {
       cache.store(c.all());
       const Order order = {0, 1, length - 1};
       const auto out = cache.attend(order);
-      for (std::size_t i = 0; i < order.size(); ++i) {
-        for (std::size_t head = 0; head < shape.heads; ++head) {
-          const auto reference = expected(c, order[i], 0, head);
-          for (std::size_t d = 0; d < shape.head_size; ++d) {
-            ASSERT_NEAR(out[i * c.q_columns() + head * shape.head_size + d], reference[d], 2e-5)
-                << "row " << order[i] << ", head " << head;
-          }
-        }
-      }
+      ASSERT_NO_FATAL_FAILURE(expect_softmax(c, order, out, 2e-5));
     }
   }
 }
@@ -177,15 +178,7 @@ TEST_P(DeviceAttention, LatentValuesAgreeWithASoftmaxInDouble) {
       cache.store(c.all());
       const Order order = {0, 2, 3, 3 + 63, 3 + 64, 3 + 89};
       const auto out = cache.attend(order);
-      for (std::size_t i = 0; i < order.size(); ++i) {
-        for (std::size_t head = 0; head < shape.heads; ++head) {
-          const auto reference = expected(c, order[i], order[i] < 3 ? 0 : 3, head);
-          for (std::size_t d = 0; d < shape.value(); ++d) {
-            ASSERT_NEAR(out[i * c.out_columns() + head * shape.value() + d], reference[d], 2e-5)
-                << name(dtype) << ", row " << order[i];
-          }
-        }
-      }
+      ASSERT_NO_FATAL_FAILURE(expect_softmax(c, order, out, 2e-5));
     }
   }
 }
@@ -219,14 +212,7 @@ TEST_P(DeviceAttention, AgreesWithASoftmaxInDoubleOverLongContexts) {
   cache.store(c.all());
   const Order order = {1023, 1024, 2199};
   const auto out = cache.attend(order);
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    for (std::size_t head = 0; head < 2; ++head) {
-      const auto reference = expected(c, order[i], 0, head);
-      for (std::size_t d = 0; d < 32; ++d) {
-        ASSERT_NEAR(out[i * 64 + head * 32 + d], reference[d], 1e-5);
-      }
-    }
-  }
+  ASSERT_NO_FATAL_FAILURE(expect_softmax(c, order, out, 1e-5));
 }
 
 TEST_P(DeviceAttention, ChunksHaveTheBitsOfTheWholePrompt) {
