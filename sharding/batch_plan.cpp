@@ -37,21 +37,23 @@ std::uint64_t rows_of_batch(const OwnedRows& owned, RowBatch batch, std::uint64_
     if (bytes <= limits.batch_bytes) break;
     if (batch.rows == 1) {
       fail(
-          "load.staging is too small for {}: a row of it takes {} bytes of the {} that half a "
-          "block has",
+          "load.staging is too small for {}: the least that can be made of it takes {} bytes of "
+          "the {} that half a block has",
           owned.tensor.name, bytes, limits.batch_bytes);
     }
     batch.rows = std::max<std::uint64_t>(batch.rows - divide_up(batch.rows, 8), 1);
   }
   // Rows that share scales are one batch's, where that is possible.
-  const std::uint64_t block = batch.source == nullptr ? 1 : batch.source->block_rows;
+  const bool is_source_rows = batch.source != nullptr && !batch.transposed && batch.lanes == 1;
+  const std::uint64_t block = is_source_rows ? batch.source->block_rows : 1;
   const std::uint64_t over = (batch.source_row + batch.rows) % block;
   return batch.rows < most && over < batch.rows ? batch.rows - over : batch.rows;
 }
 
 // The pieces of a weight's boxes, each of which lies densely in the batch's memory.
 void plan_boxes(const RowBatch& batch, const Catalog& catalog, std::vector<FilePiece>& pieces) {
-  const std::vector<SourceBox> boxes = source_boxes(*batch.source, batch.source_row, batch.rows);
+  const std::vector<SourceBox> boxes =
+      source_boxes(*batch.source, batch.source_row, batch.source_rows());
   const std::vector<std::uint64_t> offsets = box_offsets(boxes);
   for (std::size_t i = 0; i < boxes.size(); ++i) {
     const SourceBox& box = boxes[i];
@@ -64,6 +66,14 @@ void plan_boxes(const RowBatch& batch, const Catalog& catalog, std::vector<FileP
     const Tensor dense{"", box.rows, box.columns, false, 0, {}};
     plan_elements(dense, {{run}, {}}, catalog, 0, box.rows * box.columns, offsets[i], box.dtype,
                   pieces);
+  }
+}
+
+// A batch's rows go where those of another, `rows` rows later, do.
+void advance(std::uint64_t rows, const ParamPlace& place, RowBatch& batch) {
+  for (RowPlace& to : batch.to) {
+    to.codes += rows * place.row_bytes;
+    to.scales += rows * place.scale_row_bytes;
   }
 }
 
@@ -96,9 +106,8 @@ void plan_batches(const OwnedRows& owned, const Catalog& catalog, const RowBatch
                           static_cast<std::uint32_t>(reads.reads.size()), batch});
     append_reads(reads, plan);
     batch.first_row += batch.rows;
-    batch.source_row += batch.rows;
-    batch.codes += batch.rows * place.row_bytes;
-    batch.scales += batch.rows * place.scale_row_bytes;
+    (batch.transposed ? batch.source_column : batch.source_row) += batch.rows * batch.lanes;
+    advance(batch.rows, place, batch);
   }
 }
 
@@ -110,15 +119,17 @@ void plan_quantized_batches(const OwnedRows& owned, const Catalog& catalog, cons
     const std::uint64_t end = std::min(run.row + run.rows, owned.first + owned.count);
     const std::uint64_t step = run.source_stride;
     // Rows that are apart are batches of their own.
-    const std::uint64_t at_once = step == 1 ? end : 1;
+    const std::uint64_t at_once = step == first.lanes ? end : 1;
     for (std::uint64_t row = begin; row < end; row += at_once) {
       RowBatch batch = first;
       batch.source = &*owned.binding.quantized;
-      batch.source_row = run.source_row + (row - run.row) * step;
+      const std::uint64_t source = run.source_row + (row - run.row) * step;
+      batch.transposed = run.transposed;
+      batch.source_row = run.transposed ? run.source_column : source;
+      batch.source_column = run.transposed ? source : 0;
       batch.first_row = row;
       batch.rows = std::min(at_once, end - row);
-      batch.codes += (row - owned.first) * place.row_bytes;
-      batch.scales += (row - owned.first) * place.scale_row_bytes;
+      advance(row - owned.first, place, batch);
       plan_batches(owned, catalog, batch, place, limits, gaps, plan);
     }
   }

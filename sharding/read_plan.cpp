@@ -1,6 +1,8 @@
 #include "sharding/read_plan.h"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 #include <tuple>
 
 #include "sharding/batch_plan.h"
@@ -184,6 +186,33 @@ std::uint64_t max_gap(const Piece& piece, Gaps gaps) {
   return std::min(kCoalesceGapBytes, piece.bytes / kSharedGapPart);
 }
 
+// The parameter whose rows are stored in turns with these, this one's first: gate and up
+// projections of some experts. Both in one batch, their rows are read once and many at a time.
+std::optional<std::size_t> in_turns_with(const Graph& graph, const Layout& layout,
+                                         const Bindings& bindings, std::uint32_t unit,
+                                         std::size_t param) {
+  const std::vector<Param>& params = graph.units[unit].params;
+  const auto run_of = [&](std::size_t i) -> const RowRun* {
+    const Binding& binding = bindings.tensors[params[i].tensor];
+    const bool one = binding.quantized && binding.runs.size() == 1;
+    return one && binding.runs[0].source_stride == 2 ? &binding.runs[0] : nullptr;
+  };
+  const RowRun* const first = run_of(param);
+  if (first == nullptr) return {};
+  for (std::size_t i = param + 1; i < params.size(); ++i) {
+    const RowRun* const run = run_of(i);
+    if (run == nullptr || run->source != first->source ||
+        run->source_row != first->source_row + 1 || run->rows != first->rows) {
+      continue;
+    }
+    const bool alike =
+        params[i].row_begin == params[param].row_begin && params[i].rows == params[param].rows &&
+        layout.units[unit].params[i].format == layout.units[unit].params[param].format;
+    if (alike) return i;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::uint64_t UnitReads::bytes() const {
@@ -257,6 +286,7 @@ UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
                      std::uint32_t rank, const ReadLimits& limits) {
   std::vector<FilePiece> pieces;
   UnitReads plan;
+  std::set<std::size_t> made_before;  // with another parameter
   const bool alone = cut.world == 1;
   const Gaps gaps = alone ? Gaps::OfOtherBatches : Gaps::OfOtherRanks;
   for (std::size_t i = 0; i < graph.units[unit].params.size(); ++i) {
@@ -275,8 +305,14 @@ UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
     batch.first_row = owned.first;
     batch.rows = owned.count;
     batch.columns = owned.tensor.columns;
-    batch.codes = chunk + placed.offset;
-    batch.scales = chunk + placed.scales_offset;
+    batch.to[0] = {chunk + placed.offset, chunk + placed.scales_offset};
+    if (made_before.contains(i)) continue;
+    if (const auto other = in_turns_with(graph, layout, bindings, unit, i)) {
+      const ParamCut& beside = cut.units[unit].params[*other];
+      batch.to[1] = {chunk + beside.offset, chunk + beside.scales_offset};
+      batch.lanes = 2;
+      made_before.insert(*other);
+    }
     if (owned.binding.quantized) {
       plan_quantized_batches(owned, catalog, batch, place, limits, gaps, plan);
     } else if (place.scale_row_bytes > 0) {

@@ -3,6 +3,7 @@
 // stores quantized, because their codes and scales are in several tensors.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "sharding/dtype.h"
@@ -12,26 +13,41 @@ namespace initrt {
 
 struct QuantizedWeight;
 
+/// Where rows go: bytes into this rank's shard.
+struct RowPlace {
+  std::uint64_t codes = 0, scales = 0;
+};
+
 /// What reads bring, the batch's pieces, is put together in memory that the batch is given.
 struct RowBatch {
   WeightFormat format = WeightFormat::Plain;  ///< that the rows are held in
   DType dtype = DType::F32;                   ///< the job's precision, which they are rounded to
   std::uint32_t tensor = 0;                   ///< index into Graph::tensors
   std::uint64_t first_row = 0, rows = 0, columns = 0;
-  std::uint64_t codes = 0, scales = 0;  ///< where the first row's go: bytes into this rank's shard
+  /// 2: the source's rows are in turns rows of this tensor and of another one of the same shape,
+  /// which is held alike. `rows` are of each.
+  std::uint32_t lanes = 1;
+  std::array<RowPlace, 2> to = {};  ///< by lane, of the first row
   /// Of a weight that is stored quantized: it, and its row that is the batch's first. What is read
   /// is the boxes of its tensors; else the rows themselves.
   const QuantizedWeight* source = nullptr;
   std::uint64_t source_row = 0;
+  /// Its columns from `source_column` are the batch's rows, and its rows from `source_row` the
+  /// batch's columns. What is read is these rows as a whole.
+  bool transposed = false;
+  std::uint64_t source_column = 0;
 
   /// Of a row in the precision.
   [[nodiscard]] std::uint64_t row_bytes() const { return bytes_of(dtype, columns); }
+  /// Of the source, that are read.
+  [[nodiscard]] std::uint64_t source_rows() const { return transposed ? columns : rows * lanes; }
 };
 
 /// How a batch divides the memory that it is given: offsets in bytes.
 struct BatchMemory {
-  std::uint64_t tile_rows = 0;  ///< that are made numbers at once
-  std::uint64_t values = 0;     ///< behind the boxes: float32 [tile_rows, columns]
+  std::uint64_t tile_rows = 0;  ///< that are made numbers at once, in each lane
+  std::uint64_t source = 0;     ///< behind the boxes: the source's rows in float32, if transposed
+  std::uint64_t values = 0;     ///< float32 [lanes, tile_rows, columns]
   std::uint64_t rounded = 0;    ///< [tile_rows, columns] in the precision
   std::uint64_t bytes = 0;      ///< of all
 };

@@ -15,8 +15,7 @@ namespace {
 // Where a batch's rows go.
 struct Held {
   const RowBatch& batch;
-  std::byte* codes;
-  std::byte* scales;
+  std::byte* shard;
 
   [[nodiscard]] std::uint64_t row_bytes() const {
     return initrt::row_bytes(batch.format, batch.dtype, batch.columns);
@@ -24,12 +23,18 @@ struct Held {
   [[nodiscard]] std::uint64_t scale_bytes() const {
     return scale_row_bytes(batch.format, batch.columns);
   }
-  [[nodiscard]] std::uint64_t bytes() const { return batch.rows * (row_bytes() + scale_bytes()); }
+  [[nodiscard]] std::uint64_t bytes() const {
+    return batch.lanes * batch.rows * (row_bytes() + scale_bytes());
+  }
+  [[nodiscard]] std::byte* codes(std::uint32_t lane, std::uint64_t row) const {
+    return shard + batch.to[lane].codes + row * row_bytes();
+  }
 
-  // @param in rows in the precision @param row of the batch
-  void quantize(std::span<const std::byte> in, std::uint64_t row, std::uint64_t rows) const {
-    quantize_rows(batch.format, in, batch.dtype, rows, batch.columns, codes + row * row_bytes(),
-                  scales + row * scale_bytes(), batch.first_row + row);
+  // @param in rows in the precision @param first of the batch's rows in the lane
+  void quantize(std::span<const std::byte> in, std::uint64_t first, std::uint64_t rows,
+                std::uint32_t lane = 0) const {
+    quantize_rows(batch.format, in, batch.dtype, rows, batch.columns, codes(lane, first),
+                  shard + batch.to[lane].scales + first * scale_bytes(), batch.first_row + first);
   }
 };
 
@@ -67,44 +72,72 @@ void quantize_read(const Held& held, const Piece& piece, std::span<const std::by
 void quantize_batch(const Held& held, std::span<std::byte> memory) {
   const RowBatch& batch = held.batch;
   const std::span<std::byte> rounded = memory.subspan(divide_batch_memory(batch).rounded);
-  dequantize_batch(batch, memory, [&](std::uint64_t row, std::span<const float> values) {
-    const std::uint64_t rows = values.size() / batch.columns;
-    const std::span<const std::byte> bytes = std::as_bytes(values);
+  dequantize_batch(batch, memory, [&](const BatchTile& tile) {
+    const std::uint64_t rows = tile.values.size() / batch.columns;
+    const std::span<const std::byte> bytes = std::as_bytes(tile.values);
     if (batch.dtype == DType::F32) {
-      held.quantize(bytes, row, rows);
+      held.quantize(bytes, tile.row, rows, tile.lane);
       return;
     }
-    convert(bytes, DType::F32, 0, values.size(), rounded.data(), batch.dtype);
-    held.quantize(rounded.first(rows * batch.row_bytes()), row, rows);
+    convert(bytes, DType::F32, 0, tile.values.size(), rounded.data(), batch.dtype);
+    held.quantize(rounded.first(rows * batch.row_bytes()), tile.row, rows, tile.lane);
   });
+}
+
+// The source's columns from the tile's first row on, as rows.
+void transpose(const RowBatch& batch, const float* source, std::uint64_t row, std::uint64_t rows,
+               float* out) {
+  const float* in = source + batch.source_column + row;
+  for (std::uint64_t column = 0; column < batch.columns; ++column, in += batch.source->columns) {
+    for (std::uint64_t i = 0; i < rows; ++i) out[i * batch.columns + column] = in[i];
+  }
 }
 
 }  // namespace
 
 void dequantize_batch(const RowBatch& batch, std::span<std::byte> memory,
-                      const std::function<void(std::uint64_t, std::span<const float>)>& each) {
+                      const std::function<void(const BatchTile&)>& each) {
   const BatchMemory parts = divide_batch_memory(batch);
-  const std::vector<SourceBox> boxes = source_boxes(*batch.source, batch.source_row, batch.rows);
+  const std::vector<SourceBox> boxes =
+      source_boxes(*batch.source, batch.source_row, batch.source_rows());
   const std::vector<std::uint64_t> offsets = box_offsets(boxes);
   std::vector<std::span<const std::byte>> bytes;
   bytes.reserve(boxes.size());
   for (std::size_t i = 0; i < boxes.size(); ++i) {
     bytes.emplace_back(memory.subspan(offsets[i], boxes[i].bytes()));
   }
-  const Dequantizer dequantizer(*batch.source, batch.source_row, batch.rows, bytes);
+  const Dequantizer dequantizer(*batch.source, batch.source_row, batch.source_rows(), bytes);
   auto* const values = reinterpret_cast<float*>(memory.data() + parts.values);
+  auto* const source = reinterpret_cast<float*>(memory.data() + parts.source);
+  if (batch.transposed) dequantizer.make(batch.source_row, batch.source_rows(), source);
   for (std::uint64_t row = 0; row < batch.rows; row += parts.tile_rows) {
     const std::uint64_t rows = std::min(parts.tile_rows, batch.rows - row);
-    dequantizer.make(batch.source_row + row, rows, values);
-    each(row, std::span<const float>(values, rows * batch.columns));
+    const auto lane_values = [&](std::uint32_t lane) {
+      return values + lane * rows * batch.columns;
+    };
+    if (batch.transposed) {
+      transpose(batch, source, row, rows, values);
+    } else if (batch.lanes == 1) {
+      dequantizer.make(batch.source_row + row, rows, values);
+    } else {
+      for (std::uint64_t i = 0; i < rows; ++i) {
+        for (std::uint32_t lane = 0; lane < batch.lanes; ++lane) {
+          dequantizer.make(batch.source_row + (row + i) * batch.lanes + lane, 1,
+                           lane_values(lane) + i * batch.columns);
+        }
+      }
+    }
+    for (std::uint32_t lane = 0; lane < batch.lanes; ++lane) {
+      each({lane, row, std::span<const float>(lane_values(lane), rows * batch.columns)});
+    }
   }
 }
 
 std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,
                                  std::span<const std::byte> bytes, std::span<std::byte> memory,
-                                 std::byte* codes, std::byte* scales) {
+                                 std::byte* shard) {
   const RowBatch& batch = *task.batch;
-  const Held held{batch, codes, scales};
+  const Held held{batch, shard};
   if (const std::uint64_t needed = divide_batch_memory(batch).bytes; memory.size() < needed) {
     fail("a batch of {} rows takes {} bytes, {} given", batch.rows, needed, memory.size());
   }
@@ -118,9 +151,9 @@ std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, co
   if (batch.source == nullptr) {
     held.quantize(memory.first(batch.rows * batch.row_bytes()), 0, batch.rows);
   } else if (batch.format == WeightFormat::Plain) {
-    dequantize_batch(batch, memory, [&](std::uint64_t row, std::span<const float> values) {
-      convert(std::as_bytes(values), DType::F32, 0, values.size(), codes + row * batch.row_bytes(),
-              batch.dtype);
+    dequantize_batch(batch, memory, [&](const BatchTile& tile) {
+      convert(std::as_bytes(tile.values), DType::F32, 0, tile.values.size(),
+              held.codes(tile.lane, tile.row), batch.dtype);
     });
   } else {
     quantize_batch(held, memory);

@@ -13,19 +13,26 @@ namespace initrt {
 /// Takes one of a batch's reads, in order; with the last one the batch's rows are made.
 /// @param bytes the read's bytes
 /// @param memory the batch's, the same for all its reads: divide_batch_memory().bytes
-/// @param codes where rows go, in the format that they are held in; nowhere in `memory` or `bytes`
-/// @param scales where their scales go, of formats that have them
+/// @param shard what the batch's codes and scales are offsets into: there rows go, in the format
+/// that
+///        they are held in; apart from `memory` and `bytes`
 /// @returns bytes written there
 /// @throws Error for values that cannot be quantized (NaN, infinity), and as dequantize_rows()
 std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,
                                  std::span<const std::byte> bytes, std::span<std::byte> memory,
-                                 std::byte* codes, std::byte* scales);
+                                 std::byte* shard);
+
+/// Some rows of a batch.
+struct BatchTile {
+  std::uint32_t lane = 0;
+  std::uint64_t row = 0;          ///< of the batch's, the first
+  std::span<const float> values;  ///< [rows, batch.columns]
+};
 
 /// Makes rows of a weight that is stored quantized, once its boxes lie in a batch's memory, a tile
-/// of some rows after the other.
-/// @param each called with a tile's first row, counted in the batch, and its values in float32,
-///        [rows, batch.columns], which lie in the batch's memory until it returns
+/// after the other.
+/// @param each called with each tile; its values lie in the batch's memory until it returns
 void dequantize_batch(const RowBatch& batch, std::span<std::byte> memory,
-                      const std::function<void(std::uint64_t row, std::span<const float>)>& each);
+                      const std::function<void(const BatchTile&)>& each);
 
 }  // namespace initrt

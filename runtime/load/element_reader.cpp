@@ -77,8 +77,7 @@ void ElementReader::read_quantized(const Tensor& tensor, const Binding& binding,
       const Read& read = plan.reads[task.first_read + i];
       const auto bytes =
           files_[read.file]->read(read.offset, read.bytes, block_.span().first(half));
-      convert_batch_read(plan, task, read, bytes, block_.span().subspan(half),
-                         place + task.batch->codes, nullptr);
+      convert_batch_read(plan, task, read, bytes, block_.span().subspan(half), place);
     }
   }
   if (!whole) {

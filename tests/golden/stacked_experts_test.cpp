@@ -5,11 +5,13 @@
 
 #include <bit>
 #include <cmath>
+#include <map>
 #include <random>
 
 #include "runtime/load/loader.h"
 #include "runtime/model/family.h"
 #include "sharding/checkpoint/names/hf_form.h"
+#include "sharding/read_plan.h"
 #include "tests/support/process.h"
 #include "tests/support/rank_model.h"
 #include "tests/support/safetensors_writer.h"
@@ -116,9 +118,11 @@ class StackedExperts : public ::testing::Test {
 };
 
 TEST_F(StackedExperts, InMxfp4AreTheNumbersThatTransformersSaves) {
-  for (const char* precision : {"32-true", "bf16-true"}) {
-    const OpenModel codes = open_checkpoint_as(published_.path(), precision);
-    const OpenModel numbers = open_checkpoint_as(saved_.path(), precision);
+  const std::pair<const char*, const char*> holdings[] = {
+      {"32-true", "none"}, {"bf16-true", "none"}, {"32-true", "nf4"}, {"bf16-true", "llm.int8"}};
+  for (const auto& [precision, quantize] : holdings) {
+    const OpenModel codes = open_checkpoint_as(published_.path(), precision, quantize);
+    const OpenModel numbers = open_checkpoint_as(saved_.path(), precision, quantize);
     EXPECT_THAT(codes.bindings.unexpected, ::testing::IsEmpty());
     EXPECT_THAT(numbers.bindings.unexpected, ::testing::IsEmpty());
     const Units expected = units_of(numbers, world(1));
@@ -144,6 +148,30 @@ TEST_F(StackedExperts, AreReadOnce) {
       // Gaps of other tensors that are too small for a request of their own are read along.
       EXPECT_GE(bytes, model.bindings.payload_bytes) << path << ", ranks " << ranks;
       EXPECT_LE(bytes, model.bindings.payload_bytes * 1.02) << path << ", ranks " << ranks;
+    }
+  }
+}
+
+// A batch for each row would be two requests for some kilobytes, of millions of rows.
+TEST_F(StackedExperts, GateAndUpInTurnsAreOneBatch) {
+  const OpenModel model = open_checkpoint_as(published_.path(), "bf16-true");
+  const Cut cut = make_cut(model.layout, 2);
+  for (std::uint32_t unit = 0; unit < model.graph.units.size(); ++unit) {
+    if (model.graph.units[unit].kind != UnitKind::Expert) continue;
+    for (std::uint32_t rank = 0; rank < cut.world; ++rank) {
+      const UnitReads plan = plan_reads(model.graph, model.layout, cut, model.bindings,
+                                        model.catalog, unit, rank,
+                                        read_limits(make_staging_ring(1u << 20)));
+      std::map<std::uint32_t, std::uint64_t> rows;  // by lanes
+      std::uint64_t batches = 0;
+      for (const ReadTask& task : plan.tasks) {
+        if (!task.batch) continue;
+        ++batches;
+        rows[task.batch->lanes] += task.batch->rows;
+      }
+      EXPECT_EQ(batches, 2u) << "gate with up, and down";
+      EXPECT_EQ(rows[2], kWide / 2);
+      EXPECT_EQ(rows[1], kHidden / 2);
     }
   }
 }

@@ -19,8 +19,7 @@ class HostUploader final : public Uploader {
     const HostTime begin = host_time();
     const std::uint64_t written =
         task.batch ? convert_batch_read(plan, task, read, bytes,
-                                        block_.subspan(batch_begin(block_.size())),
-                                        to + task.batch->codes, to + task.batch->scales)
+                                        block_.subspan(batch_begin(block_.size())), to)
                    : convert_read(plan, read, bytes, to);
     return {written, std::nullopt, Interval{begin, host_time()}};
   }

@@ -127,14 +127,14 @@ class CudaUploader final : public Uploader {
     StoredRead stored{0, std::nullopt, Interval{begin, host_time()}};
     if (&read != &plan.reads[task.first_read + task.reads - 1]) return stored;
     record(begun_);
-    dequantize_batch(batch, memory, [&](std::uint64_t row, std::span<const float> values) {
-      const std::uint64_t tile = bytes_of(batch.dtype, values.size());
-      if (tile > reads) fail("a tile of {} bytes does not fit {}", tile, reads);
-      initrt::convert(std::as_bytes(values), DType::F32, 0, values.size(), block_.data(),
+    dequantize_batch(batch, memory, [&](const BatchTile& tile) {
+      const std::uint64_t tile_bytes = bytes_of(batch.dtype, tile.values.size());
+      if (tile_bytes > reads) fail("a tile of {} bytes does not fit {}", tile_bytes, reads);
+      initrt::convert(std::as_bytes(tile.values), DType::F32, 0, tile.values.size(), block_.data(),
                       batch.dtype);
-      copy(block_.first(tile), to + batch.codes + row * batch.row_bytes());
+      copy(block_.first(tile_bytes), to + batch.to[tile.lane].codes + tile.row * batch.row_bytes());
       wait();  // before the tile is written anew
-      stored.bytes += tile;
+      stored.bytes += tile_bytes;
     });
     stored.convert = Interval{begin, host_time()};
     stored.copy = clock_->between(begun_.get(), done_.get());

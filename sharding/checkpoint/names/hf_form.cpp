@@ -122,6 +122,15 @@ void add_pieces(const Tensor& canonical, const Stored& stored, const Binding& bi
   }
 }
 
+// Rows of a quantized weight are made as a whole.
+void check_whole_rows(const HfTensor& made) {
+  for (const RowRun& run : made.binding.runs) {
+    if (run.column == 0 && run.columns == made.tensor.columns) continue;
+    fail("{} would have rows made of parts of rows, which is not done with quantized weights",
+         quote(made.tensor.name));
+  }
+}
+
 }  // namespace
 
 std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
@@ -154,10 +163,6 @@ std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
       fail("{} would be made of several weights that are quantized: not known here",
            quote(stored.name));
     }
-    if (binding.quantized && stored.transposed) {
-      fail("{} would be written transposed, which is not done with weights that are quantized",
-           quote(stored.name));
-    }
     const bool interleaved = stored.rotary_interleaved && canonical.rotary_heads > 0;
     const std::vector<StoredRows> all = {{0, canonical.rows, 0}};
     for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
@@ -172,6 +177,7 @@ std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
       }
     }
     if (interleaved) join_rows(runs);
+    if (binding.quantized) check_whole_rows(tensors[place->second]);
   }
   return tensors;
 }

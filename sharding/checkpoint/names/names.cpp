@@ -216,15 +216,16 @@ std::vector<Located> locate_all(const Graph& graph, const Naming& naming, const 
   return all;
 }
 
-// A tensor as it is needed. One that is turned, moved or several in one is not read quantized.
+// A tensor as it is needed. One that is moved or several in one is not read quantized.
 NeededTensor needed_tensor(const Tensor& tensor, const Located& located, const StoredNames& names) {
   const Stored& stored = located.stored;
   NeededTensor needed;
   needed.found = located.found;
   const bool apart = !stored.stacked || located.codes >= 0;
-  if (!tensor.vector && !stored.transposed && apart && stored.add == 0) {
+  if (!tensor.vector && apart && stored.add == 0) {
     needed.rows = stored.rows == 0 ? tensor.rows : stored.rows;
-    needed.columns = tensor.columns;
+    needed.columns = stored.columns == 0 ? tensor.columns : stored.columns;
+    if (stored.transposed) std::swap(needed.rows, needed.columns);
   }
   if (located.found >= 0) {
     needed.name = names.name(static_cast<std::uint32_t>(located.found));
