@@ -7,6 +7,7 @@
 #include "sharding/checkpoint/config/model_config.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/checkpoint/names/hf_form.h"
+#include "sharding/checkpoint/quantized/stored_form.h"
 #include "sharding/checkpoint/weight_map.h"
 #include "sharding/error.h"
 
@@ -89,13 +90,16 @@ Catalog catalog_without_weights(Files& files, const std::string& path, const std
   Bindings none;
   none.tensors.resize(graph.tensors.size());
   std::uint64_t bytes = 0;
-  for (const HfTensor& stored : hf_tensors(graph, none)) {
-    TensorEntry& entry = catalog.tensors.emplace_back();
-    entry.name = stored.tensor.name;
-    entry.dtype = dtype;
-    entry.shape = stored.shape;
-    entry.parts.emplace_back().offset = bytes;
-    bytes += entry.bytes();
+  const QuantConfig quantization(catalog.config);
+  for (const HfTensor& made : hf_tensors(graph, none)) {
+    for (StoredTensor& stored : stored_form(quantization, {made.tensor.name, dtype, made.shape})) {
+      TensorEntry& entry = catalog.tensors.emplace_back();
+      entry.name = std::move(stored.name);
+      entry.dtype = stored.dtype;
+      entry.shape = std::move(stored.shape);
+      entry.parts.emplace_back().offset = bytes;
+      bytes += entry.bytes();
+    }
   }
   catalog.files.push_back({config, bytes});
   catalog.finish();
