@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes a LLaMA-architecture Hugging Face checkpoint of a given size with random weights.
+"""Writes a Hugging Face checkpoint of a given size and shape with random weights.
 
 For measuring loading: the layout is that of a real model (config.json, sharded bf16 safetensors
 with an index, a byte-level tokenizer.json), the text it generates is noise. The number of blocks
@@ -8,6 +8,7 @@ alone, so the same arguments always give the same bytes. Memory stays at one ten
 size. Needs numpy.
 
     python bench/make_model.py models/random-1.5GB --size 1.5GB
+    python bench/make_model.py models/experts-8GB --size 8GB --shape deepseek
 """
 
 import argparse
@@ -19,12 +20,8 @@ import sys
 import zlib
 
 import numpy as np
+from model_shapes import SHAPES, VOCABULARY, Tensors
 
-HIDDEN = 2048
-HEADS = 16
-KV_HEADS = 8
-INTERMEDIATE = 5632
-VOCABULARY = 32000
 ROWS_AT_A_TIME = 1024  # at most 1024 x 5632 float32 values (23 MB) in memory
 BYTES_PER_ELEMENT = 2
 
@@ -38,40 +35,28 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * base ** " KMGT".index(match[2].upper() or " "))
 
 
-def block_tensors(layer: int) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of one decoder block, in execution order."""
-    prefix = f"model.layers.{layer}."
-    kv_rows = HIDDEN // HEADS * KV_HEADS
-    return [
-        (prefix + "input_layernorm.weight", (HIDDEN,)),
-        (prefix + "self_attn.q_proj.weight", (HIDDEN, HIDDEN)),
-        (prefix + "self_attn.k_proj.weight", (kv_rows, HIDDEN)),
-        (prefix + "self_attn.v_proj.weight", (kv_rows, HIDDEN)),
-        (prefix + "self_attn.o_proj.weight", (HIDDEN, HIDDEN)),
-        (prefix + "post_attention_layernorm.weight", (HIDDEN,)),
-        (prefix + "mlp.gate_proj.weight", (INTERMEDIATE, HIDDEN)),
-        (prefix + "mlp.up_proj.weight", (INTERMEDIATE, HIDDEN)),
-        (prefix + "mlp.down_proj.weight", (HIDDEN, INTERMEDIATE)),
-    ]
-
-
-def model_tensors(layers: int) -> list[tuple[str, tuple[int, ...]]]:
+def model_tensors(shape, layers: int) -> Tensors:
     """Names and shapes of the whole model, in execution order."""
-    tensors = [("model.embed_tokens.weight", (VOCABULARY, HIDDEN))]
+    tensors = [("model.embed_tokens.weight", (VOCABULARY, shape.hidden))]
     for layer in range(layers):
-        tensors += block_tensors(layer)
-    return [*tensors, ("model.norm.weight", (HIDDEN,)), ("lm_head.weight", (VOCABULARY, HIDDEN))]
+        tensors += shape.block(layer)
+    return [*tensors, ("model.norm.weight", (shape.hidden,)),
+            ("lm_head.weight", (VOCABULARY, shape.hidden))]
 
 
 def tensor_bytes(shape: tuple[int, ...]) -> int:
     return BYTES_PER_ELEMENT * int(np.prod(shape))
 
 
-def blocks_for(size: int) -> int:
+def total_bytes(tensors: Tensors) -> int:
+    return sum(tensor_bytes(shape) for _, shape in tensors)
+
+
+def blocks_for(shape, size: int) -> int:
     """The number of blocks with which the model comes nearest to `size` bytes."""
-    fixed = sum(tensor_bytes(shape) for _, shape in model_tensors(0))
-    block = sum(tensor_bytes(shape) for _, shape in block_tensors(0))
-    return max(1, round((size - fixed) / block))
+    first = shape.first_blocks
+    block = total_bytes(shape.block(first))
+    return max(first + 1, first + round((size - total_bytes(model_tensors(shape, first))) / block))
 
 
 def bf16_bits(values: np.ndarray) -> np.ndarray:
@@ -93,7 +78,7 @@ def write_tensor(out, name: str, shape: tuple[int, ...], seed: int) -> None:
         out.write(bf16_bits(values * scale).tobytes())
 
 
-def write_shard(path: pathlib.Path, tensors: list[tuple[str, tuple[int, ...]]], seed: int) -> None:
+def write_shard(path: pathlib.Path, tensors: Tensors, seed: int) -> None:
     """One safetensors file: header length (u64), JSON header padded to 8 bytes, payload."""
     header: dict = {"__metadata__": {"format": "pt"}}
     end = 0
@@ -148,19 +133,6 @@ def tokenizer() -> dict:
     }
 
 
-def config(layers: int) -> dict:
-    return {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": "bfloat16",
-        "torch_dtype": "bfloat16", "hidden_size": HIDDEN, "intermediate_size": INTERMEDIATE,
-        "num_hidden_layers": layers, "num_attention_heads": HEADS,
-        "num_key_value_heads": KV_HEADS, "head_dim": HIDDEN // HEADS, "hidden_act": "silu",
-        "vocab_size": VOCABULARY, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0, "rope_scaling": None, "attention_bias": False, "mlp_bias": False,
-        "tie_word_embeddings": False, "bos_token_id": None, "eos_token_id": None,
-        "use_cache": True, "initializer_range": 0.02,
-    }
-
-
 def write_json(path: pathlib.Path, content: dict) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -169,6 +141,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", type=pathlib.Path, help="the folder to write; must be empty")
     parser.add_argument("--size", type=parse_bytes, default="1.5GB", help="default: %(default)s")
+    parser.add_argument("--shape", choices=SHAPES, default="llama", help="default: %(default)s")
     parser.add_argument("--shard-size", type=parse_bytes, default="500MB", help="of one file")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -178,8 +151,9 @@ def main() -> int:
     if any(directory.iterdir()):
         parser.error(f"{directory} is not empty")
 
-    layers = blocks_for(arguments.size)
-    tensors = model_tensors(layers)
+    shape = SHAPES[arguments.shape]
+    layers = blocks_for(shape, arguments.size)
+    tensors = model_tensors(shape, layers)
     shards = split_into_shards(tensors, arguments.shard_size)
     weight_map = {}
     for number, shard in enumerate(shards, start=1):
@@ -188,8 +162,8 @@ def main() -> int:
         write_shard(directory / file, shard, arguments.seed)
         weight_map |= {name: file for name, _ in shard}
 
-    total = sum(tensor_bytes(shape) for _, shape in tensors)
-    write_json(directory / "config.json", config(layers))
+    total = total_bytes(tensors)
+    write_json(directory / "config.json", shape.config(layers))
     write_json(directory / "tokenizer.json", tokenizer())
     # The index comes last: a folder that has one is complete.
     write_json(directory / "model.safetensors.index.json",

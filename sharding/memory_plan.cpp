@@ -87,6 +87,11 @@ std::uint64_t moved_rows(const RunShape& shape, std::uint32_t world) {
   return std::min(most, std::max(kRows, ranks * std::max(shape.sequences, shape.logit_rows)));
 }
 
+WeightPath weight_path(const RunShape& shape) {
+  return {.in_place = shape.gather == GatherKind::InPlace,
+          .overlaps = shape.device.discrete_memory && shape.prefetch > 0};
+}
+
 bool moves_rows(const RunShape& shape, const Placement& placement, std::uint64_t rows,
                 std::uint64_t own_rows) {
   if (shape.moved_rows == 0) return false;
@@ -94,7 +99,10 @@ bool moves_rows(const RunShape& shape, const Placement& placement, std::uint64_t
   // In place weights do not move, but each rank would read all of them, and have all of its rows'
   // arithmetic to do: shared out, neither is more.
   if (shape.move == Move::Activations || shape.gather == GatherKind::InPlace) return true;
-  return placement.costs.of_rows(rows, own_rows) <= placement.costs.of_weights(rows);
+  const MoveCosts& costs = placement.costs;
+  if (!shape.speeds.of_moving()) return costs.of_rows(rows, own_rows) <= costs.of_weights(rows);
+  return time_of_rows(costs, shape.speeds, shape.moved_rows, rows, own_rows).seconds() <=
+         time_of_weights(costs, shape.speeds, weight_path(shape), rows, own_rows).seconds();
 }
 
 HostSlots host_slots(const Graph& graph, const Cut& cut, std::uint32_t slots) {

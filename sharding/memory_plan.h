@@ -11,6 +11,7 @@
 #include "sharding/graph.h"
 #include "sharding/layout.h"
 #include "sharding/row_moves.h"
+#include "sharding/sweep_time.h"
 
 namespace initrt {
 
@@ -89,6 +90,7 @@ struct RunShape {
   std::uint64_t sweep_rows = 1;  ///< most token rows a rank brings to a sweep
   std::uint64_t logit_rows = 1;  ///< most rows per sweep that want logits
   Move move = Move::Auto;
+  Speeds speeds = {};              ///< what Move::Auto compares times by; unknown: bytes
   std::uint64_t active_ranks = 0;  ///< most ranks that bring rows to a sweep; 0: all
   /// Rows of all ranks that go through products at once where rows move: moved_rows(); 0: none do.
   std::uint64_t moved_rows = 0;
@@ -119,6 +121,9 @@ struct Placement {
   std::uint64_t replicated_bytes =
       0;  ///< of MemoryCategory::Resident; 0: units are whole somewhere
 };
+
+/// How a run's weights come to its ranks where they move.
+[[nodiscard]] WeightPath weight_path(const RunShape& shape);
 
 /// Whether a sweep moves rows. @param rows of all ranks @param own_rows the most of any rank
 [[nodiscard]] bool moves_rows(const RunShape& shape, const Placement& placement, std::uint64_t rows,

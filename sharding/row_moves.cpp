@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kNames = {"auto", "weights", "activations"};
 constexpr ActivationId kNothing = ~0u;
-constexpr std::uint64_t kMaxRows = std::uint64_t{1} << 40;
+// Of a sweep: which rows of the embedding are wanted, and the rows.
+constexpr std::uint32_t kExchangesOfEmbedding = 2;
 
 // What an op that is a product reads, and the weights that it is with.
 struct Product {
@@ -153,26 +154,69 @@ double MoveCosts::of_rows(std::uint64_t rows, std::uint64_t own_rows) const {
                    static_cast<double>(own_rows) * static_cast<double>(bytes_per_own_row));
 }
 
+double MoveCosts::chosen_part(std::uint64_t rows) const {
+  return 1 - std::pow(1 - expert_share, static_cast<double>(rows));
+}
+
 double MoveCosts::of_weights(std::uint64_t rows) const {
   const double others = static_cast<double>(world - 1) / world;
-  const double untouched = std::pow(1 - expert_share, static_cast<double>(rows));
-  return others *
-         (static_cast<double>(weight_bytes) + static_cast<double>(expert_bytes) * (1 - untouched));
+  return others * (static_cast<double>(weight_bytes) +
+                   static_cast<double>(expert_bytes) * chosen_part(rows));
+}
+
+double MoveCosts::read_of_weights(std::uint64_t rows) const {
+  return static_cast<double>(product_bytes) +
+         static_cast<double>(expert_product_bytes) * chosen_part(rows);
 }
 
 std::uint64_t MoveCosts::rows_at_crossing() const {
-  std::uint64_t below = 0, above = kMaxRows;
-  while (above - below > 1) {
-    const std::uint64_t rows = below + (above - below) / 2;
-    const bool less = of_rows(rows, divide_up(rows, world)) <= of_weights(rows);
-    (less ? below : above) = rows;
-  }
-  return below;
+  return last_rows(world, [this](std::uint64_t rows, std::uint64_t own_rows) {
+    return of_rows(rows, own_rows) <= of_weights(rows);
+  });
 }
+
+namespace {
+
+// Bytes and elements of the weights that a unit's products are with.
+struct Weights {
+  std::uint64_t bytes = 0, elements = 0;
+};
+
+// Of each output element only a part of the inputs counts where there are several.
+std::uint32_t groups_of(const Op& op) {
+  const auto* const linear = std::get_if<LinearOp>(&op);
+  return linear != nullptr ? linear->groups : 1;
+}
+
+Weights weights_of(const Graph& graph, const Layout& layout, std::uint32_t unit) {
+  Weights weights;
+  for (const Op& op : graph.units[unit].ops) {
+    const std::optional<Product> product = product_of(op);
+    if (!product) continue;
+    const ParamPlace& place = layout.units[unit].params[product->weight];
+    weights.bytes += place.bytes() + place.rows * place.scale_row_bytes;
+    weights.elements += place.rows * graph.activations[product->in].columns / groups_of(op);
+  }
+  return weights;
+}
+
+// Exchanges that a sweep waits for: of rows on their way to products, of columns between them, and
+// of what returns.
+std::uint32_t exchanges_of(std::span<const MoveStep> steps, bool sent_before) {
+  std::uint32_t exchanges = 0;
+  for (const MoveStep& step : steps) {
+    if (step.kind != MoveStep::Kind::Products) continue;
+    exchanges += (sent_before ? 0 : 1) + (step.keeps ? 0 : 1);
+  }
+  return exchanges;
+}
+
+}  // namespace
 
 MoveCosts move_costs(const Graph& graph, const Layout& layout, const Cut& cut) {
   MoveCosts costs;
   costs.world = cut.world;
+  costs.exchanges = kExchangesOfEmbedding;
   std::uint32_t experts = 0, chosen = 0;  // of the last router
   for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
     const Unit& each = graph.units[unit];
@@ -181,20 +225,27 @@ MoveCosts move_costs(const Graph& graph, const Layout& layout, const Cut& cut) {
       experts = route->routing.experts;
       chosen = route->routing.chosen;
       costs.expert_share = static_cast<double>(chosen) / experts;
+      ++costs.exchanges;  // which experts rows chose
     }
     const bool expert = each.kind == UnitKind::Expert;
     if (!cut.units[unit].resident) {
       (expert ? costs.expert_bytes : costs.weight_bytes) += layout.units[unit].bytes;
+      if (!expert) ++costs.gathers;
     }
+    const Weights weights = weights_of(graph, layout, unit);
+    (expert ? costs.expert_product_bytes : costs.product_bytes) += weights.bytes;
     // A row goes through as many experts as it chooses, all of one shape.
     if (expert && graph.units[unit - 1].kind == UnitKind::Expert) continue;
+    costs.operations_per_row += 2.0 * static_cast<double>(weights.elements) * (expert ? chosen : 1);
     const std::uint64_t times = sizeof(float) * (expert ? chosen : 1);
-    for (const MoveStep& step : move_steps(each)) {
+    // Experts' rows are sent once to all of them, and those of the head once to all its tiles.
+    const bool sent_before =
+        each.kind == UnitKind::Head && unit > 0 && graph.units[unit - 1].kind == UnitKind::Head;
+    const std::vector<MoveStep> steps = move_steps(each);
+    costs.exchanges += exchanges_of(steps, sent_before);
+    for (const MoveStep& step : steps) {
       if (step.kind != MoveStep::Kind::Products) continue;
       const StepColumns columns = columns_of(graph, cut, unit, step);
-      // Experts' rows are sent once to all of them, and those of the head once to all its tiles.
-      const bool sent_before =
-          each.kind == UnitKind::Head && unit > 0 && graph.units[unit - 1].kind == UnitKind::Head;
       if (!sent_before) {
         costs.bytes_per_row += columns.in * (expert && !step.of_columns ? sizeof(float) : times);
       }

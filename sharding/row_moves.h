@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sharding/checked.h"
 #include "sharding/graph.h"
 #include "sharding/layout.h"
 
@@ -78,13 +79,37 @@ struct MoveCosts {
   std::uint64_t bytes_per_own_row = 0;  ///< for each row of this rank besides: outputs
   std::uint32_t world = 1;
 
+  // What else takes time (sweep_time.h).
+  std::uint64_t product_bytes = 0;         ///< weights of products, but for experts
+  std::uint64_t expert_product_bytes = 0;  ///< of all experts
+  double operations_per_row = 0;           ///< of products: two for each weight that a row meets
+  std::uint32_t gathers = 0;    ///< that a sweep waits for where weights move, but for experts
+  std::uint32_t exchanges = 0;  ///< that it waits for where rows move
+
   /// @param rows of all ranks @param own_rows the most of any rank
   [[nodiscard]] double of_rows(std::uint64_t rows, std::uint64_t own_rows) const;
   /// With as many experts as so many rows that choose at random would need.
   [[nodiscard]] double of_weights(std::uint64_t rows) const;
   /// The most rows, shared out evenly, of which moving takes fewer bytes than moving the weights.
   [[nodiscard]] std::uint64_t rows_at_crossing() const;
+  /// Bytes of weights that products of so many rows read, of all ranks' together.
+  [[nodiscard]] double read_of_weights(std::uint64_t rows) const;
+
+ private:
+  [[nodiscard]] double chosen_part(std::uint64_t rows) const;  // of the experts
 };
+
+/// The last number of rows for which `holds(rows, own_rows)`, which it does up to there; own_rows
+/// are the most of a rank where rows are shared out evenly. 0 where it never does.
+template <class Holds>
+[[nodiscard]] std::uint64_t last_rows(std::uint32_t world, Holds holds) {
+  std::uint64_t below = 0, above = std::uint64_t{1} << 40;
+  while (above - below > 1) {
+    const std::uint64_t rows = below + (above - below) / 2;
+    (holds(rows, divide_up(rows, world)) ? below : above) = rows;
+  }
+  return below;
+}
 
 [[nodiscard]] MoveCosts move_costs(const Graph& graph, const Layout& layout, const Cut& cut);
 

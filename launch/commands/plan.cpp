@@ -10,6 +10,8 @@
 #include "launch/output/standard_output.h"
 #include "runtime/device/cuda/needs.h"
 #include "runtime/load/loader.h"
+#include "sharding/checkpoint/names/quantized.h"
+#include "sharding/checkpoint/quantized/stored_form.h"
 #include "sharding/error.h"
 #include "sharding/precision.h"
 
@@ -54,8 +56,46 @@ Json moves_json(const Placement& placement, const RunShape& shape) {
           {"bytes_per_row", costs.bytes_per_row},
           {"bytes_per_own_row", costs.bytes_per_own_row},
           {"rows_at_crossing", costs.rows_at_crossing()},
+          {"product_bytes", costs.product_bytes + costs.expert_product_bytes},
+          {"operations_per_row", costs.operations_per_row},
+          {"gathers", costs.gathers},
+          {"exchanges", costs.exchanges},
           {"gathers_units", placement.moves_weights},
           {"moves_rows", shape.moved_rows > 0}};
+}
+
+Json time_json(const SweepTime& time) {
+  return {{"products_seconds", time.products},
+          {"moving_seconds", time.moving},
+          {"seconds", time.seconds()}};
+}
+
+// What a decode step of as many sequences as the job runs at once is predicted to take.
+Json times_json(const Placement& placement, const RunShape& shape) {
+  const std::uint64_t rows = shape.active_ranks * shape.sequences, own_rows = shape.sequences;
+  const WeightPath path = weight_path(shape);
+  const SweepTime weights = time_of_weights(placement.costs, shape.speeds, path, rows, own_rows);
+  const SweepTime moving =
+      time_of_rows(placement.costs, shape.speeds, shape.moved_rows, rows, own_rows);
+  const bool move = moves_rows(shape, placement, rows, own_rows);
+  return {{"rows", rows},
+          {"weights", time_json(weights)},
+          {"activations", time_json(moving)},
+          {"tokens_per_second", static_cast<double>(rows) / (move ? moving : weights).seconds()},
+          {"rows_at_crossing",
+           rows_at_crossing(placement.costs, shape.speeds, path, shape.moved_rows)}};
+}
+
+std::string times_text(const Json& times) {
+  const auto milliseconds = [&](const char* way) {
+    return 1e3 * times[way]["seconds"].get<double>();
+  };
+  return fmt::format(
+      "at these speeds a step of {} sequence{} takes {:.3g} ms if weights move, {:.3g} ms if rows "
+      "do: {:.3g} tokens/s; as long at {} rows\n",
+      times["rows"].get<std::uint64_t>(), times["rows"] == 1 ? "" : "s", milliseconds("weights"),
+      milliseconds("activations"), times["tokens_per_second"].get<double>(),
+      times["rows_at_crossing"].get<std::uint64_t>());
 }
 
 std::string moves_text(const Json& moves) {
@@ -74,6 +114,7 @@ std::string moves_text(const Json& moves) {
                       !rows    ? "weights move"
                       : !units ? "rows move in every sweep of this job"
                                : "rows move in sweeps of few, weights in those of many");
+  if (moves.contains("times")) text += times_text(moves["times"]);
   return text;
 }
 
@@ -169,6 +210,14 @@ std::string table_row(const Json& rank, const std::string& label) {
                      rank["files"].get<std::uint64_t>());
 }
 
+std::string assumed_quantization_text(const Json& plan) {
+  if (!plan.contains("assumed_quantization")) return "";
+  const std::string method = one_line(plan["assumed_quantization"].get<std::string>());
+  return plan["quantization_counted"].get<bool>()
+             ? fmt::format(", or in {} where the config says so", method)
+             : fmt::format("; that weights are quantized ({}) is not counted", method);
+}
+
 std::string plan_text(const Json& plan) {
   const std::string held =
       holding_text(plan["precision"].get<std::string>(), plan["quantize"].get<std::string>());
@@ -199,8 +248,8 @@ std::string plan_text(const Json& plan) {
   if (plan["world"] > 1) text += moves_text(plan["moves"]);
   if (plan.contains("assumed_dtype")) {
     text += fmt::format(
-        "no weights are here: what is to be read is what the config's tensors would be in {}\n",
-        plan["assumed_dtype"].get<std::string>());
+        "no weights are here: what is to be read is what the config's tensors would be in {}{}\n",
+        plan["assumed_dtype"].get<std::string>(), assumed_quantization_text(plan));
   }
   if (plan["device"] == "cuda") {
     const Json& memory = ranks[0]["memory"];
@@ -233,6 +282,9 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
   Json json = plan_json(job, model, transport, placement, shape,
                         reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)),
                         plan.one_node);
+  if (shape.speeds.of_moving() && plan.world > 1) {
+    json["moves"]["times"] = times_json(placement, shape);
+  }
   json["fits"] = fit_json(question, [&](std::uint32_t world) {
     RunShape other = generate_shape(job, model.graph, prompts, world);
     const Ranks ranks{world, world == 1 || plan.one_node, device, /*share_gpus=*/false};
@@ -245,6 +297,10 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
   if (json["fits"].is_null()) json.erase("fits");
   if (model.catalog.format == kNoWeights) {
     json["assumed_dtype"] = name(model.catalog.tensors.front().dtype);
+    if (const std::string said = quantization_of(model.catalog.config); !said.empty()) {
+      json["assumed_quantization"] = said;
+      json["quantization_counted"] = is_stored_form_known(QuantConfig(model.catalog.config));
+    }
   }
   const std::string out = plan.json ? json.dump(2) + "\n" : plan_text(json);
   write_stdout(out);

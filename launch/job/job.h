@@ -51,6 +51,10 @@ struct Job {
   } cuda;
 
   struct {
+    double memory = 0, compute = 0, link = 0, latency = 0;  ///< Speeds
+  } speeds;
+
+  struct {
     std::string strategy = "full_shard";
     std::string move = "auto";   ///< name() of a Move
     std::uint64_t prefetch = 1;  ///< units gathered ahead of use

@@ -137,12 +137,27 @@ std::span<const JobKey> job_keys() {
        "Products of 32-bit matrices on GPUs may round their inputs to TF32: faster, not float32",
        JobKey::Flag{[](Job& job) -> bool& { return job.cuda.tf32; }}},
 
+      {"speeds.link",
+       "Bytes a second that a rank receives from others: with it sharding.move=auto compares "
+       "times, "
+       "and plan predicts them; 0: not known",
+       JobKey::Number{[](Job& job) -> double& { return job.speeds.link; }, 0.0, 1e18, false}},
+      {"speeds.latency", "Seconds of an exchange of a few bytes between all ranks",
+       JobKey::Number{[](Job& job) -> double& { return job.speeds.latency; }, 0.0, 1.0, false}},
+      {"speeds.memory",
+       "Bytes a second that a rank reads weights with from its memory; 0: not known",
+       JobKey::Number{[](Job& job) -> double& { return job.speeds.memory; }, 0.0, 1e18, false}},
+      {"speeds.compute",
+       "Operations a second of a rank's matrix products, a multiplication and an addition being "
+       "two; 0: not known",
+       JobKey::Number{[](Job& job) -> double& { return job.speeds.compute; }, 0.0, 1e21, false}},
+
       {"sharding.strategy", "full_shard: every rank owns one chunk of every unit",
        JobKey::Text{[](Job& job) -> std::string& { return job.sharding.strategy; },
                     {"full_shard"}}},
       {"sharding.move",
        "What moves in a sweep: the weights, gathered on demand, or the activations, to the ranks "
-       "that hold the weights. auto: whichever is less",
+       "that hold the weights. auto: whichever is fewer bytes, or with speeds.link takes less time",
        JobKey::Text{[](Job& job) -> std::string& { return job.sharding.move; },
                     {"auto", "weights", "activations"}}},
       {"sharding.prefetch", "Units gathered ahead of the one in use",

@@ -45,6 +45,7 @@ RunShape common_shape(const Job& job) {
   shape.staging_bytes = make_staging_ring(job.load.staging).bytes();
   shape.budget = job.memory.budget;
   shape.move = *move_from_name(job.sharding.move);
+  shape.speeds = {job.speeds.memory, job.speeds.compute, job.speeds.link, job.speeds.latency};
   return shape;
 }
 

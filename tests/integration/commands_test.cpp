@@ -200,6 +200,31 @@ TEST_F(Plan, IsMadeForGpusWhereThereAreNone) {
   EXPECT_THAT(table.out, HasSubstr("is on its GPU and"));
 }
 
+TEST_F(Plan, PredictsTimesWhereSpeedsAreKnown) {
+  std::vector<std::string> arguments = {"plan",
+                                        "--world",
+                                        "4",
+                                        "--set",
+                                        "model=" + smollm2(),
+                                        "--set",
+                                        "generate.prompt=Hello",
+                                        "--set",
+                                        "sharding.communicator=mpi"};
+  EXPECT_THAT(run(alone(arguments)).out, Not(HasSubstr("at these speeds")));
+  for (const char* speed : {"speeds.link=1e10", "speeds.latency=2e-5", "speeds.memory=2e10"}) {
+    arguments.insert(arguments.end(), {"--set", speed});
+  }
+  EXPECT_THAT(run(alone(arguments)).out, HasSubstr("at these speeds a step of 1 sequence takes"));
+  arguments.emplace_back("--json");
+  const auto moves = nlohmann::json::parse(run(alone(arguments)).out).at("moves");
+  const auto& times = moves.at("times");
+  const double read = moves.at("product_bytes").get<double>() / 2e10;
+  EXPECT_NEAR(times.at("weights").at("products_seconds").get<double>(), read, 1e-3 * read);
+  EXPECT_NEAR(times.at("activations").at("products_seconds").get<double>(), read / 4, 1e-3 * read);
+  EXPECT_GT(times.at("activations").at("moving_seconds").get<double>(),
+            moves.at("exchanges").get<double>() * 2e-5);
+}
+
 TEST_F(Plan, IsATableForAPerson) {
   const Finished finished = run(alone(
       {"plan", "--set", "model=" + smollm2(), "--set", "generate.prompt=Hello", "--world", "2"}));
