@@ -129,16 +129,6 @@ std::uint64_t widest_linear_input(const Graph& graph) {
   return widest;
 }
 
-bool has_products_by_heads(const Graph& graph) {
-  const auto by_heads = [](const Op& op) {
-    const auto* const linear = std::get_if<LinearOp>(&op);
-    return linear != nullptr && linear->groups > 1;
-  };
-  return std::any_of(graph.units.begin(), graph.units.end(), [&](const Unit& unit) {
-    return std::any_of(unit.ops.begin(), unit.ops.end(), by_heads);
-  });
-}
-
 const ParamPlace& embedding_place(const Graph& graph, const Layout& layout) {
   const TableTile& tile = graph.embedding.front();
   return layout.units[tile.unit].params[tile.param];

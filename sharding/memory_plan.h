@@ -65,7 +65,6 @@ struct ProductSizes {
   DType dtype = DType::F32;             ///< of weights that are not quantized
   std::uint64_t rows = 0, columns = 0;  ///< the most rows and the widest input of any
   WeightFormats formats = {};           ///< that weights are held in
-  bool by_heads = false;                ///< some are of a part of their inputs: LinearOp::groups
 };
 
 /// What planning has to know of a kind of device; told without having one.
@@ -131,9 +130,6 @@ struct Placement {
 
 /// The widest input of a matrix product in the graph, in columns (for Device::scratch_bytes).
 [[nodiscard]] std::uint64_t widest_linear_input(const Graph& graph);
-
-/// Whether some products are of a part of their inputs (LinearOp::groups).
-[[nodiscard]] bool has_products_by_heads(const Graph& graph);
 
 /// Cuts the layout, sizes every buffer, and spends what the budget leaves on resident units,
 /// first units first.

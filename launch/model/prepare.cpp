@@ -337,7 +337,7 @@ Placement place_memory(const OpenModel& model, std::uint32_t world, Transport tr
   shape.gather = gather_kind(transport);
   shape.moved_rows = moved_rows(shape, world);
   shape.device = needs({model.layout.dtype, shape.product_rows(), widest_linear_input(model.graph),
-                        model.layout.formats(), has_products_by_heads(model.graph)});
+                        model.layout.formats()});
   shape.through_host = goes_through_host(transport, shape.device.discrete_memory);
   return plan_memory(model.graph, model.layout, world, shape);
 }

@@ -27,12 +27,7 @@ class Families : public ::testing::TestWithParam<std::string> {
  protected:
   Families() { write_family_checkpoint(kFamilies + GetParam(), directory_.path()); }
 
-  void SetUp() override {
-    model_ = open_checkpoint_as(directory_.path(), "32-true");
-    if (on_gpus() && has_products_by_heads(model_.graph)) {
-      GTEST_SKIP() << "latent attention is computed on CPUs alone";
-    }
-  }
+  void SetUp() override { model_ = open_checkpoint_as(directory_.path(), "32-true"); }
 
   // What each rank gets; rank r brings its prompt in chunks of chunks[r].
   std::vector<std::vector<float>> logits(Transport transport,

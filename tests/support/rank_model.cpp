@@ -41,8 +41,7 @@ RunShape shape_of(const OpenModel& model, const Setting& setting) {
   shape.moved_rows = moved_rows(shape, setting.world);
   if (setting.moved_rows > 0) shape.moved_rows = std::min(shape.moved_rows, setting.moved_rows);
   const ProductSizes products{model.layout.dtype, shape.product_rows(),
-                              widest_linear_input(model.graph), model.layout.formats(),
-                              has_products_by_heads(model.graph)};
+                              widest_linear_input(model.graph), model.layout.formats()};
   shape.device = on_gpus() ? cuda::needs(products) : make_device(setting, 0)->needs(products);
   shape.through_host = goes_through_host(transport_of(setting), shape.device.discrete_memory);
   shape.budget = setting.budget;

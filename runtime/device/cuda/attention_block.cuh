@@ -22,6 +22,17 @@ inline constexpr std::uint32_t kSpan = kWarps * kTile;
 /// Queries that a warp has room for in its registers, by elements of a head that a lane sums.
 constexpr int queries_of(int wide) { return wide <= 4 ? 8 : 32 / wide; }
 
+/// What kernels are made for.
+/// @tparam kWide_ elements of a value that a lane sums
+/// @tparam kKey_ the most elements of a key, a multiple of a warp
+template <int kWide_, int kKey_ = kWide_* static_cast<int>(kWarp)>
+struct HeadSizes {
+  static constexpr int kWide = kWide_, kKey = kKey_;
+  static constexpr int kValue = kWide * static_cast<int>(kWarp);
+  static constexpr int kQueries = queries_of(kWide);
+  static_assert(kKey >= kValue, "values may be a part of keys");
+};
+
 struct AttentionArguments {
   const float* q;
   const RowInfo* rows;
@@ -36,7 +47,7 @@ struct AttentionArguments {
   std::uint32_t splits;  // blocks that share the spans of one run
   std::uint32_t spans;   // most that a row sees
   // What each span has summed, where blocks share them: [rows][heads][spans], and of values
-  // [head_size] of each. A row's spans are neighbours: span s is at s % spans.
+  // [value size] of each. A row's spans are neighbours: span s is at s % spans.
   Softmax* softmax_of_spans;
   float* values_of_spans;
 
@@ -99,18 +110,18 @@ struct Bounds {
   std::uint32_t least_first, most_first, least_last, most_last;
 };
 
-template <int kWide>
+template <class Sizes>
 struct BlockMemory {
-  static constexpr int kQueries = queries_of(kWide);
+  static constexpr int kQueries = Sizes::kQueries;
   /// Queries whose elements all threads hold between them.
-  static constexpr int kJoined = kAttentionThreads / (kWarp * kWide);
+  static constexpr int kJoined = kAttentionThreads / Sizes::kValue;
 
   union {
     WarpMemory of_warps[kWarps];
-    float values[kWarps][kJoined][kWarp * kWide];
+    float values[kWarps][kJoined][Sizes::kValue];
   };
-  alignas(16) float q[kQueries * kWarp * kWide];  // times the scale
-  float sums[kQueries * kWarp * kWide];           // of values, over the spans so far
+  alignas(16) float q[kQueries * Sizes::kKey];  // times the scale
+  float sums[kQueries * Sizes::kValue];         // of values, over the spans so far
   Run run;
   std::uint32_t first[kQueries], last[kQueries];  // positions that each sees
   Bounds bounds;
@@ -122,9 +133,9 @@ struct BlockMemory {
 };
 
 /// The queries of a run to shared memory; those that are missing are 0 and see what the first sees.
-template <int kQueries, int kWide>
-__device__ void load_queries(const AttentionArguments& a, BlockMemory<kWide>& memory) {
-  constexpr std::uint32_t kLine = kWarp * kWide;
+template <int kQueries, class Sizes>
+__device__ void load_queries(const AttentionArguments& a, BlockMemory<Sizes>& memory) {
+  constexpr std::uint32_t kLine = Sizes::kKey;
   const Run& run = memory.run;
   const std::uint32_t queries = run.queries(), size = a.shape.head_size;
   for (std::uint32_t i = threadIdx.x; i < kQueries * kLine; i += kAttentionThreads) {
@@ -134,6 +145,8 @@ __device__ void load_queries(const AttentionArguments& a, BlockMemory<kWide>& me
       x = a.q[run.place(query, a.shape.heads) * size + d] * a.shape.scale;
     }
     memory.q[i] = x;
+  }
+  for (std::uint32_t i = threadIdx.x; i < kQueries * Sizes::kValue; i += kAttentionThreads) {
     memory.sums[i] = 0;
   }
   if (threadIdx.x < kQueries) {
@@ -158,18 +171,18 @@ __device__ void load_queries(const AttentionArguments& a, BlockMemory<kWide>& me
 }
 
 /// One tile: positions from `begin` on.
-template <class Lines, int kQueries, int kWide>
+template <class Lines, int kQueries, class Sizes>
 __device__ __forceinline__ void attend_tile(const AttentionArguments& a, const Lines& k,
                                             const Lines& v, std::uint32_t begin,
-                                            BlockMemory<kWide>& memory,
-                                            float (&values)[kQueries][kWide]) {
+                                            BlockMemory<Sizes>& memory,
+                                            float (&values)[kQueries][Sizes::kWide]) {
   const std::uint32_t lane = threadIdx.x % kWarp;
   const std::uint32_t end = begin + kTile;
   const Bounds& bounds = memory.bounds;
   WarpMemory& own = memory.of_warps[threadIdx.x / kWarp];
   float scores[kQueries][2];
-  score_tile<kQueries, kWide>(k, begin, min(kTile, bounds.most_last + 1 - begin), memory.q, own,
-                              scores);
+  score_tile<kQueries, Sizes::kKey>(k, begin, min(kTile, bounds.most_last + 1 - begin), memory.q,
+                                    own, scores);
   const bool whole = bounds.most_first <= begin && bounds.least_last + 1 >= end;
 #pragma unroll
   for (int q = 0; q < kQueries; ++q) {
@@ -197,10 +210,10 @@ __device__ __forceinline__ void attend_tile(const AttentionArguments& a, const L
 }
 
 /// The warp's tile of a span, if it has one there.
-template <class Lines, int kQueries, int kWide>
+template <class Lines, int kQueries, class Sizes>
 __device__ void attend_span(const AttentionArguments& a, const Lines& k, const Lines& v,
-                            std::uint32_t span, BlockMemory<kWide>& memory,
-                            float (&values)[kQueries][kWide]) {
+                            std::uint32_t span, BlockMemory<Sizes>& memory,
+                            float (&values)[kQueries][Sizes::kWide]) {
   const std::uint32_t warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   if (lane < kQueries) memory.softmax[warp][lane] = of_no_scores();
   __syncwarp();
@@ -211,9 +224,9 @@ __device__ void attend_span(const AttentionArguments& a, const Lines& k, const L
 }
 
 /// One query's softmax over a span, from its warps' in their order.
-template <int kWide>
+template <class Sizes>
 __device__ void join_softmax(const AttentionArguments& a, std::uint32_t span, std::uint32_t query,
-                             BlockMemory<kWide>& memory) {
+                             BlockMemory<Sizes>& memory) {
   const std::uint32_t begin = span * kSpan;
   memory.sees[query] = memory.first[query] < begin + kSpan && memory.last[query] >= begin;
   if (!memory.sees[query]) return;
@@ -231,14 +244,15 @@ __device__ void join_softmax(const AttentionArguments& a, std::uint32_t span, st
 
 /// Joins what the warps have summed over a span, in their order, and adds it to what the spans
 /// before have, or leaves it for merge_spans().
-template <int kQueries, int kWide>
+template <int kQueries, class Sizes>
 __device__ void join_span(const AttentionArguments& a, std::uint32_t span,
-                          BlockMemory<kWide>& memory, const float (&values)[kQueries][kWide]) {
+                          BlockMemory<Sizes>& memory,
+                          const float (&values)[kQueries][Sizes::kWide]) {
   const Run& run = memory.run;
-  constexpr int kJoined = BlockMemory<kWide>::kJoined;
-  constexpr std::uint32_t kLine = kWarp * kWide;
+  constexpr int kJoined = BlockMemory<Sizes>::kJoined, kWide = Sizes::kWide;
+  constexpr std::uint32_t kLine = Sizes::kValue;
   const std::uint32_t warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-  const std::uint32_t size = a.shape.head_size;
+  const std::uint32_t size = a.shape.value();
   if (threadIdx.x < kWarps * kQueries) {
     const std::uint32_t q = threadIdx.x / kWarps, of = threadIdx.x % kWarps;
     float maximum = memory.softmax[0][q].maximum;
@@ -277,19 +291,21 @@ __device__ void join_span(const AttentionArguments& a, std::uint32_t span,
   }
 }
 
-template <class Lines, int kQueries, int kWide>
-__device__ void attend(const AttentionArguments& a, BlockMemory<kWide>& memory) {
-  constexpr std::uint32_t kLine = kWarp * kWide;
-  const std::uint32_t size = a.shape.head_size;
+template <class Lines, int kQueries, class Sizes>
+__device__ void attend(const AttentionArguments& a, BlockMemory<Sizes>& memory) {
+  constexpr std::uint32_t kLine = Sizes::kValue;
+  const std::uint32_t key = a.shape.head_size, size = a.shape.value();
   const std::uint64_t kv_head =
       std::uint64_t{memory.run.sequence} * a.shape.kv_heads + memory.run.head / a.group;
-  const std::uint64_t first = kv_head * a.positions * size;
-  const Lines k{stored<Lines::Type>(a.k) + first, size, a.positions};
-  const Lines v{stored<Lines::Type>(a.v) + first, size, a.positions};
+  const std::uint64_t first = kv_head * a.positions;
+  const Lines k{stored<Lines::Type>(a.k) + first * key, key, a.positions};
+  const Lines v = a.v == nullptr
+                      ? k  // the first elements of each key
+                      : Lines{stored<Lines::Type>(a.v) + first * size, size, a.positions};
   load_queries<kQueries>(a, memory);
   for (std::uint32_t span = memory.bounds.least_first / kSpan + blockIdx.z;
        span <= memory.bounds.most_last / kSpan; span += a.splits) {
-    float values[kQueries][kWide] = {};
+    float values[kQueries][Sizes::kWide] = {};
     attend_span(a, k, v, span, memory, values);
     __syncthreads();  // the warps' memory is free
     join_span(a, span, memory, values);

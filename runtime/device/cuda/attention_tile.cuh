@@ -109,8 +109,8 @@ __device__ __forceinline__ void load_slice(const Lines& lines, const typename Li
 }
 
 /// scores[q][i] = the product of query q and key lane + 32 i, summed in the order of elements.
-/// @param q [kQueries][32 kWide], 0 behind the head's last element
-template <int kQueries, int kWide, class Lines>
+/// @param q [kQueries][kKey], 0 behind the head's last element
+template <int kQueries, int kKey, class Lines>
 __device__ __forceinline__ void score_tile(const Lines& k, std::uint32_t begin, std::uint32_t keys,
                                            const float* q, WarpMemory& memory,
                                            float (&scores)[kQueries][2]) {
@@ -142,7 +142,7 @@ __device__ __forceinline__ void score_tile(const Lines& k, std::uint32_t begin, 
       for (std::uint32_t d = 0; d < kCount; d += 4) {
 #pragma unroll
         for (int i = 0; i < kQueries; ++i) {
-          const auto x = load<4>(q + i * kWarp * kWide + (slice * 2 + half) * kCount + d);
+          const auto x = load<4>(q + i * kKey + (slice * 2 + half) * kCount + d);
 #pragma unroll
           for (std::uint32_t e = 0; e < 4; ++e) {
             scores[i][0] = fmaf(x.of[e], widen_quickly<Type>(near.of[d + e]), scores[i][0]);

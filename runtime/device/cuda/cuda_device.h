@@ -100,7 +100,8 @@ class CudaDevice final : public Device {
   [[nodiscard]] const RowInfo* rows() const { return scratch<RowInfo>(division_.rows); }
   /// Waits with an eye on the watch.
   void wait_for(cudaEvent_t event) const;
-  const void* product_inputs(const float* in, const LinearWeights& weights, std::uint64_t rows);
+  const std::byte* product_inputs(const float* in, DType dtype, std::uint64_t rows,
+                                  std::uint64_t columns);
   void check_rows(std::uint64_t rows, const char* op) const;
   void check_cache(const KvView& cache, const char* op) const;
 

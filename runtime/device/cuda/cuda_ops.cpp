@@ -38,7 +38,6 @@ void CudaDevice::check_cache(const KvView& cache, const char* op) const {
     fail("cuda {}: a ring of {} positions, expected a multiple of {}", op, cache.positions,
          kKvTile);
   }
-  if (cache.v == nullptr) fail("cuda {}: latent attention is not computed on GPUs", op);
 }
 
 void CudaDevice::set_rows(std::span<const RowInfo> rows, std::span<const std::uint32_t> kept) {
@@ -74,10 +73,14 @@ void CudaDevice::linear_of_each(const float* in, std::span<const LinearProduct> 
                                 std::uint64_t rows) {
   if (rows == 0 || products.empty()) return;
   check_rows(rows, "linear");
-  const void* const inputs = product_inputs(in, products.front().weights, rows);
-  for (const auto& [weights, out, out_stride, in_column, in_stride] : products) {
-    if (in_column != 0 || (in_stride != 0 && in_stride != weights.in_columns)) {
-      fail("cuda linear: products of some columns of their inputs are not computed on GPUs");
+  const std::uint64_t in_stride = products.front().input_columns();
+  const std::byte* const inputs =
+      product_inputs(in, products.front().weights.dtype, rows, in_stride);
+  for (const LinearProduct& product : products) {
+    const auto& [weights, out, out_stride, in_column, stride] = product;
+    if (product.input_columns() != in_stride || in_column + weights.in_columns > in_stride) {
+      fail("cuda linear: columns {} to {} of inputs of {}", in_column,
+           in_column + weights.in_columns, in_stride);
     }
     if (out_stride < weights.out_columns) {
       fail("cuda linear: output rows {} elements apart cannot hold {} columns", out_stride,
@@ -90,8 +93,9 @@ void CudaDevice::linear_of_each(const float* in, std::span<const LinearProduct> 
       dense.out_columns = std::min(block, weights.out_columns - first);
       dense.whole_columns = std::max(weights.whole_columns, weights.out_columns);
       // Rows up to a whole tile are computed from whatever lies there, and used by nobody.
-      linear_->run(stream(), inputs, dense, out + first, (rows + kRowTile - 1) / kRowTile,
-                   out_stride, {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
+      linear_->run(stream(), inputs + bytes_of(weights.dtype, in_column), in_stride, dense,
+                   out + first, (rows + kRowTile - 1) / kRowTile, out_stride,
+                   {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
       if (!weights.bias) continue;
       add_bias(stream(), weights.bias.row(first, bytes_of(weights.dtype, 1)), weights.dtype,
                out + first, rows, dense.out_columns, out_stride);
@@ -100,17 +104,16 @@ void CudaDevice::linear_of_each(const float* in, std::span<const LinearProduct> 
 }
 
 // In the weights' dtype: where they are, or rounded, in scratch.
-const void* CudaDevice::product_inputs(const float* in, const LinearWeights& weights,
-                                       std::uint64_t rows) {
-  if (weights.dtype == DType::F32) return in;
-  const std::uint64_t elements = rows * weights.in_columns;
+const std::byte* CudaDevice::product_inputs(const float* in, DType dtype, std::uint64_t rows,
+                                            std::uint64_t columns) {
+  if (dtype == DType::F32) return reinterpret_cast<const std::byte*>(in);
+  const std::uint64_t elements = rows * columns;
   const std::uint64_t room = scratch_.size() - division_.inputs;
-  if (bytes_of(weights.dtype, elements) > room) {
-    fail("cuda linear: {} rows of {} columns do not fit {} bytes of scratch", rows,
-         weights.in_columns, room);
+  if (bytes_of(dtype, elements) > room) {
+    fail("cuda linear: {} rows of {} columns do not fit {} bytes of scratch", rows, columns, room);
   }
   auto* const rounded = scratch<std::byte>(division_.inputs);
-  round_to(stream(), in, weights.dtype, rounded, elements);
+  round_to(stream(), in, dtype, rounded, elements);
   return rounded;
 }
 

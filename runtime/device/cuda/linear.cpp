@@ -142,7 +142,7 @@ Linear::Plan Linear::make_plan(const Shape& shape, cudaStream_t stream,
     plan.weight.reset(make_layout(type, shape.in_columns, out_columns, shape.in_columns));
     plan.out.reset(make_layout(CUDA_R_32F, out_columns, kRowTile, out_stride));
   };
-  plan.in.reset(make_layout(type, shape.in_columns, kRowTile, shape.in_columns));
+  plan.in.reset(make_layout(type, shape.in_columns, kRowTile, shape.in_stride));
   describe(shape.whole_columns, std::max(shape.whole_columns, shape.out_stride));
   choose_algorithm(shape, plan);
   if (shape.out_columns != shape.whole_columns) {
@@ -159,7 +159,7 @@ Linear::Plan Linear::make_plan(const Shape& shape, cudaStream_t stream,
 std::uint64_t Linear::tiles_at_once(const Shape& shape, const Plan& plan, cudaStream_t stream,
                                     std::span<std::byte> workspace) const {
   const BatchShape batches{shape.dtype, shape.in_columns * shape.out_columns,
-                           kRowTile * shape.in_columns, kRowTile * shape.out_stride, most_tiles_};
+                           kRowTile * shape.in_stride, kRowTile * shape.out_stride, most_tiles_};
   const std::uint64_t most = blocks_to_try(batches);
   if (!takes_batches(shape, plan, most)) {
     tell(note_, shape, plan, "does not take several at once");
@@ -225,7 +225,7 @@ void Linear::choose_algorithm(const Shape& shape, Plan& plan) const {
 // Whether the algorithm that was chosen for one block takes several at once, as a batch: the most,
 // for which it may want the largest workspace.
 bool Linear::takes_batches(const Shape& shape, const Plan& plan, std::uint64_t tiles) const {
-  const Blocks most{tiles, kRowTile * shape.in_columns, kRowTile * shape.out_stride};
+  const Blocks most{tiles, kRowTile * shape.in_stride, kRowTile * shape.out_stride};
   most.describe(plan.weight.get(), plan.in.get(), plan.out.get());
   cublasLtMatmulHeuristicResult_t result{};
   const cublasStatus_t status =
@@ -237,7 +237,7 @@ bool Linear::takes_batches(const Shape& shape, const Plan& plan, std::uint64_t t
 void Linear::multiply(const Shape& shape, const Plan& plan, cudaStream_t stream,
                       const std::byte* in, const std::byte* weight, float* out, std::uint64_t tiles,
                       std::span<std::byte> workspace) const {
-  const Blocks blocks{tiles, kRowTile * shape.in_columns, kRowTile * shape.out_stride};
+  const Blocks blocks{tiles, kRowTile * shape.in_stride, kRowTile * shape.out_stride};
   blocks.describe(plan.weight.get(), plan.in.get(), plan.out.get());
   const float one = 1.0f, zero = 0.0f;
   check(cublasLtMatmul(handle_.get(), plan.operation.get(), &one, weight, plan.weight.get(), in,
@@ -246,12 +246,14 @@ void Linear::multiply(const Shape& shape, const Plan& plan, cudaStream_t stream,
         "a product");
 }
 
-void Linear::run(cudaStream_t stream, const void* in, const LinearWeights& weights, float* out,
-                 std::uint64_t tiles, std::uint64_t out_stride, std::span<std::byte> workspace) {
-  const std::uint64_t in_row = bytes_of(weights.dtype, weights.in_columns);
+void Linear::run(cudaStream_t stream, const void* in, std::uint64_t in_stride,
+                 const LinearWeights& weights, float* out, std::uint64_t tiles,
+                 std::uint64_t out_stride, std::span<std::byte> workspace) {
+  const std::uint64_t in_row = bytes_of(weights.dtype, in_stride);
   const std::uint64_t in_step = kRowTile * in_row;
   const Shape shape{weights.dtype,
                     weights.in_columns,
+                    in_stride,
                     weights.whole_columns,
                     weights.out_columns,
                     out_stride,

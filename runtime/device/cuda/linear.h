@@ -37,15 +37,17 @@ class Linear {
   }
 
   /// out[r, o] = sum_k in[r, k] * weight[o, k] for `tiles` blocks of kRowTile rows.
-  /// @param in [tiles * kRowTile, in_columns] in the weights' dtype
+  /// @param in [tiles * kRowTile, in_columns] in the weights' dtype, rows `in_stride` elements
+  /// apart
   /// @param weights dense; the algorithm is chosen by their whole_columns, so that it does not go
   /// by
   ///        how many ranks share the matrix
   /// @param out rows `out_stride` elements apart
   /// @param workspace kWorkspaceBytes, used by nothing else on `stream` at the time
   /// @throws Error where cuBLASLt has no algorithm for the shape, naming it
-  void run(cudaStream_t stream, const void* in, const LinearWeights& weights, float* out,
-           std::uint64_t tiles, std::uint64_t out_stride, std::span<std::byte> workspace);
+  void run(cudaStream_t stream, const void* in, std::uint64_t in_stride,
+           const LinearWeights& weights, float* out, std::uint64_t tiles, std::uint64_t out_stride,
+           std::span<std::byte> workspace);
 
  private:
   template <auto Destroy, class Handle>
@@ -54,7 +56,7 @@ class Linear {
   /// What an algorithm is chosen by: nothing that goes by rows, and only out_columns by ranks.
   struct Shape {
     DType dtype;
-    std::uint64_t in_columns, whole_columns, out_columns, out_stride;
+    std::uint64_t in_columns, in_stride, whole_columns, out_columns, out_stride;
     std::uint32_t weight_alignment, in_alignment, out_alignment;  ///< bytes
     auto operator<=>(const Shape&) const = default;
   };

@@ -28,10 +28,7 @@ Scratch divide_scratch(std::uint64_t rows) {
 }
 
 DeviceNeeds needs(const ProductSizes& products) {
-  const auto [dtype, rows, columns, formats, by_heads] = products;
-  if (by_heads) {
-    fail("latent attention is not computed on GPUs yet: set device=cpu");
-  }
+  const auto [dtype, rows, columns, formats] = products;
   if (formats.quantized()) {
     fail(
         "quantized weights are not computed with on GPUs yet: leave out quantize, or set "

@@ -58,27 +58,24 @@ struct Rotary {
   }
 };
 
-/// Columns are the elements of all KV heads.
+/// Keys, or values. Columns are the elements of all KV heads.
 template <DType Type>
 struct StoreKv {
   using Stored = typename Element<Type>::Stored;
-  const float* k;
-  const float* v;
+  const float* in;
   const RowInfo* rows;
-  Stored* k_cache;
-  Stored* v_cache;
-  std::uint32_t kv_heads, head_size, positions;
+  Stored* cache;
+  std::uint32_t kv_heads, size, positions;
 
   template <int kCount>
   __device__ void at(std::uint64_t row, std::uint64_t column) const {
     const RowInfo info = rows[row];
     const auto element = static_cast<std::uint32_t>(column);
-    const std::uint32_t head = element / head_size, i = element % head_size;
-    const std::uint64_t from = row * kv_heads * head_size + column;
+    const std::uint32_t head = element / size, i = element % size;
+    const std::uint64_t from = row * kv_heads * size + column;
     const std::uint64_t line =
         (std::uint64_t{info.sequence} * kv_heads + head) * positions + info.position % positions;
-    store<Type>(k_cache + line * head_size + i, load<kCount>(k + from));
-    store<Type>(v_cache + line * head_size + i, load<kCount>(v + from));
+    store<Type>(cache + line * size + i, load<kCount>(in + from));
   }
 };
 
@@ -173,12 +170,13 @@ void store_kv(cudaStream_t stream, const float* k, const float* v, const RowInfo
               std::uint64_t count, const AttentionShape& shape, const KvView& cache) {
   with_dtype(cache.dtype, [&]<DType Type>() {
     constexpr int kCount = 16 / sizeof(typename Element<Type>::Stored);
-    launch_each_of_rows<kCount>(
-        stream,
-        StoreKv<Type>{k, v, rows, stored<Type>(cache.k), stored<Type>(cache.v), shape.kv_heads,
-                      shape.head_size, cache.positions},
-        count, std::uint64_t{shape.kv_heads} * shape.head_size,
-        aligned_16(k, v, cache.k, cache.v) && shape.head_size % kCount == 0);
+    const auto store_lines = [&](const float* in, std::byte* to, std::uint32_t size) {
+      launch_each_of_rows<kCount>(
+          stream, StoreKv<Type>{in, rows, stored<Type>(to), shape.kv_heads, size, cache.positions},
+          count, std::uint64_t{shape.kv_heads} * size, aligned_16(in, to) && size % kCount == 0);
+    };
+    store_lines(k, cache.k, shape.head_size);
+    if (cache.v != nullptr) store_lines(v, cache.v, shape.value());
   });
 }
 

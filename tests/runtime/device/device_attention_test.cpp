@@ -168,10 +168,11 @@ TEST_P(DeviceAttention, SinksCountInTheSumAlone) {
 
 // Values are the first elements of keys, all heads share them, and keys are wide.
 TEST_P(DeviceAttention, LatentValuesAgreeWithASoftmaxInDouble) {
-  if (GetParam().name == "cuda") GTEST_SKIP() << "latent attention is not computed on GPUs";
   auto device = this->device();
-  for (const AttentionShape shape : {AttentionShape{20, 1, 576, 0.04f, 0.0f, 0, 512},
-                                     AttentionShape{3, 1, 20, 0.25f, 0.0f, 0, 12}}) {
+  for (const AttentionShape shape :
+       {AttentionShape{20, 1, 576, 0.04f, 0.0f, 0, 512},
+        AttentionShape{3, 1, 20, 0.25f, 0.0f, 0, 12}, AttentionShape{5, 1, 48, 0.25f, 0.0f, 0, 32},
+        AttentionShape{5, 1, 48, 0.25f, 0.0f, 0, 40}}) {
     for (const DType dtype : dtypes) {
       const Case c = make(shape, dtype, {3, 90});
       Cache cache(device, c);
@@ -207,18 +208,22 @@ TEST_P(DeviceAttention, ARingOfWhatAWindowSeesHasTheBitsOfAWholeCache) {
 
 TEST_P(DeviceAttention, AgreesWithASoftmaxInDoubleOverLongContexts) {
   auto device = this->device();
-  const Case c = make({2, 1, 32, 0.2f}, DType::BF16, {2200});
-  Cache cache(device, c);
-  cache.store(c.all());
-  const Order order = {1023, 1024, 2199};
-  const auto out = cache.attend(order);
-  ASSERT_NO_FATAL_FAILURE(expect_softmax(c, order, out, 1e-5));
+  for (const AttentionShape shape :
+       {AttentionShape{2, 1, 32, 0.2f}, AttentionShape{3, 1, 48, 0.2f, 0.0f, 0, 32}}) {
+    const Case c = make(shape, DType::BF16, {2200});
+    Cache cache(device, c);
+    cache.store(c.all());
+    const Order order = {1023, 1024, 2199};
+    const auto out = cache.attend(order);
+    ASSERT_NO_FATAL_FAILURE(expect_softmax(c, order, out, 1e-5));
+  }
 }
 
 TEST_P(DeviceAttention, ChunksHaveTheBitsOfTheWholePrompt) {
   auto device = this->device();
   for (const AttentionShape shape :
-       {AttentionShape{2, 1, 64, 0.125f}, AttentionShape{2, 1, 32, 0.2f, 5.0f, 50}}) {
+       {AttentionShape{2, 1, 64, 0.125f}, AttentionShape{2, 1, 32, 0.2f, 5.0f, 50},
+        AttentionShape{3, 1, 48, 0.2f, 0.0f, 0, 32}}) {
     for (const DType dtype : dtypes) {
       const std::size_t length = 140;
       const Case c = make(shape, dtype, {length});

@@ -185,6 +185,43 @@ TEST_P(DeviceLinear, ProductsOfTheSameInputsHaveTheBitsOfEachByItself) {
   }
 }
 
+// As latent attention has them: each head's part of the inputs goes with a matrix of its own.
+TEST_P(DeviceLinear, SomeColumnsOfInputsHaveTheBitsOfTheseAlone) {
+  auto device = this->device();
+  constexpr std::size_t kRows = 70, kParts = 3, kColumns = 24, kOutputs = 20;
+  constexpr std::size_t kAll = kParts * kColumns;
+  for (const DType dtype : dtypes) {
+    const auto in = random(kRows * kAll);
+    std::vector<Matrix> matrices;
+    std::vector<std::vector<float>> expected;
+    for (std::size_t part = 0; part < kParts; ++part) {
+      matrices.push_back(make(device, dtype, kColumns, kOutputs));
+      std::vector<float> dense;
+      for (std::size_t row = 0; row < kRows; ++row) {
+        const auto first = in.begin() + static_cast<std::ptrdiff_t>(row * kAll + part * kColumns);
+        dense.insert(dense.end(), first, first + kColumns);
+      }
+      expected.push_back(run(device, matrices.back().weights(false), dense));
+    }
+    device.make_scratch(dtype, kRows, kAll);
+    const auto in_there = device.put_rows(in, kAll);
+    const std::size_t stride = kParts * kOutputs;
+    const auto out = device.put_rows(std::vector<float>(kRows * stride), stride);
+    std::vector<LinearProduct> products;
+    for (std::size_t part = 0; part < kParts; ++part) {
+      products.push_back({matrices[part].weights(false), out.get() + part * kOutputs, stride,
+                          part * kColumns, kAll});
+    }
+    device->linear_of_each(in_there.get(), products, kRows);
+    const auto all = device.get(out);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const std::size_t row = i / stride, part = i % stride / kOutputs, column = i % kOutputs;
+      ASSERT_EQ(all[i], expected[part][row * kOutputs + column])
+          << name(dtype) << ", row " << row << ", part " << part << ", column " << column;
+    }
+  }
+}
+
 TEST_P(DeviceLinear, StrideLeavesOtherColumnsAlone) {
   auto device = this->device();
   const std::size_t rows = 8, k = 20, outputs = 5, stride = 9;
