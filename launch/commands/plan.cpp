@@ -14,6 +14,7 @@
 #include "sharding/checkpoint/quantized/stored_form.h"
 #include "sharding/error.h"
 #include "sharding/precision.h"
+#include "sharding/read_totals.h"
 
 namespace initrt {
 namespace {
@@ -36,10 +37,11 @@ struct RankReads {
 
 std::vector<RankReads> reads_of_ranks(const OpenModel& model, const Cut& cut,
                                       const StagingRing& staging) {
-  const LoadSource source{model.graph, model.layout, cut, model.bindings, model.catalog};
+  const ReadCounter reads({model.graph, model.layout, cut, model.bindings, model.catalog},
+                          read_limits(staging));
   std::vector<RankReads> ranks;
   for (std::uint32_t rank = 0; rank < cut.world; ++rank) {
-    const ReadTotals totals = count_reads(source, rank, read_limits(staging));
+    const ReadTotals totals = reads.of_rank(rank);
     ranks.push_back(
         {totals.bytes, totals.reads,
          static_cast<std::uint64_t>(std::count(totals.files.begin(), totals.files.end(), true))});

@@ -9,6 +9,7 @@
 #include "runtime/storage/file_reader.h"
 #include "sharding/checkpoint/catalog.h"
 #include "sharding/error.h"
+#include "sharding/read_totals.h"
 
 namespace initrt {
 namespace {
@@ -171,9 +172,10 @@ std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
 }
 
 std::unique_ptr<Loader> Instance::make_loader(Ledger& ledger) {
-  const LoadSource source{model_.graph, model_.layout, placement_.cut, model_.bindings,
+  const ReadSource source{model_.graph, model_.layout, placement_.cut, model_.bindings,
                           model_.catalog};
-  const ReadTotals totals = count_reads(source, base_.rank(), read_limits(options_.staging));
+  const ReadTotals totals =
+      ReadCounter(source, read_limits(options_.staging)).of_rank(base_.rank());
   return std::make_unique<Loader>(source, base_.rank(), options_.staging, device_, ledger, shard(),
                                   open_readers(model_.catalog, totals.files, reads_), totals.bytes,
                                   arrivals_, options_.on_load, options_.timeline);

@@ -15,20 +15,7 @@ ReadLimits read_limits(const StagingRing& ring) {
   return {ring.block_bytes - 2 * kBlockAlignment, half - 2 * kBlockAlignment, half};
 }
 
-ReadTotals count_reads(const LoadSource& source, std::uint32_t rank, const ReadLimits& limits) {
-  ReadTotals totals;
-  totals.files.assign(source.catalog.files.size(), false);
-  for (std::uint32_t unit = 0; unit < source.graph.units.size(); ++unit) {
-    const UnitReads plan = plan_reads(source.graph, source.layout, source.cut, source.bindings,
-                                      source.catalog, unit, rank, limits);
-    totals.bytes += plan.bytes();
-    totals.reads += plan.reads.size();
-    for (const Read& read : plan.reads) totals.files[read.file] = true;
-  }
-  return totals;
-}
-
-Loader::Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring,
+Loader::Loader(const ReadSource& source, std::uint32_t rank, const StagingRing& ring,
                UploaderFactory& device, Ledger& ledger, std::span<std::byte> shard,
                std::vector<std::unique_ptr<RangeReader>> files, std::uint64_t total_bytes,
                Arrivals& arrivals, UnitHook on_unit, Timeline* timeline)

@@ -18,21 +18,10 @@
 #include "runtime/load/read_queue.h"
 #include "runtime/storage/range_reader.h"
 #include "sharding/layout.h"
+#include "sharding/read_source.h"
 #include "sharding/reads.h"
 
 namespace initrt {
-
-class Catalog;
-struct Bindings;
-
-/// Everything that decides what a rank loads. References outlive the loader.
-struct LoadSource {
-  const Graph& graph;
-  const Layout& layout;
-  const Cut& cut;
-  const Bindings& bindings;
-  const Catalog& catalog;
-};
 
 struct LoadStatistics {
   double seconds = 0;                 ///< from start() until the last unit arrived
@@ -49,9 +38,9 @@ class Loader {
   /// @param device whose memory the shard is; outlives the loader
   /// @param shard this rank's shard memory, zeroed
   /// @param files one reader for each of catalog.files; null for files nothing is read from
-  /// @param total_bytes what count_reads() says of this rank, for total_bytes()
+  /// @param total_bytes what ReadCounter says of this rank, for total_bytes()
   /// @param timeline told of every read and what follows it; outlives the loader, may be null
-  Loader(const LoadSource& source, std::uint32_t rank, const StagingRing& ring,
+  Loader(const ReadSource& source, std::uint32_t rank, const StagingRing& ring,
          UploaderFactory& device, Ledger& ledger, std::span<std::byte> shard,
          std::vector<std::unique_ptr<RangeReader>> files, std::uint64_t total_bytes,
          Arrivals& arrivals, UnitHook on_unit, Timeline* timeline = nullptr);
@@ -85,7 +74,7 @@ class Loader {
                                           Uploader& uploader);
   void note_arrival(std::uint32_t units);
 
-  const LoadSource source_;
+  const ReadSource source_;
   const std::uint32_t rank_;
   const ReadLimits limits_;
   const std::vector<std::unique_ptr<RangeReader>> files_;  // before uploaders_, which may know them
@@ -104,15 +93,6 @@ class Loader {
   std::atomic<std::int64_t> finished_ns_{0};
   std::vector<std::thread> workers_;
 };
-
-/// What a rank reads in all, from its plan.
-struct ReadTotals {
-  std::uint64_t bytes = 0;
-  std::uint64_t reads = 0;
-  std::vector<bool> files;  ///< which files of the catalog are touched
-};
-[[nodiscard]] ReadTotals count_reads(const LoadSource& source, std::uint32_t rank,
-                                     const ReadLimits& limits);
 
 /// What reads of a ring's blocks may be, with room for a reader's alignment.
 [[nodiscard]] ReadLimits read_limits(const StagingRing& ring);

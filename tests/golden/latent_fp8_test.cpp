@@ -10,6 +10,7 @@
 #include "launch/commands/commands.h"
 #include "runtime/convert/convert.h"
 #include "runtime/load/loader.h"
+#include "sharding/read_totals.h"
 #include "tests/golden/family_checkpoint.h"
 #include "tests/support/process.h"
 #include "tests/support/rank_model.h"
@@ -116,11 +117,11 @@ TEST_P(LatentFp8, IsReadOnceByRanksOfWholeHeads) {
   const OpenModel model = open_checkpoint_as(published_.path(), "bf16-true");
   const auto read_by = [&](std::uint32_t ranks) {
     const Cut cut = make_cut(model.layout, ranks);
+    const ReadCounter reads({model.graph, model.layout, cut, model.bindings, model.catalog},
+                            read_limits(make_staging_ring(1u << 20)));
     std::uint64_t bytes = 0;
     for (std::uint32_t rank = 0; rank < ranks; ++rank) {
-      bytes += count_reads({model.graph, model.layout, cut, model.bindings, model.catalog}, rank,
-                           read_limits(make_staging_ring(1u << 20)))
-                   .bytes;
+      bytes += reads.of_rank(rank).bytes;
     }
     return static_cast<double>(bytes) / static_cast<double>(model.bindings.payload_bytes);
   };

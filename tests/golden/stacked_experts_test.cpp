@@ -12,6 +12,7 @@
 #include "runtime/model/family.h"
 #include "sharding/checkpoint/names/hf_form.h"
 #include "sharding/read_plan.h"
+#include "sharding/read_totals.h"
 #include "tests/support/process.h"
 #include "tests/support/rank_model.h"
 #include "tests/support/safetensors_writer.h"
@@ -139,11 +140,11 @@ TEST_F(StackedExperts, AreReadOnce) {
     const OpenModel model = open_checkpoint_as(path, "32-true");
     for (const std::uint32_t ranks : {1u, 2u, 4u}) {
       const Cut cut = make_cut(model.layout, ranks);
+      const ReadCounter reads({model.graph, model.layout, cut, model.bindings, model.catalog},
+                              read_limits(make_staging_ring(1u << 20)));
       std::uint64_t bytes = 0;
       for (std::uint32_t rank = 0; rank < ranks; ++rank) {
-        bytes += count_reads({model.graph, model.layout, cut, model.bindings, model.catalog}, rank,
-                             read_limits(make_staging_ring(1u << 20)))
-                     .bytes;
+        bytes += reads.of_rank(rank).bytes;
       }
       // Gaps of other tensors that are too small for a request of their own are read along.
       EXPECT_GE(bytes, model.bindings.payload_bytes) << path << ", ranks " << ranks;
@@ -159,9 +160,9 @@ TEST_F(StackedExperts, GateAndUpInTurnsAreOneBatch) {
   for (std::uint32_t unit = 0; unit < model.graph.units.size(); ++unit) {
     if (model.graph.units[unit].kind != UnitKind::Expert) continue;
     for (std::uint32_t rank = 0; rank < cut.world; ++rank) {
-      const UnitReads plan = plan_reads(model.graph, model.layout, cut, model.bindings,
-                                        model.catalog, unit, rank,
-                                        read_limits(make_staging_ring(1u << 20)));
+      const UnitReads plan =
+          plan_reads(model.graph, model.layout, cut, model.bindings, model.catalog, unit, rank,
+                     read_limits(make_staging_ring(1u << 20)));
       std::map<std::uint32_t, std::uint64_t> rows;  // by lanes
       std::uint64_t batches = 0;
       for (const ReadTask& task : plan.tasks) {

@@ -1,6 +1,7 @@
 // A read plan is right if carrying it out on every rank gives the whole units, if no byte is read
 // twice but where a block of a vector is cut, and if each read fits a staging block.
 #include "sharding/read_plan.h"
+#include "sharding/read_totals.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -321,6 +322,33 @@ void expect_whole_rows(const UnitReads& plan, const ReadTask& task, const ReadLi
     }
   }
   ASSERT_EQ(std::ranges::count(written, 1), static_cast<std::ptrdiff_t>(written.size()));
+}
+
+TEST(ReadCounter, CountsThePlansOfAllUnits) {
+  Rng rng(12);
+  for (int i = 0; i < 60; ++i) {
+    Case c = random_case(rng, {DType::F32, DType::BF16, DType::F64}, i % 3 == 0, i % 2 == 0);
+    if (i % 3 != 0) quantize(c, rng);
+    const ReadLimits limits{c.max_read_bytes, c.max_read_bytes,
+                            std::max<std::uint64_t>(c.max_read_bytes, 4096)};
+    const ReadCounter counter({c.model.graph, c.layout, c.cut, c.bindings, c.model.catalog},
+                              limits);
+    for (std::uint32_t rank = 0; rank < c.cut.world; ++rank) {
+      ReadTotals all;
+      all.files.resize(c.model.catalog.files.size());
+      for (std::uint32_t unit = 0; unit < c.model.graph.units.size(); ++unit) {
+        const UnitReads plan = plan_reads(c.model.graph, c.layout, c.cut, c.bindings,
+                                          c.model.catalog, unit, rank, limits);
+        all.bytes += plan.bytes();
+        all.reads += plan.reads.size();
+        for (const Read& read : plan.reads) all.files[read.file] = true;
+      }
+      const ReadTotals counted = counter.of_rank(rank);
+      EXPECT_EQ(counted.bytes, all.bytes);
+      EXPECT_EQ(counted.reads, all.reads);
+      EXPECT_EQ(counted.files, all.files);
+    }
+  }
 }
 
 TEST(ReadPlan, BatchesAreAllOfARanksRowsWhole) {

@@ -16,6 +16,7 @@
 #include "runtime/device/cuda/gpus.h"
 #include "runtime/storage/file_reader.h"
 #include "sharding/read_plan.h"
+#include "sharding/read_totals.h"
 #include "tests/sharding/errors.h"
 #include "tests/support/small_checkpoint.h"
 #include "tests/support/units.h"
@@ -82,7 +83,7 @@ class GpuDirect : public ::testing::Test {
   Loaded load(const OpenModel& model, std::uint32_t world, bool direct) {
     Loaded loaded;
     const Cut cut = make_cut(model.layout, world);
-    const LoadSource source{model.graph, model.layout, cut, model.bindings, model.catalog};
+    const ReadSource source{model.graph, model.layout, cut, model.bindings, model.catalog};
     for (std::uint32_t unit = 0; unit < model.graph.units.size(); ++unit) {
       loaded.units.emplace_back(cut.gathered_bytes(unit));
     }
@@ -107,13 +108,13 @@ class GpuDirect : public ::testing::Test {
   }
 
  private:
-  std::vector<std::byte> load_rank(const LoadSource& source, std::uint32_t rank, bool direct,
+  std::vector<std::byte> load_rank(const ReadSource& source, std::uint32_t rank, bool direct,
                                    ReadStatistics& statistics, Loaded& loaded) {
     const std::unique_ptr<Device> device = cuda::make_device(0, {.direct = direct});
     Ledger ledger;
     const Buffer shard =
         allocate(*device, ledger, MemoryCategory::Shard, source.cut.memory_bytes());
-    const ReadTotals totals = count_reads(source, rank, read_limits(ring_));
+    const ReadTotals totals = ReadCounter(source, read_limits(ring_)).of_rank(rank);
     std::vector<std::unique_ptr<RangeReader>> readers;
     for (std::size_t file = 0; file < totals.files.size(); ++file) {
       readers.push_back(totals.files[file]

@@ -11,6 +11,7 @@
 
 #include "runtime/device/cpu/cpu_device.h"
 #include "sharding/read_plan.h"
+#include "sharding/read_totals.h"
 #include "tests/sharding/errors.h"
 #include "tests/support/rank_model.h"
 #include "tests/support/small_checkpoint.h"
@@ -72,11 +73,11 @@ class LoaderTest : public ::testing::Test {
   std::vector<std::uint32_t> told_;  // by the loading threads, one at a time
   std::unique_ptr<Arrivals> arrivals_;
 
-  [[nodiscard]] LoadSource source() const {
+  [[nodiscard]] ReadSource source() const {
     return {model_.graph, model_.layout, cut_, model_.bindings, model_.catalog};
   }
   [[nodiscard]] ReadTotals totals(std::uint32_t rank = 0) const {
-    return count_reads(source(), rank, read_limits(ring_));
+    return ReadCounter(source(), read_limits(ring_)).of_rank(rank);
   }
   [[nodiscard]] std::uint32_t units() const {
     return static_cast<std::uint32_t>(model_.graph.units.size());
@@ -335,7 +336,7 @@ TEST_F(LoaderTest, RefusesElementsThatCannotBeConverted) {
     if (tensor.name == "model.norm.weight") tensor.dtype = DType::I32;
   }
   Arrivals arrivals;
-  const LoadSource source{integers.graph, integers.layout, cut_, integers.bindings,
+  const ReadSource source{integers.graph, integers.layout, cut_, integers.bindings,
                           integers.catalog};
   const std::string error = error_of(
       [&] { const Loader loader(source, 0, ring_, *device_, ledger_, {}, {}, 0, arrivals, {}); });
