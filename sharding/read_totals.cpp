@@ -101,7 +101,7 @@ ReadCounter::ReadCounter(const ReadSource& source, const ReadLimits& limits)
   for (std::uint32_t unit = 0; unit < source.graph.units.size(); ++unit) {
     const Signature signature(source, unit);
     const auto [found, is_new] = known.emplace(signature.bytes(), kinds_.size());
-    if (is_new) kinds_.push_back({.unit = unit});
+    if (is_new) kinds_.emplace_back().unit = unit;
     Kind& kind = kinds_[found->second];
     ++kind.units;
     std::vector<std::uint32_t>& files = kind.first_files;
