@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "sharding/checked.h"
+#include "sharding/last_rows.h"
 
 namespace initrt {
 namespace {

@@ -11,7 +11,6 @@
 #include <string_view>
 #include <vector>
 
-#include "sharding/checked.h"
 #include "sharding/graph.h"
 #include "sharding/layout.h"
 
@@ -98,18 +97,6 @@ struct MoveCosts {
  private:
   [[nodiscard]] double chosen_part(std::uint64_t rows) const;  // of the experts
 };
-
-/// The last number of rows for which `holds(rows, own_rows)`, which it does up to there; own_rows
-/// are the most of a rank where rows are shared out evenly. 0 where it never does.
-template <class Holds>
-[[nodiscard]] std::uint64_t last_rows(std::uint32_t world, Holds holds) {
-  std::uint64_t below = 0, above = std::uint64_t{1} << 40;
-  while (above - below > 1) {
-    const std::uint64_t rows = below + (above - below) / 2;
-    (holds(rows, divide_up(rows, world)) ? below : above) = rows;
-  }
-  return below;
-}
 
 [[nodiscard]] MoveCosts move_costs(const Graph& graph, const Layout& layout, const Cut& cut);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sharding/checked.h"
+#include "sharding/last_rows.h"
 
 namespace initrt {
 namespace {
