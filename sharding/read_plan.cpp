@@ -213,6 +213,18 @@ std::optional<std::size_t> in_turns_with(const Graph& graph, const Layout& layou
   return {};
 }
 
+// All of the rows, which go nowhere yet.
+RowBatch batch_of(const OwnedRows& owned, std::uint32_t tensor, WeightFormat format, DType dtype) {
+  RowBatch batch;
+  batch.format = format;
+  batch.dtype = dtype;
+  batch.tensor = tensor;
+  batch.first_row = owned.first;
+  batch.rows = owned.count;
+  batch.columns = owned.tensor.columns;
+  return batch;
+}
+
 }  // namespace
 
 std::uint64_t UnitReads::bytes() const {
@@ -298,15 +310,9 @@ UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
                           param.row_begin + first, count};
     const std::uint64_t chunk = cut.chunk_offset(unit, rank);
     const ParamCut& placed = cut.units[unit].params[i];
-    RowBatch batch;
-    batch.format = place.format;
-    batch.dtype = layout.dtype;
-    batch.tensor = param.tensor;
-    batch.first_row = owned.first;
-    batch.rows = owned.count;
-    batch.columns = owned.tensor.columns;
-    batch.to[0] = {chunk + placed.offset, chunk + placed.scales_offset};
     if (made_before.contains(i)) continue;
+    RowBatch batch = batch_of(owned, param.tensor, place.format, layout.dtype);
+    batch.to[0] = {chunk + placed.offset, chunk + placed.scales_offset};
     if (const auto other = in_turns_with(graph, layout, bindings, unit, i)) {
       const ParamCut& beside = cut.units[unit].params[*other];
       batch.to[1] = {chunk + beside.offset, chunk + beside.scales_offset};

@@ -50,7 +50,9 @@ struct AttentionShape {
   /// (Xiao et al. 2023, arXiv:2309.17453, as gpt-oss learns it); may be null.
   RowBlocks sinks = {};
 
-  [[nodiscard]] std::uint32_t value() const { return value_size == 0 ? head_size : value_size; }
+  [[nodiscard]] constexpr std::uint32_t value() const {
+    return value_size == 0 ? head_size : value_size;
+  }
 };
 
 /// What a normalised row is multiplied with and moved by, in `dtype`: rows of one element. Of
