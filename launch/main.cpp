@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "launch/commands/commands.h"
-#include "launch/machine/agreement.h"
-#include "launch/machine/limits.h"
 #include "launch/option_texts.h"
 #include "launch/output/standard_output.h"
 #include "runtime/device/cuda/gpus.h"
+#include "runtime/machine/agreement.h"
+#include "runtime/machine/limits.h"
 #include "sharding/error.h"
 
 namespace initrt {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "launch/commands/bring_up.h"
-#include "launch/machine/world.h"
+#include "runtime/machine/world.h"
+#include "runtime/start/rank.h"
 
 namespace initrt {
 

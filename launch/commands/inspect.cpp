@@ -4,8 +4,8 @@
 #include <set>
 
 #include "launch/commands/commands.h"
-#include "launch/model/without_weights.h"
 #include "launch/output/standard_output.h"
+#include "runtime/start/without_weights.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 #include "sharding/precision.h"

@@ -8,12 +8,12 @@
 
 #include "launch/commands/commands.h"
 #include "launch/machine/stop_signals.h"
-#include "launch/model/chat_template.h"
 #include "launch/output/answers.h"
 #include "launch/output/metrics_file.h"
 #include "launch/output/result_file.h"
 #include "launch/output/standard_output.h"
 #include "runtime/exec/generate.h"
+#include "runtime/start/chat_template.h"
 #include "sharding/error.h"
 
 namespace initrt {
