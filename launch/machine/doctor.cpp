@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <memory>
 
-#include "launch/output/progress.h"
 #include "runtime/comm/mpi_session.h"
 #include "runtime/comm/nccl/nccl.h"
 #include "runtime/device/cpu/cpu_device.h"
@@ -19,6 +18,7 @@
 #include "runtime/machine/control_group.h"
 #include "runtime/machine/placement.h"
 #include "sharding/error.h"
+#include "sharding/human_bytes.h"
 
 namespace initrt {
 namespace {

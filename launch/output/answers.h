@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "launch/job/prompt_file.h"
 #include "runtime/comm/communicator.h"
 #include "runtime/exec/generate.h"
-#include "runtime/start/open_model.h"
 #include "runtime/text/stop_strings.h"
 #include "runtime/text/tokenizer.h"
 

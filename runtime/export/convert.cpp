@@ -1,13 +1,14 @@
-// initrt convert: any checkpoint as a Hugging Face directory of safetensors, streamed. Memory stays
-// at a few blocks, whatever the size of the model.
+#include "runtime/export/convert.h"
+
 #include <algorithm>
-#include <cstdio>
 #include <deque>
 #include <filesystem>
 #include <map>
 
 #include "runtime/export/convert_texts.h"
 #include "runtime/load/element_reader.h"
+#include "runtime/start/open_model.h"
+#include "runtime/storage/local_files.h"
 #include "runtime/storage/output_file.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/formats.h"
@@ -109,8 +110,9 @@ Json index_of(const std::vector<TensorFile>& files) {
 
 // Writes all, and then renames one by one, in the order given: config.json being last, what is left
 // of a conversion that is interrupted is never taken for a checkpoint.
-void write_directory(const std::string& directory, const OpenModel& model,
+void write_directory(const ConvertOptions& options, const OpenModel& model,
                      const std::vector<TensorFile>& tensors, const std::vector<TextFile>& texts) {
+  const std::string& directory = options.to;
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (error) fail("{}: cannot be made: {}", directory, error.message());
@@ -121,9 +123,7 @@ void write_directory(const std::string& directory, const OpenModel& model,
   for (const TensorFile& file : tensors) {
     OutputFile& output = written.emplace_back(join_path(directory, file.name));
     write_tensors(file, model.layout.dtype, reader, output, done);
-    std::fprintf(stderr, "%s: %s of %s\n", file.name.c_str(),
-                 human_bytes(static_cast<double>(done)).c_str(),
-                 human_bytes(static_cast<double>(total)).c_str());
+    if (options.on_file) options.on_file(file.name, done, total);
   }
   for (const TextFile& file : texts) {
     OutputFile& output = written.emplace_back(join_path(directory, file.name));
@@ -166,23 +166,11 @@ std::string own_precision(const OpenModel& model) {
 
 void convert_to_safetensors(const ConvertOptions& options) {
   LocalFiles files;
-  Job job;
-  job.model = options.from;
-  job.model_config = options.model_config;
-  job.tokenizer = options.tokenizer;
-  if (!options.format.empty()) job.format = options.format;
-  OpenModel model = open_model(files, job, options.verbose);
+  OpenModel model = open_model(files, options.model);
   const std::string precision =
       options.precision.empty() ? own_precision(model) : options.precision;
   model.layout = make_layout(model.graph, *precision_from_name(precision));
-  note_choice(model.catalog);
-  if (!model.warning.empty()) warn(model.warning);
-  if (!model.bindings.unexpected.empty()) {
-    warn(describe_unexpected(model.bindings, options.verbose));
-  }
-  if (!model.bindings.unused_quantization.empty()) {
-    warn(describe_unused_quantization(model.bindings));
-  }
+  note_model(model, options.notices);
   const DType dtype = model.layout.dtype;
   std::uint64_t total = 0;
   for (const Tensor& tensor : model.graph.tensors)
@@ -198,7 +186,7 @@ void convert_to_safetensors(const ConvertOptions& options) {
   for (const TensorFile& file : tensors) names.push_back(file.name);
   for (const TextFile& file : texts) names.push_back(file.name);
   refuse_to_overwrite(options.to, names);
-  write_directory(options.to, model, tensors, texts);
+  write_directory(options, model, tensors, texts);
 }
 
 }  // namespace initrt

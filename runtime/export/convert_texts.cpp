@@ -55,7 +55,8 @@ TextFile json_file(const char* name, const Json& content) {
 }
 
 // A tokenizer's files in a directory, as they are.
-void take_over(Files& files, const std::string& directory, std::vector<TextFile>& texts) {
+void take_over(Files& files, const std::string& directory, const Notices& notices,
+               std::vector<TextFile>& texts) {
   const auto take = [&](const char* name) {
     const std::string path = join_path(directory, name);
     if (!is_file(files, path)) return false;
@@ -65,8 +66,9 @@ void take_over(Files& files, const std::string& directory, std::vector<TextFile>
   bool any = false;
   for (const char* name : kTokenizerNames) any = take(name) || any;
   if (!any) {
-    warn(fmt::format("{}: no {}, so that none is written (--tokenizer names one)",
-                     directory.empty() ? "." : directory, fmt::join(kTokenizerNames, ", ")));
+    notices.warn(fmt::format("{}: no {}, so that none is written (--tokenizer names one)",
+                             directory.empty() ? "." : directory,
+                             fmt::join(kTokenizerNames, ", ")));
     return;
   }
   for (const char* name : kBesideTokenizers) (void)take(name);
@@ -75,26 +77,28 @@ void take_over(Files& files, const std::string& directory, std::vector<TextFile>
 void add_tokenizer(Files& files, const ConvertOptions& options, const OpenModel& model,
                    std::vector<TextFile>& texts) {
   const nlohmann::json& metadata = model.catalog.metadata;
-  const std::string name(name_of(options.tokenizer));
+  const std::string name(name_of(options.model.tokenizer));
   const bool needs_others = name == "vocab.json" || name == "vocab.txt" || name == "tiktoken.model";
   if (needs_others) {
-    take_over(files, directory_of(options.tokenizer), texts);
-  } else if (!options.tokenizer.empty() && !is_directory(files, options.tokenizer)) {
+    take_over(files, directory_of(options.model.tokenizer), options.notices, texts);
+  } else if (!options.model.tokenizer.empty() && !is_directory(files, options.model.tokenizer)) {
     const bool known =
         std::find(kTokenizerNames.begin(), kTokenizerNames.end(), name) != kTokenizerNames.end();
     const std::string usual = name.ends_with(".model") ? "tokenizer.model" : "tokenizer.json";
-    texts.push_back({known ? name : usual, files.read_text(options.tokenizer, kMaxTokenizerBytes)});
-  } else if (!options.tokenizer.empty()) {
-    take_over(files, options.tokenizer, texts);
+    texts.push_back(
+        {known ? name : usual, files.read_text(options.model.tokenizer, kMaxTokenizerBytes)});
+  } else if (!options.model.tokenizer.empty()) {
+    take_over(files, options.model.tokenizer, options.notices, texts);
   } else if (!metadata.contains("tokenizer.ggml.tokens")) {
-    const bool inside = is_directory(files, options.from);
-    take_over(files, inside ? options.from : directory_of(options.from), texts);
+    const bool inside = is_directory(files, options.model.path);
+    take_over(files, inside ? options.model.path : directory_of(options.model.path),
+              options.notices, texts);
   } else {
     try {
       texts.push_back({"tokenizer.json", tokenizer_json_from_gguf(metadata).dump() + "\n"});
       texts.push_back(json_file("tokenizer_config.json", tokenizer_config(metadata, model)));
     } catch (const Error& error) {
-      warn(fmt::format("the tokenizer is left out: {}", error.what()));
+      options.notices.warn(fmt::format("the tokenizer is left out: {}", error.what()));
     }
   }
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/commands/commands.h"
+#include "runtime/export/convert.h"
 #include "runtime/start/open_model.h"
 
 namespace initrt {

@@ -8,13 +8,18 @@
 #include "runtime/machine/gpu_placement.h"
 #include "runtime/machine/numa.h"
 #include "runtime/machine/placement.h"
+#include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 
 namespace initrt {
 namespace {
 
-void check_is_built(const Job& job) {
-  if (job.device == "cuda" && !cuda::is_built()) {
+void check(const MachineOptions& options) {
+  // A job's value has been checked; another program's has not.
+  if (options.device != "auto" && options.device != "cpu" && options.device != "cuda") {
+    fail("device is {}, expected \"auto\", \"cpu\" or \"cuda\"", quote(options.device));
+  }
+  if (options.device == "cuda" && !cuda::is_built()) {
     fail("device is cuda, but this initrt was built without CUDA (cmake -DINITRT_CUDA=ON)");
   }
 }
@@ -55,16 +60,16 @@ std::string bind_near_gpu(Communicator& comm, const std::string& bus_id) {
 
 }  // namespace
 
-DeviceChoice choose_device(const Job& job, Communicator& comm) {
-  check_is_built(job);
+DeviceChoice choose_device(const MachineOptions& options, Communicator& comm) {
+  check(options);
   DeviceChoice choice;
-  if (job.device == "cpu" || !cuda::is_built()) return choice;
+  if (options.device == "cpu" || !cuda::is_built()) return choice;
   const std::vector<GpuSite> sites = gather_gpu_sites(comm, own_site());
   const bool none = std::ranges::all_of(
       sites, [](const GpuSite& site) { return site.gpus.empty() && site.trouble.empty(); });
-  if (none && job.device == "auto") return choice;
+  if (none && options.device == "auto") return choice;
 
-  const std::vector<std::size_t> chosen = choose_gpus(sites, job.placement.share_gpu);
+  const std::vector<std::size_t> chosen = choose_gpus(sites, options.share_gpu);
   choice.kind = DeviceKind::Cuda;
   choice.gpu = static_cast<unsigned>(chosen[comm.rank()]);
   for (std::size_t a = 0; a < sites.size(); ++a) {
@@ -80,8 +85,9 @@ DeviceChoice choose_device(const Job& job, Communicator& comm) {
   return choice;
 }
 
-DeviceKind planned_device(const Job& job) {
-  if (job.device != "auto") return job.device == "cuda" ? DeviceKind::Cuda : DeviceKind::Cpu;
+DeviceKind planned_device(const MachineOptions& options) {
+  if (options.device != "auto")
+    return options.device == "cuda" ? DeviceKind::Cuda : DeviceKind::Cpu;
   try {
     return cuda::visible_gpus().empty() ? DeviceKind::Cpu : DeviceKind::Cuda;
   } catch (const std::exception&) {

@@ -7,9 +7,9 @@
 #include <memory>
 #include <string>
 
-#include "launch/job/job.h"
 #include "runtime/comm/communicator.h"
 #include "runtime/device/device.h"
+#include "runtime/machine/machine_options.h"
 
 namespace initrt {
 
@@ -23,14 +23,14 @@ struct DeviceChoice {
   std::string warning;                  ///< what a person should know of where this rank ended up
 };
 
-/// Job key `device`, with "auto" decided: GPUs where this program can use them and every rank sees
-/// one, else CPUs. Collective. Where it is a GPU, the calling thread, and so all that it starts, is
-/// bound to cores near it.
+/// MachineOptions::device, with "auto" decided: GPUs where this program can use them and every rank
+/// sees one, else CPUs. Collective. Where it is a GPU, the calling thread, and so all that it
+/// starts, is bound to cores near it.
 /// @throws Error where GPUs are asked for that are not there, or ranks would share one unasked; for
 ///         "auto" also where only some ranks see one
-[[nodiscard]] DeviceChoice choose_device(const Job& job, Communicator& comm);
+[[nodiscard]] DeviceChoice choose_device(const MachineOptions& options, Communicator& comm);
 
 /// What a plan is made for, without other ranks: "auto" is a GPU where this process sees one.
-[[nodiscard]] DeviceKind planned_device(const Job& job);
+[[nodiscard]] DeviceKind planned_device(const MachineOptions& options);
 
 }  // namespace initrt

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "launch/output/progress.h"
 #include "runtime/machine/memory_check.h"
+#include "sharding/human_bytes.h"
 
 namespace initrt {
 namespace {

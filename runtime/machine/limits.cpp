@@ -9,8 +9,8 @@
 #include <system_error>
 #include <vector>
 
-#include "launch/output/progress.h"
 #include "runtime/machine/control_group.h"
+#include "sharding/human_bytes.h"
 
 namespace initrt {
 namespace {

@@ -6,10 +6,10 @@
 #include <span>
 #include <vector>
 
-#include "launch/output/progress.h"
 #include "runtime/machine/control_group.h"
 #include "runtime/machine/placement.h"
 #include "sharding/error.h"
+#include "sharding/human_bytes.h"
 
 namespace initrt {
 namespace {

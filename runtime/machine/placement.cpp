@@ -98,7 +98,7 @@ bool may_spin(std::uint64_t threads, const SharedCores& shared) {
          threads * shared.ranks_on_node <= shared.quota;
 }
 
-CpuPlacement place_on_cpu(const Job& job, Communicator& comm) {
+CpuPlacement place_on_cpu(const MachineOptions& options, Communicator& comm) {
   const std::vector<std::uint64_t> own = allowed_cores();
   Announcement mine{node_id(), static_cast<std::uint32_t>(best_instruction_set()), 0, {}};
   std::ranges::copy(own, mine.cores.begin());
@@ -121,7 +121,7 @@ CpuPlacement place_on_cpu(const Job& job, Communicator& comm) {
   const unsigned quota = cpu_quota();
   const unsigned share =
       std::min(share_of_cores(sites, comm.rank()), std::max(quota / std::max(on_node, 1u), 1u));
-  placement.threads = job.threads == 0 ? share : static_cast<unsigned>(job.threads);
+  placement.threads = options.threads == 0 ? share : static_cast<unsigned>(options.threads);
   const unsigned cores = count(own);
   const auto online = static_cast<unsigned>(sysconf(_SC_NPROCESSORS_ONLN));
   placement.spin = may_spin(placement.threads, {on_cores, cores, on_node, quota});

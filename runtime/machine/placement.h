@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "launch/job/job.h"
 #include "runtime/comm/communicator.h"
 #include "runtime/device/cpu/cpu_device.h"
+#include "runtime/machine/machine_options.h"
 
 namespace initrt {
 
@@ -33,7 +33,7 @@ struct CpuPlacement {
 [[nodiscard]] std::uint64_t node_id();
 
 /// Collective. Cores that several ranks of a node may use are shared out among them.
-[[nodiscard]] CpuPlacement place_on_cpu(const Job& job, Communicator& comm);
+[[nodiscard]] CpuPlacement place_on_cpu(const MachineOptions& options, Communicator& comm);
 
 /// What one rank tells the others about where it is.
 struct RankSite {

@@ -3,10 +3,10 @@
 #include <cstdlib>
 
 #include "runtime/comm/nccl/nccl.h"
+#include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 
 namespace initrt {
-
 namespace {
 
 // Every rank maps every rank's chunk of every unit, with a gap behind each unit. Linux lets a
@@ -16,10 +16,20 @@ bool can_map(std::uint32_t world, std::uint64_t units) {
   return units * (std::uint64_t{world} + 1) <= 60'000;
 }
 
+// A job's value has been checked; another program's has not.
+void check(const std::string& wanted) {
+  for (const char* known : {"auto", "self", "mapped", "mpi", "nccl"}) {
+    if (wanted == known) return;
+  }
+  fail("sharding.communicator is {}, expected \"auto\", \"self\", \"mapped\", \"mpi\" or \"nccl\"",
+       quote(wanted));
+}
+
 }  // namespace
 
-Transport choose_transport(const Job& job, const Ranks& ranks, std::uint64_t units) {
-  const std::string& wanted = job.sharding.communicator;
+Transport choose_transport(const MachineOptions& options, const Ranks& ranks, std::uint64_t units) {
+  const std::string& wanted = options.communicator;
+  check(wanted);
   const bool gpus = ranks.device == DeviceKind::Cuda;
   if (wanted == "nccl") {
     if (!gpus) fail("sharding.communicator is nccl, which is for GPUs, but the ranks use CPUs");
@@ -47,8 +57,8 @@ Transport choose_transport(const Job& job, const Ranks& ranks, std::uint64_t uni
   if (wanted == "mapped") return Transport::Mapped;
   if (wanted == "mpi") return Transport::Mpi;
   if (gpus) {
-    // By what the job allows, as far as a plan can tell.
-    const bool apart = !job.placement.share_gpu && !ranks.share_gpus;
+    // By what is allowed, as far as a plan can tell.
+    const bool apart = !options.share_gpu && !ranks.share_gpus;
     return nccl::is_built() && apart ? Transport::Nccl : Transport::Mpi;
   }
   return ranks.one_node && can_map(ranks.world, units) ? Transport::Mapped : Transport::Mpi;

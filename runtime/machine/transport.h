@@ -1,9 +1,9 @@
-// Which transport a job's ranks share units over.
+// Which transport ranks share units over.
 #pragma once
 
-#include "launch/job/job.h"
 #include "runtime/exec/instance.h"
 #include "runtime/machine/device_choice.h"
+#include "runtime/machine/machine_options.h"
 
 namespace initrt {
 
@@ -15,9 +15,10 @@ struct Ranks {
   bool share_gpus = false;  ///< some compute on one GPU, or on parts of one
 };
 
-/// sharding.communicator, with "auto" decided: self for one rank; on GPUs nccl, if each rank has
-/// its own; on CPUs mapped for one node that can map so many units; else mpi.
-/// @throws Error where the job asks for one that cannot serve these ranks
-[[nodiscard]] Transport choose_transport(const Job& job, const Ranks& ranks, std::uint64_t units);
+/// MachineOptions::communicator, with "auto" decided: self for one rank; on GPUs nccl, if each rank
+/// has its own; on CPUs mapped for one node that can map so many units; else mpi.
+/// @throws Error where one is asked for that cannot serve these ranks
+[[nodiscard]] Transport choose_transport(const MachineOptions& options, const Ranks& ranks,
+                                         std::uint64_t units);
 
 }  // namespace initrt

@@ -2,11 +2,11 @@
 
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
+#include <utility>
 
-#include "launch/output/progress.h"
 #include "runtime/comm/self.h"
+#include "runtime/device/cuda/gpus.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -16,7 +16,8 @@ constexpr std::chrono::seconds kDefaultTimeout{300};
 
 }  // namespace
 
-World::World() {
+World::World(WorldOptions options) : options_(std::move(options)) {
+  cuda::set_environment();
   switch (detect_launcher()) {
     case Launcher::SlurmWithoutPmi:
       initrt::fail(
@@ -29,15 +30,15 @@ World::World() {
       session_ = std::make_unique<MpiSession>();
       // Whether ranks have cores to wait on is known once they are placed: see set_spin().
       auto mpi = std::make_unique<MpiCommunicator>(*session_, false, kDefaultTimeout);
-      mpi->before_last_line(end_all_progress);
+      if (options_.before_last_line != nullptr) mpi->before_last_line(options_.before_last_line);
       mpi_ = mpi.get();
       comm_ = std::move(mpi);
   }
 }
 
 // What has stalled may hold on to anything, so nothing is unwound.
-void World::end_alone(const std::string& message, int status) {
-  end_all_progress();
+void World::end_alone(const std::string& message, int status) const {
+  if (options_.before_last_line != nullptr) options_.before_last_line();
   const std::string line = "initrt: " + one_line(message) + "\n";
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
   std::_Exit(status);
@@ -49,8 +50,8 @@ void World::stop(const std::string& message, int status) {
 }
 
 void World::make_self() {
-  auto self =
-      std::make_unique<SelfCommunicator>([](const std::string& message) { end_alone(message, 1); });
+  auto self = std::make_unique<SelfCommunicator>(
+      [this](const std::string& message) { end_alone(message, 1); });
   self_ = self.get();
   comm_ = std::move(self);
 }
@@ -89,9 +90,7 @@ void World::fail(const std::string& message) {
   if (failed_) return;
   failed_ = true;
   if (mpi_ != nullptr) mpi_->fail_world(message);
-  std::fflush(stdout);
-  end_all_progress();
-  std::fprintf(stderr, "initrt: %s\n", one_line(message).c_str());
+  if (options_.on_failure) options_.on_failure(message);
 }
 
 }  // namespace initrt

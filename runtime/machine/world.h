@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,11 +16,20 @@
 
 namespace initrt {
 
+struct WorldOptions {
+  /// Called before the last line on standard error, which says why the world ends: nothing may
+  /// follow it. From any thread, perhaps more than once; may be null.
+  void (*before_last_line)() = nullptr;
+  /// Told of a failure in a world of one, before anything is unwound; may be empty.
+  std::function<void(const std::string& message)> on_failure;
+};
+
 class World {
  public:
-  /// Starts MPI where this process is one of a launcher's; collective then.
+  /// Starts MPI where this process is one of a launcher's; collective then. For the beginning of a
+  /// program, before other threads: see cuda::set_environment().
   /// @throws Error for Slurm tasks that cannot find each other
-  World();
+  explicit World(WorldOptions options = {});
 
   [[nodiscard]] Communicator& comm() { return *comm_; }
   [[nodiscard]] std::uint32_t rank() const { return comm_->rank(); }
@@ -44,8 +54,9 @@ class World {
   /// @throws Error if some rank has failed meanwhile
   void note_reader_waits();
 
-  /// Says what went wrong, once for the whole world, and ends it: with a launcher this does not
-  /// return.
+  /// Ends the world, whose last line on standard error says what went wrong: of several ranks the
+  /// first cause. Alone there is no world to end: on_failure is told, the first time, and this
+  /// returns.
   void fail(const std::string& message);
 
   /// Ends the world at once because it was asked to, with a line that says so: for what has nothing
@@ -53,11 +64,11 @@ class World {
   [[noreturn]] void stop(const std::string& message, int status);
 
   /// Calls `body`; its failure is told to the world before anything is unwound, since what is
-  /// unwound may wait for other ranks.
+  /// unwound may wait for other ranks. @returns what it does
   template <class Body>
-  void guard(const Body& body) {
+  auto guard(const Body& body) {
     try {
-      body();
+      return body();
     } catch (const std::exception& error) {
       fail(failure_text(error));
       throw;
@@ -65,16 +76,18 @@ class World {
   }
 
  private:
-  std::unique_ptr<MpiSession> session_;  // before comm_: outlives it
-  std::unique_ptr<Communicator> comm_;
   void make_self();
-  [[noreturn]] static void end_alone(const std::string& message, int status);
+  [[noreturn]] void end_alone(const std::string& message, int status) const;
 
+  // In the order of dependency: what is below uses what is above.
+  const WorldOptions options_;
+  std::unique_ptr<MpiSession> session_;
+  std::unique_ptr<Communicator> comm_;
   MpiCommunicator* mpi_ = nullptr;    // comm_, where it is one
   SelfCommunicator* self_ = nullptr;  // or the other
-  bool failed_ = false;               // and said so
+  bool failed_ = false;
   mutable std::mutex bytes_mutex_;
-  BytesDone own_bytes_;  // of the other
+  BytesDone own_bytes_;  // of a world of one
 };
 
 }  // namespace initrt

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <map>
+#include <optional>
 
-#include "runtime/start/chat_sources.h"
 #include "runtime/start/tokenizer_files.h"
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/formats.h"
@@ -13,7 +12,7 @@
 namespace initrt {
 namespace {
 
-// The job's date, as 2025-01-31 or 2025-01-31 13:05.
+// The date, as 2025-01-31 or 2025-01-31 13:05.
 std::optional<std::tm> now_of(const std::string& date) {
   if (date.empty()) return std::nullopt;
   std::tm given{};
@@ -33,94 +32,6 @@ std::optional<std::tm> now_of(const std::string& date) {
   return normal;
 }
 
-// The templates of a job, made as conversations ask for them.
-class ChatTemplates {
- public:
-  ChatTemplates(Files& files, const OpenModel& model, const Job& job, const OpenText& text) {
-    const bool in_metadata = text.file.empty();
-    owner_ = in_metadata ? job.model : text.file;
-    sources_ = in_metadata ? chat_sources_in_metadata(model.catalog.metadata, job.model)
-                           : chat_sources_beside(files, text.file);
-    options_.special = in_metadata ? special_texts_in_metadata(model.catalog.metadata)
-                                   : special_texts_beside(files, text.file);
-    options_.special.merge(SpecialTexts(text.special));
-    options_.arguments = job.generate.chat_template_kwargs;
-    options_.now = now_of(job.generate.date);
-    const std::string& wanted = job.generate.chat_template;
-    if (wanted.empty()) return;
-    name_ = name_of(wanted);
-    if (sources_.contains(name_)) return;
-    if (!is_file(files, wanted)) {
-      std::string names;
-      for (const auto& [name, source] : sources_) names += (names.empty() ? "" : ", ") + name;
-      fail("generate.chat_template: {} is neither a file nor one of the model's templates ({})",
-           quote(wanted), names.empty() ? "it has none" : names);
-    }
-    sources_[name_] = {wanted, files.read_text(wanted, jinja::kMaxSourceBytes)};
-  }
-
-  [[nodiscard]] std::string render(const Conversation& conversation) {
-    const auto& [source, made] = of(!conversation.tools.is_null());
-    try {
-      return made.render(conversation);
-    } catch (const Error& error) {
-      const std::string_view what = error.what();
-      const bool clock = what.find("'strftime_now' is undefined") != std::string_view::npos;
-      fail("{}: chat template: {}{}", source->where, what,
-           clock ? ": it asks for the time, which generate.date gives" : "");
-    }
-  }
-
-  /// What each of those that were used writes after an answer.
-  [[nodiscard]] std::vector<std::string> after_answers() const {
-    std::vector<std::string> texts;
-    texts.reserve(made_.size());
-    for (const auto& [name, one] : made_) texts.push_back(one.made.after_answer());
-    return texts;
-  }
-
- private:
-  struct Made {
-    const ChatSource* source;
-    ChatTemplate made;
-  };
-
-  const Made& of(bool with_tools) {
-    const std::string& name = !name_.empty()                                ? name_
-                              : with_tools && sources_.contains("tool_use") ? "tool_use"
-                                                                            : "default";
-    if (const auto known = made_.find(name); known != made_.end()) return known->second;
-    const auto source = sources_.find(name);
-    if (source == sources_.end()) no_template();
-    try {
-      Made made{&source->second, ChatTemplate(source->second.source, options_)};
-      return made_.emplace(name, std::move(made)).first->second;
-    } catch (const Error& error) {
-      fail("{}: chat template: {}", source->second.where, error.what());
-    }
-  }
-
-  [[noreturn]] void no_template() const {
-    if (!sources_.empty()) {
-      fail(
-          "{}: none of the model's chat templates is named \"default\": choose one by "
-          "generate.chat_template",
-          sources_.begin()->second.where);
-    }
-    fail(
-        "{}: no chat template: neither chat_template.jinja nor a \"chat_template\" in "
-        "tokenizer_config.json beside it, nor tokenizer.chat_template in a GGUF file; name a file "
-        "with generate.chat_template",
-        owner_);
-  }
-
-  std::string owner_;  // of the tokenizer, for errors
-  ChatSources sources_;
-  ChatOptions options_;
-  std::string name_;  // the job's; "" where it leaves that to the conversation
-  std::map<std::string, Made> made_;
-};
-
 // The token that a text begins with, where it is one that is written out: a special token, or one
 // that looks so.
 std::optional<TokenId> written_out(const Tokenizer& tokenizer, std::string_view text) {
@@ -135,27 +46,76 @@ std::optional<TokenId> written_out(const Tokenizer& tokenizer, std::string_view 
 
 }  // namespace
 
-void apply_chat_template(Files& files, const OpenModel& model, const Job& job, OpenText& text,
-                         std::vector<PromptText>& prompts) {
-  const bool any = std::any_of(prompts.begin(), prompts.end(), [](const PromptText& prompt) {
-    return !prompt.conversation.empty() && !prompt.done;
-  });
-  if (!any) return;
-  ChatTemplates templates(files, model, job, text);
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    PromptText& prompt = prompts[i];
-    if (prompt.conversation.empty() || prompt.done) continue;
-    try {
-      prompt.text = templates.render(prompt.conversation);
-    } catch (const Error& error) {
-      refuse_prompt(prompt, fmt::format("prompt {}: {}", i, error.what()));
-    }
+ChatTemplates::ChatTemplates(Files& files, const ModelOptions& options, const OpenModel& model,
+                             const OpenText& text, const ChatTemplateOptions& wanted) {
+  const bool in_metadata = text.file.empty();
+  owner_ = in_metadata ? options.path : text.file;
+  sources_ = in_metadata ? chat_sources_in_metadata(model.catalog.metadata, owner_)
+                         : chat_sources_beside(files, text.file);
+  options_.special = in_metadata ? special_texts_in_metadata(model.catalog.metadata)
+                                 : special_texts_beside(files, text.file);
+  options_.special.merge(SpecialTexts(text.special));
+  options_.arguments = wanted.arguments;
+  options_.now = now_of(wanted.date);
+  if (wanted.name.empty()) return;
+  name_ = name_of(wanted.name);
+  if (sources_.contains(name_)) return;
+  if (!is_file(files, wanted.name)) {
+    std::string names;
+    for (const auto& [name, source] : sources_) names += (names.empty() ? "" : ", ") + name;
+    fail("generate.chat_template: {} is neither a file nor one of the model's templates ({})",
+         quote(wanted.name), names.empty() ? "it has none" : names);
   }
-  for (const std::string& after : templates.after_answers()) {
-    const auto id = written_out(*text.tokenizer, after);
-    auto& end = text.end_tokens;
-    if (id && std::find(end.begin(), end.end(), *id) == end.end()) end.push_back(*id);
+  sources_[name_] = {wanted.name, files.read_text(wanted.name, jinja::kMaxSourceBytes)};
+}
+
+std::string ChatTemplates::render(const Conversation& conversation) {
+  const auto& [source, made] = of(!conversation.tools.is_null());
+  try {
+    return made.render(conversation);
+  } catch (const Error& error) {
+    const std::string_view what = error.what();
+    const bool clock = what.find("'strftime_now' is undefined") != std::string_view::npos;
+    fail("{}: chat template: {}{}", source->where, what,
+         clock ? ": it asks for the time, which generate.date gives" : "");
   }
+}
+
+std::vector<TokenId> ChatTemplates::end_tokens(const Tokenizer& tokenizer) const {
+  std::vector<TokenId> tokens;
+  for (const auto& [name, one] : made_) {
+    if (const auto id = written_out(tokenizer, one.made.after_answer())) tokens.push_back(*id);
+  }
+  return tokens;
+}
+
+const ChatTemplates::Made& ChatTemplates::of(bool with_tools) {
+  const std::string& name = !name_.empty()                                ? name_
+                            : with_tools && sources_.contains("tool_use") ? "tool_use"
+                                                                          : "default";
+  if (const auto known = made_.find(name); known != made_.end()) return known->second;
+  const auto source = sources_.find(name);
+  if (source == sources_.end()) no_template();
+  try {
+    Made made{&source->second, ChatTemplate(source->second.source, options_)};
+    return made_.emplace(name, std::move(made)).first->second;
+  } catch (const Error& error) {
+    fail("{}: chat template: {}", source->second.where, error.what());
+  }
+}
+
+void ChatTemplates::no_template() const {
+  if (!sources_.empty()) {
+    fail(
+        "{}: none of the model's chat templates is named \"default\": choose one by "
+        "generate.chat_template",
+        sources_.begin()->second.where);
+  }
+  fail(
+      "{}: no chat template: neither chat_template.jinja nor a \"chat_template\" in "
+      "tokenizer_config.json beside it, nor tokenizer.chat_template in a GGUF file; name a file "
+      "with generate.chat_template",
+      owner_);
 }
 
 }  // namespace initrt

@@ -29,14 +29,14 @@ Json object_beside(Files& files, const std::string& tokenizer, const char* name)
   return is_file(files, path) ? read_json_object(files, path) : Json::object();
 }
 
-// Where the tokenizer is looked for, unless the job names its file.
+// Where the tokenizer is looked for, unless its file is named.
 struct Place {
   std::string given, directory;
   bool inside = false;  // `given` is the directory
 };
 
-Place place_of(Files& files, const Job& job) {
-  const std::string& given = job.tokenizer.empty() ? job.model : job.tokenizer;
+Place place_of(Files& files, const ModelOptions& options) {
+  const std::string& given = options.tokenizer.empty() ? options.path : options.tokenizer;
   const bool inside = is_directory(files, given);
   return {given, inside ? given : directory_of(given), inside};
 }
@@ -72,9 +72,9 @@ TokenizerFromFiles made_from(const VocabTokenizer& made) {
 
 }  // namespace
 
-std::string find_tokenizer(Files& files, const Job& job) {
-  const Place place = place_of(files, job);
-  if (!job.tokenizer.empty() && !place.inside) return place.given;
+std::string find_tokenizer(Files& files, const ModelOptions& options) {
+  const Place place = place_of(files, options);
+  if (!options.tokenizer.empty() && !place.inside) return place.given;
   for (const char* name : kTokenizerNames) {
     std::string path = join_path(place.directory, name);
     if (files.stat(path)) return path;
@@ -82,10 +82,10 @@ std::string find_tokenizer(Files& files, const Job& job) {
   return "";
 }
 
-std::string need_tokenizer(Files& files, const Job& job) {
-  std::string found = find_tokenizer(files, job);
+std::string need_tokenizer(Files& files, const ModelOptions& options) {
+  std::string found = find_tokenizer(files, options);
   if (!found.empty()) return found;
-  const Place place = place_of(files, job);
+  const Place place = place_of(files, options);
   fail("{}: no {} {} it; name one with \"tokenizer\"", place.given,
        fmt::join(kTokenizerNames, ", "), place.inside ? "in" : "beside");
 }

@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "launch/job/job.h"
+#include "runtime/start/options.h"
 #include "runtime/text/chat.h"
 #include "runtime/text/tokenizer.h"
+#include "sharding/checkpoint/files.h"
 
 namespace initrt {
 
@@ -20,12 +21,12 @@ inline constexpr std::uint64_t kMaxTokenizerBytes = 256u << 20;
 inline constexpr std::array kTokenizerNames = {"tokenizer.json", "tokenizer.model", "tekken.json",
                                                "vocab.json",     "tiktoken.model",  "vocab.txt"};
 
-/// The job's tokenizer, or else the first of kTokenizerNames in the model's directory. "" where
-/// there is none.
-[[nodiscard]] std::string find_tokenizer(Files& files, const Job& job);
+/// The tokenizer that is asked for, or else the first of kTokenizerNames in the model's directory.
+/// "" where there is none.
+[[nodiscard]] std::string find_tokenizer(Files& files, const ModelOptions& options);
 
 /// As find_tokenizer(). @throws Error where there is none
-[[nodiscard]] std::string need_tokenizer(Files& files, const Job& job);
+[[nodiscard]] std::string need_tokenizer(Files& files, const ModelOptions& options);
 
 struct TokenizerFromFiles {
   std::unique_ptr<Tokenizer> tokenizer;

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "runtime/export/convert_texts.h"
+#include "runtime/storage/local_files.h"
 #include "sharding/error.h"
 #include "tests/support/rank_model.h"
 #include "tests/support/small_checkpoint.h"
@@ -24,7 +25,7 @@ TEST(UnusedQuantization, IsNoErrorAndIsNotWrittenAgain) {
 
     LocalFiles files;
     ConvertOptions options;
-    options.from = checkpoint.directory.path();
+    options.model.path = checkpoint.directory.path();
     const std::vector<TextFile> texts = checkpoint_texts(files, options, model, {});
     ASSERT_EQ(texts.back().name, "config.json");
     const nlohmann::json written = nlohmann::json::parse(texts.back().content);

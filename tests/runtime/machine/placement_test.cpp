@@ -30,10 +30,10 @@ TEST(Placement, ThereIsAlwaysOneThread) {
 
 TEST(Placement, TheJobsThreadsAreTakenAndTooManyAreWarnedOf) {
   SelfCommunicator self;
-  Job job;
-  EXPECT_TRUE(place_on_cpu(job, self).warning.empty());
-  job.threads = 4096;
-  const CpuPlacement many = place_on_cpu(job, self);
+  MachineOptions options;
+  EXPECT_TRUE(place_on_cpu(options, self).warning.empty());
+  options.threads = 4096;
+  const CpuPlacement many = place_on_cpu(options, self);
   EXPECT_EQ(many.threads, 4096u);
   EXPECT_FALSE(many.spin);
   EXPECT_NE(many.warning.find("4096 threads"), std::string::npos) << many.warning;
@@ -49,20 +49,29 @@ TEST(Placement, ThreadsSpinOnlyWithinTheirCoresAndTheQuotaOfTime) {
 }
 
 TEST(Transport, IsTheOneThatFits) {
-  Job job;
-  EXPECT_EQ(choose_transport(job, {1, true}, 100), Transport::Self);
-  EXPECT_EQ(choose_transport(job, {4, true}, 100), Transport::Mapped);
-  EXPECT_EQ(choose_transport(job, {4, false}, 100), Transport::Mpi);
-  EXPECT_EQ(choose_transport(job, {4, true}, 12'000), Transport::Mapped);
-  EXPECT_EQ(choose_transport(job, {4, true}, 12'001), Transport::Mpi) << "too many mappings";
-  job.sharding.communicator = "mpi";
-  EXPECT_EQ(choose_transport(job, {4, true}, 100), Transport::Mpi);
-  job.sharding.communicator = "mapped";
-  EXPECT_EQ(choose_transport(job, {4, true}, 100), Transport::Mapped);
-  EXPECT_THROW((void)choose_transport(job, {4, false}, 100), Error);
-  job.sharding.communicator = "self";
-  EXPECT_EQ(choose_transport(job, {1, true}, 100), Transport::Self);
-  EXPECT_THROW((void)choose_transport(job, {2, true}, 100), Error);
+  MachineOptions options;
+  EXPECT_EQ(choose_transport(options, {1, true}, 100), Transport::Self);
+  EXPECT_EQ(choose_transport(options, {4, true}, 100), Transport::Mapped);
+  EXPECT_EQ(choose_transport(options, {4, false}, 100), Transport::Mpi);
+  EXPECT_EQ(choose_transport(options, {4, true}, 12'000), Transport::Mapped);
+  EXPECT_EQ(choose_transport(options, {4, true}, 12'001), Transport::Mpi) << "too many mappings";
+  options.communicator = "mpi";
+  EXPECT_EQ(choose_transport(options, {4, true}, 100), Transport::Mpi);
+  options.communicator = "mapped";
+  EXPECT_EQ(choose_transport(options, {4, true}, 100), Transport::Mapped);
+  EXPECT_THROW((void)choose_transport(options, {4, false}, 100), Error);
+  options.communicator = "self";
+  EXPECT_EQ(choose_transport(options, {1, true}, 100), Transport::Self);
+  EXPECT_THROW((void)choose_transport(options, {2, true}, 100), Error);
+  options.communicator = "MPI";
+  EXPECT_THROW((void)choose_transport(options, {1, true}, 100), Error) << "no such one";
+}
+
+TEST(Device, OfNoKnownKindIsAnError) {
+  SelfCommunicator self;
+  MachineOptions options;
+  options.device = "gpu";
+  EXPECT_THROW((void)choose_device(options, self), Error);
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
-// Where the chat template is found, and what it makes of a job's prompts.
+// Where a model's chat templates are found, and which one a conversation gets.
 #include "runtime/start/chat_template.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "sharding/error.h"
+#include "tests/sharding/errors.h"
 #include "tests/sharding/memory_files.h"
 #include "tests/support/small_sentencepiece.h"
 
@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using testing::error_of;
 using ::testing::HasSubstr;
 
 // Writes eos_token after each message; `mark` tells one from another.
@@ -32,61 +33,47 @@ Conversation hi() {
 // A model of files m/*, and a SentencePiece tokenizer whose EOS is </s>, id 2.
 struct Chat {
   testing::MemoryFiles files;
-  Job job;
+  ModelOptions options;
   OpenModel model;
   OpenText text;
-  std::vector<PromptText> prompts = {{"plain", 1}, {"", 1, hi()}};
+  ChatTemplateOptions wanted;
+  Conversation conversation = hi();
+  std::vector<TokenId> end_tokens;
 
   Chat() {
-    job.model = "m.gguf";
+    options.path = "m.gguf";
     files.content["m/tokenizer.model"] = testing::SmallSentencePiece().model();
-    job.tokenizer = text.file = "m/tokenizer.model";
+    options.tokenizer = "m/tokenizer.model";
     model.config = json::object();
     model.catalog.metadata = json::object();
-    text = open_text(files, job, model);
-    text.end_tokens.clear();
+    text = open_text(files, options, model);
   }
 
   void config(const json& content) { files.content["m/tokenizer_config.json"] = content.dump(); }
-  void apply() { apply_chat_template(files, model, job, text, prompts); }
   // What became of the conversation.
   std::string asked() {
-    apply();
-    return prompts.at(1).text;
+    ChatTemplates templates(files, options, model, text, wanted);
+    std::string prompt = templates.render(conversation);
+    end_tokens = templates.end_tokens(*text.tokenizer);
+    return prompt;
   }
   std::string error() {
-    try {
-      apply();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
+    return error_of([&] { (void)asked(); });
   }
 };
 
-TEST(ChatTemplateOfAModel, GivesConversationsTheirTextAndAnswersTheirEnd) {
+TEST(ChatTemplateOfAModel, GivesAConversationItsTextAndTheAnswerItsEnd) {
   Chat chat;
   chat.config({{"chat_template", marked("")}, {"eos_token", "</s>"}});
-  chat.apply();
-  EXPECT_EQ(chat.prompts[0].text, "plain");
-  EXPECT_EQ(chat.prompts[1].text, kAsked);
-  EXPECT_THAT(chat.text.end_tokens, ElementsAre(2));
-  chat.apply();
-  EXPECT_THAT(chat.text.end_tokens, ElementsAre(2)) << "named twice";
+  EXPECT_EQ(chat.asked(), kAsked);
+  EXPECT_THAT(chat.end_tokens, ElementsAre(2));
 }
 
 TEST(ChatTemplateOfAModel, EndsAnswersWithNoTokenThatIsPlainText) {
   Chat chat;
   chat.config({{"chat_template", "{% for m in messages %}{{ m.content }} and{% endfor %}"}});
-  chat.apply();
-  EXPECT_TRUE(chat.text.end_tokens.empty());
-}
-
-TEST(ChatTemplateOfAModel, IsNotLookedForWithoutConversations) {
-  Chat chat;
-  chat.prompts.pop_back();
-  EXPECT_EQ(chat.error(), "no error");
-  EXPECT_TRUE(chat.text.end_tokens.empty());
+  (void)chat.asked();
+  EXPECT_TRUE(chat.end_tokens.empty());
 }
 
 TEST(ChatTemplateOfAModel, IsOfAListTheDefaultOneAndForToolsTheOneForTools) {
@@ -95,7 +82,7 @@ TEST(ChatTemplateOfAModel, IsOfAListTheDefaultOneAndForToolsTheOneForTools) {
   chat.config({{"chat_template", {tools, {{"name", "default"}, {"template", marked("")}}}},
                {"eos_token", {{"content", "</s>"}, {"lstrip", false}}}});
   EXPECT_EQ(chat.asked(), kAsked);
-  chat.prompts[1].conversation.tools = nlohmann::ordered_json::parse(R"([{"name": "f"}])");
+  chat.conversation.tools = nlohmann::ordered_json::parse(R"([{"name": "f"}])");
   EXPECT_EQ(chat.asked(), "tools" + kAsked);
   chat.config({{"chat_template", {tools, 3, {{"name", "default"}}}}});
   EXPECT_EQ(chat.error(),
@@ -103,7 +90,7 @@ TEST(ChatTemplateOfAModel, IsOfAListTheDefaultOneAndForToolsTheOneForTools) {
             "a \"name\" and a \"template\"");
   chat.config({{"chat_template", {{{"name", "rag"}, {"template", ""}}}}});
   EXPECT_EQ(chat.error(),
-            "prompt 1: m/tokenizer_config.json: none of the model's chat templates is named "
+            "m/tokenizer_config.json: none of the model's chat templates is named "
             "\"default\": choose one by generate.chat_template");
 }
 
@@ -114,29 +101,29 @@ TEST(ChatTemplateOfAModel, MayBeChosenByItsNameOrBeAFile) {
   chat.files.content["own/mine.jinja"] = marked("mine");
   chat.config({{"eos_token", "</s>"}});
   EXPECT_EQ(chat.asked(), "default" + kAsked);
-  chat.job.generate.chat_template = "here/rag";
+  chat.wanted.name = "here/rag";
   EXPECT_EQ(chat.asked(), "rag" + kAsked);
-  chat.job.generate.chat_template = "own/mine.jinja";
+  chat.wanted.name = "own/mine.jinja";
   EXPECT_EQ(chat.asked(), "mine" + kAsked);
-  chat.job.generate.chat_template = "own/none";
+  chat.wanted.name = "own/none";
   EXPECT_EQ(chat.error(),
             "generate.chat_template: \"own/none\" is neither a file nor one of the model's "
             "templates (default, rag)");
 }
 
-TEST(ChatTemplateOfAModel, IsGivenTheJobsArgumentsAndDate) {
+TEST(ChatTemplateOfAModel, IsGivenArgumentsAndTheDate) {
   Chat chat;
   chat.config({{"chat_template", "{{ think }}{{ strftime_now('%d %b %Y %H:%M %A') }}"}});
   EXPECT_EQ(chat.error(),
-            "prompt 1: m/tokenizer_config.json: chat template: line 1: 'strftime_now' is undefined:"
+            "m/tokenizer_config.json: chat template: line 1: 'strftime_now' is undefined:"
             " it asks for the time, which generate.date gives");
-  chat.job.generate.chat_template_kwargs["think"] = false;
-  chat.job.generate.date = "2025-01-31";
+  chat.wanted.arguments["think"] = false;
+  chat.wanted.date = "2025-01-31";
   EXPECT_EQ(chat.asked(), "False31 Jan 2025 00:00 Friday");
-  chat.job.generate.date = "2025-01-31 23:05";
+  chat.wanted.date = "2025-01-31 23:05";
   EXPECT_EQ(chat.asked(), "False31 Jan 2025 23:05 Friday");
   for (const char* date : {"2025-02-30", "today", "2025-01-31 25:00", "2025-01-31x", "2025-1"}) {
-    chat.job.generate.date = date;
+    chat.wanted.date = date;
     EXPECT_THAT(chat.error(), HasSubstr("expected a day such as 2025-01-31")) << date;
   }
 }
@@ -148,8 +135,7 @@ TEST(ChatTemplateOfAModel, IsFoundInTheOrderOfTheReference) {
   chat.files.content["m/chat_template.json"] = json({{"chat_template", marked("json")}}).dump();
   EXPECT_EQ(chat.asked(), "json" + kAsked);
   chat.config({{"chat_template", "\n{{ unknown }"}, {"eos_token", nullptr}});
-  EXPECT_EQ(chat.error(),
-            "prompt 1: m/tokenizer_config.json: chat template: line 2: unexpected '}'");
+  EXPECT_EQ(chat.error(), "m/tokenizer_config.json: chat template: line 2: unexpected '}'");
   chat.files.content["m/chat_template.jinja"] = marked("jinja");
   EXPECT_EQ(chat.asked(), "jinja" + kAsked);
   chat.files.content["m/chat_template.jinja"] = std::string(jinja::kMaxSourceBytes + 1, ' ');
@@ -166,17 +152,8 @@ TEST(ChatTemplateOfAModel, IsInTheMetadataWhereTheTokenizerIs) {
                                  {"tokenizer.ggml.tokens", {"<unk>", "<s>", "</s>"}},
                                  {"tokenizer.ggml.eos_token_id", 2u}};
   EXPECT_EQ(chat.asked(), kAsked);
-  chat.prompts[1].conversation.tools = nlohmann::ordered_json::parse(R"([{"name": "f"}])");
+  chat.conversation.tools = nlohmann::ordered_json::parse(R"([{"name": "f"}])");
   EXPECT_EQ(chat.asked(), "tools" + kAsked);
-}
-
-TEST(ChatTemplateOfAModel, NamesThePromptThatItDoesNotTake) {
-  Chat chat;
-  chat.config({{"chat_template", marked("")}, {"eos_token", "</s>"}});
-  chat.prompts[1].conversation.messages.push_back({{"role", "assistant"}, {"content", "Hello"}});
-  EXPECT_EQ(chat.error(),
-            "prompt 1: m/tokenizer_config.json: chat template: the conversation ends with an "
-            "answer of the assistant: there is nothing to answer");
 }
 
 }  // namespace

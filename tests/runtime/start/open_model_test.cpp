@@ -78,12 +78,12 @@ TEST_F(OpenModelOf, APlanTakesWhatARunTakes) {
   writer.add("v_head.weight", DType::F32, {1}, {1});
   writer.write(path("model.safetensors"));
   LocalFiles files;
-  Job job;
-  job.model = checkpoint_.directory.path();
-  EXPECT_EQ(open_model_or_config(files, job, false).catalog.files.size(), checkpoint_.files.size());
+  ModelOptions options;
+  options.path = checkpoint_.directory.path();
+  EXPECT_EQ(open_model_or_config(files, options).catalog.files.size(), checkpoint_.files.size());
   for (const std::string& name : checkpoint_.files) std::filesystem::remove(path(name));
   std::filesystem::remove(path("model.safetensors"));
-  EXPECT_EQ(open_model_or_config(files, job, false).catalog.format, kNoWeights);
+  EXPECT_EQ(open_model_or_config(files, options).catalog.format, kNoWeights);
 }
 
 TEST_F(OpenModelOf, ADirectoryWithAnAdapterAlone) {

@@ -1,4 +1,4 @@
-#include "runtime/start/open_model.h"
+#include "runtime/start/open_text.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,111 +6,17 @@
 #include <fstream>
 #include <sstream>
 
-#include "sharding/error.h"
+#include "tests/sharding/errors.h"
 #include "tests/sharding/memory_files.h"
 #include "tests/support/small_sentencepiece.h"
 #include "tests/support/source_path.h"
-#include "tests/support/temporary_directory.h"
 
 namespace initrt {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::error_of;
 using ::testing::HasSubstr;
-
-std::string error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-std::vector<std::string> texts_of(const std::vector<PromptText>& prompts) {
-  std::vector<std::string> texts;
-  for (const PromptText& prompt : prompts) texts.push_back(prompt.text);
-  return texts;
-}
-
-/// Of these lengths, to be answered with 10 tokens.
-std::vector<Prompt> prompts_of(std::initializer_list<std::size_t> lengths) {
-  std::vector<Prompt> prompts;
-  for (const std::size_t length : lengths) {
-    prompts.push_back(
-        {static_cast<std::uint32_t>(prompts.size()), std::vector<TokenId>(length), 10});
-  }
-  return prompts;
-}
-
-Graph graph_with_context(std::uint64_t context) {
-  Graph graph;
-  graph.context = context;
-  return graph;
-}
-
-TEST(Prompts, ComeFromOneKeyOrTheOther) {
-  LocalFiles files;
-  Job job;
-  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
-              HasSubstr("no prompt: set generate.prompt"));
-  job.generate.prompt = "";
-  EXPECT_THAT(texts_of(read_prompts(files, job)), ElementsAre(""));
-  job.generate.prompt = "one";
-  EXPECT_THAT(texts_of(read_prompts(files, job)), ElementsAre("one"));
-  job.generate.prompts.texts = {"a", "b"};
-  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }), HasSubstr("both"));
-  job.generate.prompt = "";  // takes back the one of a job's file
-  EXPECT_THAT(texts_of(read_prompts(files, job)), ElementsAre("a", "b"));
-  EXPECT_EQ(read_prompts(files, job)[1].max_new_tokens, job.generate.max_new_tokens);
-}
-
-TEST(Prompts, OfAChatAreUsersMessagesAfterTheSystemsOne) {
-  LocalFiles files;
-  Job job;
-  job.generate.prompts.texts = {"a", "b"};
-  job.generate.system = "s";
-  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
-              HasSubstr("generate.system is set, but no prompt is a conversation"));
-  job.generate.chat = true;
-  const auto messages = [&](std::size_t prompt) {
-    return read_prompts(files, job).at(prompt).conversation.messages.dump();
-  };
-  EXPECT_EQ(messages(1), R"([{"role":"system","content":"s"},{"role":"user","content":"b"}])");
-  job.generate.system.clear();
-  EXPECT_EQ(messages(1), R"([{"role":"user","content":"b"}])");
-}
-
-TEST(Prompts, ConversationsHaveTheJobsToolsUnlessTheyBringTheirOwn) {
-  testing::MemoryFiles files;
-  files.content["p.jsonl"] =
-      R"({"messages": [{"role": "user", "content": "a"}], "tools": [{"name": "own"}]}
-{"messages": [{"role": "user", "content": "b"}]})";
-  Job job;
-  job.generate.prompts.path = "p.jsonl";
-  job.generate.tools = nlohmann::ordered_json::parse(R"([{"name": "job's"}])");
-  const std::vector<PromptText> prompts = read_prompts(files, job);
-  EXPECT_EQ(prompts.at(0).conversation.tools.dump(), R"([{"name":"own"}])");
-  EXPECT_EQ(prompts.at(1).conversation.tools.dump(), R"([{"name":"job's"}])");
-  job.generate.prompts = {{"plain"}, ""};
-  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
-              HasSubstr("generate.tools is set, but no prompt is a conversation"));
-}
-
-TEST(Prompts, AConversationKeepsTheSystemMessageThatItHas) {
-  LocalFiles files;
-  Job job;
-  job.generate.messages = nlohmann::ordered_json::parse(
-      R"([{"role": "system", "content": "own"}, {"role": "user", "content": "a"}])");
-  job.generate.system = "s";
-  EXPECT_EQ(read_prompts(files, job).at(0).conversation.messages, job.generate.messages);
-  job.generate.messages.erase(job.generate.messages.begin());
-  EXPECT_EQ(read_prompts(files, job).at(0).conversation.messages.dump(),
-            R"([{"role":"system","content":"s"},{"role":"user","content":"a"}])");
-  job.generate.prompt = "p";
-  EXPECT_THAT(error_of([&] { (void)read_prompts(files, job); }),
-              HasSubstr("both generate.messages and generate.prompt are set"));
-}
 
 // The content of files that open_text() finds a tokenizer in.
 struct TokenizerFiles {
@@ -124,57 +30,19 @@ struct TokenizerFiles {
     "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}
   })";
   testing::MemoryFiles files;
-  Job job;
+  ModelOptions options;
   OpenModel model;
 
   TokenizerFiles() {
-    job.model = "m/lit_model.pth";
+    options.path = "m/lit_model.pth";
     files.content["m/lit_model.pth"] = "";
     model.config = nlohmann::json::object();
   }
-  OpenText open() { return open_text(files, job, model); }
+  OpenText open() { return open_text(files, options, model); }
   std::string error() {
     return error_of([&] { (void)open(); });
   }
 };
-
-TEST(Prompts, AnEmptyOneIsWhatTheTokenizerBeginsWith) {
-  TokenizerFiles test;
-  test.files.content["m/tokenizer.json"] = test.json;
-  const OpenText none = test.open();
-  std::vector<PromptText> texts = {{"a", 1}, {"", 1}};
-  EXPECT_EQ(error_of([&] { (void)tokenize(*none.tokenizer, texts, 10); }),
-            "prompt 1 is empty: there is nothing to go on from, since the tokenizer begins no text "
-            "with a token of its own (BOS)");
-  test.files.content.erase("m/tokenizer.json");
-  test.files.content["m/tokenizer.model"] = test.sentencepiece;
-  const OpenText first = test.open();
-  texts = {{"", 1}};
-  EXPECT_THAT(tokenize(*first.tokenizer, texts, 10).at(0).tokens, ElementsAre(1));
-}
-
-TEST(Prompts, TokensBeyondTheModelsVocabularyAreNamedWithTheirPrompt) {
-  class TwoTokens final : public Tokenizer {
-    std::vector<TokenId> encode(std::string_view text) const override {
-      return {text == "big" ? 10 : 9};
-    }
-    std::vector<TokenId> encode_bare(std::string_view) const override { return {8}; }
-    std::string token_bytes(TokenId) const override { return ""; }
-    std::size_t vocabulary() const override { return 11; }
-  };
-  const auto messages = nlohmann::ordered_json::parse(R"([{"role": "user", "content": "u"}])");
-  std::vector<PromptText> good = {{"small", 1}, {"small", 1}};
-  std::vector<PromptText> chat = {{"chat", 1, {messages, nullptr}}};
-  std::vector<PromptText> bad = {{"small", 1}, {"big", 1}};
-  EXPECT_EQ(tokenize(TwoTokens(), good, 10).size(), 2u);
-  EXPECT_THAT(tokenize(TwoTokens(), chat, 10).at(0).tokens, ElementsAre(8))
-      << "a chat template's text has its special tokens";
-  EXPECT_THAT(error_of([&] { (void)tokenize(TwoTokens(), bad, 10); }),
-              ::testing::AllOf(HasSubstr("prompt 1"), HasSubstr("token 10")));
-  bad[1].line = 4;  // of a file: only this one's result says so
-  EXPECT_EQ(tokenize(TwoTokens(), bad, 10).size(), 1u);
-  EXPECT_THAT(bad[1].error, ::testing::AllOf(HasSubstr("line 4"), HasSubstr("token 10")));
-}
 
 TEST(TokenizerOfACheckpoint, IsASentencePieceModelWhereThereIsNoTokenizerJson) {
   TokenizerFiles test;
@@ -183,7 +51,7 @@ TEST(TokenizerOfACheckpoint, IsASentencePieceModelWhereThereIsNoTokenizerJson) {
             "tiktoken.model, vocab.txt beside it; name one with \"tokenizer\"");
   test.files.content["m/tokenizer.model"] = test.sentencepiece;
   for (const char* path : {"m/lit_model.pth", "m"}) {
-    test.job.model = path;
+    test.options.path = path;
     const OpenText text = test.open();
     EXPECT_THAT(text.tokenizer->encode("a"), ElementsAre(1, 3, 4));
   }
@@ -192,27 +60,27 @@ TEST(TokenizerOfACheckpoint, IsASentencePieceModelWhereThereIsNoTokenizerJson) {
   EXPECT_THAT(text.tokenizer->encode("a"), ElementsAre(0));
 }
 
-TEST(TokenizerOfAJob, IsAFileOfEitherKindOrTheDirectoryOfOne) {
+TEST(TokenizerOfAModel, IsAFileOfEitherKindOrTheDirectoryOfOne) {
   TokenizerFiles test;
   test.files.content["m/tokenizer.json"] = test.json;
   test.files.content["s/spiece.model"] = test.files.content["d/tokenizer.model"] =
       test.sentencepiece;
   test.files.content["j/tokenizer.json"] = test.json;
   for (const char* path : {"s/spiece.model", "d/tokenizer.model", "d"}) {
-    test.job.tokenizer = path;
+    test.options.tokenizer = path;
     EXPECT_THAT(test.open().tokenizer->encode("a"), ElementsAre(1, 3, 4)) << path;
   }
   for (const char* path : {"j/tokenizer.json", "j"}) {
-    test.job.tokenizer = path;
+    test.options.tokenizer = path;
     EXPECT_THAT(test.open().tokenizer->encode("a"), ElementsAre(0)) << path;
   }
-  test.job.tokenizer = "s";
+  test.options.tokenizer = "s";
   EXPECT_THAT(test.error(), HasSubstr("s: no tokenizer.json, tokenizer.model, tekken.json"));
-  test.job.tokenizer = "none.model";
+  test.options.tokenizer = "none.model";
   EXPECT_EQ(test.error(), "none.model: no such file");
 }
 
-TEST(TokenizerOfAJob, ThatIsNotWhatItsNameSaysIsNamedInTheError) {
+TEST(TokenizerOfAModel, ThatIsNotWhatItsNameSaysIsNamedInTheError) {
   TokenizerFiles test;
   test.files.content["m/tokenizer.model"] = "IQ== 0\nIg==\n";
   EXPECT_EQ(
@@ -263,7 +131,7 @@ TEST(TokenizerOfACheckpoint, IsVocabAndMergesWhereThereIsNothingElse) {
   EXPECT_EQ(test.error(), "m/merges.txt: no such file");
   test.files.content["m/merges.txt"] = "#version: 0.2\na b\n";
   for (const char* tokenizer : {"", "m", "m/vocab.json"}) {
-    test.job.tokenizer = tokenizer;
+    test.options.tokenizer = tokenizer;
     const OpenText text = test.open();
     EXPECT_THAT(text.tokenizer->encode("aab"), ElementsAre(0, 2)) << tokenizer;
     EXPECT_THAT(text.end_tokens, ElementsAre(3)) << "the class's own";
@@ -272,7 +140,7 @@ TEST(TokenizerOfACheckpoint, IsVocabAndMergesWhereThereIsNothingElse) {
   EXPECT_THAT(test.error(),
               HasSubstr("m/vocab.json: tokenizer_config.json: tokenizer_class must be"));
   test.files.content["m/tokenizer.model"] = test.sentencepiece;
-  test.job.tokenizer = "";
+  test.options.tokenizer = "";
   EXPECT_THAT(test.open().tokenizer->encode("a"), ElementsAre(1, 3, 4));
 }
 
@@ -315,58 +183,11 @@ TEST(TokenizerOfACheckpoint, IsTekkensOrWordPiecesWhereThereIsNothingElse) {
   }
   test.files.content["m/tekken.json"] = tekken.dump();
   for (const char* tokenizer : {"", "m", "m/tekken.json"}) {
-    test.job.tokenizer = tokenizer;
+    test.options.tokenizer = tokenizer;
     const OpenText text = test.open();
     EXPECT_THAT(text.tokenizer->encode("ab"), ElementsAre(1, 101, 102)) << tokenizer;
     EXPECT_THAT(text.end_tokens, ElementsAre(2));
   }
-}
-
-TEST(GenerateShape, IsSizedByTheLongestPromptAndTheBatch) {
-  Job job;
-  job.generate.batch = 2;
-  job.generate.prefill_chunk = 16;
-  const RunShape shape = generate_shape(job, graph_with_context(100), prompts_of({3, 7, 5}), 1);
-  EXPECT_EQ(shape.context, 17u);
-  EXPECT_EQ(shape.sequences, 2u);
-  EXPECT_EQ(shape.logit_rows, 2u);
-  EXPECT_EQ(shape.sweep_rows, 14u);
-  EXPECT_EQ(generate_shape(job, graph_with_context(100), prompts_of({3, 7, 5}), 3).sequences, 1u);
-}
-
-TEST(GenerateShape, CountsEachPromptsOwnNewTokens) {
-  std::vector<Prompt> prompts = prompts_of({3, 7, 5});
-  prompts[2].max_new_tokens = 20;
-  EXPECT_EQ(generate_shape({}, graph_with_context(100), prompts, 1).context, 25u);
-  EXPECT_EQ(error_of([&] { (void)generate_shape({}, graph_with_context(24), prompts, 1); }),
-            "a context of 25 positions (a prompt of 5 tokens and max_new_tokens 20) is beyond the "
-            "model's 24");
-  Job job;
-  job.generate.context = 24;
-  EXPECT_EQ(error_of([&] { (void)generate_shape(job, graph_with_context(100), prompts, 1); }),
-            "prompt 2 has 5 tokens and its max_new_tokens is 20: 25 positions, but "
-            "generate.context is 24");
-}
-
-TEST(GenerateShape, ContextsThatDoNotFitAreErrors) {
-  Job job;
-  const auto error = [&](std::uint64_t model, std::size_t prompt) {
-    return error_of(
-        [&] { (void)generate_shape(job, graph_with_context(model), prompts_of({prompt}), 1); });
-  };
-  EXPECT_THAT(error(16, 7), HasSubstr("a context of 17 positions"));
-  EXPECT_EQ(error(17, 7), "no error");
-  job.generate.context = 20;
-  EXPECT_THAT(error(19, 7), HasSubstr("generate.context"));
-  EXPECT_EQ(error(20, 10), "no error");
-  EXPECT_THAT(error(100, 11), HasSubstr("prompt 0 has 11 tokens"));
-}
-
-TEST(ScoreShape, IsNoLargerThanTheText) {
-  Job job;
-  EXPECT_EQ(score_shape(job, graph_with_context(100), 5).sweep_rows, 5u);
-  EXPECT_EQ(score_shape(job, graph_with_context(1000), 500).sweep_rows, 64u);
-  EXPECT_THROW((void)score_shape(job, graph_with_context(100), 101), Error);
 }
 
 }  // namespace

@@ -69,9 +69,9 @@ TEST(WithoutWeights, TensorsAreThoseThatACheckpointWouldHold) {
   EXPECT_EQ(catalog.tensors[static_cast<std::size_t>(place)].shape,
             (std::vector<std::uint64_t>{small.intermediate, small.hidden}));
   // It binds as a checkpoint does, to the last tensor.
-  Job job;
-  job.model = "m";
-  const OpenModel model = open_model(files, job, false, catalog);
+  ModelOptions options;
+  options.path = "m";
+  const OpenModel model = open_model(files, options, catalog);
   EXPECT_TRUE(model.bindings.unexpected.empty());
   EXPECT_EQ(model.bindings.payload_bytes, catalog.files.front().bytes);
 }
@@ -94,13 +94,13 @@ TEST(WithoutWeights, ElementsAreWhatTheConfigSaysOrElseWhatIsAsked) {
 
 TEST(WithoutWeights, ARunSaysThatThereAreNone) {
   MemoryFiles files = config_alone();
-  Job job;
-  job.model = "m/config.json";
-  EXPECT_EQ(error_of([&] { (void)open_model(files, job, false); }),
+  ModelOptions options;
+  options.path = "m/config.json";
+  EXPECT_EQ(error_of([&] { (void)open_model(files, options); }),
             "m/config.json: no weights, a config alone: initrt plan and inspect take that, a run "
             "needs weights");
-  job.model = "m";
-  EXPECT_THAT(error_of([&] { (void)open_model(files, job, false); }),
+  options.path = "m";
+  EXPECT_THAT(error_of([&] { (void)open_model(files, options); }),
               ::testing::HasSubstr("config.json is there, but no weights"));
 }
 
