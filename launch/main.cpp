@@ -9,11 +9,13 @@
 #include <vector>
 
 #include "launch/commands/commands.h"
-#include "launch/machine/agreement.h"
-#include "launch/machine/limits.h"
+#include "launch/job/job.h"
 #include "launch/option_texts.h"
+#include "launch/output/progress.h"
 #include "launch/output/standard_output.h"
-#include "runtime/device/cuda/gpus.h"
+#include "runtime/machine/agreement.h"
+#include "runtime/machine/limits.h"
+#include "sharding/checkpoint/catalog.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -132,9 +134,10 @@ void describe(CLI::App& app, Options& options) {
       ->type_name("FILE.npy");
 
   CLI::App* convert = app.add_subcommand("convert", "Write a checkpoint in another format");
-  convert->add_option("from", options.convert.from, "Checkpoint: file or directory")->required();
+  convert->add_option("from", options.convert.model.path, "Checkpoint: file or directory")
+      ->required();
   convert->add_option("directory", options.convert.to, "Directory to make")->required();
-  add_format_option(*convert, options.convert.format);
+  add_format_option(*convert, options.convert.model.format);
   convert->add_option("--to", options.convert_to, "Format")
       ->check(CLI::IsMember({"safetensors"}))
       ->required();
@@ -145,10 +148,11 @@ void describe(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"32-true", "bf16-true", "16-true"}));
   convert->add_option("--max-file-size", options.file_bytes,
                       "Most tensor bytes of a file (default: 5GB, or a quarter of the model)");
-  convert->add_option("--model-config", options.convert.model_config, "config.json of the model");
-  convert->add_option("--tokenizer", options.convert.tokenizer,
+  convert->add_option("--model-config", options.convert.model.config, "config.json of the model");
+  convert->add_option("--tokenizer", options.convert.model.tokenizer,
                       "tokenizer.json or tokenizer.model");
-  convert->add_flag("--verbose", options.convert.verbose, "Name all missing or unused tensors");
+  convert->add_flag("--verbose", options.convert.model.all_names,
+                    "Name all missing or unused tensors");
 
   CLI::App* doctor = app.add_subcommand(
       "doctor", "Say what this machine has, and what is lost where it lacks something");
@@ -180,7 +184,7 @@ void run_alone(const CLI::App& app, Options& options) {
     if (!options.file_bytes.empty()) {
       options.convert.file_bytes = parse_bytes(options.file_bytes, "--max-file-size");
     }
-    convert_to_safetensors(options.convert);
+    convert(options.convert);
   } else if (app.got_subcommand("doctor")) {
     print_diagnosis(options.doctor);
   } else if (app.got_subcommand("manual")) {
@@ -237,15 +241,21 @@ void allow_many_files() {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// As the last line of all.
+void say_failure(const std::string& message) {
+  std::fflush(stdout);
+  end_all_progress();
+  std::fprintf(stderr, "initrt: %s\n", one_line(message).c_str());
+}
+
 }  // namespace
 }  // namespace initrt
 
 int main(int argc, char** argv) {
   try {
-    initrt::cuda::set_environment();
     initrt::allow_many_files();
     std::signal(SIGXFSZ, SIG_IGN);  // a file beyond its limit is an error that says so
-    initrt::World world;
+    initrt::World world({initrt::end_all_progress, initrt::say_failure});
     try {
       return initrt::start(argc, argv, world);
     } catch (const std::exception& error) {
@@ -253,8 +263,7 @@ int main(int argc, char** argv) {
       return 1;
     }
   } catch (const std::exception& error) {
-    const std::string text = initrt::one_line(initrt::failure_text(error));
-    std::fprintf(stderr, "initrt: %s\n", text.c_str());
+    initrt::say_failure(initrt::failure_text(error));
     return 1;
   }
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What cmake --install and cpack leave: a program that runs, a CMake package that is found, a manual
-# page without warnings, a completion that completes, a .deb with all of them.
+# What cmake --install and cpack leave: a program that runs, a CMake package that is found, libraries
+# that a program of one's own is built on, a manual page without warnings, a completion that completes,
+# a .deb with the program.
 #
 #   install_test.sh BUILD
 set -euo pipefail
@@ -29,6 +30,25 @@ endforeach()
 CMAKE
 cmake -S "$scratch/user" -B "$scratch/user/build" -DCMAKE_PREFIX_PATH="$scratch/prefix" > /dev/null ||
   fail "the CMake package is not found"
+
+# examples/generate answers as the program does, on one rank and on two.
+source=$(dirname "$0")/..
+cmake -S "$source/examples" -B "$scratch/examples" -DCMAKE_PREFIX_PATH="$scratch/prefix" > /dev/null &&
+  cmake --build "$scratch/examples" > "$scratch/log" 2>&1 ||
+  fail "examples/ is not built: $(cat "$scratch/log")"
+model=$scratch/model
+cp -r "$source/tests/golden/checkpoints/gqa/hf" "$model"
+cp "$source/tests/integration/tokenizer.json" "$model"
+"$scratch/prefix/bin/initrt" --progress off --set "model=$model" --set 'generate.prompt=HELLO YOU' \
+  --set generate.max_new_tokens=20 > "$scratch/expected" 2> "$scratch/log" ||
+  fail "initrt: $(cat "$scratch/log")"
+for ranks in 1 2; do
+  launcher=(mpirun -np 2)
+  ((ranks == 2)) || launcher=()
+  "${launcher[@]}" "$scratch/examples/generate" "$model" 'HELLO YOU' 20 > "$scratch/answer" \
+    2> "$scratch/log" || fail "generate on $ranks ranks: $(cat "$scratch/log")"
+  cmp "$scratch/answer" "$scratch/expected" || fail "generate on $ranks ranks answers otherwise"
+done
 
 page=$scratch/prefix/share/man/man1/initrt.1
 for part in '\\fB\\-\\-timeline' '.SS plan' '\\fBgenerate.output' '.SH EXIT STATUS'; do

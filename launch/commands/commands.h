@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "launch/commands/bring_up.h"
-#include "launch/machine/world.h"
+#include "launch/commands/run_options.h"
+#include "runtime/export/convert.h"
+#include "runtime/machine/world.h"
+#include "runtime/text/tokenizer.h"
 
 namespace initrt {
 
@@ -57,15 +59,7 @@ struct VerifyOptions {
 /// @throws Error naming the first difference
 void verify(const VerifyOptions& options);
 
-struct ConvertOptions {
-  std::string from;              ///< checkpoint
-  std::string to;                ///< directory to make
-  std::string precision;         ///< "" for the checkpoint's own, or 32-true where it has none
-  std::uint64_t file_bytes = 0;  ///< most tensor bytes of a file
-  std::string format, model_config, tokenizer;  ///< as the job's keys
-  bool verbose = false;
-};
-/// Writes a checkpoint as a Hugging Face directory of safetensors.
-void convert_to_safetensors(const ConvertOptions& options);
+/// convert_to_safetensors(), with what there is to tell on standard error.
+void convert(ConvertOptions options);
 
 }  // namespace initrt

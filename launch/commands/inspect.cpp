@@ -4,10 +4,14 @@
 #include <set>
 
 #include "launch/commands/commands.h"
-#include "launch/model/without_weights.h"
+#include "launch/output/notices.h"
 #include "launch/output/standard_output.h"
+#include "runtime/start/without_weights.h"
+#include "runtime/storage/local_files.h"
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/note_choice.h"
 #include "sharding/error.h"
+#include "sharding/human_bytes.h"
 #include "sharding/precision.h"
 
 namespace initrt {
@@ -112,9 +116,9 @@ std::string catalog_text(const Catalog& catalog) {
 
 void inspect(const InspectOptions& options) {
   LocalFiles files;
-  const Catalog catalog = open_checkpoint_or_config(files, options.path, options.format,
-                                                    precision_from_name(Job().precision)->dtype);
-  note_choice(catalog);
+  const Catalog catalog = open_checkpoint_or_config(
+      files, options.path, options.format, precision_from_name(ModelOptions().precision)->dtype);
+  note_choice(catalog, stderr_notices());
   const std::string out =
       options.json
           ? catalog_json(catalog).dump(2, ' ', false, Json::error_handler_t::replace) + "\n"

@@ -2,17 +2,23 @@
 #include <algorithm>
 
 #include "launch/commands/commands.h"
-#include "launch/machine/fit.h"
-#include "launch/machine/transport.h"
-#include "launch/model/chat_template.h"
-#include "launch/model/tokenizer_files.h"
-#include "launch/model/without_weights.h"
+#include "launch/job/prompts.h"
+#include "launch/output/notices.h"
 #include "launch/output/standard_output.h"
+#include "runtime/device/cpu/cpu_device.h"
 #include "runtime/device/cuda/needs.h"
 #include "runtime/load/loader.h"
+#include "runtime/machine/fit.h"
+#include "runtime/machine/transport.h"
+#include "runtime/start/run_shape.h"
+#include "runtime/start/tokenizer_files.h"
+#include "runtime/start/without_weights.h"
+#include "runtime/storage/local_files.h"
 #include "sharding/checkpoint/names/quantized.h"
+#include "sharding/checkpoint/note_choice.h"
 #include "sharding/checkpoint/quantized/stored_form.h"
 #include "sharding/error.h"
+#include "sharding/human_bytes.h"
 #include "sharding/precision.h"
 #include "sharding/read_totals.h"
 
@@ -140,11 +146,11 @@ Json plan_json(const Job& job, const OpenModel& model, Transport transport,
   }
   std::uint64_t resident = 0;
   for (const UnitCut& unit : placement.cut.units) resident += unit.resident ? 1 : 0;
-  return {{"model", job.model},
+  return {{"model", job.model.path},
           {"format", model.catalog.format},
           {"family", model.graph.family},
-          {"precision", job.precision},
-          {"quantize", job.quantize.method},
+          {"precision", job.model.precision},
+          {"quantize", job.model.quantize.method},
           {"world", ranks.size()},
           {"one_node", one_node},
           {"device", shape.device.discrete_memory ? "cuda" : "cpu"},
@@ -186,8 +192,8 @@ std::vector<Prompt> planned_prompts(Files& files, const Job& job, const OpenMode
   // How much a model needs can be asked before there is anything to run.
   if (!weights && !has_prompts(job)) return prompts_by_bytes({prompt_of_job(job, "")});
   std::vector<PromptText> texts = read_prompts(files, job);
-  if (!weights && find_tokenizer(files, job).empty()) return prompts_by_bytes(texts);
-  OpenText text = open_text(files, job, model);
+  if (!weights && find_tokenizer(files, job.model).empty()) return prompts_by_bytes(texts);
+  OpenText text = open_text(files, job.model, model);
   apply_chat_template(files, model, job, text, texts);
   std::vector<Prompt> prompts = tokenize(*text.tokenizer, texts, model.graph.vocabulary);
   refuse_beyond_context(job, model.graph, texts, prompts);
@@ -270,28 +276,30 @@ std::string plan_text(const Json& plan) {
 
 void print_plan(const RunOptions& options, const PlanOptions& plan) {
   LocalFiles files;
-  const Job job = read_job(files, options.config, options.settings);
-  const OpenModel model = open_model_or_config(files, job, options.verbose);
-  note_choice(model.catalog);
+  Job job = read_job(files, options.config, options.settings);
+  job.model.all_names = options.verbose;
+  const OpenModel model = open_model_or_config(files, job.model);
+  note_choice(model.catalog, stderr_notices());
   if (!model.warning.empty()) warn(model.warning);
   const std::vector<Prompt> prompts = planned_prompts(files, job, model);
-  const DeviceKind device = planned_device(job);
-  const Transport transport = choose_transport(
-      job, {plan.world, plan.one_node, device, /*share_gpus=*/false}, model.graph.units.size());
-  RunShape shape = generate_shape(job, model.graph, prompts, plan.world);
+  const DeviceKind device = planned_device(job.machine);
+  const Transport transport =
+      choose_transport(job.machine, {plan.world, plan.one_node, device, /*share_gpus=*/false},
+                       model.graph.units.size());
+  RunShape shape = generate_shape(job.shape, model.graph, prompts, plan.world);
   const Placement placement = place_memory(model, plan.world, transport, needs_of(device), shape);
   const FitQuestion question{plan.world, plan.nodes, plan.memory, device == DeviceKind::Cuda};
   Json json = plan_json(job, model, transport, placement, shape,
-                        reads_of_ranks(model, placement.cut, make_staging_ring(job.load.staging)),
+                        reads_of_ranks(model, placement.cut, make_staging_ring(job.shape.staging)),
                         plan.one_node);
   if (shape.speeds.of_moving() && plan.world > 1) {
     json["moves"]["times"] = times_json(placement, shape);
   }
   json["fits"] = fit_json(question, [&](std::uint32_t world) {
-    RunShape other = generate_shape(job, model.graph, prompts, world);
+    RunShape other = generate_shape(job.shape, model.graph, prompts, world);
     const Ranks ranks{world, world == 1 || plan.one_node, device, /*share_gpus=*/false};
     const MemoryPlan memory =
-        place_memory(model, world, choose_transport(job, ranks, model.graph.units.size()),
+        place_memory(model, world, choose_transport(job.machine, ranks, model.graph.units.size()),
                      needs_of(device), other)
             .memory;
     return question.gpus ? memory.device_total(true) : memory.total();

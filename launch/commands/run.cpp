@@ -7,13 +7,17 @@
 #include <optional>
 
 #include "launch/commands/commands.h"
+#include "launch/commands/watched_rank.h"
+#include "launch/job/prompts.h"
 #include "launch/machine/stop_signals.h"
-#include "launch/model/chat_template.h"
 #include "launch/output/answers.h"
 #include "launch/output/metrics_file.h"
+#include "launch/output/notices.h"
 #include "launch/output/result_file.h"
 #include "launch/output/standard_output.h"
 #include "runtime/exec/generate.h"
+#include "runtime/start/on_all_ranks.h"
+#include "runtime/start/run_shape.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -42,6 +46,7 @@ struct Prepared {
 // The job, its prompts, and what earlier runs have left of them.
 void prepare_prompts(Files& files, const RunOptions& options, World& world, Prepared& prepared) {
   prepared.job = read_job(files, options.config, options.settings);
+  prepared.job.model.all_names = options.verbose;
   const Job& job = prepared.job;
   world.set_timeout(std::chrono::seconds(job.timeout));
   prepared.prompt_texts = read_prompts(files, job);
@@ -59,14 +64,14 @@ Prepared prepare(Files& files, World& world, const RunOptions& options) {
   if (std::ranges::none_of(texts, is_open)) return prepared;
   const Job& job = prepared.job;
   prepared.model =
-      open_model(files, job, options.verbose, [&] { world.comm().note_progress(Stage::Start, 0); });
-  prepared.text = open_text(files, job, prepared.model);
+      open_model(files, job.model, [&] { world.comm().note_progress(Stage::Start, 0); });
+  prepared.text = open_text(files, job.model, prepared.model);
   apply_chat_template(files, prepared.model, job, prepared.text, texts);
   world.comm().note_progress(Stage::Start, 0);
   prepared.prompts = tokenize(*prepared.text.tokenizer, texts, prepared.model.graph.vocabulary);
   refuse_beyond_context(job, prepared.model.graph, texts, prepared.prompts);
   prepared.prompts =
-      longest_first(std::move(prepared.prompts), kBatchesAhead * world.size() * job.generate.batch);
+      longest_first(std::move(prepared.prompts), kBatchesAhead * world.size() * job.shape.batch);
   return prepared;
 }
 
@@ -155,7 +160,7 @@ class RunWatch {
  public:
   RunWatch(World& world, const Prepared& prepared, const RunOptions& options)
       : lines_(!prepared.streamed() && options.progress != "off") {
-    metrics_.model = prepared.job.model;
+    metrics_.model = prepared.job.model.path;
     metrics_.prompts = prepared.prompts.size();
     if (options.metrics.empty()) return;
     file_.emplace(options.metrics, [this, &world] {
@@ -208,7 +213,7 @@ void say(const std::string& text) {
 }
 
 // Loads, generates and reports, with everything known. @returns the signal that stopped it, or 0
-int run_prepared(World& world, const Prepared& prepared, RunningRank& rank, Results* results,
+int run_prepared(World& world, const Prepared& prepared, WatchedRank& rank, Results* results,
                  RunWatch* watch) {
   Communicator& comm = world.comm();
   const bool streamed = prepared.streamed();
@@ -255,12 +260,7 @@ int run_prepared(World& world, const Prepared& prepared, RunningRank& rank, Resu
   RankReport report = rank.finish();
 
   comm.note_progress(Stage::Finish, 0);
-  report.first_token_seconds = statistics.first_token_seconds;
-  report.seconds = statistics.seconds;
-  report.tokens = statistics.tokens;
-  report.decode_seconds = statistics.decode_seconds;
-  report.decode_tokens = statistics.decode_tokens;
-  report.sweeps = statistics.sweeps;
+  report.add(statistics);
   rank.give_report(report);
   return static_cast<int>(statistics.stopped);
 }
@@ -281,7 +281,7 @@ int run(World& world, const RunOptions& options) {
   const StopSignals signals;
   std::optional<Results> results;
   std::optional<RunWatch> watch;
-  std::optional<RunningRank> rank;
+  std::optional<WatchedRank> rank;
   int signal = 0;
   world.guard([&] {
     if (world.rank() == 0 && !prepared.streamed()) {
@@ -294,9 +294,10 @@ int run(World& world, const RunOptions& options) {
       return;
     }
     if (world.rank() == 0) watch.emplace(world, prepared, options);
-    rank.emplace(world, prepared.job, prepared.model,
-                 generate_shape(prepared.job, prepared.model.graph, prepared.prompts, world.size()),
-                 options);
+    rank.emplace(
+        world, prepared.job, prepared.model,
+        generate_shape(prepared.job.shape, prepared.model.graph, prepared.prompts, world.size()),
+        options);
     signal = run_prepared(world, prepared, *rank, results ? &*results : nullptr,
                           watch ? &*watch : nullptr);
     if (signal != 0 && world.rank() == 0) say_stopped(signal, results ? &*results : nullptr);

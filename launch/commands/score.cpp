@@ -4,8 +4,14 @@
 #include <optional>
 
 #include "launch/commands/commands.h"
+#include "launch/commands/watched_rank.h"
+#include "launch/job/job.h"
 #include "launch/output/npy.h"
 #include "launch/output/standard_output.h"
+#include "runtime/exec/generate.h"
+#include "runtime/start/on_all_ranks.h"
+#include "runtime/start/open_text.h"
+#include "runtime/start/run_shape.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -21,12 +27,13 @@ Prepared prepare(Files& files, World& world, const RunOptions& options, const Sc
   Prepared prepared;
   prepared.job = read_job(files, options.config, options.settings);
   world.set_timeout(std::chrono::seconds(prepared.job.timeout));
-  prepared.model = open_model(files, prepared.job, options.verbose,
-                              [&] { world.comm().note_progress(Stage::Start, 0); });
+  prepared.job.model.all_names = options.verbose;
+  prepared.model =
+      open_model(files, prepared.job.model, [&] { world.comm().note_progress(Stage::Start, 0); });
   prepared.tokens = score.tokens;
   if (!score.text_path.empty()) {
     const std::string text = files.read_input(score.text_path);
-    prepared.tokens = open_text(files, prepared.job, prepared.model).tokenizer->encode(text);
+    prepared.tokens = open_text(files, prepared.job.model, prepared.model).tokenizer->encode(text);
   }
   if (prepared.tokens.empty()) fail("there is no token to score");
   for (const TokenId token : prepared.tokens) {
@@ -47,7 +54,7 @@ double negative_log_likelihood(std::span<const float> logits, TokenId token) {
 }
 
 // Loads, scores and reports, with everything known.
-void score_prepared(World& world, const Prepared& prepared, RunningRank& rank,
+void score_prepared(World& world, const Prepared& prepared, WatchedRank& rank,
                     std::optional<NpyWriter>& logits_file) {
   const bool first = world.rank() == 0;
   double sum = 0;
@@ -81,14 +88,15 @@ void score(World& world, const RunOptions& options, const ScoreOptions& score_op
   const Prepared prepared = prepare_on_all_ranks(
       world.comm(), [&](Files& files) { return prepare(files, world, options, score_options); });
   std::optional<NpyWriter> logits_file;
-  std::optional<RunningRank> rank;
+  std::optional<WatchedRank> rank;
   world.guard([&] {
     if (world.rank() == 0 && !score_options.logits_path.empty()) {
       logits_file.emplace(score_options.logits_path, prepared.tokens.size(),
                           prepared.model.graph.vocabulary);
     }
     rank.emplace(world, prepared.job, prepared.model,
-                 score_shape(prepared.job, prepared.model.graph, prepared.tokens.size()), options);
+                 score_shape(prepared.job.shape, prepared.model.graph, prepared.tokens.size()),
+                 options);
     score_prepared(world, prepared, *rank, logits_file);
   });
 }

@@ -300,7 +300,7 @@ Job read_job(Files& files, const std::string& path, std::span<const std::string>
     assign_object(job, object, "", {name, stream ? "" : directory_of(path)});
   }
   for (const std::string& setting : settings) assign_setting(job, setting);
-  if (job.model.empty()) {
+  if (job.model.path.empty()) {
     fail("{}no model: set \"model\" to a checkpoint's file or directory",
          path.empty() ? "" : path + ": ");
   }

@@ -11,6 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include "runtime/machine/machine_options.h"
+#include "runtime/start/options.h"
 #include "sharding/checkpoint/files.h"
 
 namespace initrt {
@@ -28,48 +30,14 @@ struct Job {
     [[nodiscard]] bool empty() const { return texts.empty() && path.empty(); }
   };
 
-  std::string model;            ///< a checkpoint: a file or a directory
-  std::string format = "auto";  ///< a Format's name, where there are several; auto: the first
-  std::string tokenizer;        ///< a file of one, or its directory; "": the checkpoint's own
-  std::string model_config;     ///< a config.json; "": the checkpoint's own
-  std::string precision = "bf16-true";
-  struct {
-    std::string method = "none";  ///< name() of a QuantizeMethod
-    std::vector<std::string> skip;
-    double threshold = 6.0;
-  } quantize;
-  std::string device = "auto";
-  std::uint64_t threads = 0;    ///< compute threads of each rank; 0: its share of the cores
+  // What the runtime takes; keys of several groups, as job_keys.cpp has them.
+  ModelOptions model;
+  MachineOptions machine;
+  ShapeOptions shape;
+  ChatTemplateOptions chat_template;
+
   std::uint64_t timeout = 300;  ///< seconds without progress of any rank
-
-  struct {
-    bool share_gpu = false;  ///< several ranks may compute on one GPU
-  } placement;
-
-  struct {
-    bool tf32 = false;  ///< products of 32-bit matrices on GPUs may round their inputs to TF32
-  } cuda;
-
-  struct {
-    double memory = 0, compute = 0, link = 0, latency = 0;  ///< Speeds
-  } speeds;
-
-  struct {
-    std::string strategy = "full_shard";
-    std::string move = "auto";   ///< name() of a Move
-    std::uint64_t prefetch = 1;  ///< units gathered ahead of use
-    std::string communicator = "auto";
-  } sharding;
-
-  struct {
-    std::uint64_t staging = 64u << 20;  ///< bytes
-    std::string gpu_direct = "auto";
-    bool strict = false;
-  } load;
-
-  struct {
-    std::uint64_t budget = 0;  ///< bytes of each rank; 0: nothing resident beyond the slots
-  } memory;
+  std::string strategy = "full_shard";
 
   struct {
     std::optional<std::string> prompt;  ///< nothing where none is given: an empty one may be meant
@@ -81,9 +49,6 @@ struct Job {
     bool chat = false;             ///< each prompt is a user's message
     std::string system;            ///< of conversations that begin without a system message
     nlohmann::ordered_json tools;  ///< of conversations: a list of objects, or null
-    std::string chat_template;     ///< a file, or the name of one of the model's own; "": default
-    nlohmann::ordered_json chat_template_kwargs = nlohmann::ordered_json::object();
-    std::string date;  ///< what templates take for today; "": they see no clock
     std::uint64_t max_new_tokens = 50;
     double temperature = 0.0;         ///< 0: greedy
     std::uint64_t top_k = 0;          ///< 0: all
@@ -91,12 +56,9 @@ struct Job {
     double min_p = 0.0;               ///< 0: all
     double repetition_penalty = 1.0;  ///< 1: none
     std::uint64_t seed = 0;
-    std::uint64_t context = 0;  ///< positions; 0: longest prompt + max_new_tokens
-    std::uint64_t batch = 8;    ///< most sequences at once on each rank
     bool ignore_eos = false;
-    std::vector<std::string> stop;      ///< an answer ends before the first of these in its text
-    std::uint64_t logprobs = 0;         ///< likeliest tokens told with each one; 0: no logprobs
-    std::uint64_t prefill_chunk = 256;  ///< most prompt tokens of a sweep
+    std::vector<std::string> stop;  ///< an answer ends before the first of these in its text
+    std::uint64_t logprobs = 0;     ///< likeliest tokens told with each one; 0: no logprobs
   } generate;
 };
 

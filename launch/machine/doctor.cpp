@@ -11,14 +11,14 @@
 #include <cstdlib>
 #include <memory>
 
-#include "launch/machine/control_group.h"
-#include "launch/machine/placement.h"
-#include "launch/output/progress.h"
 #include "runtime/comm/mpi_session.h"
 #include "runtime/comm/nccl/nccl.h"
 #include "runtime/device/cpu/cpu_device.h"
 #include "runtime/device/cuda/gpus.h"
+#include "runtime/machine/control_group.h"
+#include "runtime/machine/placement.h"
 #include "sharding/error.h"
+#include "sharding/human_bytes.h"
 
 namespace initrt {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/machine/memory_check.h"
+#include "runtime/machine/memory_check.h"
 
 namespace initrt {
 

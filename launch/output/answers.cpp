@@ -6,6 +6,7 @@
 
 #include "launch/output/standard_output.h"
 #include "runtime/text/utf8.h"
+#include "sharding/error.h"
 
 namespace initrt {
 namespace {

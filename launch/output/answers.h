@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "launch/model/prepare.h"
+#include "launch/job/prompt_file.h"
 #include "runtime/comm/communicator.h"
 #include "runtime/exec/generate.h"
 #include "runtime/text/stop_strings.h"

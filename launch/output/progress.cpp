@@ -5,12 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <string_view>
 #include <system_error>
 
-#include "sharding/error.h"
+#include "sharding/human_bytes.h"
 
 namespace initrt {
 namespace {
@@ -55,13 +54,6 @@ void write_out(std::string_view text) {
 }
 
 }  // namespace
-
-std::string human_bytes(double bytes) {
-  constexpr std::array<std::string_view, 5> kUnits = {"B", "kB", "MB", "GB", "TB"};
-  std::size_t unit = 0;
-  for (; bytes >= 999.5 && unit + 1 < kUnits.size(); ++unit) bytes /= 1000;
-  return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.3g} {}", bytes, kUnits[unit]);
-}
 
 void end_all_progress() {
   const std::lock_guard lock(shown_mutex);

@@ -57,7 +57,4 @@ void end_all_progress();
 /// slowest where it is behind.
 [[nodiscard]] std::string loading_state(const std::vector<BytesDone>& ranks, double seconds);
 
-/// Bytes as a person reads them: "1.50 GB".
-[[nodiscard]] std::string human_bytes(double bytes);
-
 }  // namespace initrt

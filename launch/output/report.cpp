@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "launch/output/progress.h"
 #include "sharding/error.h"
+#include "sharding/human_bytes.h"
 
 namespace initrt {
 namespace {
@@ -49,12 +49,6 @@ std::string span_of_bytes(const Json& min_max_bytes) {
 
 }  // namespace
 
-std::vector<RankReport> gather_reports(Communicator& comm, const RankReport& mine) {
-  std::vector<RankReport> all(comm.size());
-  comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
-  return all;
-}
-
 nlohmann::ordered_json report_json(const Job& job, const RunFacts& facts,
                                    const std::vector<RankReport>& ranks) {
   const double load_seconds =
@@ -75,9 +69,9 @@ nlohmann::ordered_json report_json(const Job& job, const RunFacts& facts,
   }
   const auto all_experts = static_cast<double>(sum(ranks, &RankReport::all_expert_bytes));
   Json report = {
-      {"model", job.model},
-      {"precision", job.precision},
-      {"quantize", job.quantize.method},
+      {"model", job.model.path},
+      {"precision", job.model.precision},
+      {"quantize", job.model.quantize.method},
       {"world", ranks.size()},
       {"communicator", facts.transport},
       {"device", facts.device},

@@ -28,6 +28,7 @@ struct Sequence {
   Sequence(const Prompt& of, const SamplerOptions& usual)
       : prompt(&of), sampler(of.sampler.value_or(usual)) {
     completion.index = of.index;
+    completion.tokens.reserve(of.max_new_tokens);  // for which the KV cache has room
     if (sampler.repetition_penalty == 1) return;
     seen = of.tokens;
     std::sort(seen.begin(), seen.end());
@@ -49,13 +50,30 @@ struct Sequence {
   }
 };
 
-// The rows of one sweep: every decoding sequence's next token, then as much prefill as fits.
+// The rows of one sweep: every decoding sequence's next token, then as much prefill as fits. What
+// they lie in is kept from sweep to sweep.
 struct Rows {
   std::vector<TokenId> tokens;
   std::vector<RowInfo> rows;
   std::vector<std::uint32_t> logit_rows;
   std::vector<std::uint32_t> logit_slots;  // which slot each logit row is of
+  std::vector<double> draws;               // of each logit row, where a device chooses tokens
 
+  Rows(std::size_t most_rows, std::size_t slots) {
+    tokens.reserve(most_rows);
+    rows.reserve(most_rows);
+    logit_rows.reserve(slots);
+    logit_slots.reserve(slots);
+    draws.reserve(slots);
+  }
+
+  void clear() {
+    tokens.clear();
+    rows.clear();
+    logit_rows.clear();
+    logit_slots.clear();
+    draws.clear();
+  }
   void add(TokenId token, RowInfo row, bool logits) {
     if (logits) {
       logit_rows.push_back(static_cast<std::uint32_t>(tokens.size()));
@@ -66,8 +84,9 @@ struct Rows {
   }
 };
 
-Rows choose_rows(std::vector<std::optional<Sequence>>& slots, std::uint32_t prefill_chunk) {
-  Rows chosen;
+void choose_rows(std::vector<std::optional<Sequence>>& slots, std::uint32_t prefill_chunk,
+                 Rows& chosen) {
+  chosen.clear();
   for (std::uint32_t slot = 0; slot < slots.size(); ++slot) {
     if (!slots[slot] || slots[slot]->in_prefill()) continue;
     const std::uint32_t position = slots[slot]->position++;
@@ -86,17 +105,15 @@ Rows choose_rows(std::vector<std::optional<Sequence>>& slots, std::uint32_t pref
       --room;
     }
   }
-  return chosen;
 }
 
-// Free slots of every rank, in rank order. Collective.
-std::vector<std::uint32_t> free_slots(Communicator& comm,
-                                      const std::vector<std::optional<Sequence>>& slots) {
+// free = the free slots of every rank, in rank order. Collective.
+void tell_free_slots(Communicator& comm, const std::vector<std::optional<Sequence>>& slots,
+                     std::vector<std::uint32_t>& free) {
   const auto mine =
       static_cast<std::uint32_t>(std::count(slots.begin(), slots.end(), std::nullopt));
-  std::vector<std::uint32_t> all(comm.size());
-  comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
-  return all;
+  free.resize(comm.size());
+  comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(free)));
 }
 
 // Whether nothing is wanted of logits but the token that is chosen, and of no others before, with
@@ -113,13 +130,12 @@ bool wants_tokens_alone(std::span<const Prompt> prompts, const GenerateOptions& 
 }
 
 // What makes each logit row's draw its own.
-std::vector<double> draws_of(const Rows& rows, const std::vector<std::optional<Sequence>>& slots) {
-  std::vector<double> draws;
+void add_draws(const std::vector<std::optional<Sequence>>& slots, Rows& rows) {
   for (const std::uint32_t slot : rows.logit_slots) {
     const Completion& completion = slots[slot]->completion;
-    draws.push_back(draw_of(slots[slot]->sampler.seed, completion.index, completion.tokens.size()));
+    rows.draws.push_back(
+        draw_of(slots[slot]->sampler.seed, completion.index, completion.tokens.size()));
   }
-  return draws;
 }
 
 // Adds the token to the answer, unless it is an end token.
@@ -153,15 +169,15 @@ void choose_token(Sequence& sequence, std::span<float> logits, const GenerateOpt
 
 }  // namespace
 
-std::vector<std::uint32_t> next_ranks(std::vector<std::uint32_t> free_slots, std::size_t prompts) {
-  std::vector<std::uint32_t> ranks;
+void next_ranks(std::span<std::uint32_t> free_slots, std::size_t prompts,
+                std::vector<std::uint32_t>& ranks) {
+  ranks.clear();
   while (ranks.size() < prompts) {
     const auto most = std::max_element(free_slots.begin(), free_slots.end());
     if (*most == 0) break;
     --*most;
     ranks.push_back(static_cast<std::uint32_t>(most - free_slots.begin()));
   }
-  return ranks;
 }
 
 std::vector<Prompt> longest_first(std::vector<Prompt> prompts, std::size_t window) {
@@ -184,6 +200,8 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
   std::optional<Clock::time_point> first_token;
   std::vector<std::optional<Sequence>> slots(batch);
   std::vector<Completion> finished;
+  Rows chosen(std::max(batch, options.prefill_chunk), batch);
+  std::vector<std::uint32_t> free, ranks;
   const std::uint32_t restart_length = engine.restart_length();
   const bool on_device = engine.samples() && wants_tokens_alone(prompts, options);
   check(options.sampler);
@@ -191,8 +209,9 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
   while (true) {
     if (!prompts.empty()) {
       auto slot = slots.begin();
-      for (const std::uint32_t rank :
-           next_ranks(free_slots(engine.comm(), slots), prompts.size())) {
+      tell_free_slots(engine.comm(), slots, free);
+      next_ranks(free, prompts.size(), ranks);
+      for (const std::uint32_t rank : ranks) {
         if (rank == engine.comm().rank()) {
           slot = std::find(slot, slots.end(), std::nullopt);
           slot->emplace(prompts.front(), options.sampler);
@@ -200,15 +219,14 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
         prompts = prompts.subspan(1);
       }
     }
-    const Rows chosen = choose_rows(slots, options.prefill_chunk);
+    choose_rows(slots, options.prefill_chunk, chosen);
     SweepInput input{chosen.tokens, chosen.rows, chosen.logit_rows,
                      static_cast<std::uint32_t>(finished.size())};
     if (options.stop_asked) input.stop = options.stop_asked();
-    std::vector<double> draws;
     if (on_device) {
-      draws = draws_of(chosen, slots);
+      add_draws(slots, chosen);
       input.sampler = &options.sampler;
-      input.draws = draws;
+      input.draws = chosen.draws;
     }
     const SweepOutput output = engine.sweep(input);
     if (output.any_finished) on_finish(std::exchange(finished, {}));
@@ -254,10 +272,12 @@ GenerateStatistics generate(Engine& engine, std::span<const Prompt> prompts, std
 void score(Engine& engine, std::span<const TokenId> tokens, std::uint32_t chunk,
            const std::function<void(std::size_t, std::span<const float>)>& on_logits) {
   std::size_t done = 0;
+  std::vector<RowInfo> rows;
+  std::vector<std::uint32_t> logit_rows;
   while (true) {
     const std::size_t count = std::min<std::size_t>(chunk, tokens.size() - done);
-    std::vector<RowInfo> rows;
-    std::vector<std::uint32_t> logit_rows;
+    rows.clear();
+    logit_rows.clear();
     for (std::size_t i = 0; i < count; ++i) {
       rows.push_back(
           {0, static_cast<std::uint32_t>(done + i), static_cast<std::uint32_t>(tokens.size())});

@@ -58,9 +58,10 @@ using FinishHook = std::function<void(std::vector<Completion> finished)>;
 
 /// Who runs the next prompts: each goes to the rank with the most free slots, of equal ones to the
 /// first, for as long as there are free slots.
-/// @returns a rank for each prompt that is taken, in order
-[[nodiscard]] std::vector<std::uint32_t> next_ranks(std::vector<std::uint32_t> free_slots,
-                                                    std::size_t prompts);
+/// @param free_slots of each rank; what is left of them
+/// @param ranks a rank for each prompt that is taken, in order, instead of what it holds
+void next_ranks(std::span<std::uint32_t> free_slots, std::size_t prompts,
+                std::vector<std::uint32_t>& ranks);
 
 /// The order in which the ranks' slots are soonest done: of each `window` prompts the longest
 /// first, so that no long one is left for the end. Of equal ones the first given stays the first.

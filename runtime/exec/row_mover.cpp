@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "runtime/exec/linear_weights.h"
 
@@ -321,27 +322,41 @@ void RowMover::share_choices(const RouteOp& route) {
   comm_.all_gather(std::as_bytes(std::span(mine_)), std::as_writable_bytes(std::span(choices_)));
 }
 
-// taken_ = which rows of a slab chose which experts.
-void RowMover::take(std::uint32_t router, const Slab& slab) {
-  const auto& route = std::get<RouteOp>(ops(router).back());
-  std::vector<std::vector<std::uint32_t>> by_expert(route.routing.experts);
+// told(expert, row of the slab) of every choice of the slab's rows, by row.
+template <class Told>
+void RowMover::for_choices(const Slab& slab, std::uint32_t chosen, Told told) const {
   for (std::uint32_t rank = 0; rank < comm_.size(); ++rank) {
     const RowRange part = part_of(rank, slab);
     for (std::uint64_t i = 0; i < part.count; ++i) {
       const std::uint64_t row = slab.begin + part.first + i - begin_[rank];
-      for (std::uint32_t c = 0; c < route.routing.chosen; ++c) {
-        const std::uint32_t expert =
-            choices_[rank * choices_of_rank_ + row * route.routing.chosen + c];
-        by_expert[expert].push_back(static_cast<std::uint32_t>(part.first + i));
+      for (std::uint32_t c = 0; c < chosen; ++c) {
+        told(choices_[rank * choices_of_rank_ + row * chosen + c],
+             static_cast<std::uint32_t>(part.first + i));
       }
     }
   }
-  taken_.clear();
+}
+
+// taken_ = which rows of a slab chose which experts: counted first, then put in their places.
+void RowMover::take(std::uint32_t router, const Slab& slab) {
+  const Routing& routing = std::get<RouteOp>(ops(router).back()).routing;
+  expert_ends_.assign(routing.experts, 0);
+  for_choices(slab, routing.chosen,
+              [&](std::uint32_t expert, std::uint32_t) { ++expert_ends_[expert]; });
   std::uint64_t begin = 0;
-  for (std::uint32_t expert = 0; expert < route.routing.experts; ++expert) {
-    if (by_expert[expert].empty()) continue;
-    taken_.push_back({router + 1 + expert, expert, begin, std::move(by_expert[expert])});
-    begin += taken_.back().rows.size();
+  for (std::uint64_t& end : expert_ends_) begin += std::exchange(end, begin);
+  taken_rows_.resize(begin);
+  for_choices(slab, routing.chosen, [&](std::uint32_t expert, std::uint32_t row) {
+    taken_rows_[expert_ends_[expert]++] = row;
+  });
+  taken_.clear();
+  begin = 0;
+  for (std::uint32_t expert = 0; expert < routing.experts; ++expert) {
+    const std::uint64_t end = expert_ends_[expert];
+    if (end == begin) continue;
+    taken_.push_back(
+        {router + 1 + expert, expert, begin, std::span(taken_rows_).subspan(begin, end - begin)});
+    begin = end;
   }
 }
 

@@ -49,8 +49,8 @@ class RowMover {
   /// Rows of a slab that chose an expert.
   struct Taken {
     std::uint32_t unit = 0, expert = 0;
-    std::uint64_t begin = 0;          ///< of them among the rows of all experts
-    std::vector<std::uint32_t> rows;  ///< of the slab, ascending
+    std::uint64_t begin = 0;              ///< of them among the rows of all experts
+    std::span<const std::uint32_t> rows;  ///< of the slab, ascending; in taken_rows_
   };
   /// Where products of some rows go: this rank's columns of each op, in `parts_`.
   struct Made {
@@ -69,6 +69,8 @@ class RowMover {
   void return_columns(std::uint32_t unit, const MoveStep& step, const Slab& slab);
 
   void share_choices(const RouteOp& route);
+  template <class Told>
+  void for_choices(const Slab& slab, std::uint32_t chosen, Told told) const;
   void take(std::uint32_t router, const Slab& slab);
   void run_expert_slab(const Slab& slab);
   void return_experts(const MoveStep& step, const AddRowsOp& add, const Slab& slab);
@@ -116,8 +118,10 @@ class RowMover {
   std::vector<std::uint32_t> mine_, choices_;  // experts of this rank's rows, of all ranks'
   std::uint64_t choices_of_rank_ = 0;
   std::vector<Taken> taken_;
-  std::vector<const float*> arrived_;   // by rank, what experts made
-  std::vector<std::uint32_t> experts_;  // of run_experts()
+  std::vector<std::uint32_t> taken_rows_;   // of a slab, expert by expert
+  std::vector<std::uint64_t> expert_ends_;  // by expert, where its rows end there
+  std::vector<const float*> arrived_;       // by rank, what experts made
+  std::vector<std::uint32_t> experts_;      // of run_experts()
 
   // Kept from call to call.
   std::vector<std::span<const std::byte>> out_;

@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "launch/commands/commands.h"
 #include "runtime/exec/generate.h"
+#include "runtime/export/convert.h"
 #include "tests/golden/family_checkpoint.h"
 #include "tests/golden/family_logits.h"
 #include "tests/sharding/graph_invariants.h"
@@ -85,7 +85,7 @@ TEST_P(Families, LogitsHaveTheSameBitsInChunksAndOnManyRanks) {
 TEST_P(Families, ConvertedCheckpointHasTheNamesShapesAndValuesOfTheOriginal) {
   const TemporaryDirectory converted;
   ConvertOptions options;
-  options.from = directory_.path();
+  options.model.path = directory_.path();
   options.to = converted.path() + "/converted";
   convert_to_safetensors(options);
   const OpenModel again = open_checkpoint_as(options.to, "32-true");
@@ -115,7 +115,7 @@ TEST(FamilyConversion, LeavesWhatStaysFloat32AsItIs) {
   const TemporaryDirectory original, converted;
   write_family_checkpoint(kFamilies + "glm4_moe", original.path());
   ConvertOptions options;
-  options.from = original.path();
+  options.model.path = original.path();
   options.to = converted.path() + "/converted";
   options.precision = "bf16-true";
   convert_to_safetensors(options);

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "launch/model/prepare.h"
 #include "runtime/load/loader.h"
+#include "runtime/start/open_model.h"
 #include "runtime/storage/local_files.h"
 #include "sharding/read_totals.h"
 #include "sharding/row_moves.h"
@@ -24,10 +24,10 @@ class Flagships : public ::testing::TestWithParam<Flagship> {
  protected:
   static OpenModel open(const std::string& precision = "bf16-true") {
     LocalFiles files;
-    Job job;
-    job.model = source_path("tests/golden/flagships/") + GetParam().name;
-    job.precision = precision;
-    return open_model_or_config(files, job, false);
+    ModelOptions options;
+    options.path = source_path("tests/golden/flagships/") + GetParam().name;
+    options.precision = precision;
+    return open_model_or_config(files, options);
   }
 };
 

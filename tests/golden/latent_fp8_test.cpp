@@ -7,8 +7,8 @@
 #include <cmath>
 #include <random>
 
-#include "launch/commands/commands.h"
 #include "runtime/convert/convert.h"
+#include "runtime/export/convert.h"
 #include "runtime/load/loader.h"
 #include "sharding/read_totals.h"
 #include "tests/golden/family_checkpoint.h"
@@ -133,7 +133,7 @@ TEST_P(LatentFp8, IsReadOnceByRanksOfWholeHeads) {
 TEST_P(LatentFp8, IsConvertedToItsNumbers) {
   const TemporaryDirectory to;
   ConvertOptions options;
-  options.from = published_.path();
+  options.model.path = published_.path();
   options.to = to.path() + "/converted";
   options.precision = "32-true";
   convert_to_safetensors(options);

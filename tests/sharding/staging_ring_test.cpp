@@ -35,6 +35,9 @@ TEST(StagingRing, NeverPassesTheBudgetAndIsMadeOfPages) {
     EXPECT_EQ(ring.block_bytes % 4096, 0u);
     EXPECT_GE(ring.block_bytes, 32 * kKiB);
     EXPECT_LE(ring.block_bytes, 4 * kMiB);
+    const StagingRing again = make_staging_ring(ring.bytes());
+    EXPECT_EQ(again.blocks, ring.blocks) << "a shape tells a ring by its bytes";
+    EXPECT_EQ(again.block_bytes, ring.block_bytes);
     // Nothing larger than a page per block is left over, unless the ring is at its largest.
     if (ring.bytes() < 64 * kMiB) {
       EXPECT_LT(budget - ring.bytes(),

@@ -10,6 +10,8 @@
 #include "runtime/device/cpu/cpu_device.h"
 #include "runtime/device/cuda/gpus.h"
 #include "runtime/device/cuda/needs.h"
+#include "runtime/exec/generate.h"
+#include "runtime/storage/local_files.h"
 #include "tests/runtime/comm/thread_ranks.h"
 
 namespace initrt::testing {
@@ -58,11 +60,11 @@ bool on_gpus() {
 OpenModel open_checkpoint_as(const std::string& path, const std::string& precision,
                              const std::string& quantize) {
   LocalFiles files;
-  Job job;
-  job.model = path;
-  job.precision = precision;
-  job.quantize.method = quantize;
-  return open_model(files, job, /*all_names=*/false);
+  ModelOptions options;
+  options.path = path;
+  options.precision = precision;
+  options.quantize.method = quantize;
+  return open_model(files, options);
 }
 
 std::ostream& operator<<(std::ostream& out, const Setting& setting) {

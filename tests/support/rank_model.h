@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "launch/model/prepare.h"
 #include "runtime/device/device.h"
 #include "runtime/exec/instance.h"
+#include "runtime/start/open_model.h"
 
 namespace initrt::testing {
 

@@ -46,10 +46,11 @@ TEST(Job, ReadsEveryKeyOfTheReadyJob) {
   LocalFiles files;
   const std::string path = testing::source_path("configs/smollm2.json");
   const Job job = read_job(files, path, {});
-  EXPECT_EQ(job.model, testing::source_path("configs/../models/SmolLM2-135M-Instruct.Q4_1.gguf"));
-  EXPECT_EQ(job.precision, "bf16-true");
-  EXPECT_EQ(job.sharding.prefetch, 1u);
-  EXPECT_EQ(job.load.staging, 64u << 20);
+  EXPECT_EQ(job.model.path,
+            testing::source_path("configs/../models/SmolLM2-135M-Instruct.Q4_1.gguf"));
+  EXPECT_EQ(job.model.precision, "bf16-true");
+  EXPECT_EQ(job.shape.prefetch, 1u);
+  EXPECT_EQ(job.shape.staging, 64u << 20);
   EXPECT_EQ(job.generate.max_new_tokens, 50u);
   EXPECT_EQ(job.generate.temperature, 0.8);
   EXPECT_EQ(job.generate.top_k, 200u);
@@ -60,19 +61,19 @@ TEST(Job, NamesDevicesAndHowGpusAreShared) {
   const Job job = read(
       R"({"model": "m", "device": "cuda", "placement": {"share_gpu": true},
           "sharding": {"communicator": "nccl"}})");
-  EXPECT_EQ(job.device, "cuda");
-  EXPECT_TRUE(job.placement.share_gpu);
-  EXPECT_EQ(job.sharding.communicator, "nccl");
-  EXPECT_FALSE(read(R"({"model": "m"})").placement.share_gpu);
+  EXPECT_EQ(job.machine.device, "cuda");
+  EXPECT_TRUE(job.machine.share_gpu);
+  EXPECT_EQ(job.machine.communicator, "nccl");
+  EXPECT_FALSE(read(R"({"model": "m"})").machine.share_gpu);
 }
 
 TEST(Job, RelativePathsInTheFileAreRelativeToItAndThoseOfSettingsAreNot) {
   const Job job =
       read(R"({"model": "m", "tokenizer": "/abs/t", "generate": {"prompts": "p.jsonl"}})");
-  EXPECT_EQ(job.model, directory() + "/m");
-  EXPECT_EQ(job.tokenizer, "/abs/t");
+  EXPECT_EQ(job.model.path, directory() + "/m");
+  EXPECT_EQ(job.model.tokenizer, "/abs/t");
   EXPECT_EQ(job.generate.prompts.path, directory() + "/p.jsonl");
-  EXPECT_EQ(read("{}", {"model=m"}).model, "m");
+  EXPECT_EQ(read("{}", {"model=m"}).model.path, "m");
 }
 
 TEST(Job, MayBeAPipeAndItsPathsAreThenAsOfSettings) {
@@ -80,9 +81,9 @@ TEST(Job, MayBeAPipeAndItsPathsAreThenAsOfSettings) {
   files.streams = {{"-", R"({"model": "m", "generate": {"prompts": "-"}})"},
                    {"/dev/fd/63", R"({"model": "n"})"}};
   const Job job = read_job(files, "-", {});
-  EXPECT_EQ(job.model, "m");
+  EXPECT_EQ(job.model.path, "m");
   EXPECT_EQ(job.generate.prompts.path, "-");
-  EXPECT_EQ(read_job(files, "/dev/fd/63", {}).model, "n");
+  EXPECT_EQ(read_job(files, "/dev/fd/63", {}).model.path, "n");
   EXPECT_EQ(read(R"({"model": "m", "generate": {"prompts": "-"}})").generate.prompts.path, "-");
 }
 
@@ -105,8 +106,8 @@ TEST(Job, SettingsOverrideTheFileAndMayBePlainTextOrJson) {
                               "load.staging=1MiB", "generate.temperature=0"});
   EXPECT_EQ(job.generate.seed, 7u);
   EXPECT_EQ(job.generate.prompt, "Hello = 5");
-  EXPECT_TRUE(job.load.strict);
-  EXPECT_EQ(job.load.staging, 1u << 20);
+  EXPECT_TRUE(job.model.strict);
+  EXPECT_EQ(job.shape.staging, 1u << 20);
   EXPECT_EQ(job.generate.temperature, 0.0);
   EXPECT_EQ(read(text, {R"(generate.prompt="12")"}).generate.prompt, "12");
   EXPECT_EQ(read(text, {"generate.prompt=12"}).generate.prompt, "12");
@@ -116,16 +117,17 @@ TEST(Job, SettingsOverrideTheFileAndMayBePlainTextOrJson) {
 
 TEST(Job, QuantizeIsAMethodOrAnObjectOfKeys) {
   const std::string start = R"({"model": "m", "quantize": )";
-  EXPECT_EQ(read(start + R"("nf4"})").quantize.method, "nf4");
+  EXPECT_EQ(read(start + R"("nf4"})").model.quantize.method, "nf4");
   const Job job = read(start + R"({"method": "llm.int8", "skip": "down_proj", "threshold": 5}})");
-  EXPECT_EQ(job.quantize.method, "llm.int8");
-  EXPECT_EQ(job.quantize.skip, std::vector<std::string>{"down_proj"});
-  EXPECT_EQ(job.quantize.threshold, 5.0);
+  EXPECT_EQ(job.model.quantize.method, "llm.int8");
+  EXPECT_EQ(job.model.quantize.skip, std::vector<std::string>{"down_proj"});
+  EXPECT_EQ(job.model.quantize.threshold, 5.0);
   const std::string plain = R"({"model": "m"})";
-  EXPECT_EQ(read(plain, {"quantize=fp4"}).quantize.method, "fp4");
-  EXPECT_EQ(read(plain, {"quantize.method=stored"}).quantize.method, "stored");
-  EXPECT_EQ(read(plain, {R"(quantize={"method": "nf4", "skip": ["a", "b"]})"}).quantize.skip.size(),
-            2u);
+  EXPECT_EQ(read(plain, {"quantize=fp4"}).model.quantize.method, "fp4");
+  EXPECT_EQ(read(plain, {"quantize.method=stored"}).model.quantize.method, "stored");
+  EXPECT_EQ(
+      read(plain, {R"(quantize={"method": "nf4", "skip": ["a", "b"]})"}).model.quantize.skip.size(),
+      2u);
   EXPECT_THAT(error_of(start + R"("nf5"})"), HasSubstr("quantize.method is \"nf5\", expected one"));
   EXPECT_THAT(error_of(start + R"({"metod": "nf4"}})"), HasSubstr("quantize.method"));
 }
@@ -207,9 +209,9 @@ TEST(Job, TakesToolsAndWhatElseAChatTemplateLooksFor) {
           "chat_template": "own.jinja", "chat_template_kwargs": {"enable_thinking": true}}})",
       {R"(generate.chat_template_kwargs={"enable_thinking": false, "x": [1]})"});
   EXPECT_EQ(job.generate.tools.dump(), R"([{"z":1,"a":2}])");
-  EXPECT_EQ(job.generate.chat_template_kwargs.dump(), R"({"enable_thinking":false,"x":[1]})");
-  EXPECT_THAT(job.generate.chat_template, ::testing::EndsWith("own.jinja"));
-  EXPECT_EQ(job.generate.date, "2025-01-31");
+  EXPECT_EQ(job.chat_template.arguments.dump(), R"({"enable_thinking":false,"x":[1]})");
+  EXPECT_THAT(job.chat_template.name, ::testing::EndsWith("own.jinja"));
+  EXPECT_EQ(job.chat_template.date, "2025-01-31");
   EXPECT_THAT(error_of(R"({"model": "m", "generate": {"tools": {"a": 1}}})"),
               HasSubstr("job.json: generate.tools is not a list of objects"));
   EXPECT_THAT(error_of(R"({"model": "m", "generate": {"chat_template_kwargs": 3}})"),

@@ -18,15 +18,6 @@ std::function<Ranks()> always(const Ranks& ranks) {
   return [ranks] { return ranks; };
 }
 
-TEST(Progress, BytesAreShownWithThreeDigits) {
-  EXPECT_EQ(human_bytes(0), "0 B");
-  EXPECT_EQ(human_bytes(999), "999 B");
-  EXPECT_EQ(human_bytes(1000), "1 kB");
-  EXPECT_EQ(human_bytes(1'234'567), "1.23 MB");
-  EXPECT_EQ(human_bytes(999'600), "1 MB");
-  EXPECT_EQ(human_bytes(5e15), "5e+03 TB");
-}
-
 TEST(Progress, TheLastStateIsShownOnce) {
   ::testing::internal::CaptureStderr();
   {

@@ -92,10 +92,15 @@ TEST_P(Generate, GivesARankThatIsDoneTheNextPrompt) {
 }
 
 TEST(NextRanks, AreThoseWithTheMostFreeSlotsAndOfEqualOnesTheFirst) {
-  EXPECT_THAT(next_ranks({2, 2, 2}, 5), ElementsAre(0, 1, 2, 0, 1));
-  EXPECT_THAT(next_ranks({0, 3, 1}, 9), ElementsAre(1, 1, 1, 2));
-  EXPECT_THAT(next_ranks({0, 0}, 9), IsEmpty());
-  EXPECT_THAT(next_ranks({1, 1}, 0), IsEmpty());
+  const auto ranks_of = [](std::vector<std::uint32_t> free_slots, std::size_t prompts) {
+    std::vector<std::uint32_t> ranks = {7};
+    next_ranks(free_slots, prompts, ranks);
+    return ranks;
+  };
+  EXPECT_THAT(ranks_of({2, 2, 2}, 5), ElementsAre(0, 1, 2, 0, 1));
+  EXPECT_THAT(ranks_of({0, 3, 1}, 9), ElementsAre(1, 1, 1, 2));
+  EXPECT_THAT(ranks_of({0, 0}, 9), IsEmpty());
+  EXPECT_THAT(ranks_of({1, 1}, 0), IsEmpty());
 }
 
 TEST(LongestFirst, SortsInWindowsAndKeepsEquals) {

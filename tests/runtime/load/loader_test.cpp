@@ -10,6 +10,7 @@
 #include <set>
 
 #include "runtime/device/cpu/cpu_device.h"
+#include "runtime/storage/local_files.h"
 #include "sharding/read_plan.h"
 #include "sharding/read_totals.h"
 #include "tests/sharding/errors.h"

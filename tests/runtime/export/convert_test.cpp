@@ -1,0 +1,61 @@
+// A conversion as a call: what it writes, and whom it tells.
+#include "runtime/export/convert.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "runtime/storage/local_files.h"
+#include "runtime/values/verify.h"
+#include "tests/sharding/errors.h"
+#include "tests/support/small_checkpoint.h"
+
+namespace initrt::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+ConvertOptions options_of(const SmallCheckpoint& checkpoint, const std::string& to) {
+  ConvertOptions options;
+  options.model.path = checkpoint.directory.path();
+  options.to = to;
+  return options;
+}
+
+TEST(Convert, WritesTheSameValuesAndTellsItsCallerNotThePerson) {
+  const SmallCheckpoint checkpoint;
+  const TemporaryDirectory out;
+  ConvertOptions options = options_of(checkpoint, out.file("to"));
+  std::vector<std::string> warnings;
+  std::uint64_t last = 0, all = 0;
+  options.notices.warning = [&](const std::string& text) { warnings.push_back(text); };
+  options.on_file = [&](const std::string& file, std::uint64_t done, std::uint64_t all_bytes) {
+    EXPECT_THAT(file, HasSubstr(".safetensors"));
+    EXPECT_GT(done, last);
+    last = done;
+    all = all_bytes;
+  };
+  ::testing::internal::CaptureStderr();
+  convert_to_safetensors(options);
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), IsEmpty());
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("no tokenizer.json")));
+  EXPECT_EQ(last, all);
+  LocalFiles files;
+  EXPECT_EQ(compare_checkpoints(files, {checkpoint.directory.path(), ""}, {options.to, ""}, false)
+                .difference,
+            "");
+}
+
+TEST(Convert, OverwritesNothing) {
+  const SmallCheckpoint checkpoint;
+  const TemporaryDirectory out;
+  const ConvertOptions options = options_of(checkpoint, out.path());
+  convert_to_safetensors(options);
+  EXPECT_THAT(error_of([&] { convert_to_safetensors(options); }), HasSubstr("exists already"));
+}
+
+}  // namespace
+}  // namespace initrt::testing
