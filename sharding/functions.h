@@ -15,6 +15,7 @@ enum class GateFunction : std::uint8_t {
   Gelu,       ///< x times the normal distribution function (Hendrycks 2016, arXiv:1606.08415)
   GeluTanh,   ///< the same paper's approximation by a hyperbolic tangent
   QuickGelu,  ///< the same paper's by a sigmoid: x / (1 + e^(-1.702 x))
+  Sigmoid,    ///< 1 / (1 + e^-x)
 };
 
 }  // namespace initrt

@@ -106,6 +106,34 @@ struct AttentionOp {
   std::optional<ParamId> sinks = {};  ///< [heads], float32: AttentionShape::sinks
 };
 
+/// What a model keeps of each sequence beside keys and values, of a size that does not grow with
+/// it: float32, zeros before position 0.
+using StateId = std::uint32_t;
+
+/// x[r, c] = SiLU(sum over j of weight[j, c] · x[r - taps + 1 + j, c]) over the rows of a sequence:
+/// each column's convolution with its own last inputs, of which taps - 1 are the state.
+struct ConvolutionOp {
+  ActivationId x;
+  ParamId weight;  ///< [taps, columns of x]
+  StateId state;   ///< [taps - 1, columns of x], the oldest first
+};
+
+/// The gated delta rule (Yang et al. 2024, arXiv:2412.06464) of each value head h, which reads key
+/// head h / (value_heads / key_heads):
+///   S = exp(g) S; S += k ⊗ beta (v - Sᵀ k); out = Sᵀ q
+/// with q and k divided by their lengths, q also by sqrt(key_size); g = -exp(a_log) softplus(decay
+/// + dt_bias) and beta = sigmoid(beta) of the head. Leaves in q, k, decay and beta what it made of
+/// them.
+struct DeltaOp {
+  ActivationId q, k;         ///< [key_heads, key_size]
+  ActivationId v;            ///< [value_heads, value_size]
+  ActivationId decay, beta;  ///< [value_heads]
+  ActivationId out;          ///< as v, and may be v
+  ParamId a_log, dt_bias;    ///< [value_heads], float32
+  StateId state;             ///< S: [value_heads, key_size, value_size]
+  std::uint32_t key_heads, value_heads, key_size, value_size;
+};
+
 /// out = gating of gate and up, element by element; without `up`, function(gate).
 struct GateOp {
   ActivationId gate;
@@ -123,6 +151,11 @@ struct AddOp {
 struct ScaleOp {
   ActivationId x;
   float factor;
+};
+
+/// x[r] *= sigmoid(gate[r]); gate has one column.
+struct RowGateOp {
+  ActivationId x, gate;
 };
 
 /// into[r] += table[position of r]; table is [context, into columns].
@@ -159,8 +192,9 @@ struct HeadOp {
   std::optional<ParamId> bias = {};
 };
 
-using Op = std::variant<NormOp, LinearOp, RotaryOp, JoinOp, AttentionOp, GateOp, AddOp, ScaleOp,
-                        PositionOp, RouteOp, TakeRowsOp, AddRowsOp, HeadOp>;
+using Op =
+    std::variant<NormOp, LinearOp, RotaryOp, JoinOp, AttentionOp, ConvolutionOp, DeltaOp, GateOp,
+                 RowGateOp, AddOp, ScaleOp, PositionOp, RouteOp, TakeRowsOp, AddRowsOp, HeadOp>;
 
 enum class UnitKind : std::uint8_t {
   Embedding,  ///< rows are exchanged, the unit is never gathered; has no ops
@@ -190,6 +224,17 @@ struct LatentSizes {
   bool operator==(const LatentSizes&) const = default;
 };
 
+/// The gated delta net (see DeltaOp), whose queries, keys and values go through a convolution each.
+struct DeltaSizes {
+  std::uint32_t key_heads = 0;  ///< 0: no gated delta net
+  std::uint32_t value_heads = 0, key_size = 0, value_size = 0;
+  std::uint32_t taps = 0;  ///< of the convolutions
+
+  [[nodiscard]] std::uint64_t keys() const { return std::uint64_t{key_heads} * key_size; }
+  [[nodiscard]] std::uint64_t values() const { return std::uint64_t{value_heads} * value_size; }
+  bool operator==(const DeltaSizes&) const = default;
+};
+
 /// Where rows of the embedding table are: param `param` of unit `unit`.
 struct TableTile {
   std::uint32_t unit = 0;
@@ -209,6 +254,8 @@ struct Graph {
   std::uint64_t context = 0;  ///< most positions the model was made for
   std::uint32_t layers = 0, heads = 0, kv_heads = 0, head_size = 0;
   LatentSizes latent;
+  DeltaSizes delta;
+  std::uint32_t states = 0;        ///< StateIds are below
   std::vector<RotarySpec> rotary;  ///< what RotaryOps refer to
   HfNames hf_names;                ///< how Hugging Face's checkpoints of the family name tensors
 

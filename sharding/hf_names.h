@@ -29,9 +29,18 @@ enum class QkvOrder : std::uint8_t {
 /// How a family stores its experts' matrices.
 enum class ExpertsForm : std::uint8_t {
   Apart,  ///< each in a tensor of its own
+  /// Those of all experts in one, [experts, out, in], gate projections in front of up projections.
+  Stacked,
   /// Those of all experts in one, [experts, in, out], gate and up projections in another, column by
   /// column in turns; where these are codes, row by row of [experts, out, ...] (gpt-oss).
   Interleaved,
+};
+
+/// How a family stores the products that a gated delta net begins with.
+enum class DeltaForm : std::uint8_t {
+  Apart,  ///< all of Q, K and V in `in_proj_qkv`, and z, b and a
+  /// For each key head its Q, K, V and z in `in_proj_qkvz`, its b and a in `in_proj_ba`.
+  ByKeyHead,
 };
 
 /// Q, K and V are fused where they have one name in the table; gate and up projections likewise,
@@ -44,6 +53,9 @@ struct HfNames {
   QkvOrder qkv = QkvOrder::Stacked;
   bool transposed = false;  ///< matrices of blocks are [in, out]
   ExpertsForm experts = ExpertsForm::Apart;
+  DeltaForm delta = DeltaForm::Apart;
+  /// Each head's rows of Q are followed by those of its gate (DecoderSpec::gated_attention).
+  bool gates_behind_queries = false;
   /// Modules' tensors, as "attn.bias", that blocks hold beside parameters: masks and the like,
   /// which a program computes anew.
   std::span<const std::string_view> buffers = {};

@@ -1,4 +1,5 @@
-// Where keys and values of each layer lie in the KV cache. Pure.
+// Where keys and values of each layer lie in the KV cache, and behind them the states of what reads
+// a sequence row by row. Pure.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,15 @@ struct KvPlace {
   bool ring = false;  ///< position p lies at p % positions
 };
 
+/// One state's: [sequences, elements] float32.
+struct StatePlace {
+  std::uint64_t offset = 0;  ///< bytes from the cache's start
+  std::uint64_t elements = 0;
+};
+
 struct KvLayout {
   std::vector<KvPlace> layers;
+  std::vector<StatePlace> states;  ///< by StateId
   std::uint64_t bytes = 0;
 };
 

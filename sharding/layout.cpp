@@ -31,6 +31,11 @@ void mark_replicated(const Unit& unit, UnitLayout& placed) {
       if (route->correction) placed.params[*route->correction].replicated = true;
     } else if (const auto* attention = std::get_if<AttentionOp>(&op)) {
       if (attention->sinks) placed.params[*attention->sinks].replicated = true;
+    } else if (const auto* convolution = std::get_if<ConvolutionOp>(&op)) {
+      placed.params[convolution->weight].replicated = true;
+    } else if (const auto* delta = std::get_if<DeltaOp>(&op)) {
+      placed.params[delta->a_log].replicated = true;
+      placed.params[delta->dt_bias].replicated = true;
     }
   }
 }

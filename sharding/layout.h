@@ -21,8 +21,8 @@ struct ParamPlace {
   WeightFormat format = WeightFormat::Plain;
   std::uint64_t scales_offset = 0;    ///< of the first row of scales, behind all rows of codes
   std::uint64_t scale_row_bytes = 0;  ///< 0: none, or inside
-  /// Used row by row of the activations (norms, position tables), not as rows of a product: ranks
-  /// that leave weights where they are need it whole. Such parameters are small.
+  /// Used row by row of the activations (norms, position tables, convolutions), not as rows of a
+  /// product: ranks that leave weights where they are need it whole. Such parameters are small.
   bool replicated = false;
 
   /// Of the rows, without scales.

@@ -23,4 +23,20 @@ void check_routing(const Routing& routing, std::uint64_t rows, std::uint64_t roo
   }
 }
 
+void check_delta(const DeltaShape& shape, std::string_view who) {
+  if (shape.key_heads == 0 || shape.value_heads % shape.key_heads != 0) {
+    fail("{}: {} value heads over {} key heads, expected a multiple", who, shape.value_heads,
+         shape.key_heads);
+  }
+  if (shape.key_size == 0 || shape.key_size > kMaxKeySize) {
+    fail("{}: keys of {} elements, expected from 1 to {}", who, shape.key_size, kMaxKeySize);
+  }
+}
+
+void check_taps(const ConvolutionWeights& weights, std::string_view who) {
+  if (weights.count == 0 || weights.count > kMaxTaps) {
+    fail("{}: {} taps, expected from 1 to {}", who, weights.count, kMaxTaps);
+  }
+}
+
 }  // namespace initrt

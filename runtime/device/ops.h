@@ -55,6 +55,29 @@ struct AttentionShape {
   }
 };
 
+/// What a convolution's columns are weighted with: [taps, columns] in `dtype`.
+struct ConvolutionWeights {
+  RowBlocks taps = {};
+  DType dtype = DType::F32;
+  std::uint32_t count = 0;  ///< of taps, at most kMaxTaps
+};
+inline constexpr std::uint32_t kMaxTaps = 8;
+
+/// A gated delta rule's heads. Key sizes are at most kMaxKeySize.
+struct DeltaShape {
+  std::uint32_t key_heads = 0, value_heads = 0, key_size = 0, value_size = 0;
+  RowBlocks a_log = {}, dt_bias = {};  ///< [value_heads] float32
+};
+inline constexpr std::uint32_t kMaxKeySize = 256;
+
+/// What a gated delta rule reads and writes for each row: see DeltaOp. `out` may be `v`.
+struct DeltaRows {
+  float *q = nullptr, *k = nullptr;
+  const float* v = nullptr;
+  float *decay = nullptr, *beta = nullptr;
+  float* out = nullptr;
+};
+
 /// What a normalised row is multiplied with and moved by, in `dtype`: rows of one element. Of
 /// several sets behind one another, row r has number r % sets.
 struct NormWeights {
@@ -112,6 +135,11 @@ struct ExpertChoice {
 /// @throws Error where a row cannot choose so
 void check_routing(const Routing& routing, std::uint64_t rows, std::uint64_t room,
                    std::string_view who);
+
+/// @param who begins the message @throws Error where heads, sizes or taps are not such as kernels
+/// take
+void check_delta(const DeltaShape& shape, std::string_view who);
+void check_taps(const ConvolutionWeights& weights, std::string_view who);
 
 /// Activations are float32, row-major, dense: [rows, columns], with room for rows up to the next
 /// multiple of DeviceNeeds::row_tile. Pointers are to the device's memory. Ops are asynchronous and
@@ -175,10 +203,25 @@ class DeviceOps {
   virtual void attention(const float* q, const AttentionShape& shape, const KvView& cache,
                          float* out) = 0;
 
+  /// Replaces each column of set_rows()'s rows by SiLU of its convolution with the rows before it
+  /// of the same sequence, in place. Rows of a sequence are neighbours, in order; those before the
+  /// call's are in the state, but none where the first is position 0.
+  /// @param states [sequences, taps - 1, columns]: of each sequence the last rows as they came in
+  virtual void convolve(float* x, const ConvolutionWeights& weights, std::uint64_t columns,
+                        float* states) = 0;
+
+  /// The gated delta rule over set_rows()'s rows, which come as for convolve().
+  /// @param states [sequences, value_heads, key_size, value_size]; taken for zeros at position 0
+  virtual void delta_rule(const DeltaRows& rows, const DeltaShape& shape, float* states) = 0;
+
   /// out = function(gate) * (up + up_offset), both within the limit before; or function(gate) where
   /// `up` is null.
   virtual void gate(const Gating& gating, const float* gate, const float* up, float* out,
                     std::uint64_t elements) = 0;
+
+  /// x[r] *= sigmoid(gate[r]), for rows of `columns`.
+  virtual void gate_rows(const float* gate, float* x, std::uint64_t rows,
+                         std::uint64_t columns) = 0;
 
   /// into += x.
   virtual void add(const float* x, float* into, std::uint64_t elements) = 0;

@@ -40,7 +40,8 @@ Engine::Engine(const Graph& graph, const Layout& layout, const Placement& placem
       runner_(graph, layout, placement.cut, shape, device, ledger),
       rows_(allocate(device, ledger, MemoryCategory::Scratch,
                      shape.sweep_rows * embedding_row_bytes(graph, layout))),
-      headers_(comm.size()) {
+      headers_(comm.size()),
+      reached_(graph.states > 0 ? shape.sequences : 0) {
   if (link != nullptr && placement.moves.rows > 0) {
     mover_.emplace(graph, layout, placement, shape.device.row_tile, device, comm, *link, gather,
                    runner_, times_, ledger);
@@ -50,7 +51,24 @@ Engine::Engine(const Graph& graph, const Layout& layout, const Placement& placem
 
 Engine::~Engine() { device_.set_watch({}); }
 
-void Engine::check(const SweepInput& input) const {
+// A state holds what a sequence's last row left, and nothing before.
+void Engine::check_order(std::span<const RowInfo> rows) {
+  if (reached_.empty()) return;
+  ++sweeps_;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto [sequence, position, length] = rows[i];
+    Reached& reached = reached_[sequence];
+    const bool first = i == 0 || rows[i - 1].sequence != sequence;
+    if ((first && reached.sweep == sweeps_) ||
+        (position != reached.position && !(first && position == 0))) {
+      fail("position {} of sequence {} does not follow position {}, as it has to in this model",
+           position, sequence, static_cast<std::int64_t>(reached.position) - 1);
+    }
+    reached = {position + 1, sweeps_};
+  }
+}
+
+void Engine::check(const SweepInput& input) {
   if (input.tokens.size() != input.rows.size() || input.rows.size() > shape_.sweep_rows ||
       input.logit_rows.size() > shape_.logit_rows) {
     fail("a sweep of {} tokens, {} rows and {} logit rows; planned were {} rows and {} logit rows",
@@ -78,6 +96,7 @@ void Engine::check(const SweepInput& input) const {
          input.draws.size(), device_.name(),
          samples() ? "takes one for each" : "does not choose tokens");
   }
+  check_order(input.rows);
 }
 
 // The units from order[from] on of which it is certain that they come next: up to one that routes.

@@ -70,7 +70,8 @@ class Engine {
 
   /// One sweep; collective. A sequence restarts by bringing position 0 again.
   /// @throws Error for more rows than planned and for a token, position, sequence or logit row out
-  ///         of range, and where tokens cannot be chosen as asked, before anything is sent; and
+  ///         of range, for rows that do not follow those before where the model has states of
+  ///         sequences, and where tokens cannot be chosen as asked, before anything is sent; and
   ///         whatever ends the world
   SweepOutput sweep(const SweepInput& input);
 
@@ -95,7 +96,8 @@ class Engine {
     std::uint32_t stop = 0;
   };
 
-  void check(const SweepInput& input) const;
+  void check(const SweepInput& input);
+  void check_order(std::span<const RowInfo> rows);
   [[nodiscard]] std::span<const std::uint32_t> stretch(std::span<const std::uint32_t> order,
                                                        std::size_t from) const;
   // Units of the experts that some rank's rows chose.
@@ -128,6 +130,14 @@ class Engine {
   std::vector<SweepHeader> headers_;  // by rank
   std::vector<std::uint32_t> rows_of_ranks_;
   std::vector<std::byte> wanted_;  // by expert, of the router that was run last
+
+  // Where a sequence's states have been brought to, and in which sweep.
+  struct Reached {
+    std::uint32_t position = 0;
+    std::uint64_t sweep = 0;
+  };
+  std::vector<Reached> reached_;  // by sequence; none where the model has no states
+  std::uint64_t sweeps_ = 0;
 };
 
 }  // namespace initrt

@@ -46,6 +46,10 @@ KvView UnitRunner::kv_of_layer(std::uint32_t layer) const {
           layout_.dtype, place.positions, place.ring};
 }
 
+float* UnitRunner::states_of(StateId state) const {
+  return reinterpret_cast<float*>(kv_cache_.data() + kv_layout_.states[state].offset);
+}
+
 const float* UnitRunner::rotary_table(std::uint32_t rotary) const {
   std::uint64_t before = 0;
   for (std::uint32_t i = 0; i < rotary; ++i) before += graph_.rotary[i].dimensions;
@@ -183,9 +187,23 @@ struct UnitRunner::Run {
     runner.device_.store_kv(at(op.k), op.v ? at(*op.v) : nullptr, shape, cache);
     runner.device_.attention(at(op.q), shape, cache, at(op.out));
   }
+  void operator()(const ConvolutionOp& op) const {
+    const auto taps = static_cast<std::uint32_t>(unit.params[op.weight].rows);
+    runner.device_.convolve(at(op.x), {weight(op.weight), dtype(), taps}, columns(op.x),
+                            runner.states_of(op.state));
+  }
+  void operator()(const DeltaOp& op) const {
+    const DeltaShape shape{op.key_heads,  op.value_heads,   op.key_size,
+                           op.value_size, weight(op.a_log), weight(op.dt_bias)};
+    runner.device_.delta_rule({at(op.q), at(op.k), at(op.v), at(op.decay), at(op.beta), at(op.out)},
+                              shape, runner.states_of(op.state));
+  }
   void operator()(const GateOp& op) const {
     runner.device_.gate(op.gating, at(op.gate), op.up ? at(*op.up) : nullptr, at(op.out),
                         rows * columns(op.out));
+  }
+  void operator()(const RowGateOp& op) const {
+    runner.device_.gate_rows(at(op.gate), at(op.x), rows, columns(op.x));
   }
   void operator()(const AddOp& op) const {
     runner.device_.add(at(op.x), at(op.into), rows * columns(op.into));

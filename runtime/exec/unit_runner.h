@@ -72,6 +72,7 @@ class UnitRunner {
   void cap(const HeadOp& op, std::uint64_t tile, std::uint64_t first, std::uint64_t rows);
   void fill_rotary(const RotarySpec& rotary, std::span<const RowInfo> rows, float* table);
   [[nodiscard]] KvView kv_of_layer(std::uint32_t layer) const;
+  [[nodiscard]] float* states_of(StateId state) const;
   void join(const JoinOp& op, std::uint64_t rows);
   [[nodiscard]] const float* rotary_table(std::uint32_t rotary) const;
   [[nodiscard]] std::uint64_t columns(ActivationId id) const {

@@ -32,6 +32,7 @@ struct LayerSpec {
   std::optional<std::uint32_t> rotary = 0;      ///< index into DecoderSpec::rotary
   std::optional<std::uint32_t> query_rotary{};  ///< of Q, where it has another
   std::uint32_t window = 0;                     ///< positions that attention sees; 0: all
+  bool delta = false;                           ///< a gated delta net instead of attention
   bool experts = false;                         ///< instead of one feed-forward
 };
 
@@ -43,6 +44,7 @@ struct ExpertsSpec {
   bool bias = false;         ///< the experts' matrices have one each
   /// Intermediate size of what every row goes through beside the experts that it chooses; 0: none.
   std::uint64_t shared = 0;
+  bool shared_gate = false;  ///< that is multiplied with the sigmoid of a product of the row
 };
 
 struct DecoderSpec {
@@ -50,6 +52,7 @@ struct DecoderSpec {
   std::uint64_t hidden = 0, intermediate = 0, vocabulary = 0, context = 0;
   std::uint32_t heads = 0, kv_heads = 0, head_size = 0;
   LatentSizes latent;  ///< instead of keys and values of heads
+  DeltaSizes delta;    ///< of the layers that have one
   std::vector<LayerSpec> layers;
 
   NormKind norm = NormKind::Rms;
@@ -67,6 +70,7 @@ struct DecoderSpec {
   float residual_scale = 1.0f;  ///< of what attention and feed-forward add
 
   bool qkv_bias = false, out_bias = false;
+  bool gated_attention = false;  ///< what it gives is multiplied with sigmoids of a product
   bool sinks = false;            ///< each head has a score that no value goes with
   float attention_scale = 0.0f;  ///< 0: 1 / sqrt(head_size)
   float attention_softcap = 0.0f;

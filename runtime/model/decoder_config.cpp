@@ -1,5 +1,6 @@
 #include "runtime/model/decoder_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -48,8 +49,10 @@ void read_heads(const ConfigReader& config, const SizeKeys& keys, DecoderSpec& s
   spec.head_size = static_cast<std::uint32_t>(head_size);
 }
 
-// What `layer_types` calls each layer, or nothing where it is not there.
-std::vector<std::string> layer_types(const ConfigReader& config, std::size_t layers) {
+// What `layer_types` calls each layer, "full_attention" or `other`, or nothing where it is not
+// there.
+std::vector<std::string> layer_types(const ConfigReader& config, std::size_t layers,
+                                     std::string_view other) {
   std::vector<std::string> types;
   if (!config.has("layer_types")) return types;
   const nlohmann::json& list = config.at("layer_types");
@@ -58,9 +61,9 @@ std::vector<std::string> layer_types(const ConfigReader& config, std::size_t lay
   }
   for (const nlohmann::json& type : list) {
     types.push_back(type.is_string() ? type.get<std::string>() : "");
-    if (types.back() != "sliding_attention" && types.back() != "full_attention") {
-      fail("model config: layer_types has {}, expected full_attention or sliding_attention",
-           quote(types.back()));
+    if (types.back() != other && types.back() != "full_attention") {
+      fail("model config: layer_types has {}, expected full_attention or {}", quote(types.back()),
+           other);
     }
   }
   return types;
@@ -105,6 +108,18 @@ void read_experts(const ConfigReader& config, DecoderSpec& spec, std::string_vie
   spec.experts.routing.experts = static_cast<std::uint32_t>(config.whole(count_key, 1, kMax));
   spec.experts.routing.chosen =
       static_cast<std::uint32_t>(config.whole("num_experts_per_tok", 1, kMax));
+}
+
+void read_sparse_layers(const ConfigReader& config, DecoderSpec& spec) {
+  const std::uint64_t step = config.whole_or("decoder_sparse_step", 1, 1, kMaxLayers);
+  const nlohmann::json none = nlohmann::json::array();
+  constexpr const char* kDense = "mlp_only_layers";
+  const nlohmann::json& dense = config.has(kDense) ? config.at(kDense) : none;
+  if (!dense.is_array()) fail("model config: {} is not a list", kDense);
+  for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {
+    spec.layers[layer].experts =
+        (layer + 1) % step == 0 && std::find(dense.begin(), dense.end(), layer) == dense.end();
+  }
 }
 
 void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec) {
@@ -155,10 +170,35 @@ void read_latent(const ConfigReader& config, DecoderSpec& spec) {
   spec.hf_names.rotary_interleaved = config.flag_or("rope_interleave", true);
 }
 
+void read_delta(const ConfigReader& config, DecoderSpec& spec) {
+  constexpr std::uint64_t kMostKey = 256, kMostTaps = 8;  // of the kernels
+  const auto size = [&](std::string_view key, std::uint64_t least, std::uint64_t most) {
+    return static_cast<std::uint32_t>(config.whole(key, least, most));
+  };
+  DeltaSizes& sizes = spec.delta;
+  sizes.key_heads = size("linear_num_key_heads", 1, kMaxHeads);
+  sizes.value_heads = size("linear_num_value_heads", 1, kMaxHeads);
+  sizes.key_size = size("linear_key_head_dim", 1, kMostKey);
+  sizes.value_size = size("linear_value_head_dim", 1, kMaxHeadSize);
+  sizes.taps = size("linear_conv_kernel_dim", 2, kMostTaps);
+  if (sizes.value_heads % sizes.key_heads != 0) {
+    fail("model config: linear_num_value_heads ({}) is not a multiple of linear_num_key_heads ({})",
+         sizes.value_heads, sizes.key_heads);
+  }
+  const std::vector<std::string> types =
+      layer_types(config, spec.layers.size(), "linear_attention");
+  const std::uint64_t interval = config.whole_or("full_attention_interval", 4, 1, kMaxLayers);
+  for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {
+    spec.layers[layer].delta =
+        types.empty() ? (layer + 1) % interval != 0 : types[layer] == "linear_attention";
+  }
+}
+
 void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,
                   const std::function<bool(std::uint32_t)>& slides) {
   constexpr const char* kKey = "sliding_window";
-  const std::vector<std::string> types = layer_types(config, spec.layers.size());
+  const std::vector<std::string> types =
+      layer_types(config, spec.layers.size(), "sliding_attention");
   if (config.is_null(kKey) || (!config.has(kKey) && fallback == 0)) return;
   const auto window = static_cast<std::uint32_t>(config.whole_or(kKey, fallback, 1, kMaxContext));
   for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {

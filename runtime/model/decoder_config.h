@@ -43,12 +43,19 @@ void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_
 /// How many experts there are, and how many a token chooses (`num_experts_per_tok`).
 void read_experts(const ConfigReader& config, DecoderSpec& spec, std::string_view count_key);
 
+/// Which layers have experts: every `decoder_sparse_step`-th but for `mlp_only_layers`.
+void read_sparse_layers(const ConfigReader& config, DecoderSpec& spec);
+
 /// The experts of DeepSeek-V3's kind (arXiv:2412.19437): sigmoid scores with a correction, groups,
 /// shared experts, dense layers first.
 void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec);
 
 /// Sizes and rotary embedding of latent attention, and the scale of its scores.
 void read_latent(const ConfigReader& config, DecoderSpec& spec);
+
+/// Sizes of the gated delta net, and the layers that have one: those that `layer_types` calls
+/// "linear_attention" or, in a config without, all but each `full_attention_interval`-th.
+void read_delta(const ConfigReader& config, DecoderSpec& spec);
 
 /// Sets the windows of layers: those that `layer_types` calls "sliding_attention" or, in a config
 /// without, those for which `slides` is true see `sliding_window` positions. None where that is

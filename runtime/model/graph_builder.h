@@ -28,6 +28,9 @@ class GraphBuilder {
 
   ActivationId activation(std::string name, std::uint64_t columns);
 
+  /// A state of its own for each sequence.
+  StateId state() { return graph_.states++; }
+
   /// Adds a canonical tensor and returns its index.
   std::uint32_t matrix(std::string name, std::uint64_t rows, std::uint64_t columns,
                        std::uint32_t rotary_heads = 0);

@@ -30,7 +30,7 @@ def write_configs(write):
 
     for case in ["cohere_qk_norm", "exaone4", "falcon_40b", "gemma3", "gpt2", "gpt_neox", "granite",
                  "hunyuan_v1_dense", "llama_yarn", "ministral3", "mistral", "phi3_longrope",
-                 "qwen3_moe", "smollm3", "stablelm2_12b", "stablelm2_bias"]:
+                 "qwen3_5_text", "qwen3_moe", "qwen3_next", "smollm3", "stablelm2_12b", "stablelm2_bias"]:
         write("json_config", case, json.loads((FAMILIES / case / "config.json").read_text()))
 
 

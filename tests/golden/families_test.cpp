@@ -90,7 +90,10 @@ TEST_P(Families, ConvertedCheckpointHasTheNamesShapesAndValuesOfTheOriginal) {
   convert_to_safetensors(options);
   const OpenModel again = open_checkpoint_as(options.to, "32-true");
   // The converted names are those of a whole model of text, with its prefixes.
-  if (GetParam() != "gpt2_base_names" && GetParam() != "gemma3_conditional") {
+  const bool sees = std::ranges::any_of(model_.catalog.tensors, [](const TensorEntry& tensor) {
+    return tensor.name.find("language_model.") != std::string::npos;
+  });
+  if (GetParam() != "gpt2_base_names" && !sees) {
     std::set<std::uint32_t> used;
     for (const Binding& binding : model_.bindings.tensors) {
       for (const RowRun& run : binding.runs) used.insert(run.source);

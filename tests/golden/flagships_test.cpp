@@ -16,7 +16,7 @@ namespace {
 /// What is published of a model, in billions.
 struct Flagship {
   const char* name;
-  double parameters, active;  ///< without layers that guess further tokens
+  double parameters, active;  ///< without layers that guess further tokens, with the head
   double stored_gb;           ///< of its checkpoint, without the same
 };
 
@@ -35,7 +35,8 @@ INSTANTIATE_TEST_SUITE_P(Published, Flagships,
                          ::testing::Values(Flagship{"deepseek_v3", 671, 37, 674},
                                            Flagship{"kimi_k2", 1026, 32, 1029},
                                            Flagship{"glm_4_6", 353, 32, 706},
-                                           Flagship{"gpt_oss_120b", 116.8, 5.1, 65.2}),
+                                           Flagship{"gpt_oss_120b", 116.8, 5.1, 65.2},
+                                           Flagship{"qwen3_next_80b", 79.7, 3.56, 159.3}),
                          [](const auto& of) { return of.param.name; });
 
 TEST_P(Flagships, HaveTheParametersThatArePublished) {

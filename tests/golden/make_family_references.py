@@ -58,29 +58,49 @@ def uniform(name, count):
 
 def scale_and_offset(case, name, shape):
     """By what the tensor is: multiples of 1/4096, so that float32 has them exactly."""
-    one_more = case.config.model_type in ("gemma", "gemma2", "gemma3_text", "gemma3")
+    one_more = case.config.model_type.startswith(("gemma", "qwen3_next", "qwen3_5"))
+    if name.endswith("A_log"):
+        return 1.0, -2.0  # so that states outlast some tokens
+    if name.endswith("conv1d.weight"):
+        return 0.75, 0.0
     if name.endswith("e_score_correction_bias"):
         return 0.125, 0.0  # so that no expert is never chosen
     if name.endswith("bias"):
         return 0.25, 0.0
     if "norm" in name or "ln_" in name:
-        return 0.25, 0.0 if one_more else 1.0
+        return 0.25, 0.0 if one_more and not name.endswith("linear_attn.norm.weight") else 1.0
     if "embed" in name or "wte" in name or "wpe" in name or len(shape) < 2:
         return 1.0, 0.0
     transposed = case.config.model_type == "gpt2" and name != "lm_head.weight"
     inputs = shape[0] if transposed else np.prod(shape[1:])
-    if len(shape) == 3:  # of all experts: gpt-oss's are transposed
-        inputs = shape[1]
+    if len(shape) == 3:  # of all experts
+        inputs = shape[1 if case.config.model_type == "gpt_oss" else 2]
     # Queries and keys larger: attention is not uniform. Routers larger: no choice is close.
     wide = any(part in name for part in ("q_proj", "k_proj", "qkv", "query_key", "c_attn"))
     factor = 3.0 if name.endswith(("gate.weight", "router.weight")) else 2.0 if wide else 1.5
     return round(factor / np.sqrt(inputs) * 4096) / 4096, 0.0
 
 
+def stack_experts(stored):
+    """The same shapes with all experts of a layer in one tensor, gate in front of up."""
+    stacked = {}
+    for name, shape in stored.items():
+        module, found, rest = name.partition(".mlp.experts.")
+        if not found:
+            stacked[name] = shape
+            continue
+        number, part, _ = rest.split(".")
+        both = part in ("gate_proj", "up_proj")
+        one = [shape[0] * 2, shape[1]] if both else list(shape)
+        key = f"{module}.mlp.experts.{'gate_up_proj' if both else part}"
+        stacked[key] = [max(int(number) + 1, stacked.get(key, [0])[0]), *one]
+    return stacked
+
+
 def describe(case, stored):
     """tensors.json from the shapes that save_pretrained wrote."""
     shapes = {}
-    for name, shape in stored.items():
+    for name, shape in (stack_experts(stored) if case.stacked else stored).items():
         had, has = case.rename
         shapes[has + name.removeprefix(had) if name.startswith(had) else name] = shape
     tensors = {}
@@ -133,6 +153,13 @@ def with_old_keys(config):
     return config
 
 
+def text_config_of(model_type, config):
+    """The config of a model that sees, whose text_config this is."""
+    name = config.pop("architectures")[0].replace("ForCausalLM", "ForConditionalGeneration")
+    return {"architectures": [name], "model_type": model_type, "tie_word_embeddings": False,
+            "text_config": dict(sorted(config.items()))}  # fmt: skip
+
+
 def config_of(case, folder):
     """config.json as the hub would have it, from what save_pretrained wrote."""
     config = json.loads((folder / "config.json").read_text())
@@ -144,6 +171,8 @@ def config_of(case, folder):
     for path in case.absent.split():
         *outer, last = path.split(".")
         (config[outer[0]] if outer else config).pop(last, None)
+    if case.text_of:
+        config = text_config_of(case.text_of, config)
     return dict(sorted(config.items()))
 
 
@@ -180,7 +209,8 @@ def parameters_that_do_nothing(case, model, ids, expected):
     for name, parameter in model.named_parameters():
         if any(part in name for part in case.unread.split()):
             continue
-        for index, part in enumerate(parameter.data if parameter.dim() == 3 else [parameter.data]):
+        experts = parameter.dim() == 3 and "conv1d" not in name
+        for index, part in enumerate(parameter.data if experts else [parameter.data]):
             kept = part.clone()
             part.mul_(1.5).add_(0.1)
             if difference(logits_of(model, ids), expected) < LEAST_EFFECT:

@@ -70,6 +70,26 @@ class UnitInvariants {
            is(op.out, std::uint64_t{op.heads} * op.value_size) && std::isfinite(op.scale) &&
            op.softcap >= 0 && is_vector(op.sinks, op.heads);
   }
+  [[nodiscard]] bool is_float32(ParamId id, std::uint64_t rows) const {
+    return is_vector(id, rows) && graph_.tensor_of(unit_.params[id]).float32;
+  }
+  [[nodiscard]] bool holds(const ConvolutionOp& op) const {
+    return op.weight < unit_.params.size() && unit_.params[op.weight].rows > 1 &&
+           is(op.weight, unit_.params[op.weight].rows, columns(op.x)) && columns(op.x) > 0 &&
+           op.state < graph_.states;
+  }
+  [[nodiscard]] bool holds(const DeltaOp& op) const {
+    const std::uint64_t keys = std::uint64_t{op.key_heads} * op.key_size;
+    const std::uint64_t values = std::uint64_t{op.value_heads} * op.value_size;
+    return keys > 0 && values > 0 && op.value_heads % op.key_heads == 0 && is(op.q, keys) &&
+           is(op.k, keys) && is(op.v, values) && is(op.out, values) &&
+           is(op.decay, op.value_heads) && is(op.beta, op.value_heads) &&
+           is_float32(op.a_log, op.value_heads) && is_float32(op.dt_bias, op.value_heads) &&
+           op.state < graph_.states;
+  }
+  [[nodiscard]] bool holds(const RowGateOp& op) const {
+    return columns(op.x) > 0 && is(op.gate, 1);
+  }
   [[nodiscard]] bool holds(const GateOp& op) const {
     return columns(op.gate) > 0 && (!op.up || is(*op.up, columns(op.gate))) &&
            is(op.out, columns(op.gate));

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "sharding/error.h"
+#include "tests/sharding/errors.h"
 
 namespace initrt {
 namespace {
@@ -49,6 +49,33 @@ TEST(KvCache, ValuesThatAreAPartOfKeysTakeNothing) {
   EXPECT_FALSE(layout.layers[0].has_values);
   EXPECT_EQ(layout.layers[1].k, 2ull * 10 * 8 * 4);
   EXPECT_EQ(layout.bytes, 3ull * 2 * 10 * 8 * 4);
+}
+
+// A convolution of 3 taps over 10 columns, and 3 value heads of 4 by 5, behind one layer's keys.
+TEST(KvCache, StatesOfSequencesLieBehindTheKeysOfTheirLayers) {
+  Graph graph = graph_of({0});
+  graph.layers = 2;
+  graph.states = 2;
+  graph.activations.push_back({"wide", 10});
+  graph.tensors = {{"taps", 3, 10}};
+  DeltaOp delta{};
+  delta.state = 0;
+  delta.value_heads = 3;
+  delta.key_size = 4;
+  delta.value_size = 5;
+  graph.units.push_back({"block", UnitKind::Block, {{0, 0, 3}}, {ConvolutionOp{1, 0, 1}, delta}});
+  const KvLayout layout = kv_layout(graph, DType::BF16, 3, 7, 1);
+  EXPECT_EQ(layout.layers[1].positions, 0u) << "it has no keys";
+  const std::uint64_t keys = 2ull * 3 * 2 * 7 * 8 * 2, of_convolution = 3ull * 2 * 10 * 4;
+  EXPECT_EQ(layout.states[1].elements, 20u);
+  EXPECT_EQ(layout.states[1].offset, (keys + 63) / 64 * 64);
+  EXPECT_EQ(layout.states[0].elements, 60u);
+  EXPECT_EQ(layout.states[0].offset, (layout.states[1].offset + of_convolution + 63) / 64 * 64);
+  EXPECT_EQ(layout.bytes, layout.states[0].offset + 3ull * 60 * 4);
+  // They do not grow with the context.
+  const KvLayout longer = kv_layout(graph, DType::BF16, 3, 700, 1);
+  EXPECT_EQ(longer.bytes - longer.states[1].offset, layout.bytes - layout.states[1].offset);
+  EXPECT_NE(testing::error_of([&] { (void)kv_layout(graph, DType::BF16, 1ull << 60, 7, 1); }), "");
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "runtime/device/cpu/kernels.h"
 #include "runtime/device/cpu/linear.h"
 #include "runtime/device/cpu/pieces.h"
+#include "runtime/device/cpu/recurrent.h"
 #include "runtime/device/cpu/route.h"
 #include "runtime/device/cpu/storage.h"
 #include "runtime/device/cpu/thread_pool.h"
@@ -195,6 +196,26 @@ class CpuDevice final : public Device {
   void attention(const float* q, const AttentionShape& shape, const KvView& cache,
                  float* out) override {
     cpu::attention(pool_, kernels_, rows_, q, shape, cache, out);
+  }
+
+  void convolve(float* x, const ConvolutionWeights& weights, std::uint64_t columns,
+                float* states) override {
+    cpu::convolve(pool_, kernels_, rows_, x, weights, columns, states);
+  }
+
+  void delta_rule(const DeltaRows& rows, const DeltaShape& shape, float* states) override {
+    cpu::delta_rule(pool_, kernels_, rows_, rows, shape, states);
+  }
+
+  void gate_rows(const float* gate, float* x, std::uint64_t rows, std::uint64_t columns) override {
+    const auto sigmoid = kernels_.gate[static_cast<std::size_t>(GateFunction::Sigmoid)];
+    for_pieces(pool_, rows, rows_per_piece(columns), [&](std::uint64_t begin, std::uint64_t end) {
+      for (std::uint64_t r = begin; r < end; ++r) {
+        float factor = 0;
+        sigmoid(gate + r, nullptr, &factor, 1);
+        kernels_.scale(x + r * columns, factor, columns);
+      }
+    });
   }
 
   void gate(const Gating& gating, const float* gate, const float* up, float* out,

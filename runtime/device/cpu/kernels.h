@@ -102,7 +102,36 @@ struct NormRow {
   std::size_t columns;
 };
 inline constexpr std::size_t norm_count = 2;  ///< kinds
-inline constexpr std::size_t gate_count = 4;  ///< functions
+inline constexpr std::size_t gate_count = 5;  ///< functions
+
+inline constexpr std::size_t convolution_taps = 8;
+inline constexpr std::size_t convolution_columns = 256;
+
+/// Some columns of one sequence's rows, for a convolution in place.
+struct ConvolutionBlock {
+  float* x;                                 ///< first row
+  std::size_t stride;                       ///< elements from row to row of x and of the state
+  const std::byte* taps[convolution_taps];  ///< the columns' weights, of the oldest input first
+  std::size_t count;                        ///< of taps
+  float* state;                             ///< [count - 1, ...]: inputs, the oldest first
+  std::size_t rows, columns;                ///< columns <= convolution_columns
+  bool fresh;                               ///< what the state holds is another sequence's
+};
+
+inline constexpr std::size_t delta_key_size = 256;
+
+/// One value head of one sequence's rows, and some of its values. Pointers are to the first row's.
+struct DeltaBlock {
+  const float *q, *k;  ///< normalised
+  const float* v;
+  float* out;                                         ///< may be v
+  const float *decay, *beta;                          ///< e^g and beta of the head
+  std::size_t key_stride, value_stride, head_stride;  ///< elements from row to row
+  float* state;  ///< [key_size, ...], its rows state_stride elements apart
+  std::size_t state_stride;
+  std::size_t rows, key_size, values;  ///< values <= Kernels::delta_values
+  bool fresh;                          ///< as of ConvolutionBlock
+};
 
 inline constexpr std::size_t attention_queries = 16;
 inline constexpr std::size_t attention_head_size = 576;
@@ -132,6 +161,15 @@ struct Kernels {
   /// into[i] += float32(x[i]).
   void (*accumulate[storage_count])(const std::byte* x, float* into, std::size_t elements);
   void (*norm[norm_count][storage_count])(const NormRow&);
+
+  void (*convolve[storage_count])(const ConvolutionBlock&);
+  std::size_t delta_values;  ///< of a head that one block has at most
+  void (*delta)(const DeltaBlock&);
+  /// x = factor * x / sqrt(sum of squares + 1e-6).
+  void (*normalize)(float* x, float factor, std::size_t elements);
+  /// decay = e^(-e^a_log softplus(decay + dt_bias)); beta = sigmoid(beta).
+  void (*delta_gates)(const float* a_log, const float* dt_bias, float* decay, float* beta,
+                      std::size_t heads);
 
   /// Rotates the pairs (x[i], x[i + half]) for i < half.
   void (*rotary)(float* x, std::size_t half, const float* cosines, const float* sines);

@@ -68,6 +68,30 @@ struct QuickGelu {
   INITRT_INLINE typename S::F of(typename S::F x) { return x / (exp<S>(x * -1.702f) + 1.0f); }
 };
 
+template <class S>
+struct Sigmoid {
+  INITRT_INLINE typename S::F of(typename S::F x) { return 1.0f / (exp<S>(-x) + 1.0f); }
+};
+
+/// log(1 + e^x) within 4 units in the last place: what of it is not x or 0 is log(1 + t) with t =
+/// e^-|x|, which is twice the area hyperbolic tangent of s = t / (t + 2), at most 1/3; its series
+/// up to s^15 leaves 1e-9.
+template <class S>
+INITRT_INLINE typename S::F softplus(typename S::F x) {
+  using F = typename S::F;
+  const F t = exp<S>(S::select(x < 0.0f, x, -x));
+  const F s = t / (t + 2.0f), square = s * s;
+  F p = S::set1(1.0f / 15);
+  p = S::fma(p, square, S::set1(1.0f / 13));
+  p = S::fma(p, square, S::set1(1.0f / 11));
+  p = S::fma(p, square, S::set1(1.0f / 9));
+  p = S::fma(p, square, S::set1(1.0f / 7));
+  p = S::fma(p, square, S::set1(1.0f / 5));
+  p = S::fma(p, square, S::set1(1.0f / 3));
+  p = S::fma(p, square, S::set1(1.0f));
+  return S::select(x < 0.0f, F{}, x) + 2.0f * s * p;
+}
+
 /// x times the normal distribution function, within 3e-7. Its tail is erfc(z) / 2 at
 /// z = |x| / sqrt(2), and erfc(z) is e^-z^2 times a polynomial in t = 2.5 / (2.5 + z): that of
 /// degree 8 through the Chebyshev nodes of 0 <= z <= 6.5, which is 5e-9 away from it.

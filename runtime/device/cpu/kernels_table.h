@@ -15,6 +15,7 @@
 #include "runtime/device/cpu/kernels_int8.h"
 #include "runtime/device/cpu/kernels_linear.h"
 #include "runtime/device/cpu/kernels_norm.h"
+#include "runtime/device/cpu/kernels_recurrent.h"
 
 namespace initrt::cpu {
 namespace {
@@ -52,9 +53,14 @@ consteval Kernels make_kernels() {
       .accumulate = {accumulate<S, F32>, accumulate<S, Bf16>, accumulate<S, F16>},
       .norm = {{rms_norm<S, F32>, rms_norm<S, Bf16>, rms_norm<S, F16>},
                {layer_norm<S, F32>, layer_norm<S, Bf16>, layer_norm<S, F16>}},
+      .convolve = {convolve<S, F32>, convolve<S, Bf16>, convolve<S, F16>},
+      .delta_values = DeltaTile<S>::width,
+      .delta = delta<S>,
+      .normalize = normalize<S>,
+      .delta_gates = delta_gates<S>,
       .rotary = rotary<S>,
       .gate = {gate_row<S, Silu<S>>, gate_row<S, Gelu<S>>, gate_row<S, GeluTanh<S>>,
-               gate_row<S, QuickGelu<S>>},
+               gate_row<S, QuickGelu<S>>, gate_row<S, Sigmoid<S>>},
       .limit = limit_row<S>,
       .add = add<S>,
       .scale = scale<S>,

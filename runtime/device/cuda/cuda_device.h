@@ -65,8 +65,12 @@ class CudaDevice final : public Device {
                 const KvView& cache) override;
   void attention(const float* q, const AttentionShape& shape, const KvView& cache,
                  float* out) override;
+  void convolve(float* x, const ConvolutionWeights& weights, std::uint64_t columns,
+                float* states) override;
+  void delta_rule(const DeltaRows& rows, const DeltaShape& shape, float* states) override;
   void gate(const Gating& gating, const float* gate, const float* up, float* out,
             std::uint64_t elements) override;
+  void gate_rows(const float* gate, float* x, std::uint64_t rows, std::uint64_t columns) override;
   void add(const float* x, float* into, std::uint64_t elements) override;
   void scale(float* x, float factor, std::uint64_t elements) override;
   void softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,

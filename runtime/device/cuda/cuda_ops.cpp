@@ -144,9 +144,24 @@ void CudaDevice::attention(const float* q, const AttentionShape& shape, const Kv
                   scratch_.subspan(division_.workspace));
 }
 
+void CudaDevice::convolve(float* x, const ConvolutionWeights& weights, std::uint64_t columns,
+                          float* states) {
+  check_taps(weights, "cuda convolve");
+  cuda::convolve(stream(), x, rows(), rows_, weights, columns, states);
+}
+
+void CudaDevice::delta_rule(const DeltaRows& of, const DeltaShape& shape, float* states) {
+  check_delta(shape, "cuda delta_rule");
+  cuda::delta_rule(stream(), rows(), rows_, of, shape, states);
+}
+
 void CudaDevice::gate(const Gating& gating, const float* gate, const float* up, float* out,
                       std::uint64_t elements) {
   cuda::gate(stream(), gating, gate, up, out, elements);
+}
+
+void CudaDevice::gate_rows(const float* gate, float* x, std::uint64_t rows, std::uint64_t columns) {
+  cuda::gate_rows(stream(), gate, x, rows, columns);
 }
 
 void CudaDevice::add(const float* x, float* into, std::uint64_t elements) {

@@ -136,6 +136,22 @@ struct Scale {
   }
 };
 
+struct GateRow {
+  const float* gate;
+  float* x;
+  std::uint64_t columns;
+
+  template <int kCount>
+  __device__ void at(std::uint64_t row, std::uint64_t column) const {
+    float* const place = x + row * columns + column;
+    const float factor = Sigmoid::of(gate[row]);
+    auto y = load<kCount>(place);
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) y.of[k] *= factor;
+    store(place, y);
+  }
+};
+
 struct Softcap {
   float* x;
   std::uint64_t stride;
@@ -199,7 +215,15 @@ void gate(cudaStream_t stream, const Gating& gating, const float* gate, const fl
       return launch.template operator()<GeluTanh>();
     case GateFunction::QuickGelu:
       return launch.template operator()<QuickGelu>();
+    case GateFunction::Sigmoid:
+      return launch.template operator()<Sigmoid>();
   }
+}
+
+void gate_rows(cudaStream_t stream, const float* gate, float* x, std::uint64_t rows,
+               std::uint64_t columns) {
+  launch_each_of_rows(stream, GateRow{gate, x, columns}, rows, columns,
+                      aligned_16(x) && columns % kVector == 0);
 }
 
 void add(cudaStream_t stream, const float* x, float* into, std::uint64_t elements) {

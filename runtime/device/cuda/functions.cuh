@@ -53,6 +53,25 @@ struct QuickGelu {
   __device__ __forceinline__ static float of(float x) { return x / (exp(x * -1.702f) + 1.0f); }
 };
 
+struct Sigmoid {
+  __device__ __forceinline__ static float of(float x) { return 1.0f / (exp(-x) + 1.0f); }
+};
+
+/// log(1 + e^x).
+__device__ __forceinline__ float softplus(float x) {
+  const float t = exp(x < 0.0f ? x : -x);
+  const float s = t / (t + 2.0f), square = s * s;
+  float p = 1.0f / 15;
+  p = fmaf(p, square, 1.0f / 13);
+  p = fmaf(p, square, 1.0f / 11);
+  p = fmaf(p, square, 1.0f / 9);
+  p = fmaf(p, square, 1.0f / 7);
+  p = fmaf(p, square, 1.0f / 5);
+  p = fmaf(p, square, 1.0f / 3);
+  p = fmaf(p, square, 1.0f);
+  return (x < 0.0f ? 0.0f : x) + 2.0f * s * p;
+}
+
 struct Gelu {
   __device__ __forceinline__ static float of(float x) {
     const float z = (x < 0.0f ? -x : x) * 0.707106781f;

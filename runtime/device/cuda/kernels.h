@@ -59,6 +59,15 @@ void attention(cudaStream_t stream, const float* q, const RowInfo* rows, std::ui
 void gate(cudaStream_t stream, const Gating& gating, const float* gate, const float* up, float* out,
           std::uint64_t elements);
 
+void gate_rows(cudaStream_t stream, const float* gate, float* x, std::uint64_t rows,
+               std::uint64_t columns);
+
+/// @param rows `count` of them, in device memory: read by the kernel alone, as by attention()
+void convolve(cudaStream_t stream, float* x, const RowInfo* rows, std::uint64_t count,
+              const ConvolutionWeights& weights, std::uint64_t columns, float* states);
+void delta_rule(cudaStream_t stream, const RowInfo* rows, std::uint64_t count, const DeltaRows& of,
+                const DeltaShape& shape, float* states);
+
 void add(cudaStream_t stream, const float* x, float* into, std::uint64_t elements);
 
 void scale(cudaStream_t stream, float* x, float factor, std::uint64_t elements);

@@ -34,7 +34,10 @@ namespace initrt {
 [[nodiscard]] Graph build_phi3(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen2(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen3(const nlohmann::json& config);
+[[nodiscard]] Graph build_qwen3_5(const nlohmann::json& config);
+[[nodiscard]] Graph build_qwen3_5_moe(const nlohmann::json& config);
 [[nodiscard]] Graph build_qwen3_moe(const nlohmann::json& config);
+[[nodiscard]] Graph build_qwen3_next(const nlohmann::json& config);
 [[nodiscard]] Graph build_seed_oss(const nlohmann::json& config);
 [[nodiscard]] Graph build_smollm3(const nlohmann::json& config);
 [[nodiscard]] Graph build_stablelm(const nlohmann::json& config);
@@ -48,6 +51,9 @@ inline constexpr Family kFamilies[] = {
     {"qwen2", "Qwen2ForCausalLM", build_qwen2},
     {"qwen3", "Qwen3ForCausalLM", build_qwen3},
     {"qwen3_moe", "Qwen3MoeForCausalLM", build_qwen3_moe},
+    {"qwen3_next", "Qwen3NextForCausalLM", build_qwen3_next},
+    {"qwen3_5_text", "Qwen3_5ForCausalLM", build_qwen3_5},
+    {"qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", build_qwen3_5_moe},
     {"gemma", "GemmaForCausalLM", build_gemma},
     {"gemma2", "Gemma2ForCausalLM", build_gemma2},
     {"gemma3_text", "Gemma3ForCausalLM", build_gemma3},

@@ -1,10 +1,7 @@
 // Qwen2 and Qwen2.5 (Yang et al. 2024, arXiv:2407.10671): LLaMA with biases on Q, K and V; Qwen3
 // (Yang et al. 2025, arXiv:2505.09388): without them, heads of Q and K normalised; and its experts.
-#include <algorithm>
-
 #include "runtime/model/decoder_config.h"
 #include "runtime/model/families/families.h"
-#include "sharding/error.h"
 
 namespace initrt {
 namespace {
@@ -20,14 +17,6 @@ DecoderSpec read_qwen3(const ConfigReader& config, const char* family) {
   spec.qk_norm = QkNorm::Heads;
   spec.qkv_bias = spec.out_bias = config.flag_or("attention_bias", false);
   return spec;
-}
-
-bool is_dense(const ConfigReader& config, std::uint32_t layer, std::uint64_t step) {
-  if ((layer + 1) % step != 0) return true;
-  if (!config.has("mlp_only_layers")) return false;
-  const nlohmann::json& layers = config.at("mlp_only_layers");
-  if (!layers.is_array()) fail("model config: mlp_only_layers is not a list");
-  return std::find(layers.begin(), layers.end(), layer) != layers.end();
 }
 
 }  // namespace
@@ -55,10 +44,7 @@ Graph build_qwen3_moe(const nlohmann::json& json) {
   read_experts(config, spec, config.has("num_experts") ? "num_experts" : "num_local_experts");
   spec.experts.intermediate = config.whole("moe_intermediate_size", 1, 1u << 20);
   spec.experts.routing.normalize = config.flag_or("norm_topk_prob", false);
-  const std::uint64_t step = config.whole_or("decoder_sparse_step", 1, 1, 4096);
-  for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {
-    spec.layers[layer].experts = !is_dense(config, layer, step);
-  }
+  read_sparse_layers(config, spec);
   return build_decoder(spec);
 }
 

@@ -90,7 +90,8 @@ void read_quantization(Files& files, const std::string& directory, Json& config)
 
 Json text_model_config(Json config) {
   // Those whose text is causal, as in a model of text alone: what others make of it may differ.
-  constexpr std::array kCausal = {"gemma3", "llava", "llava_next", "mistral3"};
+  constexpr std::array kCausal = {"gemma3",   "llava",   "llava_next",
+                                  "mistral3", "qwen3_5", "qwen3_5_moe"};
   const auto text = config.find("text_config");
   const auto type = config.find("model_type");
   if (text == config.end() || !text->is_object() || !text->contains("model_type") ||

@@ -34,6 +34,49 @@ std::uint64_t expert_of(const Tensor& canonical) {
   return std::strtoull(std::string(name.expert).c_str(), nullptr, 10);
 }
 
+// What lies before Q, K or V where they are behind one another.
+std::uint64_t before_part(char part, const DeltaSizes& sizes) {
+  return part == 'k' ? sizes.keys() : part == 'v' ? 2 * sizes.keys() : 0;
+}
+
+void place_taps(Stored& stored, std::string_view part, const DeltaSizes& sizes) {
+  stored.transposed = stored.stacked = true;
+  stored.rows = sizes.taps;
+  stored.columns = 2 * sizes.keys() + sizes.values();
+  stored.spans = {{0, sizes.taps, 0, before_part(part[0], sizes)}};
+  stored.shape = {stored.columns, 1, sizes.taps};
+}
+
+// @param part q, k, v, z, b or a
+std::string_view place_delta_apart(Stored& stored, char part, const Tensor& canonical,
+                                   const DeltaSizes& sizes) {
+  if (part == 'z') return "linear_attn.in_proj_z";
+  if (part == 'b') return "linear_attn.in_proj_b";
+  if (part == 'a') return "linear_attn.in_proj_a";
+  stored.rows = 2 * sizes.keys() + sizes.values();
+  stored.spans = {{0, canonical.rows, before_part(part, sizes)}};
+  return "linear_attn.in_proj_qkv";
+}
+
+std::string_view place_delta_by_head(Stored& stored, char part, const Tensor& canonical,
+                                     const DeltaSizes& sizes) {
+  const bool of_gates = part == 'b' || part == 'a';
+  const std::uint64_t heads = sizes.key_heads, group = sizes.value_heads / heads;
+  const std::uint64_t key = sizes.key_size, value = group * sizes.value_size;
+  std::uint64_t before = 0;  // in each head's rows
+  if (part == 'k') before = key;
+  if (part == 'v') before = 2 * key;
+  if (part == 'z') before = 2 * key + value;
+  if (part == 'a') before = group;
+  const std::uint64_t all = of_gates ? 2 * group : 2 * (key + value);
+  const std::uint64_t rows = canonical.rows / heads;
+  stored.rows = heads * all;
+  for (std::uint64_t head = 0; head < heads; ++head) {
+    stored.spans.push_back({head * rows, rows, head * all + before});
+  }
+  return of_gates ? "linear_attn.in_proj_ba" : "linear_attn.in_proj_qkvz";
+}
+
 }  // namespace
 
 QkvPart qkv_part(std::string_view canonical) {
@@ -61,6 +104,17 @@ void place_expert(Stored& stored, const Tensor& canonical, const TensorEntry& al
     return;
   }
   stored.spans = {{0, canonical.rows, expert * rows + part * canonical.rows}};
+}
+
+void place_stacked_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts) {
+  const std::string module = parse_block_name(canonical.name).module;
+  const std::uint64_t parts = module.ends_with("down_proj") ? 1 : 2;
+  const std::uint64_t part = module.ends_with("up_proj") ? 1 : 0;
+  const std::uint64_t rows = parts * canonical.rows;  // products fit, as below
+  stored.stacked = true;
+  stored.rows = experts * rows;
+  stored.spans = {{0, canonical.rows, expert_of(canonical) * rows + part * canonical.rows}};
+  stored.shape = {experts, rows, canonical.columns};
 }
 
 void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts,
@@ -119,6 +173,33 @@ std::string_view place_latent(Stored& stored, const Tensor& canonical, const Gra
     stored.spans.push_back({head * sizes.rank, sizes.rank, 0, head * (sizes.nope + sizes.value)});
   }
   return "self_attn.kv_b_proj";
+}
+
+std::string_view place_gated_query(Stored& stored, const Tensor& canonical, const Graph& graph) {
+  const std::string module = parse_block_name(canonical.name).module;
+  const bool gate = module == "self_attn.gate_proj";
+  if (!gate && module != "self_attn.q_proj") return "";
+  const std::uint64_t size = graph.head_size;
+  stored.rows = 2 * canonical.rows;
+  for (std::uint64_t head = 0; head < graph.heads; ++head) {
+    stored.spans.push_back({head * size, size, (2 * head + (gate ? 1 : 0)) * size});
+  }
+  return "self_attn.q_proj";
+}
+
+std::string_view place_delta(Stored& stored, const Tensor& canonical, const Graph& graph) {
+  constexpr std::string_view kPrefix = "linear_attn.";
+  const std::string module = parse_block_name(canonical.name).module;
+  if (graph.delta.key_heads == 0 || !module.starts_with(kPrefix)) return "";
+  const std::string_view part = std::string_view(module).substr(kPrefix.size());
+  if (part.ends_with("_conv")) {
+    place_taps(stored, part, graph.delta);
+    return "linear_attn.conv1d";
+  }
+  if (part.size() != 6 || !part.ends_with("_proj")) return "";  // of one letter
+  return graph.hf_names.delta == DeltaForm::Apart
+             ? place_delta_apart(stored, part[0], canonical, graph.delta)
+             : place_delta_by_head(stored, part[0], canonical, graph.delta);
 }
 
 void place_gate_up(Stored& stored, const Tensor& canonical) {

@@ -22,6 +22,9 @@ void place_qkv(Stored& stored, QkvPart part, QkvOrder order, const Graph& graph)
 void place_expert(Stored& stored, const Tensor& canonical, const TensorEntry& all,
                   std::uint64_t part = 0, std::uint64_t parts = 1);
 
+/// The same where it is the graph that says how many experts there are: as ExpertsForm::Stacked.
+void place_stacked_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts);
+
 /// Says where one of the experts' matrices or vectors is in those of all of a layer's, as
 /// ExpertsForm::Interleaved has them. @param by_rows they are codes
 void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts,
@@ -32,6 +35,16 @@ void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint
 /// @returns the stored module, or "" where the canonical one is none of these
 [[nodiscard]] std::string_view place_latent(Stored& stored, const Tensor& canonical,
                                             const Graph& graph);
+
+/// Says which rows of all heads' queries and gates those of one of them are.
+/// @returns as place_latent()
+[[nodiscard]] std::string_view place_gated_query(Stored& stored, const Tensor& canonical,
+                                                 const Graph& graph);
+
+/// Says which rows of a gated delta net's first products, or columns of its convolutions, a part
+/// of it is. @returns as place_latent()
+[[nodiscard]] std::string_view place_delta(Stored& stored, const Tensor& canonical,
+                                           const Graph& graph);
 
 /// Says which rows of the fused gate and up projections those of one of them are: gate first.
 void place_gate_up(Stored& stored, const Tensor& canonical);

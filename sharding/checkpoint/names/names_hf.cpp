@@ -50,6 +50,7 @@ void try_other_experts(Stored& stored, const Tensor& canonical, const StoredName
   const BlockName name = parse_block_name(canonical.name);
   if ((name.expert.empty() && name.module != "mlp.gate") || names.has_weight(stored.name)) return;
   if (std::string own = without_prefix(canonical.name, base); names.has_weight(own)) {
+    stored = Stored();
     stored.name = std::move(own);
     return;
   }
@@ -59,6 +60,7 @@ void try_other_experts(Stored& stored, const Tensor& canonical, const StoredName
     const std::string together = block + std::string(all.name);
     const TensorEntry* const found = names.entry(together);
     if (found == nullptr) continue;
+    stored = Stored();
     stored.name = together;
     place_expert(stored, canonical, *found, all.part, all.parts);
     return;
@@ -92,6 +94,28 @@ Stored locate_interleaved_expert(const Tensor& canonical, const BlockName& name,
   return stored;
 }
 
+// "model.layers.0.mlp.experts.3.gate_proj.weight" is a part of
+// "model.layers.0.mlp.experts.gate_up_proj".
+Stored locate_stacked_expert(const Tensor& canonical, const BlockName& name, const Graph& graph,
+                             std::string_view base) {
+  Stored stored;
+  stored.name = without_prefix("model.layers." + std::string(name.layer) + ".mlp.experts.", base);
+  stored.name += name.module.ends_with("down_proj") ? "down_proj" : "gate_up_proj";
+  place_stacked_expert(stored, canonical, expert_count(graph));
+  return stored;
+}
+
+// The module that holds parts of attention, latent attention or a gated delta net, or "" where it
+// is the canonical one alone.
+std::string_view place_mixer(Stored& stored, const Tensor& canonical, const Graph& graph) {
+  if (graph.latent.rank > 0) return place_latent(stored, canonical, graph);
+  if (graph.hf_names.gates_behind_queries) {
+    const std::string_view module = place_gated_query(stored, canonical, graph);
+    if (!module.empty()) return module;
+  }
+  return place_delta(stored, canonical, graph);
+}
+
 // Under the family's own names, fused and transposed as it has them.
 Stored locate_own(const Tensor& canonical, const Graph& graph, const StoredNames& stored_names,
                   std::string_view base) {
@@ -99,6 +123,8 @@ Stored locate_own(const Tensor& canonical, const Graph& graph, const StoredNames
   if (const BlockName name = parse_block_name(canonical.name);
       names.experts == ExpertsForm::Interleaved && !name.expert.empty()) {
     return locate_interleaved_expert(canonical, name, graph, stored_names, base);
+  } else if (names.experts == ExpertsForm::Stacked && !name.expert.empty()) {
+    return locate_stacked_expert(canonical, name, graph, base);
   }
   Stored stored;
   stored.name = without_prefix(hf_name(canonical.name, names), base);
@@ -106,15 +132,13 @@ Stored locate_own(const Tensor& canonical, const Graph& graph, const StoredNames
   stored.rotary_interleaved = names.rotary_interleaved;
   const std::string module = parse_block_name(canonical.name).module;
   stored.transposed = names.transposed && !module.empty() && !canonical.vector;
-  if (graph.latent.rank > 0) {
-    if (const std::string_view latent = place_latent(stored, canonical, graph); !latent.empty()) {
-      const BlockName name = parse_block_name(canonical.name);
-      stored.name = without_prefix("model.layers." + std::string(name.layer) + ".", base)
-                        .append(latent)
-                        .append(".")
-                        .append(name.kind);
-      return stored;
-    }
+  if (const std::string_view mixer = place_mixer(stored, canonical, graph); !mixer.empty()) {
+    const BlockName name = parse_block_name(canonical.name);
+    stored.name = without_prefix("model.layers." + std::string(name.layer) + ".", base)
+                      .append(mixer)
+                      .append(".")
+                      .append(name.kind);
+    return stored;
   }
   const QkvPart part = qkv_part(canonical.name);
   if (part != QkvPart::None && is_fused("self_attn.q_proj", "self_attn.k_proj", names)) {

@@ -51,10 +51,13 @@ double in_double(GateFunction function, double x) {
       return x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
     case GateFunction::QuickGelu:
       return x / (1 + std::exp(-1.702 * x));
+    case GateFunction::Sigmoid:
+      return 1 / (1 + std::exp(-x));
   }
   return 0;
 }
 
+/// Those that are their input or nothing where that is large.
 constexpr GateFunction functions[] = {GateFunction::Silu, GateFunction::Gelu,
                                       GateFunction::GeluTanh, GateFunction::QuickGelu};
 
@@ -69,7 +72,9 @@ TEST_P(DeviceElementwise, GatesAgreeWithDouble) {
                  gate.size());
     return device.get(out);
   };
-  for (const GateFunction function : functions) {
+  std::vector<GateFunction> all(std::begin(functions), std::end(functions));
+  all.push_back(GateFunction::Sigmoid);
+  for (const GateFunction function : all) {
     for (const std::size_t elements : {1, 15, 16, 17, 40000}) {
       auto gate = random(elements, 5.0f);
       gate[0] = -200.0f;
@@ -82,6 +87,28 @@ TEST_P(DeviceElementwise, GatesAgreeWithDouble) {
         ASSERT_NEAR(alone[i], expected, tolerance) << gate[i];
         ASSERT_EQ(out[i], alone[i] * up[i]);
       }
+    }
+  }
+}
+
+TEST_P(DeviceElementwise, RowsAreMultipliedWithSigmoids) {
+  auto one = device(1), three = device(3);
+  for (const std::size_t columns : {1, 4, 7, 20001}) {
+    const std::size_t rows = 5;
+    const auto before = random(rows * columns);
+    auto gate = random(rows, 4.0f);
+    gate[1] = -200.0f;
+    const auto run = [&](OnDevice& device) {
+      const auto x = device.put(before);
+      const auto gate_there = device.put(gate);
+      device->gate_rows(gate_there.get(), x.get(), rows, columns);
+      return device.get(x);
+    };
+    const auto after = run(one);
+    EXPECT_TRUE(same_bits(after, run(three)));
+    for (std::size_t i = 0; i < after.size(); ++i) {
+      const double expected = before[i] * in_double(GateFunction::Sigmoid, gate[i / columns]);
+      ASSERT_NEAR(after[i], expected, std::abs(expected) * 0x1p-20 + 1e-12) << i;
     }
   }
 }
@@ -217,6 +244,7 @@ TEST_P(DeviceElementwise, NothingIsDoneForNothing) {
   device->rotary(x.get(), 0, 1, 4, 4, x.get());
   device->rotary(x.get(), 1, 1, 4, 0, x.get());
   device->gate(GateFunction::Silu, x.get(), nullptr, x.get(), 0);
+  device->gate_rows(x.get(), x.get(), 0, 4);
   device->add(x.get(), x.get(), 0);
   device->scale(x.get(), 2, 0);
   device->softcap(x.get(), 2, 0, 4, 4);

@@ -150,6 +150,26 @@ TEST(FamilyConfig, HunyuansAlphaStretchesWhateverTheLength) {
   EXPECT_NEAR(graph.rotary[0].theta, 1e4 * std::pow(1000.0, 16.0 / 14), 1);
 }
 
+TEST(FamilyConfig, OfQwen3NextHasADeltaNetInThreeOfFourLayers) {
+  const Json config = config_of("../flagships/qwen3_next_80b");
+  const Graph graph = build_graph(config);
+  EXPECT_EQ(attention_of(graph).size(), 12u);
+  EXPECT_EQ(attention_of(graph).front().layer, 3u);
+  EXPECT_EQ(graph.rotary[0].dimensions, 64u);
+  EXPECT_EQ(graph.states, 36u * 4) << "Q's, K's and V's convolutions, and the rule";
+
+  EXPECT_THAT(error_of_config(with(config, "linear_num_key_heads", 5)),
+              HasSubstr("is not a multiple of linear_num_key_heads (5)"));
+  EXPECT_THAT(error_of_config(with(config, "linear_key_head_dim", 257)),
+              HasSubstr("linear_key_head_dim is 257"));
+  EXPECT_THAT(error_of_config(with(config, "linear_conv_kernel_dim", 1)),
+              HasSubstr("linear_conv_kernel_dim"));
+  EXPECT_THAT(error_of_config(with(config, "attn_output_gate", false)),
+              HasSubstr("attn_output_gate"));
+  EXPECT_THAT(error_of_config(with(config, "layer_types", Json(48, "sliding_attention"))),
+              HasSubstr("expected full_attention or linear_attention"));
+}
+
 TEST(FamilyConfig, WhatNoFamilyComputesIsRefused) {
   EXPECT_THAT(error_of_config(with(config_of("falcon_40b"), "parallel_attn", false)),
               HasSubstr("parallel_attn"));

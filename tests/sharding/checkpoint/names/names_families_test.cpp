@@ -245,5 +245,95 @@ TEST(FamilyNames, AVectorInPiecesIsATensorForEachHead) {
             "config asks for [2]");
 }
 
+/// Two key heads of 3 rows, four value heads of 2; attention of two heads of 4, gated; 5 columns.
+Graph delta_graph(DeltaForm form) {
+  Graph graph;
+  graph.heads = graph.kv_heads = 2;
+  graph.head_size = 4;
+  graph.delta = {2, 4, 3, 2, 4};
+  graph.hf_names.delta = form;
+  graph.hf_names.gates_behind_queries = true;
+  const std::string delta = "model.layers.0.linear_attn.";
+  graph.tensors = {{"model.embed_tokens.weight", 9, 5},
+                   {delta + "q_proj.weight", 6, 5},
+                   {delta + "k_proj.weight", 6, 5},
+                   {delta + "v_proj.weight", 8, 5},
+                   {delta + "z_proj.weight", 8, 5},
+                   {delta + "b_proj.weight", 4, 5},
+                   {delta + "a_proj.weight", 4, 5},
+                   {delta + "v_conv.weight", 4, 8},
+                   {delta + "out_proj.weight", 5, 8},
+                   {"model.layers.1.self_attn.q_proj.weight", 8, 5},
+                   {"model.layers.1.self_attn.gate_proj.weight", 8, 5}};
+  return graph;
+}
+
+Catalog delta_catalog(DeltaForm form) {
+  Catalog catalog;
+  catalog.files = {{"model/file", 1u << 20}};
+  std::uint64_t offset = 0;
+  const auto add = [&](const std::string& name, const std::vector<std::uint64_t>& shape) {
+    catalog.tensors.push_back(testing::dense_entry("model." + name, DType::F32, shape, 0, offset));
+    offset += 4096;
+  };
+  const std::string delta = "layers.0.linear_attn.";
+  add("embed_tokens.weight", {9, 5});
+  if (form == DeltaForm::ByKeyHead) {
+    add(delta + "in_proj_qkvz.weight", {28, 5});
+    add(delta + "in_proj_ba.weight", {8, 5});
+  } else {
+    add(delta + "in_proj_qkv.weight", {20, 5});
+    add(delta + "in_proj_z.weight", {8, 5});
+    add(delta + "in_proj_b.weight", {4, 5});
+    add(delta + "in_proj_a.weight", {4, 5});
+  }
+  add(delta + "conv1d.weight", {20, 1, 4});
+  add(delta + "out_proj.weight", {5, 8});
+  add("layers.1.self_attn.q_proj.weight", {16, 5});
+  catalog.finish();
+  return catalog;
+}
+
+TEST(FamilyNames, ProductsOfADeltaNetAreByKeyHeadOrApart) {
+  const Graph by_head = delta_graph(DeltaForm::ByKeyHead), apart = delta_graph(DeltaForm::Apart);
+  const Bindings grouped = bind(by_head, delta_catalog(DeltaForm::ByKeyHead), false);
+  EXPECT_TRUE(grouped.unexpected.empty());
+  // For each key head: 3 rows of Q, 3 of K, 4 of V, 4 of z; and 2 of b, 2 of a.
+  EXPECT_EQ(source_row(grouped.tensors[1], 5), 14u + 2);
+  EXPECT_EQ(source_row(grouped.tensors[2], 3), 14u + 3);
+  EXPECT_EQ(source_row(grouped.tensors[3], 3), 6u + 3);
+  EXPECT_EQ(source_row(grouped.tensors[3], 4), 14u + 6);
+  EXPECT_EQ(source_row(grouped.tensors[4], 7), 14u + 10 + 3);
+  EXPECT_EQ(source_row(grouped.tensors[5], 2), 4u);
+  EXPECT_EQ(source_row(grouped.tensors[6], 1), 2u + 1);
+  EXPECT_EQ(source_row(grouped.tensors[6], 2), 4u + 2);
+  const Bindings stacked = bind(apart, delta_catalog(DeltaForm::Apart), false);
+  EXPECT_TRUE(stacked.unexpected.empty());
+  EXPECT_EQ(source_row(stacked.tensors[1], 5), 5u);
+  EXPECT_EQ(source_row(stacked.tensors[2], 0), 6u);
+  EXPECT_EQ(source_row(stacked.tensors[3], 7), 19u);
+  for (const std::size_t alone : {4, 5, 6, 8}) EXPECT_EQ(stacked.tensors[alone].runs.size(), 1u);
+}
+
+TEST(FamilyNames, TapsOfAConvolutionAreColumnsOfItsChannels) {
+  const Bindings bindings =
+      bind(delta_graph(DeltaForm::Apart), delta_catalog(DeltaForm::Apart), false);
+  ASSERT_EQ(bindings.tensors[7].runs.size(), 1u);
+  const RowRun& run = bindings.tensors[7].runs.front();
+  EXPECT_TRUE(run.transposed);
+  EXPECT_EQ(run.source_column, 12u) << "behind Q's and K's";
+  EXPECT_EQ(run.rows, 4u);
+  EXPECT_EQ(run.columns, 8u);
+}
+
+TEST(FamilyNames, GatesOfHeadsAreBehindTheirQueries) {
+  const Bindings bindings =
+      bind(delta_graph(DeltaForm::Apart), delta_catalog(DeltaForm::Apart), false);
+  EXPECT_EQ(source_row(bindings.tensors[9], 3), 3u);
+  EXPECT_EQ(source_row(bindings.tensors[9], 4), 8u);
+  EXPECT_EQ(source_row(bindings.tensors[10], 0), 4u);
+  EXPECT_EQ(source_row(bindings.tensors[10], 7), 15u);
+}
+
 }  // namespace
 }  // namespace initrt

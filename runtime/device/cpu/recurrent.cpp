@@ -1,0 +1,116 @@
+#include "runtime/device/cpu/recurrent.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "runtime/device/cpu/pieces.h"
+#include "runtime/device/cpu/storage.h"
+
+namespace initrt::cpu {
+namespace {
+
+static_assert(convolution_taps == kMaxTaps && delta_key_size == kMaxKeySize);
+
+/// Neighbouring rows of one sequence.
+struct Run {
+  std::uint64_t first = 0, count = 0;
+  std::uint64_t sequence = 0;
+  bool fresh = false;  ///< it begins with position 0
+};
+
+std::vector<Run> runs_of(std::span<const RowInfo> rows) {
+  std::vector<Run> runs;
+  for (std::uint64_t row = 0; row < rows.size(); ++row) {
+    const bool next = row > 0 && rows[row].sequence == rows[row - 1].sequence;
+    if (!next) runs.push_back({row, 0, rows[row].sequence, rows[row].position == 0});
+    ++runs.back().count;
+  }
+  return runs;
+}
+
+}  // namespace
+
+void convolve(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo> rows, float* x,
+              const ConvolutionWeights& weights, std::uint64_t columns, float* states) {
+  check_taps(weights, "cpu convolve");
+  const Storage storage = storage_of(weights.dtype, "convolve");
+  const std::vector<Run> runs = runs_of(rows);
+  const std::uint64_t state_elements = (weights.count - 1) * columns;
+  const std::uint64_t blocks = (columns + convolution_columns - 1) / convolution_columns;
+  const std::uint64_t elements = rows.size() * columns;
+  const std::uint64_t all = runs.size() * blocks;
+  const auto convolve_block = [&](std::uint64_t index) {
+    const Run& run = runs[index / blocks];
+    const std::uint64_t first = index % blocks * convolution_columns;
+    ConvolutionBlock block{.x = x + run.first * columns + first,
+                           .stride = columns,
+                           .taps = {},
+                           .count = weights.count,
+                           .state = states + run.sequence * state_elements + first,
+                           .rows = run.count,
+                           .columns = std::min(convolution_columns, columns - first),
+                           .fresh = run.fresh};
+    for (std::uint32_t tap = 0; tap < weights.count; ++tap) {
+      block.taps[tap] =
+          weights.taps.row(tap, columns * bytes_of(storage)) + first * bytes_of(storage);
+    }
+    kernels.convolve[index_of(storage)](block);
+  };
+  for_pieces(pool, all, rows_per_piece(elements / std::max<std::uint64_t>(all, 1)),
+             [&](std::uint64_t begin, std::uint64_t end) {
+               for (std::uint64_t index = begin; index < end; ++index) convolve_block(index);
+             });
+}
+
+void delta_rule(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo> rows,
+                const DeltaRows& of, const DeltaShape& shape, float* states) {
+  check_delta(shape, "cpu delta_rule");
+  const std::uint64_t keys = std::uint64_t{shape.key_heads} * shape.key_size;
+  const std::uint64_t values = std::uint64_t{shape.value_heads} * shape.value_size;
+  const std::vector<float> a_log = dense_floats(shape.a_log, shape.value_heads);
+  const std::vector<float> dt_bias = dense_floats(shape.dt_bias, shape.value_heads);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(shape.key_size));
+  for_pieces(pool, rows.size(), rows_per_piece(keys), [&](std::uint64_t begin, std::uint64_t end) {
+    for (std::uint64_t row = begin; row < end; ++row) {
+      for (std::uint64_t head = 0; head < shape.key_heads; ++head) {
+        const std::uint64_t at = row * keys + head * shape.key_size;
+        kernels.normalize(of.q + at, scale, shape.key_size);
+        kernels.normalize(of.k + at, 1.0f, shape.key_size);
+      }
+      const std::uint64_t heads = row * shape.value_heads;
+      kernels.delta_gates(a_log.data(), dt_bias.data(), of.decay + heads, of.beta + heads,
+                          shape.value_heads);
+    }
+  });
+  // A value's column of the state has nothing to do with the others.
+  const std::vector<Run> runs = runs_of(rows);
+  const std::uint64_t width = kernels.delta_values;
+  const std::uint64_t blocks = (shape.value_size + width - 1) / width;
+  const std::uint64_t pieces_per_run = shape.value_heads * blocks;
+  const std::uint64_t group = shape.value_heads / shape.key_heads;
+  for_pieces(pool, runs.size() * pieces_per_run, 1, [&](std::uint64_t piece, std::uint64_t) {
+    const Run& run = runs[piece / pieces_per_run];
+    const std::uint64_t head = piece % pieces_per_run / blocks, first = piece % blocks * width;
+    const std::uint64_t key = run.first * keys + head / group * shape.key_size;
+    const std::uint64_t value = run.first * values + head * shape.value_size + first;
+    const std::uint64_t state = (run.sequence * shape.value_heads + head) * shape.key_size;
+    kernels.delta({.q = of.q + key,
+                   .k = of.k + key,
+                   .v = of.v + value,
+                   .out = of.out + value,
+                   .decay = of.decay + run.first * shape.value_heads + head,
+                   .beta = of.beta + run.first * shape.value_heads + head,
+                   .key_stride = keys,
+                   .value_stride = values,
+                   .head_stride = shape.value_heads,
+                   .state = states + state * shape.value_size + first,
+                   .state_stride = shape.value_size,
+                   .rows = run.count,
+                   .key_size = shape.key_size,
+                   .values = std::min<std::uint64_t>(width, shape.value_size - first),
+                   .fresh = run.fresh});
+  });
+}
+
+}  // namespace initrt::cpu

@@ -1,0 +1,83 @@
+// One block on its way into the graph: what its parts, a file each, add their ops with, and the
+// activations that all blocks share.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "runtime/model/decoder.h"
+#include "runtime/model/graph_builder.h"
+
+namespace initrt {
+
+/// Those that a decoder has no use for are 0.
+struct Buffers {
+  ActivationId hidden = 0, normed = 0, attended = 0;
+  ActivationId q = 0, k = 0, v = 0, attention_gate = 0;
+  ActivationId q_latent = 0, q_nope = 0, q_rope = 0, q_absorbed = 0, latent = 0, k_rope = 0;
+  ActivationId delta_q = 0, delta_k = 0, delta_v = 0, delta_z = 0, decay = 0, beta = 0;
+  ActivationId gate = 0, up = 0;
+  ActivationId scores = 0, taken = 0, expert_gate = 0, expert_up = 0;
+  ActivationId shared_gate = 0, shared_up = 0, shared_score = 0;
+};
+
+/// Adds the buffers of a decoder's parts.
+void add_attention_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers);
+void add_latent_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers);
+void add_delta_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers);
+void add_expert_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers);
+
+struct BlockBuilder {
+  const DecoderSpec& spec;
+  const Buffers& at;
+  GraphBuilder& builder;
+  const std::uint32_t index;  ///< of the layer
+  const LayerSpec& layer;
+  const std::string prefix;  ///< of its tensors' names
+  Unit unit;
+
+  BlockBuilder(const DecoderSpec& decoder, const Buffers& buffers, std::uint32_t number,
+               GraphBuilder& into);
+
+  void add(Op op) { unit.ops.push_back(op); }
+
+  ParamId matrix(Unit& of, const std::string& module, std::uint64_t rows, std::uint64_t columns,
+                 std::uint32_t rotary_heads = 0);
+  std::optional<ParamId> bias(bool wanted, const std::string& module, std::uint64_t rows,
+                              std::uint32_t rotary_heads = 0);
+  /// A vector that stays in float32. @param name without the prefix
+  ParamId float32(const std::string& name, std::uint64_t elements);
+
+  /// out = W in + b.
+  void linear(const std::string& module, ActivationId in, ActivationId out, bool with_bias,
+              std::uint32_t rotary_heads = 0);
+
+  /// @param sets of weights, one for each group; 0: one for all of them
+  void norm(const std::string& module, ActivationId in, ActivationId out, NormKind kind,
+            bool with_bias, std::uint64_t group, std::uint32_t sets = 0);
+  /// The family's norm of the hidden size.
+  void norm(const std::string& module, ActivationId in, ActivationId out) {
+    norm(module, in, out, spec.norm, spec.norm_bias, spec.hidden);
+  }
+
+  /// hidden += residual_scale · x.
+  void add_residual(ActivationId x);
+
+  [[nodiscard]] Gating gating() const { return {spec.function, spec.gate_limit, spec.up_offset}; }
+  /// out = down(gating(gate(in), up(in))). @param module with its dot
+  void gated(const std::string& module, ActivationId in, ActivationId gate, ActivationId up,
+             ActivationId out, bool with_bias);
+};
+
+/// What a layer looks at other positions with: attention, latent attention or a gated delta net.
+/// @param into where it goes
+void add_attention(BlockBuilder& block, ActivationId in, ActivationId into);
+void add_latent_attention(BlockBuilder& block, ActivationId in, ActivationId into);
+void add_delta_net(BlockBuilder& block, ActivationId in, ActivationId into);
+
+/// Adds what is beside experts, and their router, to the block, whose last op that is.
+void add_router(BlockBuilder& block, ActivationId in);
+/// Adds the units of a layer's experts, behind its block.
+void add_experts(BlockBuilder& block);
+
+}  // namespace initrt
