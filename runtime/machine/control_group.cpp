@@ -48,6 +48,25 @@ std::vector<std::string> control_group_directories(const std::string& controller
   return directories;
 }
 
+std::optional<std::uint64_t> control_group_limit(const std::string& controller,
+                                                 const std::string& file, const std::string& root) {
+  std::optional<std::uint64_t> least;
+  for (const std::string& group : control_group_directories(controller, root)) {
+    unsigned long long value = 0;  // a file holds "max" where there is no limit
+    const std::string text = control_file(group + "/" + file);
+    if (std::sscanf(text.c_str(), "%llu", &value) != 1) continue;
+    // Version 1 has a number near 2^63 for none.
+    if (value < (1ull << 62) && (!least || value < *least)) least = value;
+  }
+  return least;
+}
+
+// Where both versions are mounted, a controller is in one of them.
+std::optional<std::uint64_t> control_group_memory(const std::string& root) {
+  const auto second = control_group_limit("", "memory.max", root);
+  return second ? second : control_group_limit("memory", "memory.limit_in_bytes", root);
+}
+
 unsigned parse_cpu_quota(const std::string& text) {
   long long quota = 0, period = 0;
   if (std::sscanf(text.c_str(), "%lld %lld", &quota, &period) != 2 || quota <= 0 || period <= 0) {

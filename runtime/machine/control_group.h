@@ -1,6 +1,8 @@
 // What the control groups that this process is in allow it: a container's limits, most of all.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,16 @@ namespace initrt {
 /// @param root what /proc and /sys are below: "" but in tests
 [[nodiscard]] std::vector<std::string> control_group_directories(const std::string& controller,
                                                                  const std::string& root = "");
+
+/// The least number in a file of these directories, such as "pids.max"; nothing where there is no
+/// limit. @param controller, root as above
+[[nodiscard]] std::optional<std::uint64_t> control_group_limit(const std::string& controller,
+                                                               const std::string& file,
+                                                               const std::string& root = "");
+
+/// Bytes of memory that this process's control groups allow it, of either version. @param root as
+/// above
+[[nodiscard]] std::optional<std::uint64_t> control_group_memory(const std::string& root = "");
 
 /// The content of a file, "" if it cannot be read.
 [[nodiscard]] std::string control_file(const std::string& path);

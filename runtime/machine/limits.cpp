@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <new>
 #include <optional>
 #include <system_error>
@@ -21,33 +20,20 @@ std::optional<std::uint64_t> process_limit(__rlimit_resource_t resource) {
   return limit.rlim_cur;
 }
 
-// The least of a file's numbers in this process's control groups, of version 2 ("") or 1; a file
-// holds "max" where there is no limit.
-std::optional<std::uint64_t> group_limit(const std::string& controller, const std::string& file,
-                                         const std::string& root) {
-  std::optional<std::uint64_t> least;
-  for (const std::string& group : control_group_directories(controller, root)) {
-    unsigned long long value = 0;
-    const std::string text = control_file(group + "/" + file);
-    if (std::sscanf(text.c_str(), "%llu", &value) != 1) continue;
-    // Version 1 has a number near 2^63 for none.
-    if (value < (1ull << 62) && (!least || value < *least)) least = value;
-  }
-  return least;
-}
-
 std::string bytes_text(std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
 
 void add_address_space(std::vector<std::string>& limits) {
-  const auto add = [&](__rlimit_resource_t resource, const char* what) {
-    const auto limit = process_limit(resource);
+  const auto add = [&](std::optional<std::uint64_t> limit, const char* what) {
     if (limit) limits.push_back(fmt::format("{} is limited to {}", what, bytes_text(*limit)));
   };
-  add(RLIMIT_AS, "this process's address space (ulimit -v, RLIMIT_AS)");
-  add(RLIMIT_DATA, "its data (ulimit -d, RLIMIT_DATA)");
+  const ProcessLimits own = process_limits();
+  add(own.address_space, "this process's address space (ulimit -v, RLIMIT_AS)");
+  add(own.data, "its data (ulimit -d, RLIMIT_DATA)");
 }
 
 }  // namespace
+
+ProcessLimits process_limits() { return {process_limit(RLIMIT_AS), process_limit(RLIMIT_DATA)}; }
 
 std::string limits_on(Resource resource, const std::string& root) {
   std::vector<std::string> limits;
@@ -60,13 +46,11 @@ std::string limits_on(Resource resource, const std::string& root) {
           "threads and processes of this user (ulimit -u, RLIMIT_NPROC) are limited to {}",
           *limit));
     }
-    auto group = group_limit("", "pids.max", root);
-    if (!group) group = group_limit("pids", "pids.max", root);
+    auto group = control_group_limit("", "pids.max", root);
+    if (!group) group = control_group_limit("pids", "pids.max", root);
     if (group) limits.push_back(fmt::format("those of its control group (pids.max) to {}", *group));
   } else {
-    auto group = group_limit("", "memory.max", root);
-    if (!group) group = group_limit("memory", "memory.limit_in_bytes", root);
-    if (group) {
+    if (const auto group = control_group_memory(root)) {
       limits.push_back(
           fmt::format("memory of its control group (memory.max) to {}", bytes_text(*group)));
     }

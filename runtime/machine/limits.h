@@ -1,12 +1,21 @@
 // What this process is allowed, for errors about what it could not have.
 #pragma once
 
+#include <cstdint>
 #include <exception>
+#include <optional>
 #include <string>
 
 #include "sharding/error.h"
 
 namespace initrt {
+
+/// Bytes that this process may have (setrlimit), where that is limited.
+struct ProcessLimits {
+  std::optional<std::uint64_t> address_space;  ///< RLIMIT_AS
+  std::optional<std::uint64_t> data;           ///< RLIMIT_DATA
+};
+[[nodiscard]] ProcessLimits process_limits();
 
 /// The limits that can be met where `resource` runs out, each with its value: those of the process
 /// (setrlimit) and of the control groups around it. "" where none is set.

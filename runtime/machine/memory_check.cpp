@@ -16,17 +16,18 @@ namespace {
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
-// memory.max of the version 2 control group that this process is in, and of those around it.
-std::uint64_t control_group_limit() {
-  std::uint64_t limit = kNoLimit;
-  for (const std::string& group : control_group_directories("")) {
-    unsigned long long bytes = 0;  // the file holds "max" where there is no limit
-    const std::string text = control_file(group + "/memory.max");
-    if (std::sscanf(text.c_str(), "%llu", &bytes) == 1)
-      limit = std::min<std::uint64_t>(limit, bytes);
-  }
-  return limit;
+// Of a line "KEY  NUMBER kB", in bytes; 0 where there is none.
+std::uint64_t bytes_of(const std::string& text, const char* key) {
+  const std::size_t at = text.find(key);
+  unsigned long long kib = 0;
+  if (at == std::string::npos || std::sscanf(text.c_str() + at, "%*s %llu kB", &kib) != 1) return 0;
+  return kib * 1024;
 }
+
+std::string bytes_text(std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
+
+constexpr const char* kNeedLess =
+    "a smaller precision, context, batch or memory.budget would need less";
 
 /// One rank's part of a memory, or what the ranks of one memory plan together; bytes.
 struct Part {
@@ -58,41 +59,70 @@ Sum sum_parts(Communicator& comm, const Part& mine) {
 }  // namespace
 
 NodeMemory parse_node_memory(const std::string& meminfo, std::uint64_t limit) {
-  const auto bytes_of = [&](const char* key) -> std::uint64_t {
-    const std::size_t at = meminfo.find(key);
-    unsigned long long kib = 0;
-    if (at == std::string::npos || std::sscanf(meminfo.c_str() + at, "%*s %llu kB", &kib) != 1) {
-      return 0;
-    }
-    return kib * 1024;
-  };
-  const std::uint64_t total = bytes_of("MemTotal:") + bytes_of("SwapTotal:");
+  const std::uint64_t total = bytes_of(meminfo, "MemTotal:") + bytes_of(meminfo, "SwapTotal:");
   if (total == 0) return {limit, limit};  // the kernel does not tell
-  return {std::min(total, limit), std::min(bytes_of("MemAvailable:"), limit)};
+  return {std::min(total, limit), std::min(bytes_of(meminfo, "MemAvailable:"), limit)};
 }
 
 NodeMemory node_memory() {
-  return parse_node_memory(control_file("/proc/meminfo"), control_group_limit());
+  return parse_node_memory(control_file("/proc/meminfo"),
+                           control_group_memory().value_or(kNoLimit));
 }
 
-std::string memory_warning(std::uint64_t planned, std::uint32_t ranks, const NodeMemory& memory) {
+std::string memory_warning(std::uint64_t planned, std::uint32_t ranks, const NodeMemory& memory,
+                           const std::string& node) {
   if (planned <= memory.available) return "";
   const bool never = planned > memory.total;
   std::string text = fmt::format(
-      "the {} rank{} of a node plan{} {} of memory, but it has {}{}: more nodes, a smaller "
-      "precision, context, batch or memory.budget would need less",
-      ranks, ranks == 1 ? "" : "s", ranks == 1 ? "s" : "",
-      human_bytes(static_cast<double>(planned)),
-      human_bytes(static_cast<double>(never ? memory.total : memory.available)),
-      never ? "" : " available");
+      "the {} rank{} of {} plan{} {} of memory, but it has {}{}: more nodes, {}", ranks,
+      ranks == 1 ? "" : "s", node, ranks == 1 ? "s" : "", bytes_text(planned),
+      bytes_text(never ? memory.total : memory.available), never ? "" : " available", kNeedLess);
   if (never) throw Error(text);
   return text;
 }
 
 std::string check_node_memory(Communicator& comm, std::uint64_t node, std::uint64_t planned) {
   const Sum sum = sum_parts(comm, {node, planned, kNoLimit});
-  const std::string warning = memory_warning(sum.part.planned, sum.ranks, node_memory());
+  const std::string warning =
+      memory_warning(sum.part.planned, sum.ranks, node_memory(),
+                     sum.ranks == comm.size() ? "a node" : "node " + host_name());
   return sum.first == comm.rank() ? warning : "";  // one rank speaks for all
+}
+
+ProcessNeeds process_needs(const MemoryPlan& plan, bool discrete_memory,
+                           std::uint32_t mapped_ranks) {
+  ProcessNeeds needs;
+  const std::uint64_t all = plan.host_total(discrete_memory);
+  // A shard that others map is shared memory, mapped once to be written and with all others.
+  const std::uint64_t shard =
+      mapped_ranks > 0 ? plan[MemoryCategory::Shard] + plan[MemoryCategory::Resident] : 0;
+  needs.data = all - shard;
+  needs.address_space = all + mapped_ranks * shard;
+  return needs;
+}
+
+std::string beyond_process_limits(const ProcessNeeds& needs, const ProcessLimits& limits,
+                                  const std::string& status) {
+  const auto beyond = [](const char* what, const char* by, std::uint64_t has, std::uint64_t needed,
+                         std::uint64_t limit) -> std::string {
+    if (has <= limit && needed <= limit - has) return "";
+    return fmt::format(
+        "this process has {} of {} and plans {} more, but is limited to {} ({}): a higher limit "
+        "would do, and more ranks, {}",
+        bytes_text(has), what, bytes_text(needed), bytes_text(limit), by, kNeedLess);
+  };
+  const std::string address_space =
+      beyond("address space", "ulimit -v, RLIMIT_AS", bytes_of(status, "VmSize:"),
+             needs.address_space, limits.address_space.value_or(kNoLimit));
+  if (!address_space.empty()) return address_space;
+  return beyond("data", "ulimit -d, RLIMIT_DATA", bytes_of(status, "VmData:"), needs.data,
+                limits.data.value_or(kNoLimit));
+}
+
+void check_process_limits(const ProcessNeeds& needs) {
+  const std::string error =
+      beyond_process_limits(needs, process_limits(), control_file("/proc/self/status"));
+  if (!error.empty()) throw Error(error);
 }
 
 std::uint64_t gpu_margin_bytes(std::uint64_t gpu_bytes) {
@@ -107,14 +137,10 @@ void check_gpu_memory(Communicator& comm, const GpuPlan& mine, const std::string
   const std::string who =
       sum.ranks == 1 ? fmt::format("rank {} plans", sum.first)
                      : fmt::format("rank {} and {} more on its GPU plan", sum.first, sum.ranks - 1);
-  const std::string beside = margin == 0 ? ""
-                                         : fmt::format(" and the driver some {} beside it",
-                                                       human_bytes(static_cast<double>(margin)));
-  fail(
-      "{} {} of that GPU's memory{}, but {} has {} free: more GPUs, a smaller precision, context, "
-      "batch or memory.budget would need less",
-      who, human_bytes(static_cast<double>(planned)), beside, gpu,
-      human_bytes(static_cast<double>(available)));
+  const std::string beside =
+      margin == 0 ? "" : fmt::format(" and the driver some {} beside it", bytes_text(margin));
+  fail("{} {} of that GPU's memory{}, but {} has {} free: more GPUs, {}", who, bytes_text(planned),
+       beside, gpu, bytes_text(available), kNeedLess);
 }
 
 }  // namespace initrt

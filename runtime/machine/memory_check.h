@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <string>
 
+#include "launch/machine/limits.h"
 #include "runtime/comm/communicator.h"
+#include "sharding/memory_plan.h"
 
 namespace initrt {
 
@@ -24,14 +26,35 @@ struct NodeMemory {
 [[nodiscard]] NodeMemory node_memory();
 
 /// What a person should know where `ranks` ranks of one node plan `planned` bytes together: nothing
-/// where they are available. @throws Error where they can never be
+/// where they are available. @param node how to name it @throws Error where they can never be
 [[nodiscard]] std::string memory_warning(std::uint64_t planned, std::uint32_t ranks,
-                                         const NodeMemory& memory);
+                                         const NodeMemory& memory,
+                                         const std::string& node = "a node");
 
 /// The same for this rank's node. Collective. @param planned bytes of this rank
 /// @param node the same number on ranks of one node
 [[nodiscard]] std::string check_node_memory(Communicator& comm, std::uint64_t node,
                                             std::uint64_t planned);
+
+/// What one rank's process takes beside what it has; bytes.
+struct ProcessNeeds {
+  std::uint64_t data = 0;           ///< private memory, as RLIMIT_DATA counts it
+  std::uint64_t address_space = 0;  ///< with what ranks share, as RLIMIT_AS does
+};
+
+/// For what is planned. @param discrete_memory DeviceNeeds::discrete_memory
+/// @param mapped_ranks the ranks whose shards each of them maps; 0: none
+[[nodiscard]] ProcessNeeds process_needs(const MemoryPlan& plan, bool discrete_memory,
+                                         std::uint32_t mapped_ranks);
+
+/// Why a process cannot have what it needs, or "". @param status the text of /proc/self/status,
+/// which says what it has
+[[nodiscard]] std::string beyond_process_limits(const ProcessNeeds& needs,
+                                                const ProcessLimits& limits,
+                                                const std::string& status);
+
+/// Of this process. @throws Error where it cannot have what it needs
+void check_process_limits(const ProcessNeeds& needs);
 
 /// What one rank plans on its GPU, and what it was told there.
 struct GpuPlan {

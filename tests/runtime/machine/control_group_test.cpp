@@ -58,6 +58,19 @@ TEST(ControlGroup, TheLeastOfTheGroupsAroundAProcessHolds) {
   EXPECT_EQ(cpu_quota(ControlGroups("0::/\n").with("cpu.max", "250000 100000\n").root()), 3u);
 }
 
+TEST(ControlGroup, MemoryIsLimitedByEitherVersion) {
+  EXPECT_EQ(control_group_memory(ControlGroups("0::/a\n").root()), std::nullopt);
+  ControlGroups second("0::/a/b\n");
+  second.with("a/b/memory.max", "max\n").with("a/memory.max", "5000\n");
+  EXPECT_EQ(control_group_memory(second.root()), 5000u);
+  // As a container sees it: its own group is the root of what is mounted.
+  ControlGroups first("9:memory:/docker/abc\n0::/docker/abc\n");
+  first.with("memory/memory.limit_in_bytes", "7000\n");
+  EXPECT_EQ(control_group_memory(first.root()), 7000u);
+  first.with("memory/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(control_group_memory(first.root()), std::nullopt) << "version 1's word for no limit";
+}
+
 TEST(ControlGroup, Version1IsReadToo) {
   ControlGroups old("12:memory:/m\n4:cpu,cpuacct:/docker/x\n0::/\n");
   EXPECT_EQ(cpu_quota(old.root()), UINT_MAX);

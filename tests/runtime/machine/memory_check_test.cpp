@@ -1,8 +1,12 @@
 #include "runtime/machine/memory_check.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <string>
 #include <vector>
@@ -48,6 +52,61 @@ TEST(NodeMemory, OfThisNodeHoldsALittle) {
   EXPECT_GE(node_memory().total, node_memory().available);
   EXPECT_EQ(check_node_memory(self, 1, 4096), "");
   EXPECT_THROW((void)check_node_memory(self, 1, 1ull << 60), Error);
+}
+
+constexpr const char* kStatus = "Name:\tinitrt\nVmSize:\t    1000 kB\nVmData:\t     100 kB\n";
+
+MemoryPlan small_plan() {
+  MemoryPlan plan;
+  plan[MemoryCategory::Shard] = 1000;
+  plan[MemoryCategory::Resident] = 200;
+  plan[MemoryCategory::Staging] = 30;
+  plan[MemoryCategory::Pinned] = 4;
+  return plan;
+}
+
+TEST(ProcessLimits, ConcernPrivateMemoryAndAllThatIsMapped) {
+  const ProcessNeeds alone = process_needs(small_plan(), false, 0);
+  EXPECT_EQ(alone.data, 1234u);
+  EXPECT_EQ(alone.address_space, 1234u);
+  const ProcessNeeds mapped = process_needs(small_plan(), false, 3);
+  EXPECT_EQ(mapped.data, 34u);
+  EXPECT_EQ(mapped.address_space, 34u + 4 * 1200) << "its own to write, and all three to read";
+  const ProcessNeeds gpu = process_needs(small_plan(), true, 0);
+  EXPECT_EQ(gpu.data, 34u);
+}
+
+TEST(ProcessLimits, AreRefusalsBeforeTheyAreMet) {
+  const std::uint64_t has = 1000 << 10, has_data = 100 << 10;
+  const ProcessNeeds needs{5000, 9000};
+  EXPECT_EQ(beyond_process_limits(needs, {}, kStatus), "");
+  EXPECT_EQ(beyond_process_limits(needs, {has + 9000, has_data + 5000}, kStatus), "");
+  EXPECT_EQ(beyond_process_limits(needs, {has + 8999, {}}, kStatus),
+            "this process has 1.02 MB of address space and plans 9 kB more, but is limited to 1.03 "
+            "MB (ulimit -v, RLIMIT_AS): a higher limit would do, and more ranks, a smaller "
+            "precision, context, batch or memory.budget would need less");
+  EXPECT_THAT(beyond_process_limits(needs, {{}, has_data + 4999}, kStatus),
+              ::testing::HasSubstr("of data and plans 5 kB more, but is limited to 107 kB (ulimit "
+                                   "-d, RLIMIT_DATA)"));
+  EXPECT_NE(beyond_process_limits(needs, {1, 1}, kStatus), "") << "less than it has";
+}
+
+TEST(ProcessLimits, OfThisProcessAreWhatItWasGiven) {
+  const auto check_under_a_limit = [] {
+    const struct rlimit limit {
+      1u << 30, 1u << 30
+    };
+    setrlimit(RLIMIT_AS, &limit);
+    try {
+      check_process_limits({4096, 4096});
+      check_process_limits({5ull << 30, 5ull << 30});
+    } catch (const Error& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+      std::_Exit(1);
+    }
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(check_under_a_limit(), ::testing::ExitedWithCode(1), "RLIMIT_AS");
 }
 
 // What each rank is told, a line each.
