@@ -21,8 +21,10 @@ using namespace std::chrono_literals;
 constexpr int kNewsTag = 1;
 constexpr std::size_t kLargeBytes = 256;  // what is above 2^31 bytes is counted in these
 constexpr std::size_t kMaxFailureBytes = 4096;
+constexpr std::size_t kMaxSpeakerBytes = 96;
 constexpr auto kFailureGrace = 1s;  // for a rank that cannot go on to say why
 constexpr auto kGrace = 3s;  // for rank 0 to end the job, before a failed rank does so itself
+constexpr auto kSameFailure = 100ms;  // in which rank 0 fails too, where all ranks do
 
 // What ranks send to rank 0: a heartbeat, or a failure with its text.
 struct StatusMessage {
@@ -31,6 +33,7 @@ struct StatusMessage {
   std::uint32_t text_bytes = 0;
   BytesDone bytes;
   std::array<char, kMaxFailureBytes> text{};
+  std::array<char, kMaxSpeakerBytes> speaker{};  // who has failed, for the line that says so
 };
 
 struct Count {
@@ -66,11 +69,27 @@ class LargeType {
   MPI_Datatype type_ = MPI_DATATYPE_NULL;
 };
 
+// How lines name a rank: "rank 3: ", "rank 3 on NODE: " where there are several nodes. Rank 0,
+// which speaks for all, has no name.
+std::string speaker_of(const MpiSession& session) {
+  if (session.rank() == 0) return "";
+  if (session.local_size() == session.size()) return fmt::format("rank {}: ", session.rank());
+  std::array<char, 65> node{};
+  gethostname(node.data(), node.size() - 1);
+  return fmt::format("rank {} on {}: ", session.rank(), node.data());
+}
+
 std::string describe_place(std::uint64_t place) {
   return describe(static_cast<Stage>(place >> 32), static_cast<std::uint32_t>(place));
 }
 
 }  // namespace
+
+std::string loaded_text(const BytesDone& bytes) {
+  if (!bytes.known || bytes.all()) return "";
+  const double part = static_cast<double>(bytes.done) / static_cast<double>(bytes.total);
+  return fmt::format(", with {}% loaded", static_cast<int>(100 * part));
+}
 
 // All of this is touched by the communication thread only, but for construction and destruction.
 struct MpiCommunicator::Requests {
@@ -95,6 +114,8 @@ struct MpiCommunicator::Requests {
   std::optional<std::string> not_ready;  // what a ready() has thrown
   Clock::time_point not_ready_at{};
   bool failure_sent = false;
+  std::optional<Failure> heard;  // rank 0: of another rank, the first
+  Clock::time_point heard_at{};
 
   void begin_send_receive(const Transfer& transfer, std::vector<MPI_Request>& requests) const;
 };
@@ -103,6 +124,7 @@ MpiCommunicator::MpiCommunicator(const MpiSession& session, bool spin, std::chro
     : QueuedCommunicator(spin),
       rank_(session.rank()),
       size_(session.size()),
+      speaker_(speaker_of(session)),
       requests_(std::make_unique<Requests>()),
       timeout_seconds_(timeout.count()),
       heard_(session.size()) {
@@ -237,15 +259,16 @@ bool MpiCommunicator::test(const TransferHandle& transfer) {
 void MpiCommunicator::poll() {
   const Clock::time_point now = Clock::now();
   if (requests_->not_ready && now - requests_->not_ready_at > kFailureGrace) {
-    record_failure(*requests_->not_ready);
+    record_failure({speaker_, *requests_->not_ready, 1});
   }
-  if (failed_.load(std::memory_order_acquire)) handle_own_failure(now);
   if (rank_ == 0) {
     listen(now);
+    end_for_first_failure(now);
     watch_deadline(now);
-  } else {
-    send_heartbeat(now);
+    return;
   }
+  if (failed_.load(std::memory_order_acquire)) handle_own_failure(now);
+  send_heartbeat(now);
 }
 
 void MpiCommunicator::send_heartbeat(Clock::time_point now) {
@@ -282,8 +305,13 @@ void MpiCommunicator::listen(Clock::time_point now) {
     check_mpi(MPI_Test(&r.listening, &done, &status), "MPI_Test");
     if (done == 0) return;
     if (r.incoming.failed != 0) {
-      abort_job(std::string(r.incoming.text.data(), r.incoming.text_bytes),
-                static_cast<int>(r.incoming.failed));
+      if (!r.heard) {
+        r.heard = {r.incoming.speaker.data(),
+                   std::string(r.incoming.text.data(), r.incoming.text_bytes),
+                   static_cast<int>(r.incoming.failed)};
+        r.heard_at = now;
+      }
+      continue;
     }
     r.places[static_cast<std::size_t>(status.MPI_SOURCE)] = r.incoming.place;
     r.last_progress = now;
@@ -302,31 +330,45 @@ void MpiCommunicator::watch_deadline(Clock::time_point now) {
   const std::chrono::seconds timeout(timeout_seconds_.load(std::memory_order_relaxed));
   if (now - r.last_progress <= timeout) return;
   r.places[0] = place_.load(std::memory_order_relaxed);
+  const std::vector<BytesDone> loaded = bytes_of_ranks();
   std::string where;
   for (std::uint32_t rank = 0; rank < size_; ++rank) {
     if (rank == 8 && size_ > 9) {
       where += fmt::format(", and {} more", size_ - rank);
       break;
     }
-    where += fmt::format("{}rank {} was {}", rank == 0 ? "" : ", ", rank,
-                         describe_place(r.places[rank]));
+    where += fmt::format("{}rank {} was {}{}", rank == 0 ? "" : ", ", rank,
+                         describe_place(r.places[rank]), loaded_text(loaded[rank]));
   }
-  abort_job(fmt::format("no rank has made progress for {} s (key \"timeout\"): {}", timeout.count(),
-                        where));
+  abort_job({"",
+             fmt::format("no rank has made progress for {} s (key \"timeout\"): {}",
+                         timeout.count(), where),
+             1});
+}
+
+// For the first failure that rank 0 has heard of. Where all ranks fail alike, it is no rank's own.
+void MpiCommunicator::end_for_first_failure(Clock::time_point now) {
+  const std::optional<Failure>& other = requests_->heard;
+  if (failed_.load(std::memory_order_acquire)) {
+    abort_job(other && other->message != failure_.message ? *other : failure_);
+  }
+  if (other && now - requests_->heard_at > kSameFailure) abort_job(*other);
 }
 
 void MpiCommunicator::handle_own_failure(Clock::time_point now) {
+  if (rank_ == 0) end_for_first_failure(now);
   Requests& r = *requests_;
-  if (rank_ == 0) abort_job(failure_message_, failure_status_);
   if (r.failed_at == Clock::time_point{}) r.failed_at = now;
   if (!r.failure_sent) {
     int done = 1;
     if (r.sending != MPI_REQUEST_NULL) MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
     if (done != 0) {
-      r.outgoing.failed = static_cast<std::uint32_t>(failure_status_);
+      r.outgoing.failed = static_cast<std::uint32_t>(failure_.status);
       r.outgoing.text_bytes =
-          static_cast<std::uint32_t>(std::min(failure_message_.size(), kMaxFailureBytes));
-      std::memcpy(r.outgoing.text.data(), failure_message_.data(), r.outgoing.text_bytes);
+          static_cast<std::uint32_t>(std::min(failure_.message.size(), kMaxFailureBytes));
+      std::memcpy(r.outgoing.text.data(), failure_.message.data(), r.outgoing.text_bytes);
+      r.outgoing.speaker = {};
+      failure_.speaker.copy(r.outgoing.speaker.data(), r.outgoing.speaker.size() - 1);
       MPI_Isend(&r.outgoing, sizeof(StatusMessage), MPI_BYTE, 0, kNewsTag, r.news, &r.sending);
       r.failure_sent = true;
     }
@@ -335,32 +377,37 @@ void MpiCommunicator::handle_own_failure(Clock::time_point now) {
     int done = 0;
     MPI_Test(&r.sending, &done, MPI_STATUS_IGNORE);
   }
-  if (now - r.failed_at > kGrace) abort_job(failure_message_, failure_status_);
+  if (now - r.failed_at > kGrace) abort_job(failure_);
 }
 
-void MpiCommunicator::write_last_line(const std::string& message) {
+void MpiCommunicator::write_last_line(const Failure& failure) {
   if (void (*const hook)() = before_last_line_.load(); hook != nullptr) hook();
-  const std::string line = "initrt: " + one_line(message) + "\n";
+  const std::string line = "initrt: " + failure.speaker + one_line(failure.message) + "\n";
   // One write: lines of several processes do not mix.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
-void MpiCommunicator::abort_job(const std::string& message, int status) {
-  write_last_line(message);
-  MPI_Abort(MPI_COMM_WORLD, status);
-  std::_Exit(status);
+void MpiCommunicator::abort_job(const Failure& failure) {
+  write_last_line(failure);
+  MPI_Abort(MPI_COMM_WORLD, failure.status);
+  std::_Exit(failure.status);
 }
 
-void MpiCommunicator::record_failure(const std::string& message, int status) {
+void MpiCommunicator::record_failure(const Failure& failure) {
   const std::lock_guard lock(failure_mutex_);
   if (failed_.load()) return;
-  failure_message_ = message;
-  failure_status_ = status;
+  failure_ = failure;
   failed_.store(true, std::memory_order_release);
 }
 
+void MpiCommunicator::fail_world(const std::string& message) { end_job({speaker_, message, 1}); }
+
+void MpiCommunicator::end_world(const std::string& message, int status) {
+  end_job({"", message, status});
+}
+
 void MpiCommunicator::on_failure(const std::string& message) {
-  record_failure(message);
+  record_failure({speaker_, message, 1});
   while (true) {  // waiters stay blocked: MPI may still write their buffers
     handle_own_failure(Clock::now());
     std::this_thread::sleep_for(1ms);
@@ -375,12 +422,12 @@ void MpiCommunicator::on_ready_failure(const std::string& message) {
   requests_->not_ready_at = Clock::now();
 }
 
-void MpiCommunicator::end_world(const std::string& message, int status) {
-  record_failure(message, status);
+void MpiCommunicator::end_job(const Failure& failure) {
+  record_failure(failure);
   // The communication thread ends the process; were it stuck, this does.
   std::this_thread::sleep_for(2 * kGrace);
-  write_last_line(message);
-  std::_Exit(status);
+  write_last_line(failure);
+  std::_Exit(failure.status);
 }
 
 }  // namespace initrt

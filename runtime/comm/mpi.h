@@ -24,9 +24,14 @@ struct BytesDone {
   bool operator==(const BytesDone&) const = default;
 };
 
+/// For the end of a sentence on a rank that makes no progress: ", with 43% loaded"; "" where
+/// nothing is known, or nothing is left to load.
+[[nodiscard]] std::string loaded_text(const BytesDone& bytes);
+
 /// A failure of any rank, an error that MPI reports included, ends the whole job with MPI_Abort:
-/// rank 0 prints the first cause it hears of, after "initrt: ". A wait throws only what this rank's
-/// own ready() threw: until the process ends, MPI may write into the memory of begun transfers.
+/// rank 0 prints the first cause it hears of, after "initrt: " and, where it is another rank's own,
+/// "rank 3: " or "rank 3 on NODE: ". A wait throws only what this rank's own ready() threw: until
+/// the process ends, MPI may write into the memory of begun transfers.
 class MpiCommunicator final : public QueuedCommunicator {
  public:
   /// @param session outlives this
@@ -40,8 +45,8 @@ class MpiCommunicator final : public QueuedCommunicator {
   [[nodiscard]] std::uint32_t rank() const override { return rank_; }
   [[nodiscard]] std::uint32_t size() const override { return size_; }
   void note_progress(Stage stage, std::uint32_t unit) override;
-  [[noreturn]] void fail_world(const std::string& message) override { end_world(message, 1); }
-  /// The same with another exit status of the job than that of a failure.
+  [[noreturn]] void fail_world(const std::string& message) override;
+  /// The same for no rank's own reason, with another exit status of the job than a failure's.
   [[noreturn]] void end_world(const std::string& message, int status);
 
   /// Goes to rank 0 with this rank's heartbeats, and at once when all is done. From one thread.
@@ -66,29 +71,36 @@ class MpiCommunicator final : public QueuedCommunicator {
  private:
   struct Requests;
   using Clock = std::chrono::steady_clock;
+  // Why the job ends: what its last line says, and its exit status.
+  struct Failure {
+    std::string speaker;  // as speaker_, or ""
+    std::string message;
+    int status = 1;
+  };
 
   void send_heartbeat(Clock::time_point now);
   void listen(Clock::time_point now);
   void watch_deadline(Clock::time_point now);
-  void record_failure(const std::string& message, int status = 1);
+  void record_failure(const Failure& failure);
+  void end_for_first_failure(Clock::time_point now);
   void handle_own_failure(Clock::time_point now);
-  [[noreturn]] void abort_job(const std::string& message, int status = 1);
-  void write_last_line(const std::string& message);
+  [[noreturn]] void end_job(const Failure& failure);
+  [[noreturn]] void abort_job(const Failure& failure);
+  void write_last_line(const Failure& failure);
 
   const std::uint32_t rank_, size_;
+  const std::string speaker_;  // what lines of this rank begin with
   std::unique_ptr<Requests> requests_;
   std::atomic<std::int64_t> timeout_seconds_;
   std::atomic<std::uint64_t> place_{0};     // stage << 32 | unit
   std::atomic<std::uint64_t> progress_{0};  // counts note_progress()
   std::atomic<bool> finishing_{false};      // no more heartbeats
-  std::atomic<bool> failed_{false};         // failure_message_ is written before it is set
+  std::atomic<bool> failed_{false};         // failure_ is written before it is set
   std::atomic<void (*)()> before_last_line_{nullptr};
   mutable std::mutex heard_mutex_;
   std::vector<BytesDone> heard_;  // of each rank; on others than 0 its own; guarded by heard_mutex_
   std::mutex failure_mutex_;
-  // The first; guarded by failure_mutex_ until failed_.
-  std::string failure_message_;
-  int failure_status_ = 1;
+  Failure failure_;  // the first; guarded by failure_mutex_ until failed_
 };
 
 }  // namespace initrt

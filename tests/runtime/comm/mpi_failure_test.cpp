@@ -35,6 +35,11 @@ Ended run_world(int ranks, const std::string& check, int bad) {
   return ended;
 }
 
+// Rank 0 speaks for the world; what is another rank's own begins with its name.
+std::string told_of(int rank, const std::string& line) {
+  return rank == 0 ? line : "rank " + std::to_string(rank) + ": " + line;
+}
+
 void expect_one_line(const Ended& ended, const std::string& line) {
   EXPECT_FALSE(ended.timed_out);
   EXPECT_NE(ended.exit_code, 0);
@@ -58,19 +63,25 @@ INSTANTIATE_TEST_SUITE_P(ABadRank, MpiWorldWith,
 
 TEST_P(MpiWorldWith, AnErrorEndsTheJobWithOneLine) {
   const Ended ended = run_world(GetParam().ranks, "throw", GetParam().bad);
-  expect_one_line(ended, "rank " + std::to_string(GetParam().bad) + " cannot read its part");
+  expect_one_line(ended, told_of(GetParam().bad, "cannot read its part"));
+  EXPECT_LT(ended.after_failure, 5s);
+}
+
+TEST(MpiWorld, WhatAllRanksFailForIsNoRanksOwn) {
+  const Ended ended = run_world(3, "throw-alike", 2);
+  expect_one_line(ended, "there is no such model");
   EXPECT_LT(ended.after_failure, 5s);
 }
 
 TEST_P(MpiWorldWith, AChunkThatNeverArrivesEndsTheJobThoughOthersAreSlow) {
   const Ended ended = run_world(GetParam().ranks, "not-ready", GetParam().bad);
-  expect_one_line(ended, "rank " + std::to_string(GetParam().bad) + " finds no such block");
+  expect_one_line(ended, told_of(GetParam().bad, "finds no such block"));
   EXPECT_LT(ended.after_failure, 5s);
 }
 
 TEST_P(MpiWorldWith, TheCauseIsToldRatherThanWhatFollowsFromIt) {
   const Ended ended = run_world(GetParam().ranks, "unwind", GetParam().bad);
-  expect_one_line(ended, "rank " + std::to_string(GetParam().bad) + " met a wrong token");
+  expect_one_line(ended, told_of(GetParam().bad, "met a wrong token"));
   EXPECT_LT(ended.after_failure, 5s);
 }
 

@@ -3,7 +3,7 @@
 //
 //   mpirun -np N mpi_world_check collectives|mapped|latency [spin]
 //   mpirun -np N mpi_world_check large BYTES            one all-gather of chunks of that size
-//   mpirun -np N mpi_world_check throw|not-ready|unwind|kill|kill-mapped|stall RANK
+//   mpirun -np N mpi_world_check throw|throw-alike|not-ready|unwind|kill|kill-mapped|stall RANK
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
@@ -119,9 +119,17 @@ void throw_error(const Check& check) {
   all_gather_one(check.comm);
   if (check.comm.rank() == check.number) {
     say_failing();
-    fail("rank {} cannot read its part", check.number);
+    fail("cannot read its part");
   }
   while (true) all_gather_one(check.comm);
+}
+
+// Rank 0 comes to it last.
+void throw_alike(const Check& check) {
+  all_gather_one(check.comm);
+  if (check.comm.rank() == 0) std::this_thread::sleep_for(20ms);
+  if (check.comm.rank() == check.number) say_failing();
+  fail("there is no such model");
 }
 
 void not_ready(const Check& check) {
@@ -135,7 +143,7 @@ void not_ready(const Check& check) {
   const TransferHandle begun = check.comm.start_all_gather(late, mine, before);
   const auto throws = [&]() -> bool {
     say_failing();
-    fail("rank {} finds no such block", check.number);
+    fail("finds no such block");
   };
   const TransferHandle transfer = bad ? check.comm.start_all_gather(throws, mine, all)
                                       : check.comm.start_all_gather({}, mine, all);
@@ -156,7 +164,7 @@ void unwind(const Check& check) {
   if (bad) {
     say_failing();
     std::this_thread::sleep_for(100ms);
-    fail("rank {} met a wrong token", check.number);
+    fail("met a wrong token");
   }
   check.comm.wait(transfer);
 }
@@ -203,6 +211,7 @@ int start(int argc, char** argv) {
                                                              {"latency", latency},
                                                              {"large", large},
                                                              {"throw", throw_error},
+                                                             {"throw-alike", throw_alike},
                                                              {"not-ready", not_ready},
                                                              {"unwind", unwind},
                                                              {"kill", kill_one},
