@@ -1,18 +1,23 @@
 // initrt: the command line, and the one place where errors end.
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "launch/commands/commands.h"
 #include "launch/job/job.h"
+#include "launch/machine/stop_signals.h"
 #include "launch/option_texts.h"
 #include "launch/output/progress.h"
 #include "launch/output/standard_output.h"
+#include "runtime/faults/faulty_communicator.h"
 #include "runtime/machine/agreement.h"
 #include "runtime/machine/limits.h"
 #include "sharding/checkpoint/catalog.h"
@@ -205,6 +210,15 @@ int run_together(const CLI::App& app, World& world, const Options& options) {
   return 0;
 }
 
+// What INITRT_TEST_FAULT names happens from here on.
+void arm_test_fault(World& world) {
+  arm_fault(world.rank(), world.size(), [] { return asked_to_stop() != 0; });
+  FaultInjector* const fault = armed_fault();
+  if (fault == nullptr) return;
+  world.wrap_comm(
+      [fault](Communicator& comm) { return std::make_unique<FaultyCommunicator>(comm, *fault); });
+}
+
 int start(int argc, char** argv, World& world) {
   CLI::App app;
   Options options;
@@ -222,6 +236,7 @@ int start(int argc, char** argv, World& world) {
   } catch (const CLI::ParseError& error) {
     fail("{} (initrt --help lists the options)", error.what());
   }
+  arm_test_fault(world);
   agree_on_start(world.comm(), INITRT_VERSION,
                  std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
   if (argc == 1) fail("no job: give --config FILE (initrt --help lists the options)");
@@ -230,6 +245,16 @@ int start(int argc, char** argv, World& world) {
   world.end_watch();
   if (world.rank() == 0) run_alone(app, options);
   return 0;
+}
+
+// A standard stream that is closed would leave its number to the next file that is opened, which
+// would get what is meant for the stream. In its place comes what cannot be read, or not be
+// written.
+void occupy_closed_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
 }
 
 // A checkpoint can be of thousands of files, each held open twice; the usual limit is 1024. Where
@@ -253,6 +278,7 @@ void say_failure(const std::string& message) {
 
 int main(int argc, char** argv) {
   try {
+    initrt::occupy_closed_streams();
     initrt::allow_many_files();
     std::signal(SIGXFSZ, SIG_IGN);  // a file beyond its limit is an error that says so
     initrt::World world({initrt::end_all_progress, initrt::say_failure});

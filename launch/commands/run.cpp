@@ -11,6 +11,7 @@
 #include "launch/job/prompts.h"
 #include "launch/machine/stop_signals.h"
 #include "launch/output/answers.h"
+#include "launch/output/faulty_output.h"
 #include "launch/output/metrics_file.h"
 #include "launch/output/notices.h"
 #include "launch/output/result_file.h"
@@ -114,8 +115,9 @@ class Results {
     if (!path.empty()) file_.emplace(path, prepared.finished);
     PromptRange left = prepared.range;
     left.first += prepared.finished.count;
-    ResultOutput& output = file_ ? static_cast<ResultOutput&>(*file_) : stream_;
-    lines_.emplace(prepared.text.tokenizer.get(), prepared.prompt_texts, output, left);
+    ResultOutput* output = file_ ? static_cast<ResultOutput*>(&*file_) : &stream_;
+    if (FaultInjector* const fault = armed_fault()) output = &faulty_.emplace(*output, path, *fault);
+    lines_.emplace(prepared.text.tokenizer.get(), prepared.prompt_texts, *output, left);
   }
 
   /// What is known before any prompt is run.
@@ -151,6 +153,7 @@ class Results {
   const Prepared& prepared_;
   ResultStream stream_;
   std::optional<ResultFile> file_;
+  std::optional<FaultyOutput> faulty_;  // over either, where a test asks for it
   std::optional<AnswerLines> lines_;
 };
 

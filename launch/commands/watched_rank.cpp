@@ -5,33 +5,37 @@
 #include "launch/machine/stop_signals.h"
 #include "launch/output/notices.h"
 #include "launch/output/report.h"
+#include "runtime/faults/faulty_files.h"
 #include "sharding/error.h"
 
 namespace initrt {
+namespace {
+
+// The file is the first of the checkpoint's.
+void arrive_at_plan(FaultInjector& fault, const Catalog& catalog) {
+  fault.arrive(FaultStage::Plan, 0);
+  fault.on_file(catalog.files.front().path, catalog.files.front().bytes - 1);
+}
+
+}  // namespace
 
 WatchedRank::WatchedRank(World& world, const Job& job, const OpenModel& model, RunShape shape,
                          const RunOptions& options)
-    : world_(world), job_(job), model_(model), pause_(test_pause()) {
+    : world_(world), job_(job), model_(model) {
   // Before anything of this is unwound, which may wait for other ranks.
   world.guard([&] { bring_up(shape, options); });
 }
 
 void WatchedRank::bring_up(RunShape shape, const RunOptions& options) {
   World& world = world_;
-  if (pause_ && pause_->rank >= world.size()) {
-    fail("INITRT_TEST_PAUSE names rank {} of {}", pause_->rank, world.size());
-  }
+  FaultInjector* const fault = armed_fault();
+  if (fault != nullptr) arrive_at_plan(*fault, model_.catalog);
   if (world.rank() == 0 && !options.report.empty()) report_file_.emplace(options.report);
   if (!options.timeline.empty()) timeline_.emplace(world.comm(), options.timeline);
-  const auto pause_at = [this](Stage stage) {
-    return
-        [this, stage](std::uint32_t unit) { pause_if_asked(pause_, world_.rank(), stage, unit); };
-  };
   RankOptions rank;
   rank.machine = job_.machine;
   rank.notices = stderr_notices();
-  rank.on_load = pause_at(Stage::Load);
-  rank.on_execute = pause_at(Stage::Generate);
+  if (fault != nullptr) rank.open_file = open_faulty_file;
   rank.while_loading = [&world] {
     if (const int signal = asked_to_stop(); signal != 0) {
       world.stop(fmt::format("stopped by {} while loading", signal_name(signal)),

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "launch/commands/run_options.h"
-#include "launch/commands/test_pause.h"
 #include "launch/job/job.h"
 #include "launch/output/progress.h"
 #include "launch/output/timeline_file.h"
@@ -45,7 +44,6 @@ class WatchedRank {
   World& world_;
   const Job& job_;
   const OpenModel& model_;
-  std::optional<TestPause> pause_;
   std::optional<OutputFile> report_file_;  // on rank 0: opened before hours of work, not after
   std::optional<TimelineFile> timeline_;   // on every rank, where one is wanted
   std::unique_ptr<RunningRank> rank_;

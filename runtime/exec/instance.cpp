@@ -14,16 +14,8 @@
 namespace initrt {
 namespace {
 
-std::vector<std::unique_ptr<RangeReader>> open_readers(const Catalog& catalog,
-                                                       const std::vector<bool>& touched,
-                                                       ReadStatistics& statistics) {
-  std::vector<std::unique_ptr<RangeReader>> readers(catalog.files.size());
-  for (std::size_t file = 0; file < readers.size(); ++file) {
-    if (!touched[file]) continue;
-    const auto& [path, bytes, stamp] = catalog.files[file];
-    readers[file] = std::make_unique<FileReader>(path, bytes, statistics, stamp);
-  }
-  return readers;
+std::unique_ptr<RangeReader> open_file(const CheckpointFile& file, ReadStatistics& statistics) {
+  return std::make_unique<FileReader>(file.path, file.bytes, statistics, file.stamp);
 }
 
 void check_world(Transport transport, const Cut& cut, std::uint32_t world, bool discrete_memory) {
@@ -171,14 +163,25 @@ std::unique_ptr<Gather> Instance::make_gather(Ledger& ledger) {
                                          std::move(units), base_.rank(), std::move(wait_for));
 }
 
+std::vector<std::unique_ptr<RangeReader>> Instance::open_files(const std::vector<bool>& touched) {
+  const std::vector<CheckpointFile>& files = model_.catalog.files;
+  std::vector<std::unique_ptr<RangeReader>> readers(files.size());
+  for (std::size_t i = 0; i < readers.size(); ++i) {
+    if (!touched[i]) continue;
+    readers[i] =
+        options_.open_file ? options_.open_file(files[i], reads_) : open_file(files[i], reads_);
+  }
+  return readers;
+}
+
 std::unique_ptr<Loader> Instance::make_loader(Ledger& ledger) {
   const ReadSource source{model_.graph, model_.layout, placement_.cut, model_.bindings,
                           model_.catalog};
   const ReadTotals totals =
       ReadCounter(source, read_limits(options_.staging)).of_rank(base_.rank());
   return std::make_unique<Loader>(source, base_.rank(), options_.staging, device_, ledger, shard(),
-                                  open_readers(model_.catalog, totals.files, reads_), totals.bytes,
-                                  arrivals_, options_.on_load, options_.timeline);
+                                  open_files(totals.files), totals.bytes, arrivals_,
+                                  options_.on_load, options_.timeline);
 }
 
 }  // namespace initrt

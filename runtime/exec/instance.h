@@ -18,6 +18,7 @@ namespace initrt {
 
 class Catalog;
 struct Bindings;
+struct CheckpointFile;
 
 /// What to bring up. References outlive the instance.
 struct Model {
@@ -55,6 +56,8 @@ struct InstanceOptions {
   std::function<void()> on_connected;
   /// What the other ranks are told of a failure to come up; what() where empty.
   std::function<std::string(const std::exception&)> describe_failure;
+  /// Opens a file that this rank reads of; a FileReader where empty.
+  std::function<std::unique_ptr<RangeReader>(const CheckpointFile&, ReadStatistics&)> open_file;
   Loader::UnitHook on_load;      ///< may be empty
   Engine::UnitHook on_execute;   ///< may be empty
   Timeline* timeline = nullptr;  ///< told what happens when; outlives the instance, may be null
@@ -88,6 +91,8 @@ class Instance {
   void wait_for_all_ranks();
   [[nodiscard]] std::unique_ptr<Exchange> make_exchange(Ledger& ledger);
   [[nodiscard]] std::unique_ptr<Gather> make_gather(Ledger& ledger);
+  [[nodiscard]] std::vector<std::unique_ptr<RangeReader>> open_files(
+      const std::vector<bool>& touched);
   [[nodiscard]] std::unique_ptr<Loader> make_loader(Ledger& ledger);
 
   const Model model_;

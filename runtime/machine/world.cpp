@@ -50,8 +50,9 @@ void World::stop(const std::string& message, int status) {
 }
 
 void World::make_self() {
-  auto self = std::make_unique<SelfCommunicator>(
-      [this](const std::string& message) { end_alone(message, 1); });
+  auto self = std::make_unique<SelfCommunicator>([this](const std::string& message) {
+    end_alone(message + loaded_text(bytes_of_ranks().front()), 1);
+  });
   self_ = self.get();
   comm_ = std::move(self);
 }
@@ -78,8 +79,8 @@ void World::end_watch() {
 }
 
 void World::note_reader_waits() {
-  comm_->note_progress(Stage::Output, 0);
-  comm_->check();
+  comm().note_progress(Stage::Output, 0);
+  comm().check();
 }
 
 void World::set_spin(bool spin) {

@@ -31,11 +31,17 @@ class World {
   /// @throws Error for Slurm tasks that cannot find each other
   explicit World(WorldOptions options = {});
 
-  [[nodiscard]] Communicator& comm() { return *comm_; }
+  [[nodiscard]] Communicator& comm() { return over_ ? *over_ : *comm_; }
   [[nodiscard]] std::uint32_t rank() const { return comm_->rank(); }
   [[nodiscard]] std::uint32_t size() const { return comm_->size(); }
   /// Whether all ranks are on one node.
   [[nodiscard]] bool one_node() const { return !session_ || session_->local_size() == size(); }
+
+  /// comm() is what `make_over` makes of it, from here on.
+  template <class Make>
+  void wrap_comm(const Make& make_over) {
+    over_ = make_over(*comm_);
+  }
 
   void set_timeout(std::chrono::seconds timeout);
 
@@ -83,8 +89,9 @@ class World {
   const WorldOptions options_;
   std::unique_ptr<MpiSession> session_;
   std::unique_ptr<Communicator> comm_;
-  MpiCommunicator* mpi_ = nullptr;    // comm_, where it is one
-  SelfCommunicator* self_ = nullptr;  // or the other
+  std::unique_ptr<Communicator> over_;  // comm_, or null
+  MpiCommunicator* mpi_ = nullptr;      // comm_, where it is one
+  SelfCommunicator* self_ = nullptr;    // or the other
   bool failed_ = false;
   mutable std::mutex bytes_mutex_;
   BytesDone own_bytes_;  // of a world of one

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "runtime/comm/communicator.h"
-#include "runtime/storage/local_files.h"
+#include "runtime/faults/faulty_files.h"
 #include "runtime/storage/recorded_files.h"
 
 namespace initrt {
@@ -15,14 +15,14 @@ namespace initrt {
 /// @returns what `prepare` does
 template <class Prepare>
 auto prepare_on_all_ranks(Communicator& comm, const Prepare& prepare) {
-  LocalFiles local([&comm] {  // a person who still types has not stalled the run
+  const auto local = make_local_files([&comm] {  // a person who still types has not stalled the run
     comm.note_progress(Stage::Start, 0);
     comm.check();
   });
-  if (comm.size() == 1) return prepare(static_cast<Files&>(local));
+  if (comm.size() == 1) return prepare(static_cast<Files&>(*local));
   std::vector<std::byte> log;
   if (comm.rank() == 0) {
-    RecordingFiles recording(local);
+    RecordingFiles recording(*local);
     auto result = prepare(static_cast<Files&>(recording));
     log = recording.log();
     comm.broadcast(log, 0);

@@ -75,6 +75,7 @@ void RunningRank::bring_up() {
   };
   instance.describe_failure = failure_text;
   instance.on_connected = [this] { check_gpu_memory_left(); };
+  instance.open_file = options_.open_file;
   instance.on_load = hook(Stage::Load, options_.on_load);
   instance.on_execute = hook(Stage::Generate, options_.on_execute);
   instance_ = std::make_unique<Instance>(model_.view(), placement_, std::move(instance),
@@ -92,6 +93,8 @@ void RunningRank::start_loading() {
 void RunningRank::check_memory() const {
   const MemoryPlan& memory = placement_.memory;
   const bool own = device_->is_discrete();
+  check_process_limits(
+      process_needs(memory, own, transport_ == Transport::Mapped ? world_.size() : 0));
   const std::string short_of_memory =
       check_node_memory(world_.comm(), node_id(), memory.host_total(own));
   options_.notices.warn(short_of_memory);

@@ -28,6 +28,8 @@ struct RankOptions {
   /// Told of each unit before each of its reads, from any of the loader's threads, and before
   /// it runs. May be empty.
   std::function<void(std::uint32_t unit)> on_load, on_execute;
+  /// InstanceOptions::open_file; may be empty.
+  decltype(InstanceOptions::open_file) open_file;
   /// Called every few milliseconds while loading lasts, from a thread of its own; must not throw.
   /// May be empty.
   std::function<void()> while_loading;

@@ -101,8 +101,8 @@ std::vector<std::byte> LocalFiles::read(const std::string& path, std::uint64_t o
   std::vector<std::byte> content(bytes);
   std::uint64_t done = 0;
   while (done < bytes) {
-    const ssize_t got = ::pread(file.descriptor.get(), content.data() + done, bytes - done,
-                                static_cast<off_t>(offset + done));
+    const ssize_t got =
+        read_some(path, file.descriptor.get(), content.data() + done, bytes - done, offset + done);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail("{}: cannot read at byte {}: {}", path, offset + done, errno_text(errno));
     if (got == 0) {
@@ -112,6 +112,11 @@ std::vector<std::byte> LocalFiles::read(const std::string& path, std::uint64_t o
     done += static_cast<std::uint64_t>(got);
   }
   return content;
+}
+
+ssize_t LocalFiles::read_some(const std::string&, int fd, std::byte* to, std::uint64_t bytes,
+                              std::uint64_t offset) {
+  return ::pread(fd, to, bytes, static_cast<off_t>(offset));
 }
 
 std::vector<std::byte> LocalFiles::read_stream(const std::string& path, std::uint64_t limit) {

@@ -166,9 +166,12 @@ TEST_F(GpuWorlds, SayWhatEveryRankDidWhen) {
 }
 
 TEST_F(GpuWorlds, EndWhenARankDies) {
-  Process job(on_ranks(3, scoring({"device=cuda"})),
-              {{"CUDA_EMULATOR_DEVICES", "3"}, {"INITRT_TEST_PAUSE", "2:load:2"}});
-  expect_death_ends(job);
+  const Finished finished =
+      score(3, 3, {"device=cuda"}, {{"INITRT_TEST_FAULT", "killed@2:load:2"}});
+  EXPECT_THAT(finished.err, HasSubstr("test fault: rank 2"));
+  EXPECT_FALSE(finished.timed_out);
+  EXPECT_NE(finished.exit_code, 0);
+  EXPECT_LT(finished.took, 20s);
 }
 
 }  // namespace

@@ -208,15 +208,5 @@ TEST_F(Output, AReaderThatStallsIsNoStallOfTheJob) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 60);
 }
 
-// Alone, too, nothing waits for ever.
-TEST_F(Output, AStalledRunOfOneRankEnds) {
-  const Finished finished = run(alone(score({"--set", "timeout=1"})),
-                                {{"INITRT_TEST_PAUSE", "0:load:2"}}, std::chrono::seconds(20));
-  EXPECT_FALSE(finished.timed_out);
-  EXPECT_NE(finished.exit_code, 0);
-  EXPECT_THAT(finished.own_lines(),
-              ElementsAre(StartsWith("initrt: no progress for 1 s (key \"timeout\") while ")));
-}
-
 }  // namespace
 }  // namespace initrt::testing

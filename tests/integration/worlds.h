@@ -2,10 +2,8 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -33,25 +31,13 @@ inline std::vector<std::string> on_ranks(int ranks, const std::vector<std::strin
   return command;
 }
 
-/// Kills the rank that INITRT_TEST_PAUSE holds, once it is held and the others have come to wait
-/// for it: the job must end in seconds, as one that has failed.
-inline void expect_death_ends(Process& job) {
-  using namespace std::chrono_literals;
-  int process = 0;
-  for (int i = 0; i < 6000 && process == 0; ++i) {
-    const std::string err = job.err();
-    const std::size_t said = err.find("test pause: rank ");
-    if (said != std::string::npos && err.find('\n', said) != std::string::npos) {
-      std::sscanf(err.c_str() + said, "test pause: rank %*d, process %d", &process);
-    }
-    std::this_thread::sleep_for(10ms);
+/// Until what INITRT_TEST_FAULT names has happened; half a minute at the most.
+inline void wait_for_fault(const Process& job) {
+  for (int i = 0; i < 3000; ++i) {
+    if (job.err().find("test fault: rank ") != std::string::npos) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  ASSERT_GT(process, 0) << job.err();
-  std::this_thread::sleep_for(200ms);  // the others come to wait for it
-  ASSERT_EQ(kill(process, SIGKILL), 0);
-  const Finished finished = job.wait(10s);
-  EXPECT_FALSE(finished.timed_out) << finished.err;
-  EXPECT_NE(finished.exit_code, 0);
+  FAIL() << "no fault has happened: " << job.err();
 }
 
 /// SmolLM2-135M-Instruct as GGUF in $INITRT_MODELS, else in models/ of the sources.

@@ -24,10 +24,13 @@ import small_model  # noqa: E402
 SKIPPED = 77  # CTest's SKIP_RETURN_CODE
 PROMPTS = 24
 # The rank that is held there has given out some results and has some to go.
-PAUSE = "1:generate:2:60"
+HELD = "hold@1:decode:2:60"
 
 program, sources = sys.argv[1], pathlib.Path(sys.argv[2])
 script = sources / "launch/slurm/initrt.sbatch"
+
+
+crashed_in_mpi_init = []  # names of jobs
 
 
 def whole_lines(path):
@@ -43,6 +46,7 @@ class Slurm(unittest.TestCase):
         cls.scratch = tempfile.TemporaryDirectory(prefix="initrt-slurm-")
         cls.addClassCleanup(cls.scratch.cleanup)
         cls.work = pathlib.Path(cls.scratch.name)
+        cls.addClassCleanup(cls.find_crashes)
         cls.work.chmod(0o755)
         cls.write_job()
         alone = subprocess.run([program, "--config", cls.work / "job.json"], capture_output=True, text=True, check=True)
@@ -59,6 +63,14 @@ class Slurm(unittest.TestCase):
         return entered
 
     @classmethod
+    def find_crashes(cls):
+        """What Slurm's PMIx and Open MPI do once in some hundred worlds, before initrt has said anything."""
+        for log in cls.work.glob("*.log"):
+            text = log.read_text(errors="replace")
+            if re.search(r"Signal: Segmentation fault(?s:.*)Failing at address: \(nil\)", text) and "initrt" not in text:
+                crashed_in_mpi_init.append(log.stem)
+
+    @classmethod
     def write_job(cls):
         (cls.work / "model").mkdir()
         small_model.write(cls.work / "model")
@@ -73,15 +85,15 @@ class Slurm(unittest.TestCase):
         }))
         # Holds a rank in the first start of a job, not in those after it was requeued.
         wrapper = cls.work / "held-at-first"
-        wrapper.write_text(f'#!/bin/sh\n[ -z "$SLURM_RESTART_COUNT" ] || unset INITRT_TEST_PAUSE\nexec {program} "$@"\n')
+        wrapper.write_text(f'#!/bin/sh\n[ -z "$SLURM_RESTART_COUNT" ] || unset INITRT_TEST_FAULT\nexec {program} "$@"\n')
         wrapper.chmod(0o755)
 
     @classmethod
-    def submit(cls, name, *options, pause=None, settings=()):
+    def submit(cls, name, *options, fault=None, settings=()):
         """Its number. The job's log is NAME.log, its results are NAME.jsonl."""
         environment = dict(cls.slurm.environment, INITRT=str(cls.work / "held-at-first"))
-        if pause:
-            environment["INITRT_TEST_PAUSE"] = pause
+        if fault:
+            environment["INITRT_TEST_FAULT"] = fault
         arguments = [f"generate.output={cls.work}/{name}.jsonl", *settings]
         done = subprocess.run(
             ["sbatch", "--parsable", f"--output={cls.work}/{name}.log", "--cpus-per-task=1", *options, script,
@@ -96,11 +108,11 @@ class Slurm(unittest.TestCase):
         two_nodes = ("--nodes=2", "--ntasks-per-node=1")
         one_node = ("--nodes=1", "--ntasks-per-node=2")
         # Slurm looks at time limits every 30 s: it is told by then that less than a minute is left.
-        cls.limited = cls.submit("limited", *two_nodes, "--time=1", pause=PAUSE)
+        cls.limited = cls.submit("limited", *two_nodes, "--time=1", fault=HELD)
         cls.good = cls.submit("good", *two_nodes)
         cls.array = cls.submit("array", *one_node, "--array=3-5:2")
-        cls.cancelled = cls.submit("cancelled", *one_node, pause=PAUSE)
-        cls.killed = cls.submit("killed", *two_nodes, pause=PAUSE)
+        cls.cancelled = cls.submit("cancelled", *one_node, fault=HELD)
+        cls.killed = cls.submit("killed", *two_nodes, fault=HELD)
         cls.mapped = cls.submit("mapped", *two_nodes, settings=["sharding.communicator=mapped"])
 
     def log(self, name):
@@ -131,8 +143,8 @@ class Slurm(unittest.TestCase):
                       f"state {' or '.join(states)} of job {job}", seconds)
 
     def wait_until_held(self, name):
-        self.wait_for(lambda: re.search(r"test pause: rank 1, process \d+\n", self.log(name)), f"held rank of {name}")
-        return int(re.search(r"test pause: rank 1, process (\d+)", self.log(name)).group(1))
+        self.wait_for(lambda: re.search(r"test fault: rank 1, process \d+\n", self.log(name)), f"held rank of {name}")
+        return int(re.search(r"test fault: rank 1, process (\d+)", self.log(name)).group(1))
 
     def test_a_job_on_two_nodes_succeeds(self):
         self.wait_for_state(self.good, "COMPLETED")
@@ -189,4 +201,8 @@ if __name__ == "__main__":
     if lacking:
         print(f"skipped: {lacking} (apt-get install slurm-wlm munge iproute2)")
         sys.exit(SKIPPED)
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    for may_repeat in (True, False):
+        done = unittest.main(argv=sys.argv[:1], verbosity=2, exit=False).result
+        if done.wasSuccessful() or not (may_repeat and crashed_in_mpi_init):
+            sys.exit(not done.wasSuccessful())
+        print("once more: ranks of", ", ".join(crashed_in_mpi_init), "crashed in MPI_Init (CONTRIBUTING.md, Slurm)")
