@@ -5,11 +5,13 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 
 #include "launch/commands/commands.h"
 #include "launch/commands/watched_rank.h"
 #include "launch/job/prompts.h"
 #include "launch/machine/stop_signals.h"
+#include "launch/output/answer_settings.h"
 #include "launch/output/answers.h"
 #include "launch/output/faulty_output.h"
 #include "launch/output/metrics_file.h"
@@ -35,7 +37,15 @@ struct Prepared {
   FinishedResults finished;  // by earlier runs
   OpenModel model;
   OpenText text;
-  std::vector<Prompt> prompts;  // those that are left, in the order in which they begin
+  std::vector<Prompt> prompts;            // those that are left, in the order in which they begin
+  std::optional<AnswerSettings> earlier;  // what the finished results were made with, if it is said
+  AnswerSettings settings;                // what this run's are; null without generate.output
+
+  [[nodiscard]] std::span<const PromptText> own_prompts() const {
+    return std::span(prompt_texts).subspan(range.first, range.last - range.first);
+  }
+  // Some results are there already.
+  [[nodiscard]] bool goes_on() const { return finished.count > 0 || !finished.ahead.empty(); }
 
   // One prompt and its answer as plain text, not results as lines.
   [[nodiscard]] bool streamed() const {
@@ -55,18 +65,40 @@ void prepare_prompts(Files& files, const RunOptions& options, World& world, Prep
   if (job.generate.output.empty()) return;
   prepared.finished =
       find_finished(files, job.generate.output, prepared.prompt_texts, prepared.range);
+  if (prepared.goes_on()) prepared.earlier = read_settings(files, job.generate.output);
+  prepared.settings = settings_of(job, prepared.own_prompts());
   mark_done(prepared.finished, prepared.range, prepared.prompt_texts);
+}
+
+// Results of other settings are not gone on from.
+void compare_with_earlier(const Prepared& prepared) {
+  if (!prepared.earlier) return;
+  refuse_others(prepared.job.generate.output, *prepared.earlier, prepared.settings,
+                prepared.own_prompts());
+}
+
+// Whether the model is to be opened: to run it, or to see what results of another path are of.
+bool needs_model(const Prepared& prepared) {
+  if (std::ranges::any_of(prepared.prompt_texts, is_open)) return true;
+  return prepared.earlier && !same_model_path(*prepared.earlier, prepared.settings);
 }
 
 Prepared prepare(Files& files, World& world, const RunOptions& options) {
   Prepared prepared;
   prepare_prompts(files, options, world, prepared);
   std::vector<PromptText>& texts = prepared.prompt_texts;
-  if (std::ranges::none_of(texts, is_open)) return prepared;
+  if (!needs_model(prepared)) {
+    compare_with_earlier(prepared);
+    return prepared;
+  }
   const Job& job = prepared.job;
   prepared.model =
       open_model(files, job.model, [&] { world.comm().note_progress(Stage::Start, 0); });
   prepared.text = open_text(files, job.model, prepared.model);
+  if (!job.generate.output.empty()) {
+    add_model(prepared.settings, files, job, prepared.model, prepared.text, prepared.own_prompts());
+    compare_with_earlier(prepared);
+  }
   apply_chat_template(files, prepared.model, job, prepared.text, texts);
   world.comm().note_progress(Stage::Start, 0);
   prepared.prompts = tokenize(*prepared.text.tokenizer, texts, prepared.model.graph.vocabulary);
@@ -112,11 +144,12 @@ class Results {
   Results(const Prepared& prepared, std::function<void()> reader_waits)
       : prepared_(prepared), stream_(std::move(reader_waits)) {
     const std::string& path = prepared.job.generate.output;
-    if (!path.empty()) file_.emplace(path, prepared.finished);
+    if (!path.empty()) open_file(path);
     PromptRange left = prepared.range;
     left.first += prepared.finished.count;
     ResultOutput* output = file_ ? static_cast<ResultOutput*>(&*file_) : &stream_;
-    if (FaultInjector* const fault = armed_fault()) output = &faulty_.emplace(*output, path, *fault);
+    if (FaultInjector* const fault = armed_fault())
+      output = &faulty_.emplace(*output, path, *fault);
     lines_.emplace(prepared.text.tokenizer.get(), prepared.prompt_texts, *output, left);
   }
 
@@ -150,6 +183,13 @@ class Results {
   }
 
  private:
+  void open_file(const std::string& path) {
+    file_.emplace(path, prepared_.finished);
+    if (prepared_.prompts.empty()) return;  // nothing is added to it
+    if (prepared_.goes_on() && !prepared_.earlier) warn(describe_unknown_settings(path));
+    write_settings(path, prepared_.settings);
+  }
+
   const Prepared& prepared_;
   ResultStream stream_;
   std::optional<ResultFile> file_;

@@ -1,4 +1,5 @@
 // Files of prompts, and files of results that a restart goes on from.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -150,14 +151,41 @@ TEST_F(Batch, ResultsOfOtherPromptsAreNotTouched) {
   EXPECT_EQ(contents(output_), "{\"prompt\":\"mine\"}\n");
 }
 
+TEST_F(Batch, ResultsOfOtherSettingsAreNotGoneOnFrom) {
+  const auto with = [&](const std::string& setting, int ranks) {
+    const std::vector<std::string> arguments =
+        job({"generate.output=" + output_, "generate.part=0/6", setting});
+    return run(ranks == 0 ? alone(arguments) : on_ranks(ranks, arguments));
+  };
+  EXPECT_EQ(with("generate.batch=1", 0).exit_code, 0);
+  const std::string results = contents(output_);
+  EXPECT_EQ(lines_of(results).size(), 2u);
+  // Also where nothing is left to do, which says nothing of what was done.
+  const Finished complete = with("generate.top_k=3", 0);
+  EXPECT_EQ(complete.exit_code, 1);
+  EXPECT_THAT(complete.own_lines(),
+              ::testing::ElementsAre(HasSubstr("generate.top_k was 0 and is 3; set them as they")));
+  std::ofstream(output_) << results.substr(0, results.find('\n') + 1);
+  for (const int ranks : {0, 2}) {
+    const Finished finished = with("precision=32-true", ranks);
+    EXPECT_EQ(finished.exit_code, 1);
+    EXPECT_THAT(finished.own_lines(),
+                ::testing::ElementsAre(HasSubstr("precision was \"bf16-true\" and is")));
+  }
+  std::filesystem::remove(output_ + ".settings");
+  const Finished forced = with("generate.top_k=0", 2);
+  EXPECT_EQ(forced.exit_code, 0) << forced.err;
+  EXPECT_THAT(forced.err, HasSubstr("warning: " + output_ + ": no "));
+  EXPECT_EQ(contents(output_), results);
+  EXPECT_TRUE(std::filesystem::exists(output_ + ".settings"));
+}
+
 // Even where a read does not return: there is nothing to finish.
 TEST_F(Batch, StoppedWhileItLoadsEndsAtOnce) {
   for (const int ranks : {1, 2}) {
     Process job(ranks == 1 ? alone(into(output_)) : on_ranks(ranks, into(output_)),
-                {{"INITRT_TEST_PAUSE", std::to_string(ranks - 1) + ":load:7"}});
-    for (int i = 0; i < 3000 && job.err().find("test pause") == std::string::npos; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+                {{"INITRT_TEST_FAULT", fmt::format("stall@{}:load:7", ranks - 1)}});
+    wait_for_fault(job);
     std::this_thread::sleep_for(std::chrono::milliseconds(500));  // all wait for what does not come
     job.send(SIGUSR1);
     const Finished finished = job.wait(std::chrono::seconds(20));
