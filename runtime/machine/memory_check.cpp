@@ -111,7 +111,7 @@ std::string beyond_process_limits(const ProcessNeeds& needs, const ProcessLimits
         "would do, and more ranks, {}",
         bytes_text(has), what, bytes_text(needed), bytes_text(limit), by, kNeedLess);
   };
-  const std::string address_space =
+  std::string address_space =
       beyond("address space", "ulimit -v, RLIMIT_AS", bytes_of(status, "VmSize:"),
              needs.address_space, limits.address_space.value_or(kNoLimit));
   if (!address_space.empty()) return address_space;

@@ -67,7 +67,7 @@ class Slurm(unittest.TestCase):
         """What Slurm's PMIx and Open MPI do once in some hundred worlds, before initrt has said anything."""
         for log in cls.work.glob("*.log"):
             text = log.read_text(errors="replace")
-            if re.search(r"Signal: Segmentation fault(?s:.*)Failing at address: \(nil\)", text) and "initrt" not in text:
+            if re.search(r"Signal: Segmentation fault(?s:.*)Failing at address: \(nil\)", text) and "initrt: " not in text:
                 crashed_in_mpi_init.append(log.stem)
 
     @classmethod
