@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 
-#include "launch/machine/limits.h"
 #include "runtime/comm/communicator.h"
+#include "runtime/machine/limits.h"
 #include "sharding/memory_plan.h"
 
 namespace initrt {
