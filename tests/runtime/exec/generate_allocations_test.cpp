@@ -22,6 +22,11 @@ thread_local std::size_t allocations = 0;
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
+// As std::stable_sort() allocates.
+[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  ++allocations;
+  return std::malloc(bytes == 0 ? 1 : bytes);
+}
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
