@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "sharding/read_totals.h"
 #include "tests/golden/family_checkpoint.h"
 #include "tests/golden/family_logits.h"
 #include "tests/runtime/comm/thread_ranks.h"
@@ -120,11 +119,7 @@ TEST(DeltaNets, MatricesThatAreFusedAreReadOnce) {
     const Checkpoint checkpoint(family);
     const OpenModel& model = checkpoint.model;
     for (const std::uint32_t ranks : {1u, 2u, 3u}) {
-      const Cut cut = make_cut(model.layout, ranks);
-      const ReadCounter reads({model.graph, model.layout, cut, model.bindings, model.catalog},
-                              read_limits(make_staging_ring(1u << 20)));
-      std::uint64_t bytes = 0;
-      for (std::uint32_t rank = 0; rank < ranks; ++rank) bytes += reads.of_rank(rank).bytes;
+      const std::uint64_t bytes = bytes_read(model, ranks, 1u << 20);
       // Of taps every rank that has one reads all; small gaps are read along.
       EXPECT_GE(bytes, model.bindings.payload_bytes) << family << ", ranks " << ranks;
       EXPECT_LE(bytes, model.bindings.payload_bytes * 1.03) << family << ", ranks " << ranks;

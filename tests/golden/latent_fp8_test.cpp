@@ -10,7 +10,6 @@
 #include "runtime/convert/convert.h"
 #include "runtime/export/convert.h"
 #include "runtime/load/loader.h"
-#include "sharding/read_totals.h"
 #include "tests/golden/family_checkpoint.h"
 #include "tests/support/process.h"
 #include "tests/support/rank_model.h"
@@ -81,13 +80,6 @@ class LatentFp8 : public ::testing::TestWithParam<std::string> {
     write_file(published_.path() + "/config.json", config.dump());
   }
 
-  static Setting world(std::uint32_t ranks) {
-    Setting setting;
-    setting.world = ranks;
-    setting.transport = ranks == 1 ? Transport::Self : Transport::Mapped;
-    return setting;
-  }
-
   const TemporaryDirectory published_, plain_;
 };
 
@@ -103,9 +95,9 @@ TEST_P(LatentFp8, HasTheUnitsOfItsNumbers) {
     const OpenModel codes = open_checkpoint_as(published_.path(), precision, quantize);
     const OpenModel numbers = open_checkpoint_as(plain_.path(), precision, quantize);
     EXPECT_THAT(codes.bindings.unexpected, ::testing::IsEmpty());
-    const Units expected = units_of(numbers, world(1));
+    const Units expected = units_of(numbers, mapped_ranks(1));
     for (const std::uint32_t ranks : {1u, 2u, 3u, 7u}) {
-      EXPECT_TRUE(units_of(codes, world(ranks)) == expected)
+      EXPECT_TRUE(units_of(codes, mapped_ranks(ranks)) == expected)
           << precision << ", " << quantize << ", ranks " << ranks;
     }
   }
@@ -116,14 +108,8 @@ TEST_P(LatentFp8, HasTheUnitsOfItsNumbers) {
 TEST_P(LatentFp8, IsReadOnceByRanksOfWholeHeads) {
   const OpenModel model = open_checkpoint_as(published_.path(), "bf16-true");
   const auto read_by = [&](std::uint32_t ranks) {
-    const Cut cut = make_cut(model.layout, ranks);
-    const ReadCounter reads({model.graph, model.layout, cut, model.bindings, model.catalog},
-                            read_limits(make_staging_ring(1u << 20)));
-    std::uint64_t bytes = 0;
-    for (std::uint32_t rank = 0; rank < ranks; ++rank) {
-      bytes += reads.of_rank(rank).bytes;
-    }
-    return static_cast<double>(bytes) / static_cast<double>(model.bindings.payload_bytes);
+    return static_cast<double>(bytes_read(model, ranks, 1u << 20)) /
+           static_cast<double>(model.bindings.payload_bytes);
   };
   EXPECT_LE(read_by(1), 1.1);
   EXPECT_LE(read_by(2), 1.1);
@@ -139,7 +125,7 @@ TEST_P(LatentFp8, IsConvertedToItsNumbers) {
   convert_to_safetensors(options);
   const OpenModel converted = open_checkpoint_as(options.to, "32-true");
   const OpenModel numbers = open_checkpoint_as(plain_.path(), "32-true");
-  EXPECT_TRUE(units_of(converted, world(1)) == units_of(numbers, world(1)));
+  EXPECT_TRUE(units_of(converted, mapped_ranks(1)) == units_of(numbers, mapped_ranks(1)));
 }
 
 }  // namespace

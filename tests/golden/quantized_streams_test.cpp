@@ -29,14 +29,6 @@ std::vector<std::string> folders() {
   return names;
 }
 
-Setting ranks(std::uint32_t world, Move move = Move::Weights) {
-  Setting setting;
-  setting.world = world;
-  setting.transport = world == 1 ? Transport::Self : Transport::Mapped;
-  setting.move = move;
-  return setting;
-}
-
 class QuantizedStreams : public ::testing::TestWithParam<std::string> {
  protected:
   [[nodiscard]] static OpenModel open(const std::string& precision,
@@ -75,7 +67,7 @@ TEST_P(QuantizedStreams, GiveTheSameUnitsOnAnyNumberOfRanks) {
     const OpenModel model = open(precision, quantize);
     const Units units = units_of(model, {});
     for (const std::uint32_t world : {2u, 3u, 7u}) {
-      EXPECT_TRUE(units_of(model, ranks(world)) == units)
+      EXPECT_TRUE(units_of(model, mapped_ranks(world)) == units)
           << precision << ", " << quantize << ", " << world << " ranks";
     }
   }
@@ -86,8 +78,8 @@ TEST_P(QuantizedStreams, GiveTheLogitsOfTheDequantizedWeights) {
   std::iota(tokens.begin(), tokens.end(), 1);
   const OpenModel model = open("32-true");
   for (const std::uint32_t world : {1u, 3u}) {
-    const auto failures =
-        run_world(model, ranks(world, Move::Auto), [&](std::uint32_t rank, RankModel& instance) {
+    const auto failures = run_world(
+        model, mapped_ranks(world, Move::Auto), [&](std::uint32_t rank, RankModel& instance) {
           const std::vector<float> logits =
               score_all(instance.engine(), rank == 0 ? tokens : std::vector<TokenId>{}, 8);
           if (rank == 0) {

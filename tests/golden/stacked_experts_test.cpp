@@ -12,7 +12,6 @@
 #include "runtime/model/family.h"
 #include "sharding/checkpoint/names/hf_form.h"
 #include "sharding/read_plan.h"
-#include "sharding/read_totals.h"
 #include "tests/support/process.h"
 #include "tests/support/rank_model.h"
 #include "tests/support/safetensors_writer.h"
@@ -108,13 +107,6 @@ class StackedExperts : public ::testing::Test {
  protected:
   StackedExperts() { write_models(published_.path(), saved_.path()); }
 
-  static Setting world(std::uint32_t ranks) {
-    Setting setting;
-    setting.world = ranks;
-    setting.transport = ranks == 1 ? Transport::Self : Transport::Mapped;
-    return setting;
-  }
-
   const TemporaryDirectory published_, saved_;
 };
 
@@ -126,10 +118,11 @@ TEST_F(StackedExperts, InMxfp4AreTheNumbersThatTransformersSaves) {
     const OpenModel numbers = open_checkpoint_as(saved_.path(), precision, quantize);
     EXPECT_THAT(codes.bindings.unexpected, ::testing::IsEmpty());
     EXPECT_THAT(numbers.bindings.unexpected, ::testing::IsEmpty());
-    const Units expected = units_of(numbers, world(1));
+    const Units expected = units_of(numbers, mapped_ranks(1));
     for (const std::uint32_t ranks : {1u, 2u, 3u, 7u}) {
-      EXPECT_EQ(units_of(codes, world(ranks)), expected) << precision << ", ranks " << ranks;
-      EXPECT_EQ(units_of(numbers, world(ranks)), expected) << precision << ", ranks " << ranks;
+      EXPECT_EQ(units_of(codes, mapped_ranks(ranks)), expected) << precision << ", ranks " << ranks;
+      EXPECT_EQ(units_of(numbers, mapped_ranks(ranks)), expected)
+          << precision << ", ranks " << ranks;
     }
   }
 }
@@ -139,13 +132,7 @@ TEST_F(StackedExperts, AreReadOnce) {
   for (const std::string& path : {published_.path(), saved_.path()}) {
     const OpenModel model = open_checkpoint_as(path, "32-true");
     for (const std::uint32_t ranks : {1u, 2u, 4u}) {
-      const Cut cut = make_cut(model.layout, ranks);
-      const ReadCounter reads({model.graph, model.layout, cut, model.bindings, model.catalog},
-                              read_limits(make_staging_ring(1u << 20)));
-      std::uint64_t bytes = 0;
-      for (std::uint32_t rank = 0; rank < ranks; ++rank) {
-        bytes += reads.of_rank(rank).bytes;
-      }
+      const std::uint64_t bytes = bytes_read(model, ranks, 1u << 20);
       // Gaps of other tensors that are too small for a request of their own are read along.
       EXPECT_GE(bytes, model.bindings.payload_bytes) << path << ", ranks " << ranks;
       EXPECT_LE(bytes, model.bindings.payload_bytes * 1.02) << path << ", ranks " << ranks;

@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "runtime/load/loader.h"
+#include "sharding/read_totals.h"
 #include "tests/runtime/comm/thread_ranks.h"
 #include "tests/sharding/canonical.h"
 
@@ -31,6 +33,23 @@ Units units_of(const OpenModel& model, const Setting& setting) {
     units[unit] = canonical_unit(model.layout, cut, unit, units[unit]);
   }
   return units;
+}
+
+Setting mapped_ranks(std::uint32_t world, Move move) {
+  Setting setting;
+  setting.world = world;
+  setting.transport = world == 1 ? Transport::Self : Transport::Mapped;
+  setting.move = move;
+  return setting;
+}
+
+std::uint64_t bytes_read(const OpenModel& model, std::uint32_t world, std::uint64_t staging) {
+  const Cut cut = make_cut(model.layout, world);
+  const ReadCounter reads({model.graph, model.layout, cut, model.bindings, model.catalog},
+                          read_limits(make_staging_ring(staging)));
+  std::uint64_t bytes = 0;
+  for (std::uint32_t rank = 0; rank < world; ++rank) bytes += reads.of_rank(rank).bytes;
+  return bytes;
 }
 
 }  // namespace initrt::testing

@@ -34,6 +34,18 @@ std::uint64_t expert_of(const Tensor& canonical) {
   return std::strtoull(std::string(name.expert).c_str(), nullptr, 10);
 }
 
+// Which rows of an expert's are a tensor's where gate and up projections are one: 0 of 2, 1 of 2,
+// or 0 of 1 for the down projection.
+struct ExpertPart {
+  std::uint64_t part = 0, parts = 1;
+};
+
+ExpertPart expert_part(const Tensor& canonical) {
+  const std::string module = parse_block_name(canonical.name).module;
+  if (module.ends_with("down_proj")) return {0, 1};
+  return {module.ends_with("up_proj") ? 1u : 0u, 2};
+}
+
 // What lies before Q, K or V where they are behind one another.
 std::uint64_t before_part(char part, const DeltaSizes& sizes) {
   return part == 'k' ? sizes.keys() : part == 'v' ? 2 * sizes.keys() : 0;
@@ -107,9 +119,7 @@ void place_expert(Stored& stored, const Tensor& canonical, const TensorEntry& al
 }
 
 void place_stacked_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts) {
-  const std::string module = parse_block_name(canonical.name).module;
-  const std::uint64_t parts = module.ends_with("down_proj") ? 1 : 2;
-  const std::uint64_t part = module.ends_with("up_proj") ? 1 : 0;
+  const auto [part, parts] = expert_part(canonical);
   const std::uint64_t rows = parts * canonical.rows;  // products fit, as below
   stored.stacked = true;
   stored.rows = experts * rows;
@@ -119,9 +129,7 @@ void place_stacked_expert(Stored& stored, const Tensor& canonical, std::uint32_t
 
 void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts,
                               bool by_rows) {
-  const std::string module = parse_block_name(canonical.name).module;
-  const std::uint64_t parts = module.ends_with("down_proj") ? 1 : 2;
-  const std::uint64_t part = module.ends_with("up_proj") ? 1 : 0;
+  const auto [part, parts] = expert_part(canonical);
   const std::uint64_t expert = expert_of(canonical);
   // Products fit: a config's sizes are at most 2^20, and its experts 2^15.
   const std::uint64_t rows = parts * canonical.rows;
