@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "runtime/device/cuda/attention_tile.cuh"
+#include "runtime/device/cuda/vectors.cuh"
 #include "runtime/device/ops.h"
 
 namespace initrt::cuda {
@@ -89,8 +90,7 @@ __device__ __forceinline__ Softmax before_all_scores(const AttentionArguments& a
                                                      std::uint32_t head) {
   const RowBlocks& sinks = a.shape.sinks;
   if (sinks.base == nullptr) return of_no_scores();
-  const std::uint64_t block = head / sinks.rows, row = head % sinks.rows;
-  return {reinterpret_cast<const float*>(sinks.base + block * sinks.stride)[row], 1};
+  return {element(sinks, head), 1};
 }
 
 /// Rows [begin, end), of one sequence, and query heads [head, head + heads) of one KV head: the

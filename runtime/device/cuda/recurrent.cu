@@ -8,6 +8,7 @@
 #include "runtime/device/cuda/functions.cuh"
 #include "runtime/device/cuda/grid.cuh"
 #include "runtime/device/cuda/kernels.h"
+#include "runtime/device/cuda/vectors.cuh"
 
 namespace initrt::cuda {
 namespace {
@@ -101,12 +102,6 @@ __global__ void __launch_bounds__(kThreads)
     const float length = factor / sqrtf(squares + 1e-6f);
     for (std::uint32_t i = threadIdx.x % kWarp; i < size; i += kWarp) x[i] *= length;
   }
-}
-
-/// Element i of a vector of float32 in blocks.
-__device__ __forceinline__ float element(const RowBlocks& vector, std::uint64_t i) {
-  return reinterpret_cast<const float*>(vector.base +
-                                        i / vector.rows * vector.stride)[i % vector.rows];
 }
 
 struct DeltaGates {

@@ -6,6 +6,7 @@
 #include "runtime/device/cuda/functions.cuh"
 #include "runtime/device/cuda/kernels.h"
 #include "runtime/device/cuda/launch.h"
+#include "runtime/device/cuda/vectors.cuh"
 
 namespace initrt::cuda {
 namespace {
@@ -22,13 +23,6 @@ struct Candidate {
     return score != other.score ? score > other.score : expert < other.expert;
   }
 };
-
-/// Element i of a vector of float32.
-__device__ float element(const RowBlocks& vector, std::int32_t i) {
-  const auto index = static_cast<std::uint64_t>(i);
-  return reinterpret_cast<const float*>(vector.base +
-                                        index / vector.rows * vector.stride)[index % vector.rows];
-}
 
 /// The best of those that come after `last`, the same for all lanes. A NaN is taken for the lowest.
 __device__ Candidate next_best(const float* scores, std::int32_t experts, const Candidate& last) {
@@ -116,7 +110,8 @@ __global__ void __launch_bounds__(kWarp)
     if (correction.base != nullptr || routing.groups > 1) {
       for (std::int32_t i = lane(); i < experts; i += kWarp) {
         ranks[i] = scores[i];
-        if (correction.base != nullptr) ranks[i] += element(correction, i);
+        if (correction.base != nullptr)
+          ranks[i] += element(correction, static_cast<std::uint64_t>(i));
       }
       __syncwarp();
     }
