@@ -14,10 +14,9 @@ namespace initrt {
 
 /// What a rank can do; 0 where that is not known, and then it takes no time.
 struct Speeds {
-  double memory = 0;  ///< bytes a second that products read weights with
-  double compute =
-      0;            ///< operations a second of products; a multiplication and an addition are two
-  double link = 0;  ///< bytes a second that it receives from other ranks
+  double memory = 0;   ///< bytes a second that products read weights with
+  double compute = 0;  ///< operations a second of products, an addition being one
+  double link = 0;     ///< bytes a second that it receives from other ranks
   double latency = 0;  ///< seconds of an exchange of a few bytes between all ranks
 
   /// Whether sweeps can be compared by time.

@@ -14,8 +14,7 @@ namespace initrt {
 /// @param bytes the read's bytes
 /// @param memory the batch's, the same for all its reads: divide_batch_memory().bytes
 /// @param shard what the batch's codes and scales are offsets into: there rows go, in the format
-/// that
-///        they are held in; apart from `memory` and `bytes`
+///        that they are held in; apart from `memory` and `bytes`
 /// @returns bytes written there
 /// @throws Error for values that cannot be quantized (NaN, infinity), and as dequantize_rows()
 std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,

@@ -37,11 +37,10 @@ class Linear {
   }
 
   /// out[r, o] = sum_k in[r, k] * weight[o, k] for `tiles` blocks of kRowTile rows.
-  /// @param in [tiles * kRowTile, in_columns] in the weights' dtype, rows `in_stride` elements
-  /// apart
+  /// @param in [tiles * kRowTile, in_columns] in the weights' dtype
+  /// @param in_stride elements from one row of `in` to the next
   /// @param weights dense; the algorithm is chosen by their whole_columns, so that it does not go
-  /// by
-  ///        how many ranks share the matrix
+  ///        by how many ranks share the matrix
   /// @param out rows `out_stride` elements apart
   /// @param workspace kWorkspaceBytes, used by nothing else on `stream` at the time
   /// @throws Error where cuBLASLt has no algorithm for the shape, naming it
