@@ -98,6 +98,7 @@ nlohmann::ordered_json report_json(const Job& job, const RunFacts& facts,
         {"process", min_max(ranks, &RankReport::process_bytes)},
         {"shard", min_max(ranks, &RankReport::shard_bytes)},
         {"shard_on_huge_pages", min_max(ranks, &RankReport::huge_page_bytes)},
+        {"first_touch_seconds", min_max(ranks, &RankReport::touch_seconds)},
         {"plan", memory_plan}}},
   };
   if (all_experts > 0) {
@@ -157,9 +158,11 @@ std::string report_text(const nlohmann::ordered_json& report) {
                       span_of_bytes(memory["planned"]), span_of_bytes(memory["peak"]),
                       span_of_bytes(memory["process"]));
   if (!memory.contains("gpu")) {
-    text += fmt::format("; {} of {} shard on huge pages\n",
-                        human_bytes(memory["shard_on_huge_pages"]["min"].get<double>()),
-                        human_bytes(memory["shard"]["min"].get<double>()));
+    text +=
+        fmt::format("; {} of {} shard on huge pages, touched first in {:.3f} s of all threads\n",
+                    human_bytes(memory["shard_on_huge_pages"]["min"].get<double>()),
+                    human_bytes(memory["shard"]["min"].get<double>()),
+                    memory["first_touch_seconds"]["max"].get<double>());
     return text;
   }
   const Json& gpu = memory["gpu"];

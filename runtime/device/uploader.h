@@ -40,6 +40,9 @@ class Uploader {
  public:
   virtual ~Uploader() = default;
 
+  /// Whether what it stores to is the host's memory, so that a read may go there by itself.
+  [[nodiscard]] virtual bool stores_on_host() const { return false; }
+
   /// Whether fetch() may be of use.
   [[nodiscard]] virtual bool fetches() const { return false; }
 

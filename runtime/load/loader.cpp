@@ -9,6 +9,23 @@
 #include "sharding/read_plan.h"
 
 namespace initrt {
+namespace {
+
+/// A read to where its pieces belong takes a system call for each, so they should be worth one.
+constexpr std::uint64_t kLeastPieceBytes = 64u << 10;
+
+/// Whether the pieces are stored as they are read, byte by byte.
+bool is_stored_as_read(const UnitReads& plan, const ReadTask& task, const Read& read) {
+  if (task.batch || read.bytes / kLeastPieceBytes < read.pieces) return false;
+  const auto pieces = std::span(plan.pieces).subspan(read.first_piece, read.pieces);
+  return std::ranges::all_of(pieces, [](const Piece& piece) {
+    return piece.from == piece.to && piece.skip == 0 && piece.source_step == 1 &&
+           piece.destination_step == 1 && piece.add == 0 &&
+           piece.bytes == bytes_of(piece.to, piece.elements);
+  });
+}
+
+}  // namespace
 
 ReadLimits read_limits(const StagingRing& ring) {
   const std::uint64_t half = batch_begin(ring.block_bytes);
@@ -36,6 +53,7 @@ Loader::Loader(const ReadSource& source, std::uint32_t rank, const StagingRing& 
           },
           [this](std::uint32_t units) { note_arrival(units); }),
       total_bytes_(total_bytes) {
+  if (!uploaders_.empty() && uploaders_.front()->stores_on_host()) touch_.emplace(shard_);
   for (const Binding& binding : source.bindings.tensors) {
     if (binding.quantized) continue;
     for (const RowRun& run : binding.runs) {
@@ -88,6 +106,8 @@ LoadStatistics Loader::finish() {
   statistics.seconds = static_cast<double>(finished_ns_.load()) * 1e-9;
   statistics.requested_bytes = done_bytes_.load();
   statistics.written_bytes = written_bytes_.load();
+  if (touch_) statistics.touch_seconds = touch_->statistics().seconds;
+  touch_.reset();
   return statistics;
 }
 
@@ -115,9 +135,17 @@ bool Loader::execute(const ReadQueue::Task& task, Uploader& uploader, std::uint1
 void Loader::execute(std::uint32_t unit, const UnitReads& plan, const ReadTask& task,
                      const Read& read, Uploader& uploader, std::uint16_t worker) {
   const HostTime begin = host_time();
-  const std::span<const std::byte> bytes = bring(*files_[read.file], task, read, uploader);
-  const Interval reading{begin, host_time()};
-  const StoredRead stored = store(plan, task, read, bytes, uploader);
+  RangeReader& file = *files_[read.file];
+  StoredRead stored;
+  Interval reading{begin, begin};
+  if (touch_ && is_stored_as_read(plan, task, read) && file.reads_to(read.offset, read.bytes)) {
+    stored = read_in_place(file, plan, read);
+    reading.end = host_time();
+  } else {
+    const std::span<const std::byte> bytes = bring(file, task, read, uploader);
+    reading.end = host_time();
+    stored = store(plan, task, read, bytes, uploader);
+  }
   written_bytes_ += stored.bytes;
   done_bytes_ += read.bytes;
   if (timeline_ == nullptr) return;
@@ -128,8 +156,36 @@ void Loader::execute(std::uint32_t unit, const UnitReads& plan, const ReadTask& 
   }
 }
 
+StoredRead Loader::read_in_place(RangeReader& file, const UnitReads& plan, const Read& read) {
+  StoredRead stored;
+  for (const Piece& piece : std::span(plan.pieces).subspan(read.first_piece, read.pieces)) {
+    std::byte* const to = shard_.data() + piece.destination;
+    touch_->touch(to, piece.bytes);
+    file.read_to(piece.offset, piece.bytes, to);
+    stored.bytes += piece.bytes;
+  }
+  return stored;
+}
+
+// What the read's pieces become; of a batch, all its rows, which are made after its last read.
+void Loader::touch(const UnitReads& plan, const ReadTask& task, const Read& read) {
+  if (!task.batch) {
+    for (const Piece& piece : std::span(plan.pieces).subspan(read.first_piece, read.pieces)) {
+      const std::uint64_t span = (piece.elements - 1) * piece.destination_step + 1;
+      touch_->touch(shard_.data() + piece.destination, bytes_of(piece.to, span));
+    }
+    return;
+  }
+  const RowBatch& batch = *task.batch;
+  const std::uint64_t row = row_bytes(batch.format, batch.dtype, batch.columns);
+  for (std::uint32_t lane = 0; lane < batch.lanes; ++lane) {
+    touch_->touch(shard_.data() + batch.to[lane].codes, batch.rows * row);
+  }
+}
+
 StoredRead Loader::store(const UnitReads& plan, const ReadTask& task, const Read& read,
                          std::span<const std::byte> bytes, Uploader& uploader) {
+  if (touch_) touch(plan, task, read);
   if (!task.batch) return uploader.store(plan, task, read, bytes, shard_.data());
   try {
     return uploader.store(plan, task, read, bytes, shard_.data());

@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
 
+#include "runtime/device/first_touch.h"
 #include "runtime/device/timeline.h"
 #include "runtime/device/uploader.h"
 #include "runtime/load/arrivals.h"
@@ -27,6 +29,8 @@ struct LoadStatistics {
   double seconds = 0;                 ///< from start() until the last unit arrived
   std::uint64_t requested_bytes = 0;  ///< tensor payload asked for
   std::uint64_t written_bytes = 0;    ///< put into the shard
+  /// Of all threads together, in the first touch of the shard's memory, where that is the host's.
+  double touch_seconds = 0;
 };
 
 class Loader {
@@ -36,7 +40,7 @@ class Loader {
   using UnitHook = std::function<void(std::uint32_t unit)>;
 
   /// @param device whose memory the shard is; outlives the loader
-  /// @param shard this rank's shard memory, zeroed
+  /// @param shard this rank's shard memory, zeroed; host memory is best not touched yet
   /// @param files one reader for each of catalog.files; null for files nothing is read from
   /// @param total_bytes what ReadCounter says of this rank, for total_bytes()
   /// @param timeline told of every read and what follows it; outlives the loader, may be null
@@ -70,6 +74,8 @@ class Loader {
                Uploader& uploader, std::uint16_t worker);
   StoredRead store(const UnitReads& plan, const ReadTask& task, const Read& read,
                    std::span<const std::byte> bytes, Uploader& uploader);
+  StoredRead read_in_place(RangeReader& file, const UnitReads& plan, const Read& read);
+  void touch(const UnitReads& plan, const ReadTask& task, const Read& read);
   static std::span<const std::byte> bring(RangeReader& file, const ReadTask& task, const Read& read,
                                           Uploader& uploader);
   void note_arrival(std::uint32_t units);
@@ -80,6 +86,7 @@ class Loader {
   const std::vector<std::unique_ptr<RangeReader>> files_;  // before uploaders_, which may know them
   std::vector<std::unique_ptr<Uploader>> uploaders_;       // one for each worker
   const std::span<std::byte> shard_;
+  std::optional<FirstTouch> touch_;  // where the shard is host memory
   Arrivals& arrivals_;
   const UnitHook on_unit_;
   Timeline* const timeline_;

@@ -21,6 +21,7 @@ struct RankReport {
   std::uint64_t process_bytes = 0;   ///< PSS of the process after loading or generating
   std::uint64_t shard_bytes = 0;
   std::uint64_t huge_page_bytes = 0;  ///< of the shard
+  double touch_seconds = 0;           ///< of all loading threads, in the first touch of the shard
   std::uint64_t gpu_bytes = 0;        ///< what the ledger holds of the GPU's memory; 0 without one
   std::uint64_t gpu_bytes_at_start = 0;  ///< in use before: by the context, and by others
   std::uint64_t gpu_bytes_in_use = 0;    ///< in use in the end, as the driver counts

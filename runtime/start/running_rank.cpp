@@ -170,6 +170,7 @@ RankReport RunningRank::finish() {
     report.gpu_bytes_in_use = gpu.now;
   } else {
     report.huge_page_bytes = huge_page_bytes(shard.data(), shard.size());
+    report.touch_seconds = load.touch_seconds;
   }
   const ExpertBytes experts = instance_->engine().experts();
   report.expert_bytes = experts.used_bytes;

@@ -87,12 +87,16 @@ void FileReader::open_direct() {
   direct_works_ = direct_alignment_ != 0;
 }
 
-std::span<const std::byte> FileReader::read(std::uint64_t offset, std::uint64_t bytes,
-                                            std::span<std::byte> block) {
+void FileReader::check_range(std::uint64_t offset, std::uint64_t bytes) const {
   if (offset > bytes_ || bytes > bytes_ - offset) {
     fail("{}: {} bytes from byte {} are past the end of the file at byte {}", path_, bytes, offset,
          bytes_);
   }
+}
+
+std::span<const std::byte> FileReader::read(std::uint64_t offset, std::uint64_t bytes,
+                                            std::span<std::byte> block) {
+  check_range(offset, bytes);
   if (block.size() < padding_bytes() || block.size() - padding_bytes() < bytes ||
       reinterpret_cast<std::uintptr_t>(block.data()) % kBlockAlignment != 0) {
     fail("{}: a staging block of {} bytes does not suit a read of {} bytes with {} of padding",
@@ -105,14 +109,20 @@ std::span<const std::byte> FileReader::read(std::uint64_t offset, std::uint64_t 
     check_unchanged();
     return block.subspan(offset % direct_alignment_, bytes);
   }
-  if (!in_cache) {
-    // With readahead off, ask for the whole range at once, not page by page.
-    (void)::posix_fadvise(file_.descriptor.get(), static_cast<off_t>(offset),
-                          static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
-  }
-  read_buffered(offset, bytes, block.data());
+  read_buffered(offset, bytes, block.data(), in_cache);
   check_unchanged();
   return block.first(bytes);
+}
+
+bool FileReader::reads_to(std::uint64_t offset, std::uint64_t bytes) const {
+  return !direct_works_ || cached(offset, bytes);
+}
+
+void FileReader::read_to(std::uint64_t offset, std::uint64_t bytes, std::byte* to) {
+  check_range(offset, bytes);
+  statistics_.requested_bytes += bytes;
+  read_buffered(offset, bytes, to, direct_works_ || cached(offset, bytes));
+  check_unchanged();
 }
 
 int FileReader::direct_file(std::uint64_t offset, std::uint64_t bytes) const {
@@ -151,14 +161,20 @@ bool FileReader::read_direct(std::uint64_t offset, std::uint64_t bytes,
     statistics_.direct_bytes += static_cast<std::uint64_t>(got);
     if (at < needed && at % direct_alignment_ != 0) {
       // A short read left an offset that direct reads cannot go on from.
-      read_buffered(at, needed - at, block.data() + (at - begin));
+      read_buffered(at, needed - at, block.data() + (at - begin), true);
       return true;
     }
   }
   return true;
 }
 
-void FileReader::read_buffered(std::uint64_t offset, std::uint64_t bytes, std::byte* to) {
+void FileReader::read_buffered(std::uint64_t offset, std::uint64_t bytes, std::byte* to,
+                               bool in_cache) {
+  if (!in_cache) {
+    // With readahead off, ask for the whole range at once, not page by page.
+    (void)::posix_fadvise(file_.descriptor.get(), static_cast<off_t>(offset),
+                          static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+  }
   std::uint64_t done = 0;
   while (done < bytes) {
     const ssize_t got = read_some(file_.descriptor.get(), to + done, bytes - done, offset + done);

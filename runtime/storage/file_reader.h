@@ -28,6 +28,8 @@ class FileReader : public RangeReader {
   [[nodiscard]] std::uint64_t padding_bytes() const override { return 2 * direct_alignment_; }
   std::span<const std::byte> read(std::uint64_t offset, std::uint64_t bytes,
                                   std::span<std::byte> block) override;
+  [[nodiscard]] bool reads_to(std::uint64_t offset, std::uint64_t bytes) const override;
+  void read_to(std::uint64_t offset, std::uint64_t bytes, std::byte* to) override;
   [[nodiscard]] int direct_file(std::uint64_t offset, std::uint64_t bytes) const override;
   void count_direct(std::uint64_t requested_bytes, std::uint64_t device_bytes,
                     std::uint64_t host_bytes) override;
@@ -41,10 +43,11 @@ class FileReader : public RangeReader {
 
  private:
   void open_direct();
+  void check_range(std::uint64_t offset, std::uint64_t bytes) const;
   // A file that is written while it is read gives neither what it was nor what it will be.
   void check_unchanged() const;
   bool read_direct(std::uint64_t offset, std::uint64_t bytes, std::span<std::byte> block);
-  void read_buffered(std::uint64_t offset, std::uint64_t bytes, std::byte* to);
+  void read_buffered(std::uint64_t offset, std::uint64_t bytes, std::byte* to, bool in_cache);
 
   std::string path_;
   std::uint64_t bytes_ = 0;

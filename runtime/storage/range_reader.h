@@ -41,6 +41,19 @@ class RangeReader {
   virtual std::span<const std::byte> read(std::uint64_t offset, std::uint64_t bytes,
                                           std::span<std::byte> block) = 0;
 
+  /// Whether the range is better read by read_to() than by read(): copied from the page cache, or
+  /// through it where there is no other way.
+  [[nodiscard]] virtual bool reads_to(std::uint64_t offset, std::uint64_t bytes) const {
+    static_cast<void>(offset), static_cast<void>(bytes);
+    return false;
+  }
+
+  /// Reads [offset, offset + bytes) to `to`, wherever that is. Only where reads_to() is true of a
+  /// range around it. @throws Error as read() does
+  virtual void read_to(std::uint64_t offset, std::uint64_t bytes, std::byte* to) {
+    static_cast<void>(offset), static_cast<void>(bytes), static_cast<void>(to);
+  }
+
   /// The file, open for direct reads, where the range is better read so than by read(); else -1.
   /// For devices that read by themselves; stays open as long as this.
   [[nodiscard]] virtual int direct_file(std::uint64_t offset, std::uint64_t bytes) const {

@@ -12,6 +12,7 @@ class HostUploader final : public Uploader {
   HostUploader(std::shared_ptr<const Buffer> ring, std::span<std::byte> block)
       : ring_(std::move(ring)), block_(block) {}
 
+  bool stores_on_host() const override { return true; }
   std::span<std::byte> block() const override { return block_; }
 
   StoredRead store(const UnitReads& plan, const ReadTask& task, const Read& read,

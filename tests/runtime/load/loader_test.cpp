@@ -25,7 +25,8 @@ using ::testing::HasSubstr;
 /// What the readers of one loader share: counts, and what a test does at each read.
 struct ReadLog {
   std::function<void(std::uint64_t number)> before_read;  ///< from 0, in the order of beginning
-  std::atomic<std::uint64_t> begun{0}, done{0}, bytes{0};
+  std::atomic<std::uint64_t> begun{0}, done{0}, bytes{0}, in_place_bytes{0};
+  bool cached = false;  ///< whether readers read to any place
 };
 
 /// A file of the checkpoint. Scribbles over what is around the bytes asked for, as readers may.
@@ -50,6 +51,12 @@ class LoggedReader final : public RangeReader {
     log_.bytes += bytes;
     ++log_.done;
     return block.subspan(at, bytes);
+  }
+
+  [[nodiscard]] bool reads_to(std::uint64_t, std::uint64_t) const override { return log_.cached; }
+  void read_to(std::uint64_t offset, std::uint64_t bytes, std::byte* to) override {
+    std::memcpy(to, content_.data() + offset, bytes);
+    log_.in_place_bytes += bytes;
   }
 
  private:
@@ -215,6 +222,44 @@ TEST_F(LoaderTest, TellsBeforeEachReadWhichUnitItIsOf) {
   EXPECT_EQ(told.size(), totals().reads);
   EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
   EXPECT_EQ(told.back(), units() - 1);
+}
+
+TEST(Loader, ReadsWhatIsStoredAsItIsHeldToWhereItBelongs) {
+  SmallLlama shape;
+  shape.hidden = 520;  // a matrix of 64 KiB and more, and norms of less
+  shape.intermediate = 320;
+  shape.head_size = 40;
+  const SmallCheckpoint checkpoint{shape, DType::BF16, 2};
+  const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "bf16-true");
+  const StagingRing ring{2, 512 << 10};
+  for (const std::uint32_t world : {1u, 2u}) {
+    const Cut cut = make_cut(model.layout, world);
+    const ReadSource source{model.graph, model.layout, cut, model.bindings, model.catalog};
+    const ReadTotals planned = ReadCounter(source, read_limits(ring)).of_rank(0);
+    std::vector<std::vector<std::byte>> shards;
+    for (const bool cached : {false, true}) {
+      ReadLog log;
+      log.cached = cached;
+      Ledger ledger;
+      const auto device = make_cpu_device(best_instruction_set(), 1, false);
+      const Buffer shard = allocate(*device, ledger, MemoryCategory::Shard, cut.memory_bytes());
+      std::vector<std::unique_ptr<RangeReader>> readers;
+      for (const CheckpointFile& file : model.catalog.files) {
+        readers.push_back(std::make_unique<LoggedReader>(file.path, log));
+      }
+      Arrivals arrivals;
+      Loader loader(source, 0, ring, *device, ledger, shard.span(), std::move(readers),
+                    planned.bytes, arrivals, {});
+      loader.start();
+      const LoadStatistics statistics = loader.finish();
+      EXPECT_EQ(statistics.requested_bytes, planned.bytes);
+      EXPECT_EQ(log.bytes + log.in_place_bytes, planned.bytes);
+      EXPECT_EQ(log.in_place_bytes > planned.bytes / 2, cached) << world;
+      EXPECT_GE(statistics.touch_seconds, shard.bytes() >= 4u << 20 ? 1e-6 : 0.0);
+      shards.emplace_back(shard.span().begin(), shard.span().end());
+    }
+    EXPECT_TRUE(shards[0] == shards[1]) << world;
+  }
 }
 
 TEST_F(LoaderTest, GivesTheStagingRingBackWhenLoadingIsDone) {

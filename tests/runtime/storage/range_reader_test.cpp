@@ -56,6 +56,24 @@ TEST_P(RangeReaders, KnowPathAndSize) {
   EXPECT_EQ(reader->bytes(), 4097u);
 }
 
+TEST_P(RangeReaders, ReadToAnyPlaceWhatIsBetterReadSo) {
+  const std::string content = random_bytes(3 * 4096 * 17 + 1234, 2);
+  const TemporaryFile file(content);
+  const auto reader = open(file);
+  if (!reader->reads_to(0, content.size())) {
+    EXPECT_STREQ(GetParam().name, "DirectFile");
+    return;
+  }
+  std::string got(content.size() + 2, 'x');
+  const auto to = reinterpret_cast<std::byte*>(got.data());
+  reader->read_to(1, content.size() - 1, to + 1);
+  EXPECT_EQ(got, "x" + content.substr(1) + "xx");
+  EXPECT_NE(error_of([&] { reader->read_to(1, content.size(), to); }).find("past the end"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { reader->read_to(content.size() + 1, 0, to); }).find("past the end"),
+            std::string::npos);
+}
+
 TEST_P(RangeReaders, RandomRangesHaveTheFilesBytes) {
   const std::string content = random_bytes(3 * 4096 * 17 + 1234, 1);
   const TemporaryFile file(content);
