@@ -13,8 +13,10 @@
 
 #include "runtime/comm/mpi_session.h"
 #include "runtime/comm/nccl/nccl.h"
+#include "runtime/comm/shared_file.h"
 #include "runtime/device/cpu/cpu_device.h"
 #include "runtime/device/cuda/gpus.h"
+#include "runtime/device/host_memory.h"
 #include "runtime/machine/control_group.h"
 #include "runtime/machine/placement.h"
 #include "sharding/error.h"
@@ -125,12 +127,13 @@ void add_memory(const MachineFacts& facts, std::vector<Finding>& findings) {
                           ? ""
                           : fmt::format(fmt::runtime(four_times), "madvise", "enabled")});
   if (facts.shm_huge_pages.empty()) return;
-  const bool shared = facts.shm_huge_pages != "never" && facts.shm_huge_pages != "deny";
-  findings.push_back({"shared huge pages", facts.shm_huge_pages,
-                      shared
-                          ? ""
-                          : "where ranks map each other's shards, " +
-                                fmt::format(fmt::runtime(four_times), "advise", "shmem_enabled")});
+  const bool own = facts.own_tmpfs && facts.shm_huge_pages == "never";
+  const bool shared = own || (facts.shm_huge_pages != "never" && facts.shm_huge_pages != "deny");
+  findings.push_back(
+      {"shared huge pages", own ? "never, but in a tmpfs that ranks make" : facts.shm_huge_pages,
+       shared ? ""
+              : "where ranks map each other's shards, " +
+                    fmt::format(fmt::runtime(four_times), "advise", "shmem_enabled")});
 }
 
 void add_limits(const MachineFacts& facts, std::vector<Finding>& findings) {
@@ -171,12 +174,6 @@ void add_launchers(const MachineFacts& facts, std::vector<Finding>& findings) {
 
 }  // namespace
 
-std::string chosen_in(const std::string& text) {
-  const std::size_t begin = text.find('['), end = text.find(']');
-  if (begin == std::string::npos || end == std::string::npos || end < begin) return "";
-  return text.substr(begin + 1, end - begin - 1);
-}
-
 MachineFacts look_at_machine(const std::string& root) {
   MachineFacts facts;
   facts.instruction_set = name(best_instruction_set());
@@ -197,9 +194,9 @@ MachineFacts look_at_machine(const std::string& root) {
   if (statvfs((root + "/dev/shm").c_str(), &shm) == 0) {
     facts.shm_bytes = std::uint64_t{shm.f_frsize} * shm.f_blocks;
   }
-  const std::string pages = root + "/sys/kernel/mm/transparent_hugepage/";
-  facts.huge_pages = chosen_in(control_file(pages + "enabled"));
-  facts.shm_huge_pages = chosen_in(control_file(pages + "shmem_enabled"));
+  facts.huge_pages = huge_page_choice("enabled", root);
+  facts.shm_huge_pages = huge_page_choice("shmem_enabled", root);
+  facts.own_tmpfs = make_tmpfs_file().get() >= 0 || make_tmpfs_file_in_namespace().get() >= 0;
   unsigned long long mappings = 0;
   const std::string most = control_file(root + "/proc/sys/vm/max_map_count");
   if (std::sscanf(most.c_str(), "%llu", &mappings) == 1) facts.mappings = mappings;

@@ -29,6 +29,7 @@ struct MachineFacts {
   bool gpu_direct = false;                  ///< nvidia-fs is loaded, or cuFile told to do without
   std::uint64_t locked_bytes = kUnlimited;  ///< most memory that may be locked
   std::optional<std::uint64_t> shm_bytes;   ///< size of /dev/shm; none: it is not there
+  bool own_tmpfs = false;                   ///< whether ranks can have one with huge pages
   std::string huge_pages, shm_huge_pages;   ///< the kernel's choice: "always", "madvise", "never"
   std::uint64_t mappings = kUnlimited;      ///< most of a process: vm.max_map_count
   std::uint64_t files = kUnlimited;         ///< most open ones of a process
@@ -47,8 +48,5 @@ struct Finding {
 };
 
 [[nodiscard]] std::vector<Finding> diagnose(const MachineFacts& facts);
-
-/// The choice in brackets of a file such as "always [madvise] never"; "" where there is none.
-[[nodiscard]] std::string chosen_in(const std::string& text);
 
 }  // namespace initrt

@@ -158,11 +158,10 @@ std::string report_text(const nlohmann::ordered_json& report) {
                       span_of_bytes(memory["planned"]), span_of_bytes(memory["peak"]),
                       span_of_bytes(memory["process"]));
   if (!memory.contains("gpu")) {
-    text +=
-        fmt::format("; {} of {} shard on huge pages, touched first in {:.3f} s of all threads\n",
-                    human_bytes(memory["shard_on_huge_pages"]["min"].get<double>()),
-                    human_bytes(memory["shard"]["min"].get<double>()),
-                    memory["first_touch_seconds"]["max"].get<double>());
+    text += fmt::format("; {} of {} shard on huge pages, first touch {:.3f} s\n",
+                        human_bytes(memory["shard_on_huge_pages"]["min"].get<double>()),
+                        human_bytes(memory["shard"]["min"].get<double>()),
+                        memory["first_touch_seconds"]["max"].get<double>());
     return text;
   }
   const Json& gpu = memory["gpu"];

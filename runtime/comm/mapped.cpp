@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "runtime/comm/descriptor_exchange.h"
+#include "runtime/comm/shared_file.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -96,7 +97,7 @@ struct MappedControl {
 };
 static_assert(sizeof(MappedControl) <= kPage);
 
-// A rank's memfd: its shard, its control page and what it tells of rows, its rows.
+// A rank's shared file: its shard, its control page and what it tells of rows, its rows.
 MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger,
                            std::uint64_t row_bytes)
     : base_(base), shard_bytes_(cut.memory_bytes()), row_bytes_(row_bytes) {
@@ -105,10 +106,7 @@ MappedMemory::MappedMemory(Communicator& base, const Cut& cut, Ledger& ledger,
       round_up(kPage + 2 * sizeof(std::uint64_t) * cut.world, kPage);
   rows_offset_ = control_offset + control_bytes;
   const std::uint64_t file_bytes = round_up(rows_offset_ + row_bytes, kPage);
-  const Descriptor mine(memfd_create("initrt-shard", MFD_CLOEXEC));
-  if (mine.get() < 0 || ftruncate(mine.get(), static_cast<off_t>(file_bytes)) != 0) {
-    fail_mapping("a shared shard of", file_bytes);
-  }
+  const Descriptor mine = make_shared_file(file_bytes);
   // From a huge page's boundary, as the file's huge pages must lie in memory to be touched as such.
   own_ = map(nullptr, file_bytes + kHugePage, PROT_NONE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -1,5 +1,5 @@
-// One node's ranks as one memory: each rank's shard is a memfd, and every rank maps all of them at
-// one stride, so that a unit's chunks are at that stride too, and a gather moves no bytes.
+// One node's ranks as one memory: each rank's shard is a file in memory, and every rank maps all of
+// them at one stride, so that a unit's chunks are at that stride too, and a gather moves no bytes.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@
 
 namespace initrt {
 
-/// What ranks share beside their chunks; at the end of each rank's memfd. Lock-free by necessity.
+/// What ranks share beside their chunks; at the end of each rank's file. Lock-free by necessity.
 struct MappedControl;
 
 /// The shared memory of a world on one node. Built by all ranks at once.
@@ -59,10 +59,10 @@ class MappedMemory {
  private:
   Communicator& base_;
   std::uint64_t shard_bytes_ = 0, row_bytes_ = 0;
-  std::uint64_t rows_offset_ = 0;   // in each rank's memfd
-  std::uint64_t shard_stride_ = 0;  // from one rank's memfd to the next's, as mapped
+  std::uint64_t rows_offset_ = 0;   // in each rank's file
+  std::uint64_t shard_stride_ = 0;  // from one rank's file to the next's, as mapped
   std::byte* shard_ = nullptr;      // in own_
-  Mapping own_;                     // this rank's whole memfd, writable
+  Mapping own_;                     // this rank's whole file, writable
   Mapping whole_;                   // the address range of all shards
   const std::byte* shards_ = nullptr;
   std::vector<WholeUnit> units_;

@@ -66,6 +66,15 @@ Buffer allocate_host_memory(Ledger& ledger, std::span<const BufferPart> parts) {
   return {ledger, parts, data, [address, mapped](std::byte*) { munmap(address, mapped); }};
 }
 
+std::string huge_page_choice(const std::string& of, const std::string& root) {
+  std::ifstream file(root + "/sys/kernel/mm/transparent_hugepage/" + of);
+  std::string word;
+  while (file >> word) {
+    if (word.front() == '[' && word.back() == ']') return word.substr(1, word.size() - 2);
+  }
+  return "";
+}
+
 std::uint64_t proportional_set_bytes() {
   std::ifstream rollup("/proc/self/smaps_rollup");
   std::string line;

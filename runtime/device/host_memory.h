@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "runtime/device/buffer.h"
 
@@ -35,6 +36,11 @@ class Mapping {
 [[nodiscard]] Buffer allocate_host_memory(Ledger& ledger, std::span<const BufferPart> parts);
 [[nodiscard]] Buffer allocate_host_memory(Ledger& ledger, MemoryCategory category,
                                           std::uint64_t bytes);
+
+/// The kernel's choice of huge pages: "always", "madvise", "never"; "" if it does not tell.
+/// @param of "enabled": of memory in general; "shmem_enabled": of memfds
+/// @param root what /sys is below: "" but in tests
+[[nodiscard]] std::string huge_page_choice(const std::string& of, const std::string& root = "");
 
 /// Memory this process uses, with shared pages counted in proportion (PSS), in bytes; 0 if the
 /// kernel does not tell.
