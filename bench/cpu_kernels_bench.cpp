@@ -238,10 +238,13 @@ void register_all() {
   const auto best = static_cast<std::int64_t>(best_instruction_set());
   for (std::int64_t set = best; set >= 0; --set) {
     for (const DType dtype : {DType::BF16, DType::F16, DType::F32}) {
-      for (const int rows : {1, 8, 256}) {
-        for (const int columns : {4096, 1536, 576}) {
+      for (const int rows : {1, 8, 16, 32, 256}) {
+        for (const int columns : {5632, 4096, 2048, 1536, 576}) {
           for (const int threads : {1, 2}) {
-            if (set != best && (columns != 4096 || rows == 8)) continue;
+            const bool of_every_set = columns == 4096 && (rows == 1 || rows == 256);
+            const bool of_bf16 = rows == 16 || rows == 32 || columns == 5632 || columns == 2048;
+            if (set != best && !of_every_set) continue;
+            if (of_bf16 && dtype != DType::BF16) continue;
             benchmark::RegisterBenchmark("linear", linear)
                 ->Args({set, static_cast<std::int64_t>(dtype), rows, columns, threads})
                 ->UseRealTime();

@@ -17,11 +17,17 @@ namespace initrt::cpu {
 enum class Storage : std::uint8_t { F32, Bf16, F16 };
 inline constexpr std::size_t storage_count = 3;
 
+/// Input rows, in tiles of Kernels::tile_rows, that each weight meets before the next one comes: as
+/// long as they are no more. Else weights stay in the cache while the rows come one after the
+/// other.
+inline constexpr std::size_t few_row_tiles = 2;
+
 /// out[t * out_stride + o] = sum_k in[t, k] * weight[o, k], for t < rows and o < out_columns.
 struct LinearBlock {
   const void* in;  ///< float32, or what round_inputs() wrote; row t at t * in_stride_bytes
   std::size_t in_stride_bytes;
-  const void* weight;  ///< [out_columns, in_columns], dense
+  const void* weight;       ///< [out_columns, in_columns], dense
+  const void* next_weight;  ///< what may be needed next: brought nearer, if there are many rows
   float* out;
   std::size_t rows, in_columns, out_columns;
   std::size_t out_stride;  ///< elements

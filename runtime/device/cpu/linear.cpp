@@ -12,43 +12,51 @@
 namespace initrt::cpu {
 namespace {
 
-/// Weight bytes per piece: a few microseconds of memory bandwidth.
+/// Weight bytes per piece of few rows: a few microseconds of memory bandwidth.
 constexpr std::uint64_t kPieceBytes = 128 << 10;
-/// Input bytes that stay in the second-level cache while weights pass by.
+/// And of many: half of a second-level cache, where they stay while rows pass by.
+constexpr std::uint64_t kManyRowsPieceBytes = 512 << 10;
+/// Input bytes that stay in the second-level cache while codes pass by.
 constexpr std::uint64_t kInputBytes = 1 << 20;
 
-/// Columns of a piece: a fair share of many for each thread, but a piece's worth of weights at
-/// most.
-std::uint64_t piece_columns(unsigned threads, std::uint64_t row_bytes, std::uint64_t columns) {
-  const std::uint64_t fair = columns / (std::uint64_t{threads} * 4);
-  const std::uint64_t most = std::max<std::uint64_t>(kPieceBytes / row_bytes, 4);
-  return (std::clamp<std::uint64_t>(fair, 1, most) + 3) / 4 * 4;
+constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t step) {
+  return divide_up(value, step) * step;
 }
 
 /// A part of the output: rows [r, r + rows) of columns [o, o + columns), whose weights lie in one
 /// block.
 struct Piece {
   std::uint64_t r, rows, o, columns;
+  std::uint64_t next;  ///< a column of what this thread probably gets next
 };
 
-/// body(Piece) over all of the output: all columns of one block of rows, then of the next, so that
-/// a block's inputs stay in each thread's cache while the weights pass by.
+/// How an output is cut into pieces.
+struct Grid {
+  std::uint64_t rows, columns;  ///< of a piece at most; columns are a multiple of 4
+};
+
+/// body(Piece) over all of the output: all rows of some columns, then of the next, so that each
+/// weight comes from memory once. @param block columns whose weights are one block
 template <class Body>
-void for_output(ThreadPool& pool, std::uint64_t rows, std::uint64_t row_block,
-                std::uint64_t columns, std::uint64_t block, std::uint64_t row_bytes,
-                const Body& body) {
-  const std::uint64_t row_blocks = divide_up(rows, row_block);
-  const std::uint64_t most = piece_columns(pool.threads(), row_bytes, columns);
-  const std::uint64_t pieces_of_block = divide_up(block, most);
-  const std::uint64_t column_pieces = divide_up(columns, block) * pieces_of_block;
-  for_pieces(pool, row_blocks * column_pieces, 1, [&](std::uint64_t piece, std::uint64_t) {
-    const std::uint64_t r = piece / column_pieces * row_block;
-    const std::uint64_t block_begin = piece % column_pieces / pieces_of_block * block;
-    const std::uint64_t block_end = std::min(block_begin + block, columns);
-    const std::uint64_t o = block_begin + piece % pieces_of_block * most;
-    if (o >= block_end) return;  // of a last block, which is shorter
-    body({r, std::min(row_block, rows - r), o, std::min(most, block_end - o)});
-  });
+void for_output(ThreadPool& pool, std::uint64_t rows, std::uint64_t columns, std::uint64_t block,
+                const Grid& grid, const Body& body) {
+  const std::uint64_t row_pieces = divide_up(rows, grid.rows);
+  const std::uint64_t pieces_of_block = divide_up(block, grid.columns);
+  const auto first_column = [&](std::uint64_t column_piece) {
+    return column_piece / pieces_of_block * block + column_piece % pieces_of_block * grid.columns;
+  };
+  for_pieces(pool, row_pieces * divide_up(columns, block) * pieces_of_block, 1,
+             [&](std::uint64_t piece, std::uint64_t) {
+               const std::uint64_t column_piece = piece / row_pieces;
+               const std::uint64_t o = first_column(column_piece);
+               const std::uint64_t end =
+                   std::min((column_piece / pieces_of_block + 1) * block, columns);
+               if (o >= end) return;  // of a last block, which is shorter
+               const std::uint64_t r = piece % row_pieces * grid.rows;
+               const std::uint64_t next = first_column((piece + pool.threads()) / row_pieces);
+               body({r, std::min(grid.rows, rows - r), o, std::min(grid.columns, end - o),
+                     next < columns ? next : o});
+             });
 }
 
 /// How a product's weights lie, and what multiplies with them.
@@ -73,13 +81,19 @@ class Product {
     return std::max<std::uint64_t>(row_bytes_ + scale_row_bytes_, 1);
   }
 
-  /// Rows of inputs that meet weights together.
-  [[nodiscard]] std::uint64_t row_block() const {
+  /// @param block columns whose weights are one block
+  [[nodiscard]] Grid grid(unsigned threads, std::uint64_t rows, std::uint64_t block) const {
     const std::uint64_t tile = kernels_.tile_rows;
+    const bool plain = weights_.format == WeightFormat::Plain;
+    if (plain && rows > few_row_tiles * tile) return grid_of_many_rows(threads, rows, block);
+    // A fair share of many for each thread, but a piece's worth of weights at most.
+    const std::uint64_t fair = weights_.out_columns / (std::uint64_t{threads} * 4);
+    const std::uint64_t most = std::max<std::uint64_t>(kPieceBytes / row_bytes(), 4);
+    const std::uint64_t columns = round_up(std::clamp<std::uint64_t>(fair, 1, most), 4);
+    if (plain) return {rows, columns};
     const std::uint64_t stride = std::max<std::uint64_t>(inputs_.stride, 1);
-    const std::uint64_t rows = std::max<std::uint64_t>(kInputBytes / stride / tile, 4) * tile;
-    return weights_.format == WeightFormat::Plain ? rows
-                                                  : std::min<std::uint64_t>(rows, coded_rows);
+    const std::uint64_t cached = std::max<std::uint64_t>(kInputBytes / stride / tile, 4) * tile;
+    return {std::min<std::uint64_t>(cached, coded_rows), columns};
   }
 
   void multiply(const Piece& piece) const {
@@ -88,6 +102,7 @@ class Product {
       kernels_.linear[storage_]({.in = inputs_.data + piece.r * inputs_.stride + in_bytes_,
                                  .in_stride_bytes = inputs_.stride,
                                  .weight = weights_.weight.row(piece.o, row_bytes_),
+                                 .next_weight = weights_.weight.row(piece.next, row_bytes_),
                                  .out = out,
                                  .rows = piece.rows,
                                  .in_columns = weights_.in_columns,
@@ -105,6 +120,20 @@ class Product {
   }
 
  private:
+  // As many columns as the cache takes; where that is too few pieces for all threads, rows are
+  // shared out too, some tiles at least.
+  [[nodiscard]] Grid grid_of_many_rows(unsigned threads, std::uint64_t rows,
+                                       std::uint64_t block) const {
+    const std::uint64_t tile = kernels_.tile_rows;
+    const std::uint64_t most =
+        std::max<std::uint64_t>(kManyRowsPieceBytes / row_bytes() / 4, 1) * 4;
+    const std::uint64_t columns = std::min(round_up(block, 4), most);
+    const std::uint64_t pieces = divide_up(weights_.out_columns, columns);
+    const std::uint64_t wanted = divide_up(std::uint64_t{threads} * 4, pieces);
+    const std::uint64_t shares = std::clamp<std::uint64_t>(rows / (4 * tile), 1, wanted);
+    return {round_up(divide_up(rows, shares), tile), columns};
+  }
+
   void multiply_coded(const Piece& piece, float* out) const {
     const CodedBlock block{
         .in = inputs_.data + piece.r * inputs_.stride,
@@ -179,9 +208,10 @@ void linear(ThreadPool& pool, const Kernels& kernels, std::span<std::byte> scrat
       inputs = make_inputs(pool, kernels, form, in, rows, product.input_columns(), scratch);
       made = form;
     }
+    if (rows == 0 || weights.out_columns == 0) continue;
     const Product work(kernels, product, in, inputs);
-    for_output(pool, rows, work.row_block(), weights.out_columns,
-               std::max<std::uint64_t>(weights.block_columns(), 1), work.row_bytes(),
+    const std::uint64_t block = std::max<std::uint64_t>(weights.block_columns(), 1);
+    for_output(pool, rows, weights.out_columns, block, work.grid(pool.threads(), rows, block),
                [&](const Piece& piece) { work.multiply(piece); });
   }
 }
