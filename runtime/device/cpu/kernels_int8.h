@@ -137,6 +137,7 @@ template <class Codes, std::size_t rows, bool streaming>
                                  std::uint32_t (*out)[tile_outputs]) {
   typename Codes::Sums sums[tile_outputs][rows] = {};
   std::size_t k = 0;
+  auto next = reinterpret_cast<std::uintptr_t>(weight[0]) + ahead;
   for (; k + Codes::step <= columns; k += Codes::step) {
     typename Codes::Inputs x[rows];
 #pragma GCC unroll 8
@@ -144,13 +145,13 @@ template <class Codes, std::size_t rows, bool streaming>
 #pragma GCC unroll 8
     for (std::size_t o = 0; o < tile_outputs; ++o) {
       const typename Codes::Weights w = Codes::weights(weight[o] + k);
-      if constexpr (streaming) {
-        const auto next = reinterpret_cast<std::uintptr_t>(weight[o] + k) + ahead;
-        __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 3);
+      if constexpr (streaming) {  // in the order of memory
+        __builtin_prefetch(reinterpret_cast<const void*>(next + o * Codes::step), 0, 3);
       }
 #pragma GCC unroll 8
       for (std::size_t t = 0; t < rows; ++t) sums[o][t] = Codes::accumulate(sums[o][t], w, x[t]);
     }
+    if constexpr (streaming) next += tile_outputs * Codes::step;
   }
   if (const std::size_t n = columns - k; n > 0) {
     typename Codes::Inputs x[rows];

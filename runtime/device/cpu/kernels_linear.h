@@ -16,7 +16,7 @@ constexpr std::size_t cache_line = 64;   ///< bytes
 /// they never fault.
 struct Prefetch {
   std::uintptr_t at = 0;
-  std::size_t bytes_per_step = 0;
+  std::size_t bytes_per_step = 0;  ///< where weights stream: as many as a step takes
 };
 
 template <class S, class Dot, std::size_t rows, bool streaming>
@@ -25,6 +25,7 @@ INITRT_INLINE void tile(const typename Dot::Weight* const (&weight)[tile_outputs
                         float* out, std::size_t out_stride, std::size_t outputs,
                         Prefetch prefetch) {
   using F = typename S::F;
+  constexpr std::size_t step_bytes = Dot::step * sizeof(typename Dot::Weight);
   F sums[tile_outputs][rows] = {};
   std::size_t k = 0;
   for (; k + Dot::step <= columns; k += Dot::step) {
@@ -35,14 +36,15 @@ INITRT_INLINE void tile(const typename Dot::Weight* const (&weight)[tile_outputs
     for (std::size_t o = 0; o < tile_outputs; ++o) {
       const typename Dot::Weights w = Dot::weights(weight[o] + k);
       if constexpr (streaming) {
-        // The next tile lies tile_outputs rows further on: same place, same distance.
-        const auto next = reinterpret_cast<std::uintptr_t>(weight[o] + k) + prefetch.bytes_per_step;
-        __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 2);
+        // In the order of memory, not of use: four streams of short rows come a fifth slower.
+        __builtin_prefetch(reinterpret_cast<const void*>(prefetch.at + o * step_bytes), 0, 2);
       }
 #pragma GCC unroll 8
       for (std::size_t t = 0; t < rows; ++t) sums[o][t] = Dot::accumulate(sums[o][t], w, x[t]);
     }
-    if constexpr (!streaming) {
+    if constexpr (streaming) {
+      prefetch.at += tile_outputs * step_bytes;
+    } else {
       __builtin_prefetch(reinterpret_cast<const void*>(prefetch.at), 0, 2);
       prefetch.at += prefetch.bytes_per_step;
     }
@@ -255,7 +257,8 @@ void linear(const LinearBlock& block) {
     }
     if (row_tiles == 1) {
       tile_of<S, Dot, true>(block.rows, rows_of_tile, in, in_stride, columns, block.out + o,
-                            block.out_stride, outputs, {0, tile_bytes});
+                            block.out_stride, outputs,
+                            {reinterpret_cast<std::uintptr_t>(rows_of_tile[0]) + tile_bytes, 0});
       continue;
     }
     // The next tile of weights arrives evenly spread over this one's work.

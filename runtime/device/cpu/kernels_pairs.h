@@ -76,11 +76,13 @@ void linear_row(const CodedBlock& product) {
     Avx512::F sums[tile_outputs] = {};
     const auto* in = static_cast<const std::uint16_t*>(product.in);
     std::size_t columns = product.in_columns;
+    const std::uint8_t* next = blocks[0] + ahead;
     for (; columns >= Block::elements; columns -= Block::elements) {
       typename Block::Shared shared[tile_outputs];
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < tile_outputs; ++i) {
-        prefetch<Block::bytes>(blocks[i], ahead);
+        prefetch<Block::bytes>(next, 0);  // in the order of memory
+        next += Block::bytes;
         if constexpr (Block::has_scales) {
           prefetch<4>(reinterpret_cast<const std::uint8_t*>(scales[i]),
                       tile_outputs * product.scale_row_bytes);

@@ -12,8 +12,8 @@
 namespace initrt::cpu {
 namespace {
 
-/// Weight bytes per piece of few rows: a few microseconds of memory bandwidth.
-constexpr std::uint64_t kPieceBytes = 128 << 10;
+/// Weight bytes per piece of few rows: some ten microseconds of memory bandwidth.
+constexpr std::uint64_t kPieceBytes = 1024 << 10;
 /// And of many: half of a second-level cache, where they stay while rows pass by.
 constexpr std::uint64_t kManyRowsPieceBytes = 512 << 10;
 /// Input bytes that stay in the second-level cache while codes pass by.
