@@ -10,7 +10,9 @@ namespace initrt::cpu {
 namespace {
 
 constexpr std::size_t tile_outputs = 4;  ///< S::reduce4 ends the sums of four weight rows at once
-constexpr std::size_t cache_line = 64;   ///< bytes
+constexpr std::size_t tall_tile_outputs = 3;       ///< of a tile of up to S::tall_tile_rows
+constexpr std::size_t tall_tile_bytes = 36 << 10;  ///< of such a tile's inputs at most
+constexpr std::size_t cache_line = 64;
 
 /// Weights to bring into the cache while a tile computes. Prefetches may run past the matrix:
 /// they never fault.
@@ -19,50 +21,63 @@ struct Prefetch {
   std::size_t bytes_per_step = 0;  ///< where weights stream: as many as a step takes
 };
 
-template <class S, class Dot, std::size_t rows, bool streaming>
-INITRT_INLINE void tile(const typename Dot::Weight* const (&weight)[tile_outputs],
+template <class S, class Dot, std::size_t rows, bool streaming, std::size_t width = tile_outputs>
+INITRT_INLINE void tile(const typename Dot::Weight* const (&weight)[width],
                         const typename Dot::Input* in, std::size_t in_stride, std::size_t columns,
                         float* out, std::size_t out_stride, std::size_t outputs,
                         Prefetch prefetch) {
   using F = typename S::F;
   constexpr std::size_t step_bytes = Dot::step * sizeof(typename Dot::Weight);
-  F sums[tile_outputs][rows] = {};
+  F sums[width][rows] = {};
   std::size_t k = 0;
   for (; k + Dot::step <= columns; k += Dot::step) {
-    typename Dot::Inputs x[rows];
+    if constexpr (streaming) {
+      // In the order of memory, not of use: streams of short rows come a fifth slower.
 #pragma GCC unroll 8
-    for (std::size_t t = 0; t < rows; ++t) x[t] = Dot::inputs(in + t * in_stride + k);
-#pragma GCC unroll 8
-    for (std::size_t o = 0; o < tile_outputs; ++o) {
-      const typename Dot::Weights w = Dot::weights(weight[o] + k);
-      if constexpr (streaming) {
-        // In the order of memory, not of use: four streams of short rows come a fifth slower.
+      for (std::size_t o = 0; o < width; ++o) {
         __builtin_prefetch(reinterpret_cast<const void*>(prefetch.at + o * step_bytes), 0, 2);
       }
-#pragma GCC unroll 8
-      for (std::size_t t = 0; t < rows; ++t) sums[o][t] = Dot::accumulate(sums[o][t], w, x[t]);
-    }
-    if constexpr (streaming) {
-      prefetch.at += tile_outputs * step_bytes;
+      prefetch.at += width * step_bytes;
     } else {
       __builtin_prefetch(reinterpret_cast<const void*>(prefetch.at), 0, 2);
       prefetch.at += prefetch.bytes_per_step;
     }
+    if constexpr (rows <= S::tile_rows) {
+      typename Dot::Inputs x[rows];
+#pragma GCC unroll 8
+      for (std::size_t t = 0; t < rows; ++t) x[t] = Dot::inputs(in + t * in_stride + k);
+#pragma GCC unroll 8
+      for (std::size_t o = 0; o < width; ++o) {
+        const typename Dot::Weights w = Dot::weights(weight[o] + k);
+#pragma GCC unroll 8
+        for (std::size_t t = 0; t < rows; ++t) sums[o][t] = Dot::accumulate(sums[o][t], w, x[t]);
+      }
+    } else {
+      typename Dot::Weights w[width];
+#pragma GCC unroll 8
+      for (std::size_t o = 0; o < width; ++o) w[o] = Dot::weights(weight[o] + k);
+#pragma GCC unroll 8
+      for (std::size_t t = 0; t < rows; ++t) {
+        const typename Dot::Inputs x = Dot::inputs(in + t * in_stride + k);
+#pragma GCC unroll 8
+        for (std::size_t o = 0; o < width; ++o) sums[o][t] = Dot::accumulate(sums[o][t], w[o], x);
+      }
+    }
   }
   if (const std::size_t n = columns - k; n > 0) {
-    typename Dot::Inputs x[rows];
+    typename Dot::Weights w[width];
 #pragma GCC unroll 8
-    for (std::size_t t = 0; t < rows; ++t) x[t] = Dot::inputs_tail(in + t * in_stride + k, n);
+    for (std::size_t o = 0; o < width; ++o) w[o] = Dot::weights_tail(weight[o] + k, n);
 #pragma GCC unroll 8
-    for (std::size_t o = 0; o < tile_outputs; ++o) {
-      const typename Dot::Weights w = Dot::weights_tail(weight[o] + k, n);
+    for (std::size_t t = 0; t < rows; ++t) {
+      const typename Dot::Inputs x = Dot::inputs_tail(in + t * in_stride + k, n);
 #pragma GCC unroll 8
-      for (std::size_t t = 0; t < rows; ++t) sums[o][t] = Dot::accumulate(sums[o][t], w, x[t]);
+      for (std::size_t o = 0; o < width; ++o) sums[o][t] = Dot::accumulate(sums[o][t], w[o], x);
     }
   }
 #pragma GCC unroll 8
   for (std::size_t t = 0; t < rows; ++t) {
-    const F4 result = S::reduce4(sums[0][t], sums[1][t], sums[2][t], sums[3][t]);
+    const F4 result = S::reduce4(sums[0][t], sums[1][t], sums[2][t], sums[width - 1][t]);
     if (outputs == tile_outputs) {
       __builtin_memcpy(out + t * out_stride, &result, sizeof result);
     } else {
@@ -72,13 +87,14 @@ INITRT_INLINE void tile(const typename Dot::Weight* const (&weight)[tile_outputs
 }
 
 /// tile() for a number of rows known at run time, 1 <= rows <= most.
-template <class S, class Dot, bool streaming, std::size_t most = S::tile_rows>
-INITRT_INLINE void tile_of(std::size_t rows,
-                           const typename Dot::Weight* const (&weight)[tile_outputs],
+template <class S, class Dot, bool streaming, std::size_t most = S::tile_rows,
+          std::size_t width = tile_outputs>
+INITRT_INLINE void tile_of(std::size_t rows, const typename Dot::Weight* const (&weight)[width],
                            const typename Dot::Input* in, std::size_t in_stride,
                            std::size_t columns, float* out, std::size_t out_stride,
                            std::size_t outputs, Prefetch prefetch) {
-  if constexpr (most > 1) {
+  constexpr std::size_t least = most > S::tile_rows ? S::tile_rows + 1 : 1;
+  if constexpr (most > least) {
     if (rows < most) {
       return tile_of<S, Dot, streaming, most - 1>(rows, weight, in, in_stride, columns, out,
                                                   out_stride, outputs, prefetch);
@@ -237,6 +253,31 @@ void linear_of_many_rows(const LinearBlock& block) {
   }
 }
 
+/// The weights of a tile's outputs: past the last one, the last one again.
+template <std::size_t width, class Weight>
+INITRT_INLINE void place_rows(const Weight* first, std::size_t columns, std::size_t outputs,
+                              const Weight* (&rows)[width]) {
+  for (std::size_t i = 0; i < width; ++i)
+    rows[i] = first + (i < outputs ? i : outputs - 1) * columns;
+}
+
+/// All rows are one tile, which the weights stream by.
+template <class S, class Dot, std::size_t most, std::size_t width>
+INITRT_INLINE void linear_of_one_tile(const LinearBlock& block) {
+  const auto* in = static_cast<const typename Dot::Input*>(block.in);
+  const auto* weight = static_cast<const typename Dot::Weight*>(block.weight);
+  for (std::size_t o = 0; o < block.out_columns; o += width) {
+    const std::size_t left = block.out_columns - o;
+    const std::size_t outputs = left < width ? left : width;
+    const typename Dot::Weight* rows_of_tile[width];
+    place_rows(weight + o * block.in_columns, block.in_columns, outputs, rows_of_tile);
+    tile_of<S, Dot, true, most>(
+        block.rows, rows_of_tile, in, block.in_stride_bytes / sizeof *in, block.in_columns,
+        block.out + o, block.out_stride, outputs,
+        {reinterpret_cast<std::uintptr_t>(rows_of_tile[0] + width * block.in_columns), 0});
+  }
+}
+
 template <class S, class Dot>
 void linear(const LinearBlock& block) {
   const auto* in = static_cast<const typename Dot::Input*>(block.in);
@@ -245,6 +286,13 @@ void linear(const LinearBlock& block) {
   const std::size_t columns = block.in_columns;
   const std::size_t tile_bytes = tile_outputs * columns * sizeof *weight;
   const std::size_t row_tiles = (block.rows + S::tile_rows - 1) / S::tile_rows;
+  if (row_tiles == 1) return linear_of_one_tile<S, Dot, S::tile_rows, tile_outputs>(block);
+  if constexpr (S::tall_tile_rows > 0) {
+    // While its inputs stay in the nearest cache.
+    if (block.rows <= S::tall_tile_rows && block.rows * block.in_stride_bytes <= tall_tile_bytes) {
+      return linear_of_one_tile<S, Dot, S::tall_tile_rows, tall_tile_outputs>(block);
+    }
+  }
   if (row_tiles > few_row_tiles && columns > 0) return linear_of_many_rows<S, Dot>(block);
   const std::size_t height = (block.rows + row_tiles - 1) / row_tiles;  // of tiles alike
   const std::size_t steps = row_tiles * (columns / Dot::step);
@@ -252,15 +300,7 @@ void linear(const LinearBlock& block) {
     const std::size_t left = block.out_columns - o;
     const std::size_t outputs = left < tile_outputs ? left : tile_outputs;
     const typename Dot::Weight* rows_of_tile[tile_outputs];
-    for (std::size_t i = 0; i < tile_outputs; ++i) {  // past the last row, the last row again
-      rows_of_tile[i] = weight + (o + (i < outputs ? i : outputs - 1)) * columns;
-    }
-    if (row_tiles == 1) {
-      tile_of<S, Dot, true>(block.rows, rows_of_tile, in, in_stride, columns, block.out + o,
-                            block.out_stride, outputs,
-                            {reinterpret_cast<std::uintptr_t>(rows_of_tile[0]) + tile_bytes, 0});
-      continue;
-    }
+    place_rows(weight + o * columns, columns, outputs, rows_of_tile);
     // The next tile of weights arrives evenly spread over this one's work.
     const std::size_t per_step = steps > 0 ? tile_bytes / steps + 1 : 0;
     const auto next = reinterpret_cast<std::uintptr_t>(rows_of_tile[0]) + tile_bytes;

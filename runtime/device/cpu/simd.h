@@ -45,6 +45,7 @@ struct VectorTypes<16> {
 template <std::size_t lane_count>
 struct Vectors {
   static constexpr std::size_t lanes = lane_count;
+  static constexpr std::size_t tall_tile_rows = 0;  // none
   using F = typename VectorTypes<lanes>::F;
   using I = typename VectorTypes<lanes>::I;
   using U = typename VectorTypes<lanes>::U;

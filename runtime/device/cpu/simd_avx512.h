@@ -13,6 +13,7 @@ struct Avx512 : Vectors<16> {
   static constexpr std::size_t tile_rows = 2;
 #else
   static constexpr std::size_t tile_rows = 6;  // 24 sums, 6 inputs and a weight of 32 registers
+  static constexpr std::size_t tall_tile_rows = 8;  // 24 sums, 3 weights and an input
 #endif
   static constexpr std::size_t value_vectors = 4;
   using Bf16Dot = WidenedDot<Avx512, AsBf16<Avx512>>;
