@@ -10,6 +10,7 @@
 #include "runtime/faults/faulty_files.h"
 #include "runtime/machine/limits.h"
 #include "runtime/machine/memory_check.h"
+#include "runtime/machine/message_memory.h"
 #include "runtime/machine/transport.h"
 #include "runtime/start/run_shape.h"
 #include "runtime/start/same_checkpoint.h"
@@ -101,6 +102,11 @@ void RunningRank::check_memory() const {
   const std::string short_of_memory =
       check_node_memory(world_.comm(), node_id(), memory.host_total(own));
   options_.notices.warn(short_of_memory);
+  // Ranks that map each other's memory send each other little.
+  if (transport_ == Transport::Mpi && world_.first_of_node()) {
+    options_.notices.warn(message_memory_warning(
+        message_memory(), world_.one_node() ? "a node" : "node " + host_name()));
+  }
   check_gpu_memory_left();
 }
 
