@@ -44,10 +44,11 @@ slowest() {
   ' "build/$1/Testing/Temporary/LastTest.log" | sort -rn | head -10 || true
 }
 
+jobs=$(nproc)
 # run_tests TEST_PRESET BUILD_PRESET [ctest option...]
 run_tests() {
   say "Testing: $1"
-  timed "test $1" ctest --preset "$1" --parallel "$(nproc)" "${@:3}"
+  timed "test $1" ctest --preset "$1" --parallel "$jobs" "${@:3}"
   ! $times || steps+=("$(slowest "$2")")
 }
 
@@ -75,5 +76,6 @@ fi
 # Tests of GPUs come before: where there is none they are listed by name as skipped.
 (($#)) || run_tests release release -L gpu --no-tests=ignore
 ! $times || printf '==> Where the time went\n%s\n' "$(printf '%s\n' "${steps[@]}")" >&2
+! $slurm || jobs=$((jobs + 1))  # one mostly waits for Slurm
 run_tests release release -LE gpu "$@"
 grep -h '^skipped: ' build/release/Testing/Temporary/LastTest.log >&2 || true
