@@ -47,6 +47,8 @@ export OMPI_MCA_hwloc_base_binding_policy=none
 
 # Where ccache is (CMakeLists.txt uses it), a clone elsewhere finds what this one compiled.
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+# As it must be for files that use precompiled headers (builds for sanitizers).
+export CCACHE_SLOPPINESS=pch_defines,time_macros
 
 say() { printf '==> %s\n' "$*" >&2; }
 die() {

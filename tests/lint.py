@@ -3,7 +3,8 @@
 
     tests/lint.py [--form] [FILE...]
 
---form: clang-format alone. clang-tidy takes its commands from build/asan, which must be configured.
+--form: clang-format alone. clang-tidy takes its commands from build/asan, which must be configured, but
+without precompiled headers: a file that leaves out what it includes is found.
 A file that passed is not looked at again until it, a header of it, .clang-tidy or clang-tidy changes:
 what passed is kept in $XDG_CACHE_HOME/initrt-lint, by the hash of the preprocessed file. Exits with 1
 if anything was found.
@@ -19,6 +20,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FORMAT, TIDY = "clang-format-16", "clang-tidy-16"
+COMMANDS = ROOT / "build/asan/lint"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "initrt-lint"
 
 
@@ -34,9 +36,25 @@ def sources(patterns, wanted):
     return [name for name in listed.stdout.split("\0") if name and (not wanted or name in wanted)]
 
 
+def commands_by_file(listing):
+    """Those of a compile_commands.json, which are written to COMMANDS without precompiled headers."""
+    with open(listing) as file:
+        entries = json.load(file)
+    for entry in entries:
+        arguments = shlex.split(entry.pop("command"))
+        # -Xclang -include-pch -Xclang FILE.pch -Xclang -include -Xclang FILE.hxx
+        while "-include-pch" in arguments:
+            first = arguments.index("-include-pch") - 1
+            del arguments[first:first + 8]
+        entry["arguments"] = arguments
+    COMMANDS.mkdir(exist_ok=True)
+    (COMMANDS / "compile_commands.json").write_text(json.dumps(entries))
+    return {os.path.relpath(entry["file"], ROOT): entry for entry in entries}
+
+
 def passes_tidy(command, salt):
     """Prints what clang-tidy finds in one file. Returns whether it found nothing."""
-    arguments = shlex.split(command["command"])
+    arguments = command["arguments"]
     place = arguments.index("-o")
     preprocess = [argument for argument in arguments[:place] + arguments[place + 2:]
                   if argument not in ("-c", "ccache")]
@@ -46,7 +64,7 @@ def passes_tidy(command, salt):
     stamp = CACHE / hashlib.sha256(salt + text).hexdigest()
     if stamp.exists():
         return True
-    found = output_of(TIDY, "--quiet", "-p", "build/asan", command["file"])
+    found = output_of(TIDY, "--quiet", "-p", COMMANDS, command["file"])
     if found.returncode == 0:
         CACHE.mkdir(parents=True, exist_ok=True)
         stamp.touch()
@@ -71,8 +89,7 @@ def main():
     listing = ROOT / "build/asan/compile_commands.json"
     if not listing.exists():
         sys.exit("clang-tidy needs build/asan/compile_commands.json: cmake --preset asan")
-    with open(listing) as file:
-        commands = {os.path.relpath(entry["file"], ROOT): entry for entry in json.load(file)}
+    commands = commands_by_file(listing)
     if unknown := sorted(product - commands.keys()):
         print(f"not compiled here, so not seen by clang-tidy: {' '.join(unknown)}", file=sys.stderr)
     salt = (ROOT / ".clang-tidy").read_bytes() + output_of(TIDY, "--version").stdout.encode()

@@ -8,7 +8,8 @@
 # text), gives every parser of files its seeds and some thousand inputs made of them (tests/fuzz), and
 # runs the unit tests of threaded code under ThreadSanitizer. The plain run comes last; ctest's
 # options (-R REGEX, -L unit, -j1) are for that run.
-# --slurm installs Slurm, for the test that starts one; without it that test is skipped.
+# --slurm installs Slurm, for the test that starts one; without it, and where it cannot be installed or
+# started, that test is skipped, and the last line says why.
 # --times prints how long each step took, and each run's slowest tests, before the last run.
 # The exit status is non-zero if anything failed.
 set -euo pipefail
@@ -43,16 +44,17 @@ slowest() {
   ' "build/$1/Testing/Temporary/LastTest.log" | sort -rn | head -10 || true
 }
 
+jobs=$(nproc)
 # run_tests TEST_PRESET BUILD_PRESET [ctest option...]
 run_tests() {
   say "Testing: $1"
-  timed "test $1" ctest --preset "$1" --parallel "$(nproc)" "${@:3}"
+  timed "test $1" ctest --preset "$1" --parallel "$jobs" "${@:3}"
   ! $times || steps+=("$(slowest "$2")")
 }
 
 ! $sanitize || packages+=("${sanitizer_packages[@]}" "${lint_packages[@]}")
-! $slurm || packages+=("${cluster_packages[@]}")
 install_packages "${packages[@]}" ccache
+! $slurm || (install_packages "${cluster_packages[@]}") || say "No Slurm: the test that starts one is skipped"
 cd "$root"
 timed "build release" build release
 fetch_model
@@ -74,4 +76,6 @@ fi
 # Tests of GPUs come before: where there is none they are listed by name as skipped.
 (($#)) || run_tests release release -L gpu --no-tests=ignore
 ! $times || printf '==> Where the time went\n%s\n' "$(printf '%s\n' "${steps[@]}")" >&2
+! $slurm || jobs=$((jobs + 1))  # one mostly waits for Slurm
 run_tests release release -LE gpu "$@"
+grep -h '^skipped: ' build/release/Testing/Temporary/LastTest.log >&2 || true

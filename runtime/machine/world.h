@@ -36,6 +36,8 @@ class World {
   [[nodiscard]] std::uint32_t size() const { return comm_->size(); }
   /// Whether all ranks are on one node.
   [[nodiscard]] bool one_node() const { return !session_ || session_->local_size() == size(); }
+  /// Whether this is the first rank of its node.
+  [[nodiscard]] bool first_of_node() const { return !session_ || session_->local_rank() == 0; }
 
   /// comm() is what `make_over` makes of it, from here on.
   template <class Make>

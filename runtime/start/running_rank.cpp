@@ -7,10 +7,13 @@
 #include "runtime/comm/nccl/nccl.h"
 #include "runtime/device/cuda/gpus.h"
 #include "runtime/device/host_memory.h"
+#include "runtime/faults/faulty_files.h"
 #include "runtime/machine/limits.h"
 #include "runtime/machine/memory_check.h"
+#include "runtime/machine/message_memory.h"
 #include "runtime/machine/transport.h"
 #include "runtime/start/run_shape.h"
+#include "runtime/start/same_checkpoint.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -57,6 +60,7 @@ void RunningRank::bring_up() {
       model_, world_.size(), transport_,
       [this](const ProductSizes& products) { return device_->needs(products); }, shape_);
   check_memory();
+  check_checkpoint();
   give_notices();
   const auto hook = [this](Stage stage, const std::function<void(std::uint32_t)>& told) {
     return [this, stage, &told](std::uint32_t unit) {
@@ -98,7 +102,20 @@ void RunningRank::check_memory() const {
   const std::string short_of_memory =
       check_node_memory(world_.comm(), node_id(), memory.host_total(own));
   options_.notices.warn(short_of_memory);
+  // Ranks that map each other's memory send each other little.
+  if (transport_ == Transport::Mpi && world_.first_of_node()) {
+    options_.notices.warn(message_memory_warning(
+        message_memory(), world_.one_node() ? "a node" : "node " + host_name()));
+  }
   check_gpu_memory_left();
+}
+
+// Ranks of one node have one file by one path, and one that is replaced is seen by its stamp.
+void RunningRank::check_checkpoint() {
+  if (world_.one_node()) return;
+  const auto files = make_local_files({});
+  check_same_checkpoint(world_.comm(), *files, model_.catalog, model_.bindings,
+                        {world_.first_of_node(), host_name()});
 }
 
 // By now every rank has its device, and with it what the driver keeps for each; the second time

@@ -60,6 +60,7 @@ class RunningRank {
   void bring_up();
   void watch_loading();
   void check_memory() const;
+  void check_checkpoint();
   void check_gpu_memory_left() const;
   void give_notices() const;
   void compare_with_plan() const;

@@ -18,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
@@ -206,6 +207,30 @@ TEST_F(Output, AReaderThatStallsIsNoStallOfTheJob) {
   const Finished finished = job.wait(std::chrono::seconds(20));
   EXPECT_EQ(finished.exit_code, 0) << finished.err;
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 60);
+}
+
+// A command in which /dev/shm has 5 MB: each of two ranks' 4 MiB fits by itself.
+std::vector<std::string> with_little_shared_memory(std::vector<std::string> command) {
+  command.insert(command.begin(),
+                 {"unshare", "-m", "sh", "-c",
+                  "mount -t tmpfs -o size=5m tmpfs /dev/shm && exec \"$0\" \"$@\""});
+  return command;
+}
+
+TEST_F(Output, MessagesThatMayOutgrowSharedMemoryAreWarnedOf) {
+  if (run(with_little_shared_memory({"true"})).exit_code != 0) {
+    GTEST_SKIP() << "this user may mount nothing";
+  }
+  const auto told = [&](const char* communicator) {
+    const Finished finished = run(with_little_shared_memory(
+        on_ranks(2, score({"--progress", "off", "--set",
+                           std::string("sharding.communicator=") + communicator}))));
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    return finished.own_lines();
+  };
+  EXPECT_THAT(told("mpi"),
+              Contains(HasSubstr("MPI's messages between the 2 ranks of a node may take 8")));
+  EXPECT_THAT(told("mapped"), Not(Contains(HasSubstr("/dev/shm"))));
 }
 
 }  // namespace
