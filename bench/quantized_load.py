@@ -54,8 +54,11 @@ def initrt(arguments, quantize: str) -> tuple[float, int]:
 
 
 def transformers(arguments, quantize: str) -> tuple[float, int]:
-    out, peak = resident([sys.executable, str(PEER), str(arguments.model), quantize])
-    return float(out.strip().splitlines()[-1]), peak
+    threads = str(len(os.sched_getaffinity(0)))
+    out, _ = resident([sys.executable, str(PEER), str(arguments.model), quantize,
+                       "--threads", threads, "--new-tokens", "0"])
+    figures = json.loads(out.splitlines()[-1])
+    return figures["returned_seconds"], figures["returned_peak_bytes"]
 
 
 def main() -> None:

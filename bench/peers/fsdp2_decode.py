@@ -16,6 +16,8 @@ import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForCausalLM
 
+from transformers_decode import greedy
+
 
 def main() -> None:
     path, threads, prompts, new_tokens = sys.argv[1], *map(int, sys.argv[2:5])
@@ -27,12 +29,12 @@ def main() -> None:
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
     with torch.inference_mode(False), torch.no_grad():
-        out = model(torch.tensor([[1, 2, 3, 4]] * prompts), use_cache=True)
+        tokens = greedy(model, torch.tensor([[1, 2, 3, 4]] * prompts))
+        next(tokens)
         dist.barrier()
         begin = time.perf_counter()
         for _ in range(new_tokens):
-            token = out.logits[:, -1].argmax(-1, keepdim=True)
-            out = model(token, past_key_values=out.past_key_values, use_cache=True)
+            next(tokens)
         elapsed = time.perf_counter() - begin
     if dist.get_rank() == 0:
         print(new_tokens * prompts * dist.get_world_size() / elapsed)

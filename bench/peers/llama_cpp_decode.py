@@ -4,29 +4,36 @@
     python bench/peers/llama_cpp_decode.py MODEL.gguf THREADS NEW_TOKENS
 """
 
+import pathlib
 import sys
 import time
+from collections.abc import Iterator
 
 import llama_cpp
 import numpy as np
 
 
-def main() -> None:
-    path, threads, new_tokens = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    model = llama_cpp.Llama(path, n_ctx=512, n_threads=threads, n_threads_batch=threads,
-                            verbose=False, use_mmap=False)
-    model.eval([1, 2, 3, 4])
-    vocabulary = model.n_vocab()
+def open_model(path: pathlib.Path, threads: int, mapped: bool) -> llama_cpp.Llama:
+    return llama_cpp.Llama(str(path), n_ctx=512, n_threads=threads, n_threads_batch=threads,
+                           verbose=False, use_mmap=mapped)
 
-    def best() -> int:
+
+def greedy(model: llama_cpp.Llama, prompt: list[int]) -> Iterator[int]:
+    model.eval(prompt)
+    while True:
         logits = llama_cpp.llama_get_logits_ith(model.ctx, -1)
-        return int(np.ctypeslib.as_array(logits, (vocabulary,)).argmax())
+        token = int(np.ctypeslib.as_array(logits, (model.n_vocab(),)).argmax())
+        yield token
+        model.eval([token])
 
-    token = best()
+
+def main() -> None:
+    path, threads, new_tokens = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    tokens = greedy(open_model(path, threads, False), [1, 2, 3, 4])
+    next(tokens)
     begin = time.perf_counter()
     for _ in range(new_tokens):
-        model.eval([token])
-        token = best()
+        next(tokens)
     print(new_tokens / (time.perf_counter() - begin))
 
 

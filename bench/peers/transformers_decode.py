@@ -7,9 +7,23 @@ of `generate()`: the fastest way transformers offers without compiling.
 import pathlib
 import statistics
 import time
+from collections.abc import Callable, Iterator
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, StaticCache
+
+
+def greedy(module: Callable, prompt: torch.Tensor, forward: Callable | None = None,
+           cache=None) -> Iterator[torch.Tensor]:
+    """A column of ids for each step; `forward`, where given, is what runs after the prompt.
+
+    A loop over the module's own forward: the sampling machinery of generate() is left out.
+    """
+    out = module(prompt, past_key_values=cache, use_cache=True)
+    while True:
+        token = out.logits[:, -1].argmax(-1, keepdim=True)
+        yield token
+        out = (forward or module)(token, past_key_values=out.past_key_values, use_cache=True)
 
 
 class TransformersDecode:
@@ -35,14 +49,12 @@ class TransformersDecode:
         """Greedy ids, and the seconds of each step after the first token (which is prefill's)."""
         prompt_ids = self.tokenizer(prompt).input_ids
         cache = self.new_cache(len(prompt_ids) + new_tokens)
-        output = self.model(torch.tensor([prompt_ids]), past_key_values=cache, use_cache=True)
-        new_ids = [int(output.logits[0, -1].argmax())]
+        tokens = greedy(self.model, torch.tensor([prompt_ids]), self.forward, cache)
+        new_ids = [int(next(tokens))]
         seconds = []
         for _ in range(new_tokens - 1):
             begin = time.perf_counter()
-            output = self.forward(torch.tensor([[new_ids[-1]]]),
-                                  past_key_values=output.past_key_values, use_cache=True)
-            new_ids.append(int(output.logits[0, -1].argmax()))
+            new_ids.append(int(next(tokens)))
             seconds.append(time.perf_counter() - begin)
         return new_ids, seconds
 
