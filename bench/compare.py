@@ -5,12 +5,13 @@ Makes a checkpoint (make_model.py, --size) and the same weights in the form that
 then runs the rows of compare_rows.py in turn. The first round is not timed: it samples memory, and
 checks that all have loaded the same weights. In each further round every row loads once from files
 that are not in the page cache and decodes a token, and once from cached files and decodes more;
-which row is first changes with the round. Before each run as much memory as the largest row takes
-is touched (load_bench.py says why). The limits (read_limits.py) are measured in the same rounds.
+which row is first changes with the round. Before each run as much memory as it takes is touched
+(load_bench.py says why). The limits (read_limits.py) are measured in the same rounds. A run beside
+which something else computed is taken again (undisturbed.py).
 
 Writes compare.json, compare.md and figures to OUTDIR. Samples are kept in OUTDIR/samples.jsonl: the
-same command goes on where it was stopped, and --minutes stops it by itself (exit status 75 while
-something is left), so that a machine can be lent in slices.
+same command goes on where it was stopped, with more --rounds too, and --minutes stops it by itself
+(exit status 75 while something is left), so that a machine can be lent in slices.
 """
 
 import argparse
@@ -30,11 +31,13 @@ from compare_rows import PEERS, ROWS, Row, Setting, run
 from compare_table import markdown, summary
 from load_bench import drop_from_cache, touch_memory
 from read_limits import BLOCK, cached_rate, fio_rates
+from undisturbed import Undisturbed
 
 PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "bitsandbytes",
             "lightning-fabric", "fastsafetensors", "runai-model-streamer", "llama-cpp-python")
 STATUS_MORE = 75
-LARGEST_ROW = 3.25  # of the weights: float32 ones, the state dict, and some
+TRIES = 4  # of a run that others disturb
+ROTATION = 7  # rows by which a round begins later than the one before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +67,7 @@ class Compare:
     def keep_settings(self) -> None:
         """Samples of other settings are not those of this run."""
         settings = {"bytes": self.bytes, "threads": self.setting.threads,
-                    "new_tokens": self.setting.new_tokens, "rounds": self.arguments.rounds,
-                    "quick": self.arguments.quick}
+                    "new_tokens": self.setting.new_tokens, "quick": self.arguments.quick}
         path = self.arguments.outdir / "settings.json"
         if not path.exists():
             path.write_text(json.dumps(settings) + "\n")
@@ -82,7 +84,7 @@ class Compare:
             for number in range(1, self.arguments.rounds + 1):
                 of_round = [[Step(number, row, cold=True), Step(number, row)] for row in rows]
                 of_round.append([Step(number, None)])
-                first = (number - 1) * len(of_round) // self.arguments.rounds
+                first = (number - 1) * ROTATION % len(of_round)
                 steps += sum(of_round[first:] + of_round[:first], [])
         done = {(sample["round"], sample["row"], sample["cold"]) for sample in self.samples}
         return [step for step in steps if step.key() not in done]
@@ -91,7 +93,8 @@ class Compare:
         """Runs a step from a state that does not depend on what ran before."""
         for files in self.files.values():
             drop_from_cache(files)
-        touch_memory(min(int(self.bytes * LARGEST_ROW), available_memory() // 2))
+        takes = step.row.takes if step.row else 1
+        touch_memory(min(int(self.bytes * takes), available_memory() // 2))
         if step.row is None:
             figures = {"fio": fio_rates(self.files["safetensors"])}
             cache(self.files["safetensors"])
@@ -102,6 +105,16 @@ class Compare:
         few = step.cold or (step.check and not self.arguments.quick)
         return run(step.row, self.setting, 1 if few else self.setting.new_tokens, step.check)
 
+    def take_undisturbed(self, step: Step) -> dict:
+        """Again where something else ran; the last try counts in any case, and says so."""
+        for _ in range(TRIES):
+            with Undisturbed() as alone:
+                figures = self.take(step)
+            if not alone.disturbed:
+                return figures
+            print(f"again, {alone.disturbed}: {step.key()}", file=sys.stderr, flush=True)
+        return figures | {"disturbed": alone.disturbed}
+
     def go(self, seconds: float) -> bool:
         """False where something is left."""
         end = time.monotonic() + seconds
@@ -109,7 +122,7 @@ class Compare:
             if time.monotonic() > end:
                 return False
             number, name, cold = step.key()
-            figures = self.take(step)
+            figures = self.take_undisturbed(step)
             sample = {"round": number, "row": name, "cold": cold} | figures
             self.samples.append(sample)
             with self.path.open("a") as out:

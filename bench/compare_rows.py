@@ -29,11 +29,13 @@ class Row:
     form: str = "safetensors"
     ranks: int = 1
     few_tokens: bool = False        # decodes so slowly that 4 say as much
+    takes: float = 2.25             # memory, of the weights' bytes, at most and about
     step: str = ""                  # of the first figure, from plain construction to shards
 
 
 ROWS = (
-    Row("torch, module built in float32", "torch_load.py", ("plain",), "pytorch", step="plain"),
+    Row("torch, module built in float32", "torch_load.py", ("plain",), "pytorch", takes=3.25,
+        step="plain"),
     Row("torch, meta device and assign", "torch_load.py", ("device",), "pytorch",
         step="device context"),
     Row("Lightning Fabric, init_module", "fabric_load.py", ("init_module",), "pytorch",

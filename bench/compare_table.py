@@ -19,7 +19,7 @@ def limits_of(samples: list[dict], size: int) -> dict:
     cached = spread([sample["cached"] for sample in of_limits])
     return {"cold": {"way": f"fio, {best}", "seconds": size / rates[best]["median"],
                      "bytes_per_second": rates},
-            "warm": {"way": "read by as many threads as there are cores into touched memory",
+            "warm": {"way": "all cores read into touched memory",
                      "seconds": size / cached["median"], "bytes_per_second": cached}}
 
 
@@ -56,39 +56,68 @@ def summary(names: list[str], samples: list[dict], size: int) -> dict:
         raise SystemExit("not all peers have loaded the same weights: " +
                          ", ".join(f"{row['name']} {row['checksum']}" for row in rows
                                    if "checksum" in row))
-    return {"limits": limits, "rows": rows}
-
-
-def seconds(row: dict, state: str, key: str) -> str:
-    if key not in row[state]:
-        return "–"
-    value = row[state][key]
-    text = f"{value['median']:.2f}"
-    return text if value["runs"] == 1 else f"{text} ({value['min']:.2f}–{value['max']:.2f})"
-
-
-def loading(row: dict, state: str) -> str:
-    text = seconds(row, state, "load_seconds")
-    return text if text == "–" else f"{text}, {row[state]['of_limit']:.2f}"
+    tokens = {row["first_token"] for row in rows if "first_token" in row and
+              "llm.int8" not in row["name"]}
+    disturbed = sum("disturbed" in sample for sample in samples)
+    return {"same_first_token": len(tokens) == 1, "disturbed_runs": disturbed, "limits": limits,
+            "rows": rows}
 
 
 def markdown(results: dict) -> str:
+    """Medians, and then all figures with their least and most."""
+    return short_table(results) + "\n" + full_table(results)
+
+
+def table(head: list[str], lines: list[list[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def median(row: dict, state: str, key: str, form: str) -> str:
+    return format(row[state][key]["median"], form) if key in row[state] else "–"
+
+
+def rate(row: dict) -> str:
+    return f"{row['tokens_per_second']['median']:.1f}" if "tokens_per_second" in row else "–"
+
+
+def short_table(results: dict) -> str:
     limits = results["limits"]
-    lines = [
-        "| | load cold, of the limit | warm | process to weights cold | warm | to first token cold | warm | "
-        "peak of a rank: PSS, VmHWM | tokens/s |",
-        "| --- " * 9 + "|",
-        f"| limit: {limits['cold']['way']}; cached: 1 pass | {limits['cold']['seconds']:.2f} s | "
-        f"{limits['warm']['seconds']:.2f} s | | | | | {results['bytes'] / 1e9:.2f} GB | |"]
+    lines = [[f"limit: {limits['cold']['way']}; cached: {limits['warm']['way']}",
+              f"{limits['cold']['seconds']:.2f} s",
+              f"{limits['warm']['seconds']:.2f} s", "", f"{results['bytes'] / 1e9:.2f} GB", ""]]
     for row in results["rows"]:
         if "cannot_run" in row:
-            lines.append(f"| {row['name']} | cannot run here: {row['cannot_run']} |" + " |" * 7)
+            lines.append([row["name"], "cannot run here: " + row["cannot_run"], "", "", "", ""])
             continue
-        cells = [row["name"], loading(row, "cold"), loading(row, "warm")]
-        for key in ("process_seconds", "first_token_seconds"):
-            cells += [seconds(row, "cold", key), seconds(row, "warm", key)]
-        cells.append(f"{row['pss_bytes'] / 1e9:.2f}, {row['peak_bytes'] / 1e9:.2f} GB")
-        rate = row.get("tokens_per_second")
-        cells.append(f"{rate['median']:.1f}" if rate else "–")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        cells = [row["name"]]
+        for state in ("cold", "warm"):
+            text = median(row, state, "load_seconds", ".2f")
+            cells.append(text if text == "–" else f"{text} s, {row[state]['of_limit']:.1f}")
+        cells.append(" / ".join(median(row, state, "first_token_seconds", ".1f")
+                                for state in ("cold", "warm")) + " s")
+        lines.append([*cells, f"{row['pss_bytes'] / 1e9:.2f} GB", rate(row)])
+    return table(["", "load, of the limit", "from cached files", "to the first token, cold / cached",
+                  "peak of a rank", "tokens/s"], lines)
+
+
+def spread_text(row: dict, state: str, key: str) -> str:
+    if key not in row[state]:
+        return "–"
+    value = row[state][key]
+    return f"{value['median']:.2f} ({value['min']:.2f}–{value['max']:.2f})"
+
+
+def full_table(results: dict) -> str:
+    lines = []
+    for row in results["rows"]:
+        if "cannot_run" in row:
+            continue
+        cells = [row["name"]]
+        for key in TIMED:
+            cells += [spread_text(row, "cold", key), spread_text(row, "warm", key)]
+        lines.append([*cells, f"{row['pss_bytes'] / 1e9:.2f}", f"{row['peak_bytes'] / 1e9:.2f}",
+                      f"{row['pss_bytes_of_all'] / 1e9:.2f}", rate(row)])
+    return table(["median (least–most), s", "load, cold", "warm", "process to weights, cold", "warm",
+                  "to the first token, cold", "warm", "peak PSS of a rank, GB",
+                  "VmHWM until loaded, GB", "PSS of all, GB", "tokens/s"], lines)
