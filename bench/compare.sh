@@ -24,6 +24,8 @@ if [[ -z ${INITRT:-} ]]; then
   INITRT=$root/build/release/launch/initrt
 fi
 
+[[ -x $INITRT ]] || die "$INITRT is no program"
+
 requirements=("$root/bench/requirements.txt" "$root/bench/compare_requirements.txt")
 if ! cat "${requirements[@]}" | cmp -s - "$venv/initrt-compare.txt"; then
   say "Peers: installing into $venv"

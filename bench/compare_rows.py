@@ -80,7 +80,14 @@ def run(row: Row, setting: Setting, new_tokens: int, check: bool) -> dict:
     try:
         return measure(row, setting, new_tokens, check)
     except (RuntimeError, subprocess.TimeoutExpired, OSError) as error:
-        return {"error": str(error)}
+        return {"error": without_paths(str(error), setting)}
+
+
+def without_paths(text: str, setting: Setting) -> str:
+    """Results say nothing of where things lie on a machine."""
+    for path in (*setting.directories.values(), PEERS.resolve(), sys.prefix):
+        text = text.replace(str(path), pathlib.Path(path).name)
+    return text
 
 
 def measured(command: list, threads: int, check: bool) -> tuple[str, float, float, dict]:
