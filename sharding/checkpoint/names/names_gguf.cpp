@@ -128,7 +128,7 @@ Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredName
   stored.name = translate(kTable, canonical.name);
   stored.rotary_interleaved = is_interleaved(architecture(names));
   const bool is_norm = canonical.name.ends_with("norm.weight");
-  if (is_norm && architecture(names).starts_with("gemma")) stored.add = -1.0f;  // stored: 1 + w
+  if (is_norm && architecture(names).starts_with("gemma")) stored.map.add = -1.0f;  // stored: 1 + w
   const BlockName name = parse_block_name(canonical.name);
   if (name.layer.empty()) return stored;
 
