@@ -68,6 +68,8 @@ void convolve(cudaStream_t stream, float* x, const RowInfo* rows, std::uint64_t 
               const ConvolutionWeights& weights, std::uint64_t columns, float* states);
 void delta_rule(cudaStream_t stream, const RowInfo* rows, std::uint64_t count, const DeltaRows& of,
                 const DeltaShape& shape, float* states);
+void state_space(cudaStream_t stream, const RowInfo* rows, std::uint64_t count,
+                 const StateSpaceRows& of, const StateSpaceShape& shape, float* states);
 
 void add(cudaStream_t stream, const float* x, float* into, std::uint64_t elements);
 
