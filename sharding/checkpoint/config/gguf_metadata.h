@@ -1,6 +1,7 @@
 // Typed access to GGUF metadata: every error names the key.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -9,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
@@ -50,6 +52,30 @@ class GgufMetadata {
           quote(full(key)), shown(value->front()), shown((*value)[layer]), layer);
     }
     return &value->front();
+  }
+
+  /// A number for each layer: all the same where the key has one for all of them.
+  /// @throws Error where it is missing, or says nothing of some layer
+  [[nodiscard]] std::vector<std::uint64_t> by_layer(std::string_view key) const {
+    const std::uint64_t layers = need_count(".block_count");
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) fail("GGUF metadata key {} is missing", quote(full(key)));
+    if (!value->is_array()) {
+      constexpr std::uint64_t kMostLayers = 4096;  // more are refused elsewhere
+      return std::vector<std::uint64_t>(std::min(layers, kMostLayers), count(key).value_or(0));
+    }
+    if (value->size() != layers) {
+      fail("GGUF metadata key {} has {} numbers for {} layers", quote(full(key)), value->size(),
+           layers);
+    }
+    std::vector<std::uint64_t> numbers;
+    for (const nlohmann::json& number : *value) {
+      if (!number.is_number_integer() || number < 0) {
+        fail("GGUF metadata key {} is not a list of numbers from 0 on", quote(full(key)));
+      }
+      numbers.push_back(number.get<std::uint64_t>());
+    }
+    return numbers;
   }
 
   [[nodiscard]] std::optional<std::uint64_t> count(std::string_view key) const {
