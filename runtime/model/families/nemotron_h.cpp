@@ -110,6 +110,7 @@ Graph build_nemotron_h(const nlohmann::json& json) {
   spec.hf_names.table = {kGlobal, "backbone.layers.", kModules};
   spec.hf_names.base_prefix = "backbone.";
   spec.hf_names.unread = kUnread;
+  spec.hf_names.further_blocks = true;  // as GGUF files have them
   return build_decoder(spec);
 }
 

@@ -73,8 +73,10 @@ void add_nemotron_h(const GgufSource& source, Json& config) {
   const bool experts = metadata.count(".expert_count").value_or(0) > 0;
   const std::vector<std::uint64_t> heads = metadata.by_layer(kKvHeads);
   const std::vector<std::uint64_t> feeds = metadata.by_layer(kFeedForward);
+  // Blocks that guess further tokens are counted with the others, behind them.
+  const std::uint64_t further = metadata.count(".nextn_predict_layers").value_or(0);
   Json& kinds = config["layers_block_type"] = Json::array();
-  for (std::size_t layer = 0; layer < heads.size(); ++layer) {
+  for (std::size_t layer = 0; layer + further < heads.size(); ++layer) {
     kinds.push_back(heads[layer] > 0       ? "attention"
                     : feeds.at(layer) == 0 ? "mamba"
                     : experts              ? "moe"

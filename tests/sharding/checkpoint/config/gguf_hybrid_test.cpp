@@ -58,6 +58,9 @@ TEST(GgufHybrid, LayersOfNemotronAreToldByTwoCounts) {
   metadata["nemotron_h.expert_count"] = 4;
   add_nemotron_h(GgufSource(metadata, "nemotron_h", {}, none), config);
   EXPECT_EQ(config["layers_block_type"], Json({"moe", "attention", "mamba"}));
+  metadata["nemotron_h.nextn_predict_layers"] = 1;
+  add_nemotron_h(GgufSource(metadata, "nemotron_h", {}, none), config);
+  EXPECT_EQ(config["layers_block_type"], Json({"moe", "attention"}));
 }
 
 TEST(GgufHybrid, CountsOfLayersAreOneNumberAndZeros) {
