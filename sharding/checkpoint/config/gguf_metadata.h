@@ -1,7 +1,6 @@
 // Typed access to GGUF metadata: every error names the key.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -57,13 +56,12 @@ class GgufMetadata {
   /// A number for each layer: all the same where the key has one for all of them.
   /// @throws Error where it is missing, or says nothing of some layer
   [[nodiscard]] std::vector<std::uint64_t> by_layer(std::string_view key) const {
+    constexpr std::uint64_t kMostLayers = 4096;
     const std::uint64_t layers = need_count(".block_count");
+    if (layers > kMostLayers) fail("GGUF metadata: {} layers; the most is {}", layers, kMostLayers);
     const nlohmann::json* value = find(key);
     if (value == nullptr) fail("GGUF metadata key {} is missing", quote(full(key)));
-    if (!value->is_array()) {
-      constexpr std::uint64_t kMostLayers = 4096;  // more are refused elsewhere
-      return std::vector<std::uint64_t>(std::min(layers, kMostLayers), count(key).value_or(0));
-    }
+    if (!value->is_array()) return std::vector<std::uint64_t>(layers, count(key).value_or(0));
     if (value->size() != layers) {
       fail("GGUF metadata key {} has {} numbers for {} layers", quote(full(key)), value->size(),
            layers);

@@ -78,6 +78,9 @@ TEST(GgufHybrid, CountsOfLayersAreOneNumberAndZeros) {
   EXPECT_EQ(error_with({0, 0, 0}), "GGUF metadata key \"a.b\" is 0 in all layers");
   EXPECT_EQ(error_with({0, 2}), "GGUF metadata key \"a.b\" has 2 numbers for 3 layers");
   EXPECT_EQ(error_with({0, 2, -1}), "GGUF metadata key \"a.b\" is not a list of numbers from 0 on");
+  values["a.block_count"] = 5000;
+  EXPECT_EQ(error_with(1), "GGUF metadata: 5000 layers; the most is 4096");
+  values["a.block_count"] = 3;
   values.erase("a.b");
   EXPECT_EQ(error_of([&] { (void)hybrid_count(metadata, ".b"); }),
             "GGUF metadata key \"a.b\" is missing");
