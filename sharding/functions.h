@@ -16,6 +16,7 @@ enum class GateFunction : std::uint8_t {
   GeluTanh,   ///< the same paper's approximation by a hyperbolic tangent
   QuickGelu,  ///< the same paper's by a sigmoid: x / (1 + e^(-1.702 x))
   Sigmoid,    ///< 1 / (1 + e^-x)
+  Relu2,      ///< max(x, 0)^2 (So et al. 2021, arXiv:2109.08668)
 };
 
 }  // namespace initrt

@@ -110,12 +110,13 @@ struct AttentionOp {
 /// it: float32, zeros before position 0.
 using StateId = std::uint32_t;
 
-/// x[r, c] = SiLU(sum over j of weight[j, c] · x[r - taps + 1 + j, c]) over the rows of a sequence:
-/// each column's convolution with its own last inputs, of which taps - 1 are the state.
+/// x[r, c] = SiLU(bias[c] + sum over j of weight[j, c] · x[r - taps + 1 + j, c]) over the rows of a
+/// sequence: each column's convolution with its own last inputs, of which taps - 1 are the state.
 struct ConvolutionOp {
   ActivationId x;
-  ParamId weight;  ///< [taps, columns of x]
-  StateId state;   ///< [taps - 1, columns of x], the oldest first
+  ParamId weight;                    ///< [taps, columns of x]
+  StateId state;                     ///< [taps - 1, columns of x], the oldest first
+  std::optional<ParamId> bias = {};  ///< [columns of x], float32
 };
 
 /// The gated delta rule (Yang et al. 2024, arXiv:2412.06464) of each value head h, which reads key
@@ -134,6 +135,21 @@ struct DeltaOp {
   std::uint32_t key_heads, value_heads, key_size, value_size;
 };
 
+/// Mamba 2's state space (Dao and Gu 2024, arXiv:2405.21060) of each head h, which reads b and c of
+/// group h / (heads / groups):
+///   S = exp(-exp(a_log) step) S + b ⊗ step x; out = Sᵀ c + d x
+/// with step = softplus(step + dt_bias) of the head. Leaves what it made of `step` there, and the
+/// state's factor in `decay`.
+struct StateSpaceOp {
+  ActivationId x;             ///< [heads, head_size]
+  ActivationId b, c;          ///< [groups, state_size]
+  ActivationId step, decay;   ///< [heads]
+  ActivationId out;           ///< as x, and may be x
+  ParamId a_log, dt_bias, d;  ///< [heads], float32
+  StateId state;              ///< S: [heads, state_size, head_size]
+  std::uint32_t groups, heads, state_size, head_size;
+};
+
 /// out = gating of gate and up, element by element; without `up`, function(gate).
 struct GateOp {
   ActivationId gate;
@@ -147,7 +163,7 @@ struct AddOp {
   ActivationId x, into;
 };
 
-/// x *= factor.
+/// x *= factor; with a factor of 0, x = 0 whatever it was.
 struct ScaleOp {
   ActivationId x;
   float factor;
@@ -192,9 +208,9 @@ struct HeadOp {
   std::optional<ParamId> bias = {};
 };
 
-using Op =
-    std::variant<NormOp, LinearOp, RotaryOp, JoinOp, AttentionOp, ConvolutionOp, DeltaOp, GateOp,
-                 RowGateOp, AddOp, ScaleOp, PositionOp, RouteOp, TakeRowsOp, AddRowsOp, HeadOp>;
+using Op = std::variant<NormOp, LinearOp, RotaryOp, JoinOp, AttentionOp, ConvolutionOp, DeltaOp,
+                        StateSpaceOp, GateOp, RowGateOp, AddOp, ScaleOp, PositionOp, RouteOp,
+                        TakeRowsOp, AddRowsOp, HeadOp>;
 
 enum class UnitKind : std::uint8_t {
   Embedding,  ///< rows are exchanged, the unit is never gathered; has no ops
@@ -235,6 +251,19 @@ struct DeltaSizes {
   bool operator==(const DeltaSizes&) const = default;
 };
 
+/// Mamba 2's layer (see StateSpaceOp): what goes into the state space goes through a convolution.
+struct StateSpaceSizes {
+  std::uint32_t groups = 0;  ///< 0: no such layer
+  std::uint32_t heads = 0, state_size = 0, head_size = 0;
+  std::uint32_t taps = 0;  ///< of the convolution
+
+  [[nodiscard]] std::uint64_t inner() const { return std::uint64_t{heads} * head_size; }
+  [[nodiscard]] std::uint64_t of_groups() const { return std::uint64_t{groups} * state_size; }
+  /// Columns that go through the convolution.
+  [[nodiscard]] std::uint64_t convolved() const { return inner() + 2 * of_groups(); }
+  bool operator==(const StateSpaceSizes&) const = default;
+};
+
 /// Where rows of the embedding table are: param `param` of unit `unit`.
 struct TableTile {
   std::uint32_t unit = 0;
@@ -255,6 +284,7 @@ struct Graph {
   std::uint32_t layers = 0, heads = 0, kv_heads = 0, head_size = 0;
   LatentSizes latent;
   DeltaSizes delta;
+  StateSpaceSizes state_space;
   std::uint32_t states = 0;        ///< StateIds are below
   std::vector<RotarySpec> rotary;  ///< what RotaryOps refer to
   HfNames hf_names;                ///< how Hugging Face's checkpoints of the family name tensors

@@ -53,6 +53,9 @@ struct HfNames {
   QkvOrder qkv = QkvOrder::Stacked;
   bool transposed = false;  ///< matrices of blocks are [in, out]
   ExpertsForm experts = ExpertsForm::Apart;
+  /// Where they are not apart, what a block calls the two tensors.
+  std::string_view gate_up_of_all = "mlp.experts.gate_up_proj";
+  std::string_view down_of_all = "mlp.experts.down_proj";
   DeltaForm delta = DeltaForm::Apart;
   /// Each head's rows of Q are followed by those of its gate (DecoderSpec::gated_attention).
   bool gates_behind_queries = false;

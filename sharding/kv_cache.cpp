@@ -62,6 +62,10 @@ KvLayout kv_layout(const Graph& graph, DType dtype, std::uint64_t sequences, std
             delta->state,
             checked_product(kWhat, {delta->value_heads, delta->key_size, delta->value_size}),
             sequences, layout);
+      } else if (const auto* space = std::get_if<StateSpaceOp>(&op)) {
+        place_state(space->state,
+                    checked_product(kWhat, {space->heads, space->state_size, space->head_size}),
+                    sequences, layout);
       }
     }
   }

@@ -33,9 +33,14 @@ void mark_replicated(const Unit& unit, UnitLayout& placed) {
       if (attention->sinks) placed.params[*attention->sinks].replicated = true;
     } else if (const auto* convolution = std::get_if<ConvolutionOp>(&op)) {
       placed.params[convolution->weight].replicated = true;
+      if (convolution->bias) placed.params[*convolution->bias].replicated = true;
     } else if (const auto* delta = std::get_if<DeltaOp>(&op)) {
       placed.params[delta->a_log].replicated = true;
       placed.params[delta->dt_bias].replicated = true;
+    } else if (const auto* space = std::get_if<StateSpaceOp>(&op)) {
+      for (const ParamId param : {space->a_log, space->dt_bias, space->d}) {
+        placed.params[param].replicated = true;
+      }
     }
   }
 }

@@ -86,7 +86,7 @@ WeightFormat format_stored(const Tensor& tensor, const Binding& binding, const C
     const std::uint32_t block = info(dtype).block_elements;
     const bool whole_blocks = run.source_column % block == 0 && run.column % block == 0 &&
                               run.columns % block == 0 && tensor.columns % block == 0;
-    if (!stored || !whole_blocks || run.transposed || run.add != 0) return WeightFormat::Plain;
+    if (!stored || !whole_blocks || run.transposed || run.map.changes()) return WeightFormat::Plain;
     if (format && *format != *stored) return WeightFormat::Plain;
     format = stored;
   }

@@ -44,7 +44,7 @@ struct Wanted {
   std::uint64_t begin = 0, end = 0, columns = 1;
   std::uint64_t destination = 0;  // bytes, of element `begin`
   DType to = DType::F32;
-  float add = 0.0f;
+  ElementMap map = {};
 };
 
 // The part of a row run that a plane holds: canonical rows and columns, and the steps between their
@@ -86,7 +86,7 @@ void add_piece(const Wanted& wanted, FilePiece piece, std::uint64_t element, std
   piece.second.destination = wanted.destination + bytes_of(wanted.to, element - wanted.begin);
   piece.second.destination_step = step;
   piece.second.to = wanted.to;
-  piece.second.add = wanted.add;
+  piece.second.map = wanted.map;
   pieces.push_back(piece);
 }
 
@@ -252,7 +252,7 @@ void plan_elements(const Tensor& tensor, const Binding& binding, const Catalog& 
                    std::vector<FilePiece>& pieces) {
   if (binding.quantized) fail("{} is stored as codes, which are no elements", tensor.name);
   for (const RowRun& run : binding.runs) {
-    const Wanted wanted{begin, end, tensor.columns, destination, to, run.add};
+    const Wanted wanted{begin, end, tensor.columns, destination, to, run.map};
     const TensorEntry& source = catalog.tensors[run.source];
     for (const TensorPart& part : source.parts) {
       for_each_plane(source, part, tensor.vector, [&](const Plane& stored) {

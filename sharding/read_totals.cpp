@@ -46,7 +46,7 @@ class Signature {
     add(binding.runs.size());
     for (const RowRun& run : binding.runs) {
       add(run.row, run.rows, run.source_row, run.source_stride, run.column, run.columns,
-          run.source_column, run.transposed, run.add != 0);
+          run.source_column, run.transposed, run.map.changes());
       add_entry(run.source);
     }
     add(binding.quantized.has_value());

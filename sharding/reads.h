@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sharding/dtype.h"
+#include "sharding/element_map.h"
 #include "sharding/row_batch.h"
 
 namespace initrt {
@@ -24,7 +25,7 @@ struct Piece {
   /// Bytes into this rank's shard; or into a batch's memory, where the read is of a batch.
   std::uint64_t destination = 0;
   std::uint64_t destination_step = 1;  ///< elements
-  float add = 0.0f;                    ///< to each element before it is narrowed; plain dtypes only
+  ElementMap map = {};                 ///< of each element before it is narrowed; plain dtypes only
 };
 
 /// One contiguous read and the pieces inside it.

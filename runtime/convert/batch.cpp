@@ -43,8 +43,8 @@ const Piece* whole_batch(const UnitReads& plan, const ReadTask& task) {
   const Read& read = plan.reads[task.first_read];
   if (task.batch->source != nullptr || task.reads != 1 || read.pieces != 1) return nullptr;
   const Piece& piece = plan.pieces[read.first_piece];
-  const bool dense = piece.source_step == 1 && piece.destination_step == 1 && piece.add == 0 &&
-                     piece.skip == 0 && piece.destination == 0;
+  const bool dense = piece.source_step == 1 && piece.destination_step == 1 &&
+                     !piece.map.changes() && piece.skip == 0 && piece.destination == 0;
   return dense && piece.elements == task.batch->rows * task.batch->columns ? &piece : nullptr;
 }
 

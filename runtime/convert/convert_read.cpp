@@ -5,24 +5,25 @@
 #include <cstring>
 
 #include "runtime/convert/convert.h"
+#include "runtime/convert/decode.h"
 
 namespace initrt {
 namespace {
 
 constexpr std::uint64_t kTile = 256;  // elements gathered at once
 
-/// Elements of a plain dtype, each with `add` added in float32.
-void convert_moved(std::span<const std::byte> in, DType from, std::uint64_t elements, float add,
-                   std::byte* out, DType to) {
+/// Elements of a plain dtype, each mapped in float32.
+void convert_mapped(std::span<const std::byte> in, DType from, std::uint64_t elements,
+                    const ElementMap& map, std::byte* out, DType to) {
   std::array<float, kTile> values;
   auto* const bytes = reinterpret_cast<std::byte*>(values.data());
   convert(in, from, 0, elements, bytes, DType::F32);
-  for (std::uint64_t i = 0; i < elements; ++i) values[i] += add;
+  for (std::uint64_t i = 0; i < elements; ++i) values[i] = decode::mapped(map, values[i]);
   convert({bytes, elements * sizeof(float)}, DType::F32, 0, elements, out, to);
 }
 
 /// The elements of a piece whose neighbours are not next to one another, on either side, or which
-/// are moved.
+/// are mapped.
 void convert_apart(std::span<const std::byte> in, const Piece& piece, std::byte* out, DType to) {
   const std::uint64_t in_bytes = info(piece.from).block_bytes, out_bytes = info(to).block_bytes;
   std::array<std::byte, kTile * sizeof(double)> gathered;
@@ -35,8 +36,8 @@ void convert_apart(std::span<const std::byte> in, const Piece& piece, std::byte*
                   in_bytes);
     }
     const auto read = std::span(gathered).first(elements * in_bytes);
-    if (piece.add != 0) {
-      convert_moved(read, piece.from, elements, piece.add, converted.data(), to);
+    if (piece.map.changes()) {
+      convert_mapped(read, piece.from, elements, piece.map, converted.data(), to);
     } else {
       convert(read, piece.from, 0, elements, converted.data(), to);
     }
@@ -56,13 +57,13 @@ constexpr std::uint64_t kSide = 64;
 /// line of the source; at most kSide.
 std::size_t count_columns(std::span<const Piece> pieces, std::uint64_t out_bytes) {
   const Piece& first = pieces.front();
-  if (first.source_step != 1 || first.destination_step == 1 || first.add != 0) return 0;
+  if (first.source_step != 1 || first.destination_step == 1 || first.map.changes()) return 0;
   std::size_t count = 1;
   while (count < std::min<std::size_t>(pieces.size(), kSide)) {
     const Piece& next = pieces[count];
     if (next.source_step != 1 || next.destination_step != first.destination_step ||
         next.elements != first.elements || next.from != first.from || next.to != first.to ||
-        next.add != 0 || next.destination != first.destination + count * out_bytes) {
+        next.map.changes() || next.destination != first.destination + count * out_bytes) {
       break;
     }
     ++count;
@@ -121,7 +122,7 @@ std::uint64_t convert_read(const UnitReads& plan, const Read& read,
     const std::uint64_t out_bytes = info(dtype).block_bytes;
     std::size_t done = 1;
     const std::span<const std::byte> in = bytes.subspan(piece.offset - read.offset, piece.bytes);
-    if (piece.source_step == 1 && piece.destination_step == 1 && piece.add == 0) {
+    if (piece.source_step == 1 && piece.destination_step == 1 && !piece.map.changes()) {
       convert(in, piece.from, piece.skip, piece.elements, to + piece.destination, dtype);
     } else if (const std::size_t columns = count_columns(left, out_bytes); columns > 1) {
       done = columns;

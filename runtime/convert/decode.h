@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "sharding/dtype.h"
+#include "sharding/element_map.h"
 
 // Inlined without fail: a kernel's instruction set is that of the function they end up in.
 #ifdef __CUDACC__
@@ -52,6 +53,33 @@ INITRT_INLINE float from_f16(std::uint16_t half) {
   const std::uint32_t special = magnitude | 0x7f800000u;
   const std::uint32_t finite = choose(magnitude < 0x00800000u, subnormal, normal);
   return std::bit_cast<float>(choose(magnitude >= 0x0f800000u, special, finite) | sign);
+}
+
+/// The natural logarithm, in double: of m · 2^e, with m from sqrt(1/2) to sqrt(2), it is e ln 2 and
+/// twice the area hyperbolic tangent of (m - 1) / (m + 1), whose series to the 15th power leaves
+/// 1e-14.
+INITRT_INLINE float log(float x) {
+  const auto bits = std::bit_cast<std::uint64_t>(static_cast<double>(x));
+  const std::int64_t exponent = static_cast<std::int64_t>(bits - 0x3fe6a09e667f3bcdu) >> 52;
+  const auto m = std::bit_cast<double>(bits - (static_cast<std::uint64_t>(exponent) << 52));
+  const double s = (m - 1) / (m + 1), square = s * s;
+  double p = 1.0 / 15;
+  p = p * square + 1.0 / 13;
+  p = p * square + 1.0 / 11;
+  p = p * square + 1.0 / 9;
+  p = p * square + 1.0 / 7;
+  p = p * square + 1.0 / 5;
+  p = p * square + 1.0 / 3;
+  p = p * square + 1.0;
+  const double finite = static_cast<double>(exponent) * 0.69314718055994530942 + 2 * s * p;
+  constexpr std::uint32_t kInfinity = 0x7f800000u, kNan = 0x7fc00000u;
+  if (x == 0) return std::bit_cast<float>(kInfinity | 0x80000000u);
+  if (!(x > 0)) return std::bit_cast<float>(kNan);
+  return x == std::bit_cast<float>(kInfinity) ? x : static_cast<float>(finite);
+}
+
+INITRT_INLINE float mapped(const ElementMap& map, float x) {
+  return map.log_of_negated ? log(-x) : x + map.add;
 }
 
 /// E4M3 without infinities (OCP FP8, "E4M3FN"): bias 7, S.1111.111 is NaN.

@@ -33,6 +33,15 @@ void check_delta(const DeltaShape& shape, std::string_view who) {
   }
 }
 
+void check_state_space(const StateSpaceShape& shape, std::string_view who) {
+  if (shape.groups == 0 || shape.heads % shape.groups != 0) {
+    fail("{}: {} heads in {} groups, expected a multiple", who, shape.heads, shape.groups);
+  }
+  if (shape.state_size == 0 || shape.state_size > kMaxKeySize) {
+    fail("{}: states of {} elements, expected from 1 to {}", who, shape.state_size, kMaxKeySize);
+  }
+}
+
 void check_taps(const ConvolutionWeights& weights, std::string_view who) {
   if (weights.count == 0 || weights.count > kMaxTaps) {
     fail("{}: {} taps, expected from 1 to {}", who, weights.count, kMaxTaps);

@@ -60,6 +60,7 @@ struct ConvolutionWeights {
   RowBlocks taps = {};
   DType dtype = DType::F32;
   std::uint32_t count = 0;  ///< of taps, at most kMaxTaps
+  RowBlocks bias = {};      ///< [columns] float32; may be null
 };
 inline constexpr std::uint32_t kMaxTaps = 8;
 
@@ -69,6 +70,19 @@ struct DeltaShape {
   RowBlocks a_log = {}, dt_bias = {};  ///< [value_heads] float32
 };
 inline constexpr std::uint32_t kMaxKeySize = 256;
+
+/// A state space's heads. State sizes are at most kMaxKeySize.
+struct StateSpaceShape {
+  std::uint32_t groups = 0, heads = 0, state_size = 0, head_size = 0;
+  RowBlocks a_log = {}, dt_bias = {}, d = {};  ///< [heads] float32
+};
+
+/// What a state space reads and writes for each row: see StateSpaceOp. `out` may be `x`.
+struct StateSpaceRows {
+  const float *x = nullptr, *b = nullptr, *c = nullptr;
+  float *step = nullptr, *decay = nullptr;
+  float* out = nullptr;
+};
 
 /// What a gated delta rule reads and writes for each row: see DeltaOp. `out` may be `v`.
 struct DeltaRows {
@@ -139,6 +153,7 @@ void check_routing(const Routing& routing, std::uint64_t rows, std::uint64_t roo
 /// @param who begins the message @throws Error where heads, sizes or taps are not such as kernels
 /// take
 void check_delta(const DeltaShape& shape, std::string_view who);
+void check_state_space(const StateSpaceShape& shape, std::string_view who);
 void check_taps(const ConvolutionWeights& weights, std::string_view who);
 
 /// Activations are float32, row-major, dense: [rows, columns], with room for rows up to the next
@@ -204,8 +219,8 @@ class DeviceOps {
                          float* out) = 0;
 
   /// Replaces each column of set_rows()'s rows by SiLU of its convolution with the rows before it
-  /// of the same sequence, in place. Rows of a sequence are neighbours, in order; those before the
-  /// call's are in the state, but none where the first is position 0.
+  /// of the same sequence and its bias, in place. Rows of a sequence are neighbours, in order;
+  /// those before the call's are in the state, but none where the first is position 0.
   /// @param states [sequences, taps - 1, columns]: of each sequence the last rows as they came in
   virtual void convolve(float* x, const ConvolutionWeights& weights, std::uint64_t columns,
                         float* states) = 0;
@@ -213,6 +228,11 @@ class DeviceOps {
   /// The gated delta rule over set_rows()'s rows, which come as for convolve().
   /// @param states [sequences, value_heads, key_size, value_size]; taken for zeros at position 0
   virtual void delta_rule(const DeltaRows& rows, const DeltaShape& shape, float* states) = 0;
+
+  /// Mamba 2's state space over set_rows()'s rows, which come as for convolve().
+  /// @param states [sequences, heads, state_size, head_size]; taken for zeros at position 0
+  virtual void state_space(const StateSpaceRows& rows, const StateSpaceShape& shape,
+                           float* states) = 0;
 
   /// out = function(gate) * (up + up_offset), both within the limit before; or function(gate) where
   /// `up` is null.
@@ -226,7 +246,7 @@ class DeviceOps {
   /// into += x.
   virtual void add(const float* x, float* into, std::uint64_t elements) = 0;
 
-  /// x *= factor.
+  /// x *= factor; with a factor of 0, x = 0 whatever it was.
   virtual void scale(float* x, float factor, std::uint64_t elements) = 0;
 
   /// x = cap * tanh(x / cap), for rows that start `stride` elements apart.

@@ -189,14 +189,21 @@ struct UnitRunner::Run {
   }
   void operator()(const ConvolutionOp& op) const {
     const auto taps = static_cast<std::uint32_t>(unit.params[op.weight].rows);
-    runner.device_.convolve(at(op.x), {weight(op.weight), dtype(), taps}, columns(op.x),
-                            runner.states_of(op.state));
+    runner.device_.convolve(at(op.x), {weight(op.weight), dtype(), taps, weight(op.bias)},
+                            columns(op.x), runner.states_of(op.state));
   }
   void operator()(const DeltaOp& op) const {
     const DeltaShape shape{op.key_heads,  op.value_heads,   op.key_size,
                            op.value_size, weight(op.a_log), weight(op.dt_bias)};
     runner.device_.delta_rule({at(op.q), at(op.k), at(op.v), at(op.decay), at(op.beta), at(op.out)},
                               shape, runner.states_of(op.state));
+  }
+  void operator()(const StateSpaceOp& op) const {
+    const StateSpaceShape shape{op.groups,        op.heads,           op.state_size, op.head_size,
+                                weight(op.a_log), weight(op.dt_bias), weight(op.d)};
+    runner.device_.state_space(
+        {at(op.x), at(op.b), at(op.c), at(op.step), at(op.decay), at(op.out)}, shape,
+        runner.states_of(op.state));
   }
   void operator()(const GateOp& op) const {
     runner.device_.gate(op.gating, at(op.gate), op.up ? at(*op.up) : nullptr, at(op.out),

@@ -5,6 +5,7 @@
 
 #include "runtime/start/tokenizer_files.h"
 #include "runtime/text/tokenizer.h"
+#include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/formats.h"
 #include "sharding/error.h"
 
@@ -51,7 +52,7 @@ Json tokenizer_config(const nlohmann::json& metadata, const OpenModel& model) {
 }
 
 TextFile json_file(const char* name, const Json& content) {
-  return {name, content.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"};
+  return {name, json_text(content) + "\n"};
 }
 
 // A tokenizer's files in a directory, as they are.

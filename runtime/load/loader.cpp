@@ -20,7 +20,7 @@ bool is_stored_as_read(const UnitReads& plan, const ReadTask& task, const Read& 
   const auto pieces = std::span(plan.pieces).subspan(read.first_piece, read.pieces);
   return std::ranges::all_of(pieces, [](const Piece& piece) {
     return piece.from == piece.to && piece.skip == 0 && piece.source_step == 1 &&
-           piece.destination_step == 1 && piece.add == 0 &&
+           piece.destination_step == 1 && !piece.map.changes() &&
            piece.bytes == bytes_of(piece.to, piece.elements);
   });
 }

@@ -52,12 +52,16 @@ void BlockBuilder::add_residual(ActivationId x) {
   add(AddOp{x, at.hidden});
 }
 
-void BlockBuilder::gated(const std::string& module, ActivationId in, ActivationId gate,
-                         ActivationId up, ActivationId out, bool with_bias) {
-  linear(module + "gate_proj", in, gate, with_bias);
+void BlockBuilder::feed_forward(const std::string& module, ActivationId in, ActivationId gate,
+                                ActivationId up, ActivationId out, bool with_bias) {
+  if (spec.gated) linear(module + "gate_proj", in, gate, with_bias);
   linear(module + "up_proj", in, up, with_bias);
-  add(GateOp{gate, up, gate, gating()});
-  linear(module + "down_proj", gate, out, with_bias);
+  if (spec.gated) {
+    add(GateOp{gate, up, gate, gating()});
+  } else {
+    add(GateOp{up, {}, up, spec.function});
+  }
+  linear(module + "down_proj", spec.gated ? gate : up, out, with_bias);
 }
 
 }  // namespace initrt

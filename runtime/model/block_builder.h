@@ -16,15 +16,19 @@ struct Buffers {
   ActivationId q = 0, k = 0, v = 0, attention_gate = 0;
   ActivationId q_latent = 0, q_nope = 0, q_rope = 0, q_absorbed = 0, latent = 0, k_rope = 0;
   ActivationId delta_q = 0, delta_k = 0, delta_v = 0, delta_z = 0, decay = 0, beta = 0;
+  ActivationId space_z = 0, space_x = 0, space_b = 0, space_c = 0;
+  ActivationId space_step = 0, space_decay = 0;
   ActivationId gate = 0, up = 0;
   ActivationId scores = 0, taken = 0, expert_gate = 0, expert_up = 0;
-  ActivationId shared_gate = 0, shared_up = 0, shared_score = 0;
+  ActivationId shared_gate = 0, shared_up = 0, shared_score = 0, shared_out = 0;
+  ActivationId expert_latent = 0, expert_sum = 0;
 };
 
 /// Adds the buffers of a decoder's parts.
 void add_attention_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers);
 void add_latent_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers);
 void add_delta_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers);
+void add_state_space_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers);
 void add_expert_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers);
 
 struct BlockBuilder {
@@ -64,20 +68,23 @@ struct BlockBuilder {
   void add_residual(ActivationId x);
 
   [[nodiscard]] Gating gating() const { return {spec.function, spec.gate_limit, spec.up_offset}; }
-  /// out = down(gating(gate(in), up(in))). @param module with its dot
-  void gated(const std::string& module, ActivationId in, ActivationId gate, ActivationId up,
-             ActivationId out, bool with_bias);
+  /// out = feed_forward(in), as DecoderSpec::gated says. @param module with its dot
+  /// @param gate not looked at where nothing is gated
+  void feed_forward(const std::string& module, ActivationId in, ActivationId gate, ActivationId up,
+                    ActivationId out, bool with_bias);
 };
 
-/// What a layer looks at other positions with: attention, latent attention or a gated delta net.
+/// What a layer looks at other positions with: attention, latent attention, a gated delta net or a
+/// state space.
 /// @param into where it goes
 void add_attention(BlockBuilder& block, ActivationId in, ActivationId into);
 void add_latent_attention(BlockBuilder& block, ActivationId in, ActivationId into);
 void add_delta_net(BlockBuilder& block, ActivationId in, ActivationId into);
+void add_state_space(BlockBuilder& block, ActivationId in, ActivationId into);
 
 /// Adds what is beside experts, and their router, to the block, whose last op that is.
 void add_router(BlockBuilder& block, ActivationId in);
-/// Adds the units of a layer's experts, behind its block.
+/// Adds the units of a layer's experts, behind its block, and of what is made of their sum.
 void add_experts(BlockBuilder& block);
 
 }  // namespace initrt

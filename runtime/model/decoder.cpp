@@ -9,10 +9,12 @@ namespace initrt {
 namespace {
 
 Buffers add_buffers(const DecoderSpec& spec, GraphBuilder& builder) {
-  bool dense = false, experts = false, attention = false, delta = false;
+  bool dense = false, experts = false, attention = false, delta = false, state_space = false;
   for (const LayerSpec& layer : spec.layers) {
-    (layer.experts ? experts : dense) = true;
-    (layer.delta ? delta : attention) = true;
+    if (layer.feeds) (layer.experts ? experts : dense) = true;
+    if (layer.mixes) {
+      (layer.delta ? delta : layer.state_space ? state_space : attention) = true;
+    }
   }
   Buffers buffers;
   buffers.hidden = builder.activation("hidden", spec.hidden);
@@ -23,6 +25,7 @@ Buffers add_buffers(const DecoderSpec& spec, GraphBuilder& builder) {
     add_attention_buffers(spec, builder, buffers);
   }
   if (delta) add_delta_buffers(spec, builder, buffers);
+  if (state_space) add_state_space_buffers(spec, builder, buffers);
   if (dense && spec.gated) buffers.gate = builder.activation("gate", spec.intermediate);
   if (dense) buffers.up = builder.activation("up", spec.intermediate);
   if (experts) add_expert_buffers(spec, builder, buffers);
@@ -34,6 +37,8 @@ Buffers add_buffers(const DecoderSpec& spec, GraphBuilder& builder) {
 ActivationId attention(BlockBuilder& block, ActivationId in, ActivationId into) {
   if (block.layer.delta) {
     add_delta_net(block, in, into);
+  } else if (block.layer.state_space) {
+    add_state_space(block, in, into);
   } else if (block.spec.latent.rank > 0) {
     add_latent_attention(block, in, into);
   } else {
@@ -43,15 +48,7 @@ ActivationId attention(BlockBuilder& block, ActivationId in, ActivationId into) 
 }
 
 ActivationId dense(BlockBuilder& block, ActivationId in, ActivationId out) {
-  const DecoderSpec& spec = block.spec;
-  const Buffers& at = block.at;
-  if (spec.gated) {
-    block.gated("mlp.", in, at.gate, at.up, out, spec.mlp_bias);
-    return out;
-  }
-  block.linear("mlp.up_proj", in, at.up, spec.mlp_bias);
-  block.add(GateOp{at.up, {}, at.up, spec.function});
-  block.linear("mlp.down_proj", at.up, out, spec.mlp_bias);
+  block.feed_forward("mlp.", in, block.at.gate, block.at.up, out, block.spec.mlp_bias);
   return out;
 }
 
@@ -62,8 +59,11 @@ void add_residuals(BlockBuilder& block) {
   const auto norm_in_place = [&](const char* module, ActivationId x) { block.norm(module, x, x); };
   switch (block.spec.residual) {
     case Residual::PreNorm:
-      norm("input_layernorm");
-      block.add_residual(attention(block, at.normed, at.normed));
+      if (block.layer.mixes) {
+        norm("input_layernorm");
+        block.add_residual(attention(block, at.normed, at.normed));
+      }
+      if (!block.layer.feeds) break;
       norm("post_attention_layernorm");
       if (block.layer.experts) {
         add_router(block, at.normed);
@@ -112,7 +112,7 @@ void add_layer(const DecoderSpec& spec, const Buffers& buffers, std::uint32_t la
   }
   add_residuals(block);
   builder.unit(block.unit);
-  if (block.layer.experts) add_experts(block);
+  if (block.layer.feeds && block.layer.experts) add_experts(block);
 }
 
 void add_positions(const DecoderSpec& spec, const Buffers& buffers, GraphBuilder& builder) {
@@ -181,6 +181,7 @@ Graph build_decoder(const DecoderSpec& spec) {
   meta.head_size = spec.head_size;
   meta.latent = spec.latent;
   meta.delta = spec.delta;
+  meta.state_space = spec.state_space;
   meta.rotary = spec.rotary;
   meta.hf_names = spec.hf_names;
   GraphBuilder builder(std::move(meta));

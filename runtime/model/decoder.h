@@ -33,7 +33,11 @@ struct LayerSpec {
   std::optional<std::uint32_t> query_rotary{};  ///< of Q, where it has another
   std::uint32_t window = 0;                     ///< positions that attention sees; 0: all
   bool delta = false;                           ///< a gated delta net instead of attention
+  bool state_space = false;                     ///< Mamba 2's layer instead of attention
   bool experts = false;                         ///< instead of one feed-forward
+  /// PreNorm layers alone may be one of the two, with one norm: attention or what is in its place,
+  /// or what feeds forward.
+  bool mixes = true, feeds = true;
 };
 
 struct ExpertsSpec {
@@ -45,14 +49,20 @@ struct ExpertsSpec {
   /// Intermediate size of what every row goes through beside the experts that it chooses; 0: none.
   std::uint64_t shared = 0;
   bool shared_gate = false;  ///< that is multiplied with the sigmoid of a product of the row
+  /// Elements that experts work on: a product of the row, and of their sum another makes what is
+  /// added; 0: the hidden size, and no such products.
+  std::uint64_t latent = 0;
 };
 
 struct DecoderSpec {
   std::string family;
   std::uint64_t hidden = 0, intermediate = 0, vocabulary = 0, context = 0;
   std::uint32_t heads = 0, kv_heads = 0, head_size = 0;
-  LatentSizes latent;  ///< instead of keys and values of heads
-  DeltaSizes delta;    ///< of the layers that have one
+  LatentSizes latent;             ///< instead of keys and values of heads
+  DeltaSizes delta;               ///< of the layers that have one
+  StateSpaceSizes state_space;    ///< likewise
+  bool state_space_bias = false;  ///< its first product and its last have one each
+  bool convolution_bias = false;  ///< of what goes into the state space
   std::vector<LayerSpec> layers;
 
   NormKind norm = NormKind::Rms;
@@ -75,7 +85,7 @@ struct DecoderSpec {
   float attention_scale = 0.0f;  ///< 0: 1 / sqrt(head_size)
   float attention_softcap = 0.0f;
 
-  /// feed_forward(x) = down(gating(gate(x), up(x))), else down(function(up(x))).
+  /// feed_forward(x) = down(gating(gate(x), up(x))), else down(function(up(x))); experts likewise.
   bool gated = true;
   bool mlp_bias = false;
   GateFunction function = GateFunction::Silu;

@@ -19,6 +19,7 @@ GateFunction function_named(std::string_view key, const std::string& name) {
       {"silu", GateFunction::Silu},          {"swish", GateFunction::Silu},
       {"gelu", GateFunction::Gelu},          {"gelu_new", GateFunction::GeluTanh},
       {"gelu_fast", GateFunction::GeluTanh}, {"gelu_pytorch_tanh", GateFunction::GeluTanh},
+      {"relu2", GateFunction::Relu2},
   };
   for (const auto& [known, function] : kFunctions) {
     if (name == known) return function;
@@ -205,6 +206,14 @@ void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t f
     const bool sliding = types.empty() ? slides(layer) : types[layer] == "sliding_attention";
     if (sliding) spec.layers[layer].window = window;
   }
+}
+
+void read_granite_choices(const ConfigReader& config, DecoderSpec& spec) {
+  spec.qkv_bias = spec.out_bias = config.flag_or("attention_bias", false);
+  spec.embedding_scale = static_cast<float>(config.positive_or("embedding_multiplier", 1));
+  spec.attention_scale = static_cast<float>(config.positive_or("attention_multiplier", 1));
+  spec.residual_scale = static_cast<float>(config.positive_or("residual_multiplier", 1));
+  spec.logit_scale = static_cast<float>(1 / config.positive_or("logits_scaling", 1));
 }
 
 void refuse_flags(const ConfigReader& config, std::initializer_list<std::string_view> keys) {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/model/decoder.h"
 #include "runtime/model/rotary_config.h"
@@ -57,12 +59,32 @@ void read_latent(const ConfigReader& config, DecoderSpec& spec);
 /// "linear_attention" or, in a config without, all but each `full_attention_interval`-th.
 void read_delta(const ConfigReader& config, DecoderSpec& spec);
 
+/// Keys of Mamba 2's layer, which families call differently.
+struct StateSpaceKeys {
+  std::string_view groups, heads, state_size, head_size, taps, convolution_bias, bias, function;
+};
+
+/// Sizes of Mamba 2's layer. @param head_size where the config does not give it as a number; 0: it
+/// has to
+void read_state_space(const ConfigReader& config, DecoderSpec& spec, const StateSpaceKeys& keys,
+                      std::uint64_t head_size = 0);
+
+/// What a list of the config calls each layer: transformers 4 and 5 call some of them differently.
+/// @param known what there may be, and what it means
+/// @returns the meaning for each layer @throws Error for any other
+[[nodiscard]] std::vector<std::string_view> read_layer_list(const ConfigReader& config,
+                                                            std::string_view key,
+                                                            std::span<const NamePair> known);
+
 /// Sets the windows of layers: those that `layer_types` calls "sliding_attention" or, in a config
 /// without, those for which `slides` is true see `sliding_window` positions. None where that is
 /// null.
 /// @param fallback the window where the config has no such key; 0: none
 void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,
                   const std::function<bool(std::uint32_t layer)>& slides);
+
+/// Granite's multipliers on the embedding, attention, residuals and logits, and attention's biases.
+void read_granite_choices(const ConfigReader& config, DecoderSpec& spec);
 
 /// @throws Error where a flag is true that the family has no use for
 void refuse_flags(const ConfigReader& config, std::initializer_list<std::string_view> keys);

@@ -1,6 +1,7 @@
 #include "sharding/checkpoint/checked_json.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -75,6 +76,21 @@ FiniteText make_finite(std::string_view text) {
   return finite;
 }
 
+// What stands for a number that is not finite until the text around it is made.
+std::string stand_in(std::string_view word) { return std::string(1, '\x01').append(word); }
+
+void replace_non_finite(nlohmann::ordered_json& value) {
+  for (auto& each : value) {
+    if (each.is_structured()) replace_non_finite(each);
+    if (!each.is_number_float()) continue;
+    const auto number = each.get<double>();
+    for (const NonFinite& known : kNonFinite) {
+      const bool same = std::isnan(number) ? std::isnan(known.value) : number == known.value;
+      if (same) each = stand_in(known.word);
+    }
+  }
+}
+
 template <class Json>
 Json parse_checked(std::string_view text, std::string_view where) {
   const FiniteText finite = make_finite(text);
@@ -116,6 +132,19 @@ nlohmann::json parse_json(std::string_view text, std::string_view where) {
 
 nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view where) {
   return parse_checked<nlohmann::ordered_json>(text, where);
+}
+
+std::string json_text(nlohmann::ordered_json value) {
+  using Json = nlohmann::ordered_json;
+  if (value.is_structured()) replace_non_finite(value);
+  std::string text = value.dump(2, ' ', false, Json::error_handler_t::replace);
+  for (const NonFinite& known : kNonFinite) {
+    const std::string there = Json(stand_in(known.word)).dump();
+    for (std::size_t at = text.find(there); at != std::string::npos; at = text.find(there, at)) {
+      text.replace(at, there.size(), known.word);
+    }
+  }
+  return text;
 }
 
 nlohmann::json read_json_object(Files& files, const std::string& path, std::uint64_t limit) {

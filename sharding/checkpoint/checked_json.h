@@ -24,6 +24,9 @@ namespace initrt {
 [[nodiscard]] nlohmann::json read_json_object(Files& files, const std::string& path,
                                               std::uint64_t limit = 64ull << 20);
 
+/// Indented text that parse_json() gives the same value of, numbers that are not finite too.
+[[nodiscard]] std::string json_text(nlohmann::ordered_json value);
+
 /// `text` in double quotes for an error line: all but printable ASCII escaped, bytes that are not
 /// UTF-8 replaced, cut after 200 bytes. Names in a hostile file can hold anything, a terminal's
 /// control sequences too.

@@ -29,8 +29,9 @@ def write_configs(write):
 
 
     for case in ["cohere_qk_norm", "exaone4", "falcon_40b", "gemma3", "gpt2", "gpt_neox", "granite",
-                 "hunyuan_v1_dense", "llama_yarn", "ministral3", "mistral", "phi3_longrope",
-                 "qwen3_5_text", "qwen3_moe", "qwen3_next", "smollm3", "stablelm2_12b", "stablelm2_bias"]:
+                 "granitemoehybrid", "hunyuan_v1_dense", "llama_yarn", "ministral3", "mistral",
+                 "nemotron_h_experts", "nemotron_h_latent", "phi3_longrope", "qwen3_5_text",
+                 "qwen3_moe", "qwen3_next", "smollm3", "stablelm2_12b", "stablelm2_bias"]:
         write("json_config", case, json.loads((FAMILIES / case / "config.json").read_text()))
 
 
@@ -129,8 +130,11 @@ def write_names(write):
                          ("gpt_neox", "num_hidden_layers"), ("mixtral", "num_hidden_layers"),
                          ("phi3", "num_hidden_layers"), ("phi", "num_hidden_layers"),
                          ("cohere_qk_norm", "num_hidden_layers"),
-                         ("stablelm2_12b", "num_hidden_layers")]:
-        config = json.loads((FAMILIES / case / "config.json").read_text()) | {layers: 1}
+                         ("stablelm2_12b", "num_hidden_layers"),
+                         ("granitemoehybrid", {"num_hidden_layers": 1, "layer_types": ["mamba"]}),
+                         ("nemotron_h_experts", {"hybrid_override_pattern": "M"})]:
+        config = json.loads((FAMILIES / case / "config.json").read_text())
+        config |= layers if isinstance(layers, dict) else {layers: 1}
         tensors = json.loads((FAMILIES / case / "tensors.json").read_text())
         first_layer = [name for name in tensors if (re.findall(r"\.(\d+)\.", name) + ["0"])[0] == "0"]
         lines = [f"{name} BF16 {' '.join(map(str, tensors[name]['shape']))}" for name in first_layer]

@@ -1,5 +1,5 @@
-// Models with gated delta nets: what they keep of a sequence besides keys and values, and how their
-// matrices lie in files.
+// Models with gated delta nets or state spaces: what they keep of a sequence besides keys and
+// values, and how their matrices lie in files.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -47,13 +47,15 @@ std::vector<Prompt> six_prompts() {
 }
 
 TEST(DeltaNets, ASlotThatIsUsedAgainKnowsNothingOfTheSequenceBefore) {
-  const Checkpoint checkpoint("qwen3_next");
-  const std::vector<Prompt> prompts = six_prompts();
-  Answers expected;
-  for (const Prompt& prompt : prompts) expected.merge(answers_of(checkpoint.model, {prompt}, {}));
-  for (const Way& way : {Way{1, Transport::Self, 1, 64}, Way{1, Transport::Self, 4, 3},
-                         Way{2, Transport::Mapped, 2, 2}, Way{3, Transport::Mpi, 1, 1}}) {
-    EXPECT_EQ(answers_of(checkpoint.model, prompts, way), expected) << way;
+  for (const char* family : {"qwen3_next", "granitemoehybrid"}) {
+    const Checkpoint checkpoint(family);
+    const std::vector<Prompt> prompts = six_prompts();
+    Answers expected;
+    for (const Prompt& prompt : prompts) expected.merge(answers_of(checkpoint.model, {prompt}, {}));
+    for (const Way& way : {Way{1, Transport::Self, 1, 64}, Way{1, Transport::Self, 4, 3},
+                           Way{2, Transport::Mapped, 2, 2}, Way{3, Transport::Mpi, 1, 1}}) {
+      EXPECT_EQ(answers_of(checkpoint.model, prompts, way), expected) << family << ", " << way;
+    }
   }
 }
 
@@ -113,9 +115,26 @@ TEST(DeltaNets, StatesArePlannedMemoryThatDoesNotGrowWithTheContext) {
   }
 }
 
+// Two layers of 8 heads of 10 by 12, with 3 inputs of 96 + 2 * 20 columns.
+TEST(StateSpaces, ArePlannedMemoryThatDoesNotGrowWithTheContext) {
+  const Checkpoint checkpoint("granitemoehybrid");
+  Setting setting;
+  setting.sequences = 3;
+  const auto kv_bytes = [&](std::uint64_t context) {
+    setting.context = context;
+    return place(checkpoint.model, setting).memory[MemoryCategory::KvCache];
+  };
+  constexpr std::uint64_t kKeys = 2 * 3 * 2 * 12 * 4;  // of a position, of one layer
+  constexpr std::uint64_t kStates = 2ull * 3 * 4 * (8 * 10 * 12 + 3 * (96 + 2 * 20));
+  EXPECT_EQ(kv_bytes(128) - kv_bytes(64), 64 * kKeys);
+  EXPECT_GE(kv_bytes(64), 64 * kKeys + kStates);
+  EXPECT_LT(kv_bytes(64), 64 * kKeys + kStates + 8 * 64) << "each begins at a multiple of 64";
+}
+
 // Each rank reads its rows, out of those of all key heads, of queries and gates, of all experts.
 TEST(DeltaNets, MatricesThatAreFusedAreReadOnce) {
-  for (const char* family : {"qwen3_next", "qwen3_next_layer_types", "qwen3_5_moe"}) {
+  for (const char* family : {"qwen3_next", "qwen3_next_layer_types", "qwen3_5_moe",
+                             "granitemoehybrid", "nemotron_h_experts"}) {
     const Checkpoint checkpoint(family);
     const OpenModel& model = checkpoint.model;
     for (const std::uint32_t ranks : {1u, 2u, 3u}) {

@@ -15,9 +15,10 @@ namespace {
 using Json = nlohmann::json;
 using Rows = std::vector<std::vector<float>>;
 
-// A tensor's rows; those of a vector are its elements.
+// A tensor's rows, of its last dimension; those of a vector are its elements.
 Rows rows_of(const FamilyTensor& tensor, bool transposed) {
-  const std::uint64_t rows = tensor.shape[0], columns = tensor.values.size() / rows;
+  const std::uint64_t columns = tensor.shape.size() == 1 ? 1 : tensor.shape.back();
+  const std::uint64_t rows = tensor.values.size() / columns;
   Rows out(transposed ? columns : rows);
   for (std::uint64_t i = 0; i < tensor.values.size(); ++i) {
     out[transposed ? i % columns : i / columns].push_back(tensor.values[i]);
@@ -68,6 +69,10 @@ void add_pair(GgufWriter& writer, const std::string& key, const std::string& typ
     std::string flags = raw<std::uint32_t>(kBool) + raw<std::uint64_t>(value.size());
     for (const bool flag : value.get<std::vector<bool>>()) flags += static_cast<char>(flag);
     writer.pair(key, kArray, flags);
+  } else if (type == "COUNTS") {
+    std::string counts = raw<std::uint32_t>(kU32) + raw<std::uint64_t>(value.size());
+    for (const auto count : value.get<std::vector<std::uint32_t>>()) counts += raw(count);
+    writer.pair(key, kArray, counts);
   } else {
     fail("{}: GGUF values of {} are not written", key, type);
   }

@@ -36,7 +36,8 @@ INSTANTIATE_TEST_SUITE_P(Published, Flagships,
                                            Flagship{"kimi_k2", 1026, 32, 1029},
                                            Flagship{"glm_4_6", 353, 32, 706},
                                            Flagship{"gpt_oss_120b", 116.8, 5.1, 65.2},
-                                           Flagship{"qwen3_next_80b", 79.7, 3.56, 159.3}),
+                                           Flagship{"qwen3_next_80b", 79.7, 3.56, 159.3},
+                                           Flagship{"nemotron_3_nano_30b", 31.6, 3.2, 63.2}),
                          [](const auto& of) { return of.param.name; });
 
 TEST_P(Flagships, HaveTheParametersThatArePublished) {

@@ -10,12 +10,14 @@ llama-cpp-python, installed and as the source distribution it comes from, which 
     python tests/golden/make_family_gguf.py llama_cpp_python-*/vendor/llama.cpp [CASE...]
 
 families/<case>/gguf.json         metadata: [key, type, value] of each key but those of the
-                                  tokenizer, which is "none"; an array of BOOL is FLAGS
+                                  tokenizer, which is "none"; an array of BOOL is FLAGS, one of
+                                  numbers COUNTS
                                   tensors: {name: how it is made}, all of F32:
                                     shape        outermost dimension first
                                     of           [[tensor, first row, rows, heads]...]: rows of
                                                  Hugging Face tensors behind one another; those of
-                                                 a vector are its elements; if heads is not 0,
+                                                 a vector are its elements, and a tensor of more
+                                                 dimensions is a matrix of its last; if heads is not 0,
                                                  rows 2i and 2i + 1 of each are its rows i and
                                                  half + i
                                     transposed   of the transposes of those tensors
@@ -66,6 +68,8 @@ NOT_COMPUTED = {
     "llama_yarn": {f"{ROPE}.beta_fast": 32.0, f"{ROPE}.beta_slow": 1.0},
     "olmo3": {"rope_scaling.beta_fast": 32.0, "rope_scaling.beta_slow": 1.0},
 }
+# Cases whose config.json is for the converter alone: transformers 5 adds keys of experts to it.
+PLAIN = ["nemotron_h"]
 # Keys that the converter takes from config.json, where transformers 5 no longer writes them.
 ALSO = {
     "gpt_neox": {"rotary_pct": 0.25},
@@ -83,11 +87,13 @@ WITHOUT = {
     "deepseek_v3_plain_queries": "queries without latents beside biases",
     "glm4_moe_lite": "(as deepseek_v3)",
     "llama_dynamic": "rope scaling of this type",
-    "qwen3_next": "(its file has -exp(A_log), which is not read)",
-    "qwen3_next_layer_types": "(as qwen3_next)",
-    "qwen3_5": "(as qwen3_next, with heads of values in another order)",
+    "qwen3_next": "layers without experts, keys and values of two sizes",
+    "qwen3_next_layer_types": "keys and values of two sizes",
+    "qwen3_5": "(its file has heads of values in another order, which is not read)",
     "qwen3_5_text": "(as qwen3_5)",
     "qwen3_5_moe": "(as qwen3_5)",
+    "granitemoehybrid_dense": "state spaces other than of twice the hidden size",
+    "nemotron_h_experts": "biases, groups of experts",
     "gemma3": "windows other than in five of six layers, a scale of attention",
     "gemma3_conditional": "windows other than in five of six layers, a scale of attention",
     "smollm3": "layers without rope other than each fourth",
@@ -101,12 +107,14 @@ WITHOUT = {
 }
 
 
-def convert(folder, path, also, fused):
+def convert(folder, path, name, fused):
     """Writes the checkpoint of `folder` as GGUF. Returns the keys that a real file has not."""
     import conversion
     import gguf
 
-    hparams = conversion.ModelBase.load_hparams(folder, False) | also
+    hparams = json.loads((folder / "config.json").read_text())
+    if name not in PLAIN:
+        hparams = conversion.ModelBase.load_hparams(folder, False) | ALSO.get(name, {})
     architecture = conversion.get_model_architecture(hparams, conversion.ModelType.TEXT)
     model_class = conversion.get_model_class(architecture)
     model_class = getattr(model_class, "Ministral3Model", model_class)  # the one it leaves all to
@@ -114,6 +122,7 @@ def convert(folder, path, also, fused):
 
     class WithoutTokenizer(model_class):
         model_arch = model_class.model_arch
+        no_mtp = True
 
         def set_vocab(self):
             self._set_vocab_none()
@@ -172,8 +181,10 @@ def metadata(reader, stubs):
         if key in stubs or key.startswith("general.") and key != "general.architecture":
             continue
         types = [type.name for type in field.types]
-        assert len(types) == 1 or types == ["ARRAY", "BOOL"], f"{key} is an array"
-        pairs.append([key, types[0] if len(types) == 1 else "FLAGS", field.contents()])
+        arrays = {"BOOL": "FLAGS", "UINT32": "COUNTS", "INT32": "COUNTS"}
+        assert len(types) == 1 or types[-1] in arrays, f"{key} is an array"
+        kind = types[0] if len(types) == 1 else arrays[types[-1]]
+        pairs.append([key, kind, field.contents()])
     return pairs
 
 
@@ -209,12 +220,17 @@ def runs_of_heads(places, heads):
     return out
 
 
+def as_matrix(tensor):
+    return tensor.reshape(-1, tensor.shape[-1]) if tensor.ndim > 2 else tensor
+
+
 def of_matrix(value, tensors, transposed):
     """Where the rows of `value` come from, or None."""
     places = {}
     for name, tensor in tensors.items():
-        if tensor.ndim == 2:
-            for row, values in enumerate(tensor.T if transposed else tensor):
+        if tensor.ndim >= 2:
+            matrix = as_matrix(tensor)
+            for row, values in enumerate(matrix.T if transposed else matrix):
                 places.setdefault(values.tobytes(), (name, row))
     rows = value.reshape(-1, value.shape[-1])
     found = [places.get(row.tobytes()) for row in rows]
@@ -243,14 +259,16 @@ def of_vector(value, tensors):
 def recipe_of(name, value, tensors, heads):
     """How one tensor of the file is made: the shortest of the ways that there are."""
     about = {"shape": list(value.shape)}
-    if name.startswith("rope_"):
-        return about | {"values": value.tolist()}
-    if value.ndim > 1:
+    if name.startswith("rope_") or name.endswith(".ssm_a"):
+        return about | {"values": value.ravel().tolist()}
+    vector = name.endswith((".ssm_d", ".ssm_norm.weight"))  # though it has two dimensions
+    if value.ndim > 1 and not vector:
         found = of_matrix(value, tensors, transposed=False)
         if found is None:
             found = of_matrix(value, tensors, transposed=True)
             about["transposed"] = True
     else:
+        value = value.ravel()
         found = of_vector(value, tensors)
         if found is None:
             found = of_vector(value, {key: t + np.float32(1) for key, t in tensors.items()})
@@ -262,8 +280,8 @@ def recipe_of(name, value, tensors, heads):
 def make_tensor(about, tensors):
     """What tests/golden/family_gguf.cpp does."""
     if "values" in about:
-        return np.array(about["values"], np.float32)
-    sources = {name: tensors[name] for name, *_ in about["of"]}
+        return np.array(about["values"], np.float32).reshape(about["shape"])
+    sources = {name: as_matrix(tensors[name]) for name, *_ in about["of"]}
     if about.get("transposed"):
         sources = {name: tensor.T for name, tensor in sources.items()}
     parts = []
@@ -296,7 +314,7 @@ def make(name, ids, fused):
         folder = Path(temporary)
         save_file(values, folder / "model.safetensors", {"format": "pt"})
         (folder / "config.json").write_text(json.dumps(config))
-        stubs = convert(folder, folder / "model.gguf", ALSO.get(name, {}), fused)
+        stubs = convert(folder, folder / "model.gguf", name, fused)
         (folder / "tokenizer.json").unlink()
         reader = GGUFReader(folder / "model.gguf")
         logits = llama_cpp_logits(folder / "model.gguf", ids)

@@ -77,7 +77,8 @@ def scale_and_offset(case, name, shape):
         inputs = shape[1 if case.config.model_type == "gpt_oss" else 2]
     # Queries and keys larger: attention is not uniform. Routers larger: no choice is close.
     wide = any(part in name for part in ("q_proj", "k_proj", "qkv", "query_key", "c_attn"))
-    factor = 3.0 if name.endswith(("gate.weight", "router.weight")) else 2.0 if wide else 1.5
+    router = ("gate.weight", "router.weight", "router.layer.weight")
+    factor = 3.0 if name.endswith(router) else 2.0 if wide else 1.5
     return round(factor / np.sqrt(inputs) * 4096) / 4096, 0.0
 
 

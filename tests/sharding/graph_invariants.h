@@ -76,7 +76,7 @@ class UnitInvariants {
   [[nodiscard]] bool holds(const ConvolutionOp& op) const {
     return op.weight < unit_.params.size() && unit_.params[op.weight].rows > 1 &&
            is(op.weight, unit_.params[op.weight].rows, columns(op.x)) && columns(op.x) > 0 &&
-           op.state < graph_.states;
+           (!op.bias || is_float32(*op.bias, columns(op.x))) && op.state < graph_.states;
   }
   [[nodiscard]] bool holds(const DeltaOp& op) const {
     const std::uint64_t keys = std::uint64_t{op.key_heads} * op.key_size;
@@ -85,6 +85,15 @@ class UnitInvariants {
            is(op.k, keys) && is(op.v, values) && is(op.out, values) &&
            is(op.decay, op.value_heads) && is(op.beta, op.value_heads) &&
            is_float32(op.a_log, op.value_heads) && is_float32(op.dt_bias, op.value_heads) &&
+           op.state < graph_.states;
+  }
+  [[nodiscard]] bool holds(const StateSpaceOp& op) const {
+    const std::uint64_t inner = std::uint64_t{op.heads} * op.head_size;
+    const std::uint64_t of_groups = std::uint64_t{op.groups} * op.state_size;
+    return inner > 0 && of_groups > 0 && op.heads % op.groups == 0 && is(op.x, inner) &&
+           is(op.out, inner) && is(op.b, of_groups) && is(op.c, of_groups) &&
+           is(op.step, op.heads) && is(op.decay, op.heads) && is_float32(op.a_log, op.heads) &&
+           is_float32(op.dt_bias, op.heads) && is_float32(op.d, op.heads) &&
            op.state < graph_.states;
   }
   [[nodiscard]] bool holds(const RowGateOp& op) const {

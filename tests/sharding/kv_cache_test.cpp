@@ -51,6 +51,20 @@ TEST(KvCache, ValuesThatAreAPartOfKeysTakeNothing) {
   EXPECT_EQ(layout.bytes, 3ull * 2 * 10 * 8 * 4);
 }
 
+// 3 heads of 4 by 5.
+TEST(KvCache, AStateSpaceIsAStateOfEachSequence) {
+  Graph graph;
+  graph.states = 1;
+  StateSpaceOp space{};
+  space.heads = 3;
+  space.state_size = 4;
+  space.head_size = 5;
+  graph.units.push_back({"block", UnitKind::Block, {}, {space}});
+  const KvLayout layout = kv_layout(graph, DType::BF16, 2, 7, 1);
+  EXPECT_EQ(layout.states[0].elements, 60u);
+  EXPECT_EQ(layout.bytes, 2ull * 60 * 4);
+}
+
 // A convolution of 3 taps over 10 columns, and 3 value heads of 4 by 5, behind one layer's keys.
 TEST(KvCache, StatesOfSequencesLieBehindTheKeysOfTheirLayers) {
   Graph graph = graph_of({0});

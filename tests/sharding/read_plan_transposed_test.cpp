@@ -1,7 +1,9 @@
-// Matrices that are stored as the transpose of what is wanted, and values that are stored moved.
+// Matrices that are stored as the transpose of what is wanted, and values that are stored mapped.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "runtime/convert/convert.h"
@@ -77,32 +79,47 @@ TEST(ReadPlan, TransposedMatricesAreReadFromEveryView) {
   }
 }
 
-TEST(ReadPlan, MovedValuesAreMovedBackBeforeTheyAreNarrowed) {
-  constexpr std::uint64_t kElements = 1000;
+// Reads a float32 vector into bf16 through a map, which has to give `values` back.
+void expect_mapped_back(const ElementMap& map, const std::vector<float>& stored,
+                        const std::vector<float>& values) {
+  const std::uint64_t elements = stored.size();
   RandomModel model;
-  model.catalog.files.push_back({"file", kElements * 4});
-  model.catalog.tensors.push_back(testing::dense_entry("t", DType::F32, {kElements}, 0, 0));
-  Bytes& file = model.files.emplace_back(kElements * 4);
-  std::vector<float> values(kElements);
-  for (std::uint64_t i = 0; i < kElements; ++i) {
-    // What bf16 holds exactly; 1 + it is rounded to float32 only.
-    values[i] = static_cast<float>(i % 200 + 1) * (i % 2 == 0 ? 0x1p-12f : -0x1p-9f);
-    const float moved = 1.0f + values[i];
-    std::memcpy(&file[4 * i], &moved, 4);
-  }
+  model.catalog.files.push_back({"file", elements * 4});
+  model.catalog.tensors.push_back(testing::dense_entry("t", DType::F32, {elements}, 0, 0));
+  Bytes& file = model.files.emplace_back(elements * 4);
+  std::memcpy(file.data(), stored.data(), file.size());
   Tensor tensor;
   tensor.vector = true;
-  tensor.rows = kElements;
+  tensor.rows = elements;
   RowRun run;
-  run.rows = kElements;
+  run.rows = elements;
   run.columns = 1;
-  run.add = -1.0f;
-  const Bytes read = read_elements(model, tensor, {{run}}, 3, kElements, DType::BF16);
-  for (std::uint64_t i = 3; i < kElements; ++i) {
+  run.map = map;
+  const Bytes read = read_elements(model, tensor, {{run}}, 3, elements, DType::BF16);
+  for (std::uint64_t i = 3; i < elements; ++i) {
     std::uint16_t bits = 0;
     std::memcpy(&bits, &read[2 * (i - 3)], 2);
     ASSERT_EQ(std::bit_cast<float>(std::uint32_t{bits} << 16), values[i]) << i;
   }
+}
+
+// Values are those that bf16 holds exactly; what is stored is rounded to float32 only.
+TEST(ReadPlan, MovedValuesAreMovedBackBeforeTheyAreNarrowed) {
+  std::vector<float> values, stored;
+  for (int i = 0; i < 1000; ++i) {
+    values.push_back(static_cast<float>(i % 200 + 1) * (i % 2 == 0 ? 0x1p-12f : -0x1p-9f));
+    stored.push_back(1.0f + values.back());
+  }
+  expect_mapped_back({-1.0f}, stored, values);
+}
+
+TEST(ReadPlan, LogarithmsAreTakenOfPowersBeforeTheyAreNarrowed) {
+  std::vector<float> values, stored;
+  for (int i = 0; i < 1000; ++i) {
+    values.push_back(static_cast<float>(i % 200 - 100) * 0x1p-5f);
+    stored.push_back(-std::exp(values.back()));
+  }
+  expect_mapped_back({0, true}, stored, values);
 }
 
 }  // namespace

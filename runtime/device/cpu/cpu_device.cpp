@@ -207,6 +207,11 @@ class CpuDevice final : public Device {
     cpu::delta_rule(pool_, kernels_, rows_, rows, shape, states);
   }
 
+  void state_space(const StateSpaceRows& rows, const StateSpaceShape& shape,
+                   float* states) override {
+    cpu::state_space(pool_, kernels_, rows_, rows, shape, states);
+  }
+
   void gate_rows(const float* gate, float* x, std::uint64_t rows, std::uint64_t columns) override {
     const auto sigmoid = kernels_.gate[static_cast<std::size_t>(GateFunction::Sigmoid)];
     for_pieces(pool_, rows, rows_per_piece(columns), [&](std::uint64_t begin, std::uint64_t end) {
@@ -249,7 +254,11 @@ class CpuDevice final : public Device {
 
   void scale(float* x, float factor, std::uint64_t elements) override {
     for_pieces(pool_, elements, kElementsPerPiece, [&](std::uint64_t begin, std::uint64_t end) {
-      kernels_.scale(x + begin, factor, end - begin);
+      if (factor == 0) {
+        std::fill(x + begin, x + end, 0.0f);
+      } else {
+        kernels_.scale(x + begin, factor, end - begin);
+      }
     });
   }
 

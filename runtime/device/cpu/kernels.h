@@ -108,7 +108,7 @@ struct NormRow {
   std::size_t columns;
 };
 inline constexpr std::size_t norm_count = 2;  ///< kinds
-inline constexpr std::size_t gate_count = 5;  ///< functions
+inline constexpr std::size_t gate_count = 6;  ///< functions
 
 inline constexpr std::size_t convolution_taps = 8;
 inline constexpr std::size_t convolution_columns = 256;
@@ -119,6 +119,7 @@ struct ConvolutionBlock {
   std::size_t stride;                       ///< elements from row to row of x and of the state
   const std::byte* taps[convolution_taps];  ///< the columns' weights, of the oldest input first
   std::size_t count;                        ///< of taps
+  const float* bias;                        ///< of the columns, or null
   float* state;                             ///< [count - 1, ...]: inputs, the oldest first
   std::size_t rows, columns;                ///< columns <= convolution_columns
   bool fresh;                               ///< what the state holds is another sequence's
@@ -137,6 +138,21 @@ struct DeltaBlock {
   std::size_t state_stride;
   std::size_t rows, key_size, values;  ///< values <= Kernels::delta_values
   bool fresh;                          ///< as of ConvolutionBlock
+};
+
+/// One head of a state space, for one sequence's rows, and some of its values. Pointers are to the
+/// first row's.
+struct StateSpaceBlock {
+  const float* x;
+  float* out;                                           ///< may be x
+  const float *b, *c;                                   ///< of the head's group
+  const float *step, *decay;                            ///< of the head
+  float skip;                                           ///< what of x is added to the result
+  std::size_t value_stride, group_stride, head_stride;  ///< elements from row to row
+  float* state;  ///< [state_size, ...], its rows state_stride elements apart
+  std::size_t state_stride;
+  std::size_t rows, state_size, values;  ///< values <= Kernels::delta_values
+  bool fresh;                            ///< as of ConvolutionBlock
 };
 
 inline constexpr std::size_t attention_queries = 16;
@@ -169,13 +185,17 @@ struct Kernels {
   void (*norm[norm_count][storage_count])(const NormRow&);
 
   void (*convolve[storage_count])(const ConvolutionBlock&);
-  std::size_t delta_values;  ///< of a head that one block has at most
+  std::size_t delta_values;  ///< of a head that one block has at most, and a state space's
   void (*delta)(const DeltaBlock&);
+  void (*state_space)(const StateSpaceBlock&);
   /// x = factor * x / sqrt(sum of squares + 1e-6).
   void (*normalize)(float* x, float factor, std::size_t elements);
   /// decay = e^(-e^a_log softplus(decay + dt_bias)); beta = sigmoid(beta).
   void (*delta_gates)(const float* a_log, const float* dt_bias, float* decay, float* beta,
                       std::size_t heads);
+  /// step = softplus(step + dt_bias); decay = e^(-e^a_log step).
+  void (*state_space_gates)(const float* a_log, const float* dt_bias, float* step, float* decay,
+                            std::size_t heads);
 
   /// Rotates the pairs (x[i], x[i + half]) for i < half.
   void (*rotary)(float* x, std::size_t half, const float* cosines, const float* sines);

@@ -73,6 +73,14 @@ struct Sigmoid {
   INITRT_INLINE typename S::F of(typename S::F x) { return 1.0f / (exp<S>(-x) + 1.0f); }
 };
 
+template <class S>
+struct Relu2 {
+  INITRT_INLINE typename S::F of(typename S::F x) {
+    x = S::select(x < 0.0f, typename S::F{}, x);  // a NaN stays
+    return x * x;
+  }
+};
+
 /// log(1 + e^x) within 4 units in the last place: what of it is not x or 0 is log(1 + t) with t =
 /// e^-|x|, which is twice the area hyperbolic tangent of s = t / (t + 2), at most 1/3; its series
 /// up to s^15 leaves 1e-9.

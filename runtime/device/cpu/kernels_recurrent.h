@@ -8,7 +8,7 @@
 namespace initrt::cpu {
 namespace {
 
-/// out = SiLU(sum over taps of taps[j] * in[j]), the oldest input first.
+/// out = SiLU(bias + sum over taps of taps[j] * in[j]), the oldest input first.
 template <class S, class Element>
 INITRT_INLINE void convolve_row(const ConvolutionBlock& block, const float* const* in, float* out) {
   using F = typename S::F;
@@ -19,6 +19,7 @@ INITRT_INLINE void convolve_row(const ConvolutionBlock& block, const float* cons
   std::size_t i = 0;
   for (; i + S::lanes <= block.columns; i += S::lanes) {
     F sum{};
+    if (block.bias != nullptr) sum = S::load(block.bias + i);
     for (std::size_t j = 0; j < block.count; ++j) {
       sum = S::fma(Element::load(tap(j) + i), S::load(in[j] + i), sum);
     }
@@ -26,6 +27,7 @@ INITRT_INLINE void convolve_row(const ConvolutionBlock& block, const float* cons
   }
   if (const std::size_t n = block.columns - i; n > 0) {
     F sum{};
+    if (block.bias != nullptr) sum = S::load_tail(block.bias + i, n);
     for (std::size_t j = 0; j < block.count; ++j) {
       sum = S::fma(Element::load_tail(tap(j) + i, n), S::load_tail(in[j] + i, n), sum);
     }
@@ -90,22 +92,23 @@ void delta_gates(const float* a_log, const float* dt_bias, float* decay, float* 
 
 inline constexpr std::size_t delta_vectors = 4;
 
-/// The state of one block, zeros behind its values.
+/// Some columns of a head's state, zeros behind them.
 template <class S>
 struct DeltaTile {
   static constexpr std::size_t width = delta_vectors * S::lanes;
   alignas(64) float s[delta_key_size][width];
 
-  void load(const DeltaBlock& block) {
-    for (std::size_t i = 0; i < block.key_size; ++i) {
+  /// @param fresh what is stored is another sequence's
+  void load(const float* stored, std::size_t stride, std::size_t rows, std::size_t columns,
+            bool fresh) {
+    for (std::size_t i = 0; i < rows; ++i) {
       for (std::size_t j = 0; j < width; ++j) s[i][j] = 0;
-      if (block.fresh) continue;
-      __builtin_memcpy(s[i], block.state + i * block.state_stride, block.values * sizeof(float));
+      if (!fresh) __builtin_memcpy(s[i], stored + i * stride, columns * sizeof(float));
     }
   }
-  void store(const DeltaBlock& block) const {
-    for (std::size_t i = 0; i < block.key_size; ++i) {
-      __builtin_memcpy(block.state + i * block.state_stride, s[i], block.values * sizeof(float));
+  void store(float* into, std::size_t stride, std::size_t rows, std::size_t columns) const {
+    for (std::size_t i = 0; i < rows; ++i) {
+      __builtin_memcpy(into + i * stride, s[i], columns * sizeof(float));
     }
   }
 };
@@ -145,7 +148,7 @@ INITRT_INLINE void delta_row(DeltaTile<S>& tile, const float* q, const float* k,
 template <class S>
 void delta(const DeltaBlock& block) {
   DeltaTile<S> tile;
-  tile.load(block);
+  tile.load(block.state, block.state_stride, block.key_size, block.values, block.fresh);
   float values[DeltaTile<S>::width] = {};
   for (std::size_t row = 0; row < block.rows; ++row) {
     const std::size_t bytes = block.values * sizeof(float), head = row * block.head_stride;
@@ -154,7 +157,7 @@ void delta(const DeltaBlock& block) {
                  block.decay[head], block.beta[head], block.key_size, values);
     __builtin_memcpy(block.out + row * block.value_stride, values, bytes);
   }
-  tile.store(block);
+  tile.store(block.state, block.state_stride, block.key_size, block.values);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "runtime/device/cpu/kernels_linear.h"
 #include "runtime/device/cpu/kernels_norm.h"
 #include "runtime/device/cpu/kernels_recurrent.h"
+#include "runtime/device/cpu/kernels_state_space.h"
 
 namespace initrt::cpu {
 namespace {
@@ -56,11 +57,13 @@ consteval Kernels make_kernels() {
       .convolve = {convolve<S, F32>, convolve<S, Bf16>, convolve<S, F16>},
       .delta_values = DeltaTile<S>::width,
       .delta = delta<S>,
+      .state_space = state_space<S>,
       .normalize = normalize<S>,
       .delta_gates = delta_gates<S>,
+      .state_space_gates = state_space_gates<S>,
       .rotary = rotary<S>,
       .gate = {gate_row<S, Silu<S>>, gate_row<S, Gelu<S>>, gate_row<S, GeluTanh<S>>,
-               gate_row<S, QuickGelu<S>>, gate_row<S, Sigmoid<S>>},
+               gate_row<S, QuickGelu<S>>, gate_row<S, Sigmoid<S>>, gate_row<S, Relu2<S>>},
       .limit = limit_row<S>,
       .add = add<S>,
       .scale = scale<S>,

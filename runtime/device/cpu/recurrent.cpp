@@ -35,6 +35,7 @@ void convolve(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo>
               const ConvolutionWeights& weights, std::uint64_t columns, float* states) {
   check_taps(weights, "cpu convolve");
   const Storage storage = storage_of(weights.dtype, "convolve");
+  const std::vector<float> bias = dense_floats(weights.bias, columns);
   const std::vector<Run> runs = runs_of(rows);
   const std::uint64_t state_elements = (weights.count - 1) * columns;
   const std::uint64_t blocks = (columns + convolution_columns - 1) / convolution_columns;
@@ -47,6 +48,7 @@ void convolve(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo>
                            .stride = columns,
                            .taps = {},
                            .count = weights.count,
+                           .bias = bias.empty() ? nullptr : bias.data() + first,
                            .state = states + run.sequence * state_elements + first,
                            .rows = run.count,
                            .columns = std::min(convolution_columns, columns - first),
@@ -110,6 +112,53 @@ void delta_rule(ThreadPool& pool, const Kernels& kernels, std::span<const RowInf
                    .key_size = shape.key_size,
                    .values = std::min<std::uint64_t>(width, shape.value_size - first),
                    .fresh = run.fresh});
+  });
+}
+
+void state_space(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo> rows,
+                 const StateSpaceRows& of, const StateSpaceShape& shape, float* states) {
+  check_state_space(shape, "cpu state_space");
+  const std::uint64_t inner = std::uint64_t{shape.heads} * shape.head_size;
+  const std::uint64_t of_groups = std::uint64_t{shape.groups} * shape.state_size;
+  const std::vector<float> a_log = dense_floats(shape.a_log, shape.heads);
+  const std::vector<float> dt_bias = dense_floats(shape.dt_bias, shape.heads);
+  const std::vector<float> d = dense_floats(shape.d, shape.heads);
+  for_pieces(pool, rows.size(), rows_per_piece(shape.heads),
+             [&](std::uint64_t begin, std::uint64_t end) {
+               for (std::uint64_t row = begin; row < end; ++row) {
+                 const std::uint64_t heads = row * shape.heads;
+                 kernels.state_space_gates(a_log.data(), dt_bias.data(), of.step + heads,
+                                           of.decay + heads, shape.heads);
+               }
+             });
+  // As of the delta rule, a value's column of the state has nothing to do with the others.
+  const std::vector<Run> runs = runs_of(rows);
+  const std::uint64_t width = kernels.delta_values;
+  const std::uint64_t blocks = (shape.head_size + width - 1) / width;
+  const std::uint64_t pieces_per_run = shape.heads * blocks;
+  const std::uint64_t heads_of_group = shape.heads / shape.groups;
+  for_pieces(pool, runs.size() * pieces_per_run, 1, [&](std::uint64_t piece, std::uint64_t) {
+    const Run& run = runs[piece / pieces_per_run];
+    const std::uint64_t head = piece % pieces_per_run / blocks, first = piece % blocks * width;
+    const std::uint64_t group = run.first * of_groups + head / heads_of_group * shape.state_size;
+    const std::uint64_t value = run.first * inner + head * shape.head_size + first;
+    const std::uint64_t state = (run.sequence * shape.heads + head) * shape.state_size;
+    kernels.state_space({.x = of.x + value,
+                         .out = of.out + value,
+                         .b = of.b + group,
+                         .c = of.c + group,
+                         .step = of.step + run.first * shape.heads + head,
+                         .decay = of.decay + run.first * shape.heads + head,
+                         .skip = d[head],
+                         .value_stride = inner,
+                         .group_stride = of_groups,
+                         .head_stride = shape.heads,
+                         .state = states + state * shape.head_size + first,
+                         .state_stride = shape.head_size,
+                         .rows = run.count,
+                         .state_size = shape.state_size,
+                         .values = std::min<std::uint64_t>(width, shape.head_size - first),
+                         .fresh = run.fresh});
   });
 }
 

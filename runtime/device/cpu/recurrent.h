@@ -17,4 +17,8 @@ void convolve(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo>
 void delta_rule(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo> rows,
                 const DeltaRows& of, const DeltaShape& shape, float* states);
 
+/// As Device::state_space() for `rows`.
+void state_space(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo> rows,
+                 const StateSpaceRows& of, const StateSpaceShape& shape, float* states);
+
 }  // namespace initrt::cpu

@@ -37,9 +37,9 @@ namespace initrt::cpu {
 }
 
 /// The elements of a float32 vector that lies in blocks; none where there is no such parameter.
-[[nodiscard]] inline std::vector<float> dense_floats(const RowBlocks& vector, std::uint32_t count) {
+[[nodiscard]] inline std::vector<float> dense_floats(const RowBlocks& vector, std::uint64_t count) {
   std::vector<float> dense(vector ? count : 0);
-  for (std::uint32_t i = 0; i < dense.size(); ++i) {
+  for (std::uint64_t i = 0; i < dense.size(); ++i) {
     std::memcpy(&dense[i], vector.row(i, sizeof(float)), sizeof(float));
   }
   return dense;

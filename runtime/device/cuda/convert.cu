@@ -118,6 +118,7 @@ __device__ __forceinline__ std::uint32_t read_as(const ConvertPiece& piece, std:
   constexpr std::uint32_t kBytes = plain_bytes<From>();
   using Stored = typename Word<kBytes>::Type;
   const std::byte* const from = piece.from + i * piece.source_step * kBytes;
+  const bool mapped = piece.map.add != 0 || piece.map.log_of_negated;
   Stored stored;
   if (reinterpret_cast<std::uintptr_t>(piece.from) % kBytes == 0) {
     stored = *reinterpret_cast<const Stored*>(from);
@@ -125,11 +126,11 @@ __device__ __forceinline__ std::uint32_t read_as(const ConvertPiece& piece, std:
     stored = decode::load<Stored>(from);
   }
   if constexpr (From == DType::F32 || From == DType::F16 || From == DType::BF16) {
-    if (From == to && piece.add == 0) return stored;  // whatever a NaN's bits are
+    if (From == to && !mapped) return stored;  // whatever a NaN's bits are
   }
   float value;
   decode::block<From>(reinterpret_cast<const std::byte*>(&stored), &value);
-  return narrow(piece.add == 0 ? value : value + piece.add, to);
+  return narrow(mapped ? decode::mapped(piece.map, value) : value, to);
 }
 
 /// Whether `piece` is line `line` of a matrix whose line 0 is `first`, and a column of the

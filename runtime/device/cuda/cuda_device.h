@@ -68,6 +68,8 @@ class CudaDevice final : public Device {
   void convolve(float* x, const ConvolutionWeights& weights, std::uint64_t columns,
                 float* states) override;
   void delta_rule(const DeltaRows& rows, const DeltaShape& shape, float* states) override;
+  void state_space(const StateSpaceRows& rows, const StateSpaceShape& shape,
+                   float* states) override;
   void gate(const Gating& gating, const float* gate, const float* up, float* out,
             std::uint64_t elements) override;
   void gate_rows(const float* gate, float* x, std::uint64_t rows, std::uint64_t columns) override;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "runtime/device/cuda/check.h"
 #include "runtime/device/cuda/cuda_device.h"
 #include "runtime/device/cuda/kernels.h"
 #include "sharding/error.h"
@@ -155,6 +156,12 @@ void CudaDevice::delta_rule(const DeltaRows& of, const DeltaShape& shape, float*
   cuda::delta_rule(stream(), rows(), rows_, of, shape, states);
 }
 
+void CudaDevice::state_space(const StateSpaceRows& of, const StateSpaceShape& shape,
+                             float* states) {
+  check_state_space(shape, "cuda state_space");
+  cuda::state_space(stream(), rows(), rows_, of, shape, states);
+}
+
 void CudaDevice::gate(const Gating& gating, const float* gate, const float* up, float* out,
                       std::uint64_t elements) {
   cuda::gate(stream(), gating, gate, up, out, elements);
@@ -169,7 +176,11 @@ void CudaDevice::add(const float* x, float* into, std::uint64_t elements) {
 }
 
 void CudaDevice::scale(float* x, float factor, std::uint64_t elements) {
-  cuda::scale(stream(), x, factor, elements);
+  if (factor == 0) {
+    check(cudaMemsetAsync(x, 0, elements * sizeof(float), stream()), "clearing memory");
+  } else {
+    cuda::scale(stream(), x, factor, elements);
+  }
 }
 
 void CudaDevice::softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,

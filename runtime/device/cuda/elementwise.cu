@@ -217,6 +217,8 @@ void gate(cudaStream_t stream, const Gating& gating, const float* gate, const fl
       return launch.template operator()<QuickGelu>();
     case GateFunction::Sigmoid:
       return launch.template operator()<Sigmoid>();
+    case GateFunction::Relu2:
+      return launch.template operator()<Relu2>();
   }
 }
 

@@ -57,6 +57,13 @@ struct Sigmoid {
   __device__ __forceinline__ static float of(float x) { return 1.0f / (exp(-x) + 1.0f); }
 };
 
+struct Relu2 {
+  __device__ __forceinline__ static float of(float x) {
+    x = x < 0.0f ? 0.0f : x;  // a NaN stays
+    return x * x;
+  }
+};
+
 /// log(1 + e^x).
 __device__ __forceinline__ float softplus(float x) {
   const float t = exp(x < 0.0f ? x : -x);

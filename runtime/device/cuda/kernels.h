@@ -15,6 +15,7 @@
 
 #include "runtime/device/memory.h"
 #include "runtime/device/ops.h"
+#include "sharding/element_map.h"
 #include "sharding/sampling.h"
 
 namespace initrt::cuda {
@@ -67,6 +68,8 @@ void convolve(cudaStream_t stream, float* x, const RowInfo* rows, std::uint64_t 
               const ConvolutionWeights& weights, std::uint64_t columns, float* states);
 void delta_rule(cudaStream_t stream, const RowInfo* rows, std::uint64_t count, const DeltaRows& of,
                 const DeltaShape& shape, float* states);
+void state_space(cudaStream_t stream, const RowInfo* rows, std::uint64_t count,
+                 const StateSpaceRows& of, const StateSpaceShape& shape, float* states);
 
 void add(cudaStream_t stream, const float* x, float* into, std::uint64_t elements);
 
@@ -110,7 +113,7 @@ struct ConvertPiece {
   std::uint64_t source_step = 1;       ///< elements; other than 1 for plain dtypes only
   std::uint64_t destination_step = 1;  ///< elements
   std::uint32_t skip = 0;              ///< elements of the first block before the piece
-  float add = 0.0f;                    ///< to each element before it is narrowed
+  ElementMap map = {};                 ///< of each element before it is narrowed
 };
 
 /// Whether convert() has a kernel for the pair; equal ones with steps of 1 are copies.

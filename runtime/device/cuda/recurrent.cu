@@ -8,6 +8,7 @@
 #include "runtime/device/cuda/functions.cuh"
 #include "runtime/device/cuda/grid.cuh"
 #include "runtime/device/cuda/kernels.h"
+#include "runtime/device/cuda/sequences.cuh"
 #include "runtime/device/cuda/vectors.cuh"
 
 namespace initrt::cuda {
@@ -16,19 +17,6 @@ namespace {
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr unsigned kWarp = 32;
 
-/// Whether a row is the first of its sequence among those at hand, which are neighbours.
-__device__ __forceinline__ bool begins(const RowInfo* rows, std::uint64_t row) {
-  return row == 0 || rows[row].sequence != rows[row - 1].sequence;
-}
-
-/// One past the last row of the sequence that begins with `row`.
-__device__ __forceinline__ std::uint64_t end_of(const RowInfo* rows, std::uint64_t count,
-                                                std::uint64_t row) {
-  std::uint64_t end = row + 1;
-  while (end < count && rows[end].sequence == rows[row].sequence) ++end;
-  return end;
-}
-
 /// A column of all rows of the sequence that begins with a row.
 template <DType Type>
 struct Convolve {
@@ -36,6 +24,7 @@ struct Convolve {
   const RowInfo* rows;
   const typename Element<Type>::Stored*
       taps;  // in blocks of `block_rows`, `block_step` elements apart
+  RowBlocks bias;
   float* states;
   std::uint64_t count, columns, block_rows, block_step;
   int first;  // taps and inputs stand at the end of arrays of the most
@@ -62,10 +51,11 @@ struct Convolve {
       if (j < kMost - 1 && !fresh) inputs[j] = state[tap * columns];
     }
     const std::uint64_t end = end_of(rows, count, row);
+    const float added = bias.base != nullptr ? element(bias, column) : 0.0f;
     for (std::uint64_t r = row; r < end; ++r) {
       float* const place = x + r * columns + column;
       inputs[kMost - 1] = *place;
-      float sum = 0;
+      float sum = added;
 #pragma unroll
       for (int j = 0; j < kMost; ++j) {
         if (j >= first) sum = fmaf(weights[j], inputs[j], sum);
@@ -191,11 +181,11 @@ void convolve(cudaStream_t stream, float* x, const RowInfo* rows, std::uint64_t 
               const ConvolutionWeights& weights, std::uint64_t columns, float* states) {
   with_dtype(weights.dtype, [&]<DType Type>() {
     const std::uint64_t step = weights.taps.stride / sizeof(typename Element<Type>::Stored);
-    launch_each_of_rows(
-        stream,
-        Convolve<Type>{x, rows, stored<Type>(weights.taps.base), states, count, columns,
-                       weights.taps.rows, step, static_cast<int>(kMaxTaps - weights.count)},
-        count, columns, false);
+    launch_each_of_rows(stream,
+                        Convolve<Type>{x, rows, stored<Type>(weights.taps.base), weights.bias,
+                                       states, count, columns, weights.taps.rows, step,
+                                       static_cast<int>(kMaxTaps - weights.count)},
+                        count, columns, false);
   });
 }
 

@@ -89,7 +89,7 @@ class CudaUploader final : public Uploader {
     for (const Piece& piece : pieces) written += bytes_of(piece.to, piece.elements);
     const bool copies = std::ranges::all_of(pieces, [&](const Piece& piece) {
       return piece.from == piece.to && piece.source_step == 1 && piece.destination_step == 1 &&
-             piece.add == 0;
+             !piece.map.changes();
     });
     const bool fetched = bytes.data() >= raw_.data() && bytes.data() < raw_.data() + raw_.size();
     StoredRead stored{written, std::nullopt, std::nullopt};
@@ -197,7 +197,7 @@ class CudaUploader final : public Uploader {
                           .source_step = piece.source_step,
                           .destination_step = piece.destination_step,
                           .skip = piece.skip,
-                          .add = piece.add};
+                          .map = piece.map};
         longest = std::max(longest, piece.elements);
       }
       cuda::convert(stream_.get(), from, dtype, table, count, longest);

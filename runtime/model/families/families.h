@@ -22,12 +22,16 @@ namespace initrt {
 [[nodiscard]] Graph build_gpt_neox(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt_oss(const nlohmann::json& config);
 [[nodiscard]] Graph build_granite(const nlohmann::json& config);
+[[nodiscard]] Graph build_granitemoe(const nlohmann::json& config);
+[[nodiscard]] Graph build_granitemoehybrid(const nlohmann::json& config);
+[[nodiscard]] Graph build_granitemoeshared(const nlohmann::json& config);
 [[nodiscard]] Graph build_hunyuan_v1_dense(const nlohmann::json& config);
 [[nodiscard]] Graph build_llama(const nlohmann::json& config);
 [[nodiscard]] Graph build_minimax_m2(const nlohmann::json& config);
 [[nodiscard]] Graph build_ministral3(const nlohmann::json& config);
 [[nodiscard]] Graph build_mistral(const nlohmann::json& config);
 [[nodiscard]] Graph build_mixtral(const nlohmann::json& config);
+[[nodiscard]] Graph build_nemotron_h(const nlohmann::json& config);
 [[nodiscard]] Graph build_olmo2(const nlohmann::json& config);
 [[nodiscard]] Graph build_olmo3(const nlohmann::json& config);
 [[nodiscard]] Graph build_phi(const nlohmann::json& config);
@@ -72,6 +76,10 @@ inline constexpr Family kFamilies[] = {
     {"falcon", "FalconForCausalLM", build_falcon},
     {"gpt2", "GPT2LMHeadModel", build_gpt2},
     {"granite", "GraniteForCausalLM", build_granite},
+    {"granitemoe", "GraniteMoeForCausalLM", build_granitemoe},
+    {"granitemoeshared", "GraniteMoeSharedForCausalLM", build_granitemoeshared},
+    {"granitemoehybrid", "GraniteMoeHybridForCausalLM", build_granitemoehybrid},
+    {"nemotron_h", "NemotronHForCausalLM", build_nemotron_h},
     {"starcoder2", "Starcoder2ForCausalLM", build_starcoder2},
     {"cohere", "CohereForCausalLM", build_cohere},
     {"seed_oss", "SeedOssForCausalLM", build_seed_oss},

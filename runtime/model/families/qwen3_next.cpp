@@ -35,6 +35,7 @@ DecoderSpec read_hybrid(const ConfigReader& config, const char* family) {
   spec.hf_names.table = {{}, "model.layers.", kModules};
   spec.hf_names.gates_behind_queries = true;
   spec.hf_names.unread = kUnread;
+  spec.hf_names.further_blocks = true;  // as GGUF files have them
   return spec;
 }
 

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "sharding/checkpoint/config/gguf_hybrid.h"
 #include "sharding/checkpoint/config/gguf_rope_scaling.h"
 #include "sharding/checkpoint/config/gguf_source.h"
 
@@ -62,18 +63,21 @@ void add_layer_types(const GgufMetadata& metadata, Json& config) {
 }
 
 // What all architectures have, in the keys that most model classes have.
-Json shared_config(const GgufSource& source, bool llama) {
+Json shared_config(const GgufSource& source, bool llama, bool hybrid) {
   const GgufMetadata& metadata = source.metadata;
+  const auto of_layers = [&](const char* key) {
+    return hybrid ? hybrid_count(metadata, key) : metadata.need_count(key);
+  };
   const std::uint64_t size = head_size(metadata, llama);
   const std::uint64_t heads = metadata.need_count(".attention.head_count");
   const auto rotated = metadata.count(".rope.dimension_count");
   Json config = {
       {"hidden_size", metadata.need_count(".embedding_length")},
-      {"intermediate_size", metadata.need_count(".feed_forward_length")},
+      {"intermediate_size", of_layers(".feed_forward_length")},
       {"num_hidden_layers", metadata.need_count(".block_count")},
       {"num_attention_heads", heads},
       {"num_key_value_heads", metadata.find(".attention.head_count_kv") != nullptr
-                                  ? metadata.need_count(".attention.head_count_kv")
+                                  ? of_layers(".attention.head_count_kv")
                                   : heads},
       {"head_dim", size},
       {"max_position_embeddings", metadata.need_count(".context_length")},
@@ -162,6 +166,14 @@ void corrected_experts(const GgufSource& source, Json& config) {
 void glm4_moe(const GgufSource& source, Json& config) {
   corrected_experts(source, config);
   config["use_qk_norm"] = source.has("blk.0.attn_q_norm.weight");
+}
+
+void qwen3_next(const GgufSource& source, Json& config) {
+  without_further_blocks(source, config);
+  qwen3_moe(source, config);
+  config["shared_expert_intermediate_size"] =
+      source.metadata.need_count(".expert_shared_feed_forward_length");
+  add_delta_net(source, config);
 }
 
 void minimax_m2(const GgufSource& source, Json& config) {
@@ -289,6 +301,36 @@ void granite(const GgufSource& source, Json& config) {
   }
 }
 
+// The architecture is that of models with and without a shared feed-forward.
+void granite_moe(const GgufSource& source, Json& config) {
+  granite(source, config);
+  add_experts(source, "num_local_experts", config);
+  config["shared_intermediate_size"] =
+      source.metadata.count(".expert_shared_feed_forward_length").value_or(0);
+}
+
+void granite_hybrid(const GgufSource& source, Json& config) {
+  granite(source, config);
+  add_granite_hybrid(source, config);
+  config["num_local_experts"] = 0;
+  config["shared_intermediate_size"] = config["intermediate_size"];
+  if (source.metadata.count(".expert_count").value_or(0) == 0) return;
+  add_experts(source, "num_local_experts", config);
+  config["shared_intermediate_size"] =
+      source.metadata.need_count(".expert_shared_feed_forward_length");
+}
+
+void nemotron_h(const GgufSource& source, Json& config) {
+  add_nemotron_h(source, config);
+  if (source.metadata.count(".expert_count").value_or(0) == 0) return;
+  corrected_experts(source, config);
+  config["moe_shared_expert_intermediate_size"] =
+      source.metadata.need_count(".expert_shared_feed_forward_length");
+  if (const auto latent = source.metadata.count(".moe_latent_size")) {
+    config["moe_latent_size"] = *latent;
+  }
+}
+
 void cohere(const GgufSource& source, Json& config) {
   config["use_qk_norm"] = source.has("blk.0.attn_q_norm.weight");
   // llama.cpp scales by nothing where files say nothing.
@@ -318,6 +360,7 @@ constexpr Architecture kArchitectures[] = {
     {"qwen2", "qwen2", "Qwen2ForCausalLM", as_it_is},
     {"qwen3", "qwen3", "Qwen3ForCausalLM", as_it_is},
     {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", qwen3_moe},
+    {"qwen3next", "qwen3_next", "Qwen3NextForCausalLM", qwen3_next},
     {"glm4moe", "glm4_moe", "Glm4MoeForCausalLM", glm4_moe},
     {"minimax-m2", "minimax_m2", "MiniMaxM2ForCausalLM", minimax_m2},
     {"gpt-oss", "gpt_oss", "GptOssForCausalLM", gpt_oss},
@@ -335,6 +378,10 @@ constexpr Architecture kArchitectures[] = {
     {"gpt2", "gpt2", "GPT2LMHeadModel", gpt2},
     {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", starcoder2},
     {"granite", "granite", "GraniteForCausalLM", granite},
+    {"granitemoe", "granitemoeshared", "GraniteMoeSharedForCausalLM", granite_moe},
+    {"granitehybrid", "granitemoehybrid", "GraniteMoeHybridForCausalLM", granite_hybrid},
+    {"nemotron_h", "nemotron_h", "NemotronHForCausalLM", nemotron_h},
+    {"nemotron_h_moe", "nemotron_h", "NemotronHForCausalLM", nemotron_h},
     {"command-r", "cohere", "CohereForCausalLM", cohere},
     {"mistral3", "ministral3", "Ministral3ForCausalLM", as_it_is},
     {"cohere2", "cohere2", "Cohere2ForCausalLM", cohere},
@@ -369,7 +416,8 @@ Json config_from_gguf(const Json& metadata, std::span<const TensorEntry> tensors
     if (known.name != *name) continue;
     const GgufSource source(metadata, *name, tensors, read_floats);
     const Architecture& model = model_of(known, source.metadata);
-    Json config = shared_config(source, *name == "llama" || *name == "mistral3");
+    Json config =
+        shared_config(source, *name == "llama" || *name == "mistral3", is_gguf_hybrid(*name));
     config["model_type"] = model.model_type;
     config["architectures"] = {model.model_class};
     model.add(source, config);

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
@@ -50,6 +51,29 @@ class GgufMetadata {
           quote(full(key)), shown(value->front()), shown((*value)[layer]), layer);
     }
     return &value->front();
+  }
+
+  /// A number for each layer: all the same where the key has one for all of them.
+  /// @throws Error where it is missing, or says nothing of some layer
+  [[nodiscard]] std::vector<std::uint64_t> by_layer(std::string_view key) const {
+    constexpr std::uint64_t kMostLayers = 4096;
+    const std::uint64_t layers = need_count(".block_count");
+    if (layers > kMostLayers) fail("GGUF metadata: {} layers; the most is {}", layers, kMostLayers);
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) fail("GGUF metadata key {} is missing", quote(full(key)));
+    if (!value->is_array()) return std::vector<std::uint64_t>(layers, count(key).value_or(0));
+    if (value->size() != layers) {
+      fail("GGUF metadata key {} has {} numbers for {} layers", quote(full(key)), value->size(),
+           layers);
+    }
+    std::vector<std::uint64_t> numbers;
+    for (const nlohmann::json& number : *value) {
+      if (!number.is_number_integer() || number < 0) {
+        fail("GGUF metadata key {} is not a list of numbers from 0 on", quote(full(key)));
+      }
+      numbers.push_back(number.get<std::uint64_t>());
+    }
+    return numbers;
   }
 
   [[nodiscard]] std::optional<std::uint64_t> count(std::string_view key) const {

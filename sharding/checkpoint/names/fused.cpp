@@ -51,12 +51,29 @@ std::uint64_t before_part(char part, const DeltaSizes& sizes) {
   return part == 'k' ? sizes.keys() : part == 'v' ? 2 * sizes.keys() : 0;
 }
 
-void place_taps(Stored& stored, std::string_view part, const DeltaSizes& sizes) {
+// Some columns of a convolution over `columns`, whose weights are stored [columns, 1, taps].
+void place_taps(Stored& stored, std::uint32_t taps, std::uint64_t before, std::uint64_t columns) {
   stored.transposed = stored.stacked = true;
-  stored.rows = sizes.taps;
-  stored.columns = 2 * sizes.keys() + sizes.values();
-  stored.spans = {{0, sizes.taps, 0, before_part(part[0], sizes)}};
-  stored.shape = {stored.columns, 1, sizes.taps};
+  stored.rows = taps;
+  stored.columns = columns;
+  stored.spans = {{0, taps, 0, before}};
+  stored.shape = {columns, 1, taps};
+}
+
+// What lies before a part of a state space's first product: z, x, b, c and step.
+std::uint64_t before_part(char part, const StateSpaceSizes& sizes) {
+  switch (part) {
+    case 'z':
+      return 0;
+    case 'x':
+      return sizes.inner();
+    case 'b':
+      return 2 * sizes.inner();
+    case 'c':
+      return 2 * sizes.inner() + sizes.of_groups();
+    default:
+      return sizes.inner() + sizes.convolved();
+  }
 }
 
 // @param part q, k, v, z, b or a
@@ -195,19 +212,42 @@ std::string_view place_gated_query(Stored& stored, const Tensor& canonical, cons
   return "self_attn.q_proj";
 }
 
-std::string_view place_delta(Stored& stored, const Tensor& canonical, const Graph& graph) {
+std::string_view place_delta(Stored& stored, const Tensor& canonical, const Graph& graph,
+                             DeltaForm form) {
   constexpr std::string_view kPrefix = "linear_attn.";
   const std::string module = parse_block_name(canonical.name).module;
   if (graph.delta.key_heads == 0 || !module.starts_with(kPrefix)) return "";
   const std::string_view part = std::string_view(module).substr(kPrefix.size());
   if (part.ends_with("_conv")) {
-    place_taps(stored, part, graph.delta);
+    place_taps(stored, graph.delta.taps, before_part(part[0], graph.delta),
+               2 * graph.delta.keys() + graph.delta.values());
     return "linear_attn.conv1d";
   }
   if (part.size() != 6 || !part.ends_with("_proj")) return "";  // of one letter
-  return graph.hf_names.delta == DeltaForm::Apart
-             ? place_delta_apart(stored, part[0], canonical, graph.delta)
-             : place_delta_by_head(stored, part[0], canonical, graph.delta);
+  return form == DeltaForm::Apart ? place_delta_apart(stored, part[0], canonical, graph.delta)
+                                  : place_delta_by_head(stored, part[0], canonical, graph.delta);
+}
+
+std::string_view place_state_space(Stored& stored, const Tensor& canonical, const Graph& graph) {
+  constexpr std::string_view kPrefix = "mamba.";
+  const StateSpaceSizes& sizes = graph.state_space;
+  const std::string module = parse_block_name(canonical.name).module;
+  if (sizes.groups == 0 || !module.starts_with(kPrefix)) return "";
+  const std::string_view part = std::string_view(module).substr(kPrefix.size());
+  if (part.ends_with("_conv")) {
+    const std::uint64_t before = before_part(part[0], sizes) - sizes.inner();
+    if (canonical.vector) {
+      stored.rows = sizes.convolved();
+      stored.spans = {{0, canonical.rows, before}};
+    } else {
+      place_taps(stored, sizes.taps, before, sizes.convolved());
+    }
+    return "mamba.conv1d";
+  }
+  if (!part.ends_with("_proj") || part == "out_proj") return "";
+  stored.rows = sizes.inner() + sizes.convolved() + sizes.heads;
+  stored.spans = {{0, canonical.rows, before_part(part[0], sizes)}};
+  return "mamba.in_proj";
 }
 
 void place_gate_up(Stored& stored, const Tensor& canonical) {

@@ -44,7 +44,13 @@ void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint
 /// Says which rows of a gated delta net's first products, or columns of its convolutions, a part
 /// of it is. @returns as place_latent()
 [[nodiscard]] std::string_view place_delta(Stored& stored, const Tensor& canonical,
-                                           const Graph& graph);
+                                           const Graph& graph, DeltaForm form);
+
+/// Says which rows of a state space's first product, or columns of its convolution, a part of it
+/// is.
+/// @returns as place_latent()
+[[nodiscard]] std::string_view place_state_space(Stored& stored, const Tensor& canonical,
+                                                 const Graph& graph);
 
 /// Says which rows of the fused gate and up projections those of one of them are: gate first.
 void place_gate_up(Stored& stored, const Tensor& canonical);

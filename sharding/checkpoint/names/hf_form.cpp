@@ -38,7 +38,7 @@ void add_transposed(const RowRun& run, std::vector<RowRun>& runs) {
     part.columns = together;
     part.source_column = run.source_row + row * run.source_stride;
     part.transposed = !run.transposed;
-    part.add = run.add;
+    part.map = run.map;
     runs.push_back(part);
   }
 }
@@ -64,8 +64,9 @@ bool continues(const RowRun& run, const RowRun& next) {
   return next.source == run.source && next.row == run.row + run.rows &&
          next.source_row > run.source_row &&
          next.source_row == run.source_row + run.rows * stride &&
-         std::tie(next.column, next.columns, next.source_column, next.transposed, next.add) ==
-             std::tie(run.column, run.columns, run.source_column, run.transposed, run.add);
+         std::tie(next.column, next.columns, next.source_column, next.transposed) ==
+             std::tie(run.column, run.columns, run.source_column, run.transposed) &&
+         next.map == run.map;
 }
 
 // Makes one run of neighbours that are one row each.

@@ -74,7 +74,7 @@ void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& 
   if (stored.rows != 0) expected.front() = stored.rows;
   if (stored.columns != 0) expected.back() = stored.columns;
   if (stored.transposed) std::reverse(expected.begin(), expected.end());
-  if ((stored.transposed || stored.add != 0) && info(entry.dtype).block_elements > 1) {
+  if ((stored.transposed || stored.map.changes()) && info(entry.dtype).block_elements > 1) {
     fail("{}: tensor {} is {}: expected a dtype without blocks",
          catalog.files[entry.parts.front().file].path, quote(entry.name), name(entry.dtype));
   }
@@ -109,7 +109,7 @@ Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t sour
   whole.columns = tensor.columns;
   whole.source_stride = stored.row_step;
   whole.transposed = stored.transposed;
-  whole.add = stored.add;
+  whole.map = stored.map;
   Binding binding;
   for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
     whole.source_column = span.stored_column;
@@ -222,7 +222,7 @@ NeededTensor needed_tensor(const Tensor& tensor, const Located& located, const S
   NeededTensor needed;
   needed.found = located.found;
   const bool apart = !stored.stacked || located.codes >= 0;
-  if (!tensor.vector && apart && stored.add == 0) {
+  if (!tensor.vector && apart && !stored.map.changes()) {
     needed.rows = stored.rows == 0 ? tensor.rows : stored.rows;
     needed.columns = stored.columns == 0 ? tensor.columns : stored.columns;
     if (stored.transposed) std::swap(needed.rows, needed.columns);

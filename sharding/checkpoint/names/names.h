@@ -14,6 +14,7 @@
 #include "sharding/checkpoint/catalog.h"
 #include "sharding/checkpoint/names/stored_names.h"
 #include "sharding/checkpoint/quantized/quantized_weight.h"
+#include "sharding/element_map.h"
 #include "sharding/graph.h"
 
 namespace initrt {
@@ -28,7 +29,7 @@ struct RowRun {
   std::uint64_t column = 0, columns = 0;
   std::uint64_t source_column = 0;
   bool transposed = false;  ///< source rows are the catalog tensor's columns, and its columns rows
-  float add = 0.0f;         ///< to each element
+  ElementMap map = {};      ///< of each element
 };
 
 /// Where one canonical tensor comes from. Together the runs cover each element once.
@@ -54,7 +55,7 @@ struct Stored {
   std::uint64_t columns = 0;        ///< as `rows`, where others' columns follow or precede
   bool rotary_interleaved = false;  ///< rotary heads have rows 2i and 2i + 1 for a pair of halves
   bool transposed = false;          ///< the stored matrix's columns are these rows
-  float add = 0.0f;                 ///< to each element, where values are stored moved
+  ElementMap map = {};              ///< of each element
   bool stacked = false;  ///< the stored tensor is several matrices, [matrices, rows, columns]
   std::vector<std::uint64_t> shape = {};  ///< of the stored tensor, where that is no matrix
   /// > 0: it is so many stored tensors of as many rows each, whose names have a number for the "*".

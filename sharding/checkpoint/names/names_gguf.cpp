@@ -34,10 +34,28 @@ constexpr std::array kInBlock = {
     NamePair{"mlp.down_proj", "ffn_down"},
     NamePair{"mlp.gate", "ffn_gate_inp"},
     NamePair{"mlp.gate.e_score_correction_bias", "exp_probs_b.bias"},
+    NamePair{"mlp.latent_in_proj", "ffn_latent_down"},
+    NamePair{"mlp.latent_out_proj", "ffn_latent_up"},
     NamePair{"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
     NamePair{"mlp.shared_experts.up_proj", "ffn_up_shexp"},
     NamePair{"mlp.shared_experts.down_proj", "ffn_down_shexp"},
     NamePair{"self_attn.sinks", "attn_sinks.weight"},
+    NamePair{"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
+    NamePair{"linear_attn.in_proj_qkv", "attn_qkv"},
+    NamePair{"linear_attn.in_proj_z", "attn_gate"},
+    NamePair{"linear_attn.in_proj_ba", "ssm_ba"},
+    NamePair{"linear_attn.conv1d", "ssm_conv1d"},
+    NamePair{"linear_attn.A_log", "ssm_a"},
+    NamePair{"linear_attn.dt_bias", "ssm_dt.bias"},
+    NamePair{"linear_attn.norm", "ssm_norm"},
+    NamePair{"linear_attn.out_proj", "ssm_out"},
+    NamePair{"mamba.in_proj", "ssm_in"},
+    NamePair{"mamba.conv1d", "ssm_conv1d"},
+    NamePair{"mamba.A_log", "ssm_a"},
+    NamePair{"mamba.D", "ssm_d"},
+    NamePair{"mamba.dt_bias", "ssm_dt.bias"},
+    NamePair{"mamba.norm", "ssm_norm"},
+    NamePair{"mamba.out_proj", "ssm_out"},
     NamePair{"self_attn.q_a_proj", "attn_q_a"},
     NamePair{"self_attn.q_a_layernorm", "attn_q_a_norm"},
     NamePair{"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
@@ -80,8 +98,9 @@ std::string_view architecture(const StoredNames& names) {
 // pairs (GGML_ROPE_TYPE_NORM): "llama" and what its converter class is the base of; and keep those
 // that are so in Hugging Face's files. Others keep the split halves.
 bool is_interleaved(std::string_view architecture) {
-  constexpr std::array<std::string_view, 8> kInterleaved = {
-      "llama", "granite", "smollm3", "command-r", "cohere2", "ernie4_5", "mistral3", "deepseek2"};
+  constexpr std::array<std::string_view, 12> kInterleaved = {
+      "llama",   "granite",   "granitemoe", "granitehybrid", "nemotron_h", "nemotron_h_moe",
+      "smollm3", "command-r", "cohere2",    "ernie4_5",      "mistral3",   "deepseek2"};
   return std::find(kInterleaved.begin(), kInterleaved.end(), architecture) != kInterleaved.end();
 }
 
@@ -117,6 +136,40 @@ bool locate_latent(const Tensor& canonical, const BlockName& name, const Graph& 
   return true;
 }
 
+// Parts of a state space that files have otherwise: what is one matrix, and vectors that are two-
+// dimensional.
+void locate_state_space(const Tensor& canonical, const BlockName& name, const Graph& graph,
+                        Stored& stored) {
+  if (const std::string_view module = place_state_space(stored, canonical, graph);
+      !module.empty()) {
+    stored.name = in_block(name, find_pair(kInBlock, module));
+    return;
+  }
+  stored.stacked =
+      name.module == "mamba.norm" || (name.module == "mamba" && name.kind != "dt_bias");
+}
+
+// Parts of a gated delta net, whose gates alone lie by key head, and of attention that is gated.
+// @returns whether the canonical tensor is one of them
+bool locate_gated(const Tensor& canonical, const BlockName& name, const Graph& graph,
+                  Stored& stored) {
+  const bool by_head = name.module.ends_with(".b_proj") || name.module.ends_with(".a_proj");
+  std::string_view module =
+      place_delta(stored, canonical, graph, by_head ? DeltaForm::ByKeyHead : DeltaForm::Apart);
+  if (module.empty() && graph.hf_names.gates_behind_queries) {
+    module = place_gated_query(stored, canonical, graph);
+  }
+  if (module.empty()) return false;
+  stored.name = in_block(name, find_pair(kInBlock, module));
+  return true;
+}
+
+// Files of these have 1 + w where others have w.
+bool has_moved_norms(std::string_view architecture, std::string_view module) {
+  return architecture.starts_with("gemma") ||
+         (architecture == "qwen3next" && module != "linear_attn.norm");
+}
+
 }  // namespace
 
 std::vector<std::string> gguf_anchors(const Graph&) {
@@ -128,8 +181,8 @@ Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredName
   stored.name = translate(kTable, canonical.name);
   stored.rotary_interleaved = is_interleaved(architecture(names));
   const bool is_norm = canonical.name.ends_with("norm.weight");
-  if (is_norm && architecture(names).starts_with("gemma")) stored.add = -1.0f;  // stored: 1 + w
   const BlockName name = parse_block_name(canonical.name);
+  if (is_norm && has_moved_norms(architecture(names), name.module)) stored.map.add = -1.0f;
   if (name.layer.empty()) return stored;
 
   if (std::string norm = falcon_norm(name, names); !norm.empty()) {
@@ -137,6 +190,17 @@ Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredName
     return stored;
   }
   if (locate_latent(canonical, name, graph, names, stored)) return stored;
+  if (locate_gated(canonical, name, graph, stored)) return stored;
+  stored.map.log_of_negated = name.kind == "A_log";
+  if (name.module.starts_with("mamba")) {
+    locate_state_space(canonical, name, graph, stored);
+    return stored;
+  }
+  // Layers with one norm call it the same, whatever they are.
+  if (name.module == "post_attention_layernorm" && architecture(names).starts_with("nemotron_h")) {
+    stored.name = in_block(name, "attn_norm");
+    return stored;
+  }
   const std::string_view instead = find_pair(kInstead, name.module);
   if (const std::string other = in_block(name, instead);
       !instead.empty() && names.find(other) >= 0) {

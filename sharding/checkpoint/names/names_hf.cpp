@@ -81,13 +81,22 @@ std::uint32_t expert_count(const Graph& graph) {
   return 0;
 }
 
+// What a block's tensor of all experts is called that holds one's projection.
+std::string name_of_all(const BlockName& name, const HfNames& names, std::string_view base) {
+  std::string block(names.table.block_prefix);
+  if (block.empty()) block = "model.layers.";
+  block.append(name.layer).append(".");
+  const bool down = name.module.ends_with("down_proj");
+  return without_prefix(std::move(block), base)
+      .append(down ? names.down_of_all : names.gate_up_of_all);
+}
+
 // "model.layers.0.mlp.experts.3.gate_proj.weight" is a part of
 // "model.layers.0.mlp.experts.gate_up_proj", and its bias one of "..._bias".
 Stored locate_interleaved_expert(const Tensor& canonical, const BlockName& name, const Graph& graph,
                                  const StoredNames& names, std::string_view base) {
   Stored stored;
-  stored.name = without_prefix("model.layers." + std::string(name.layer) + ".mlp.experts.", base);
-  stored.name += name.module.ends_with("down_proj") ? "down_proj" : "gate_up_proj";
+  stored.name = name_of_all(name, graph.hf_names, base);
   if (name.kind == "bias") stored.name += "_bias";
   const bool codes = names.find(stored.name) < 0 && names.has_weight(stored.name);
   place_interleaved_expert(stored, canonical, expert_count(graph), codes);
@@ -99,21 +108,33 @@ Stored locate_interleaved_expert(const Tensor& canonical, const BlockName& name,
 Stored locate_stacked_expert(const Tensor& canonical, const BlockName& name, const Graph& graph,
                              std::string_view base) {
   Stored stored;
-  stored.name = without_prefix("model.layers." + std::string(name.layer) + ".mlp.experts.", base);
-  stored.name += name.module.ends_with("down_proj") ? "down_proj" : "gate_up_proj";
+  stored.name = name_of_all(name, graph.hf_names, base);
   place_stacked_expert(stored, canonical, expert_count(graph));
   return stored;
 }
 
-// The module that holds parts of attention, latent attention or a gated delta net, or "" where it
-// is the canonical one alone.
+// The module that holds parts of attention, latent attention, a gated delta net or a state space;
+// "" where it is the canonical one alone.
 std::string_view place_mixer(Stored& stored, const Tensor& canonical, const Graph& graph) {
   if (graph.latent.rank > 0) return place_latent(stored, canonical, graph);
   if (graph.hf_names.gates_behind_queries) {
     const std::string_view module = place_gated_query(stored, canonical, graph);
     if (!module.empty()) return module;
   }
-  return place_delta(stored, canonical, graph);
+  if (const std::string_view module = place_delta(stored, canonical, graph, graph.hf_names.delta);
+      !module.empty()) {
+    return module;
+  }
+  return place_state_space(stored, canonical, graph);
+}
+
+// Whether a module is one of a gate and an up projection that are kept as one matrix.
+bool is_half_of_gate_up(std::string_view module, const HfNames& names) {
+  for (const std::string prefix : {"mlp.", "mlp.shared_experts."}) {
+    const std::string gate = prefix + "gate_proj", up = prefix + "up_proj";
+    if (module == gate || module == up) return is_fused(gate, up, names);
+  }
+  return false;
 }
 
 // Under the family's own names, fused and transposed as it has them.
@@ -134,20 +155,16 @@ Stored locate_own(const Tensor& canonical, const Graph& graph, const StoredNames
   stored.transposed = names.transposed && !module.empty() && !canonical.vector;
   if (const std::string_view mixer = place_mixer(stored, canonical, graph); !mixer.empty()) {
     const BlockName name = parse_block_name(canonical.name);
-    stored.name = without_prefix("model.layers." + std::string(name.layer) + ".", base)
-                      .append(mixer)
-                      .append(".")
-                      .append(name.kind);
+    std::string whole = "model.layers." + std::string(name.layer) + ".";
+    whole.append(mixer).append(".").append(name.kind);
+    stored.name = without_prefix(hf_name(whole, names), base);
     return stored;
   }
   const QkvPart part = qkv_part(canonical.name);
   if (part != QkvPart::None && is_fused("self_attn.q_proj", "self_attn.k_proj", names)) {
     place_qkv(stored, part, names.qkv, graph);
   }
-  const bool gate_or_up = module == "mlp.gate_proj" || module == "mlp.up_proj";
-  if (gate_or_up && is_fused("mlp.gate_proj", "mlp.up_proj", names)) {
-    place_gate_up(stored, canonical);
-  }
+  if (is_half_of_gate_up(module, names)) place_gate_up(stored, canonical);
   return stored;
 }
 

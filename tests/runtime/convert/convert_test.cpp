@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <random>
 #include <vector>
 
+#include "runtime/convert/decode.h"
 #include "tests/runtime/convert/reference_convert.h"
 #include "tests/sharding/errors.h"
 
@@ -153,6 +155,26 @@ TEST(Convert, TheSameDtypeIsCopiedBitByBit) {
   }
   const std::vector<std::uint32_t> words = {0x7f800001, 0xffc12345, 1, 0x80000000};
   EXPECT_EQ(converted(words, DType::F32, DType::F32), words) << "signalling NaNs too";
+}
+
+TEST(Convert, LogarithmsAreRoundedOnce) {
+  std::mt19937 rng(5);
+  std::uint32_t off = 0;
+  for (int i = 0; i < 100000; ++i) {
+    const auto x = std::bit_cast<float>(i < 2000 ? static_cast<std::uint32_t>(i) + 1
+                                                 : static_cast<std::uint32_t>(rng() % 0x7f800000u));
+    const auto expected = static_cast<float>(std::log(static_cast<double>(x)));
+    const float got = decode::log(x);
+    ASSERT_NEAR(got, expected, std::abs(expected) * 0x1p-23) << x;
+    off += got != expected ? 1 : 0;
+  }
+  EXPECT_LE(off, 2u) << "but where double lies between two";
+  EXPECT_EQ(decode::log(1.0f), 0.0f);
+  EXPECT_EQ(decode::log(0.0f), -INFINITY);
+  EXPECT_EQ(decode::log(INFINITY), INFINITY);
+  EXPECT_TRUE(std::isnan(decode::log(-1.0f)));
+  EXPECT_TRUE(std::isnan(decode::log(NAN)));
+  EXPECT_EQ(decode::mapped({0, true}, -1.0f), 0.0f);
 }
 
 TEST(Convert, AnyCountAtAnyAddressGivesTheSameBits) {

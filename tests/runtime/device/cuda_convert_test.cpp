@@ -33,7 +33,7 @@ class CudaConvert : public CudaKernels {
     std::uint64_t longest = 0;
     for (const Piece& piece : pieces) {
       there.push_back({from.get() + piece.offset, out.get() + piece.destination, piece.elements,
-                       piece.source_step, piece.destination_step, piece.skip, piece.add});
+                       piece.source_step, piece.destination_step, piece.skip, piece.map});
       longest = std::max(longest, piece.elements);
     }
     const Guarded there_too(there);
@@ -112,7 +112,7 @@ TEST_F(CudaConvert, QuantizedBlocksHaveTheBitsOfTheHost) {
   }
 }
 
-TEST_F(CudaConvert, StepsAreTakenOnBothSidesAndSumsRoundedOnce) {
+TEST_F(CudaConvert, StepsAreTakenOnBothSidesAndMapsRoundedOnce) {
   for (const DType from : kPlain) {
     for (const DType to : dtypes) {
       for (const float add : {0.0f, 1.0f}) {
@@ -122,7 +122,7 @@ TEST_F(CudaConvert, StepsAreTakenOnBothSidesAndSumsRoundedOnce) {
         piece.source_step = 3;
         piece.bytes = bytes.size();
         piece.destination_step = 2;
-        piece.add = add;
+        piece.map.add = add;
         if (add != 0 && from != DType::F64) continue;  // NaN by arithmetic: below
         expect_as_on_host({piece}, bytes, bytes_of(to, elements * 2), to, 1);
       }
@@ -132,8 +132,10 @@ TEST_F(CudaConvert, StepsAreTakenOnBothSidesAndSumsRoundedOnce) {
     auto values = random(1000);
     const auto bytes = stored(values, from);
     Piece piece = whole(from, 1000);
-    piece.add = 1.0f;
-    for (const DType to : dtypes) expect_as_on_host({piece}, bytes, bytes_of(to, 1000), to);
+    for (const ElementMap& map : {ElementMap{1.0f}, ElementMap{0, true}}) {
+      piece.map = map;
+      for (const DType to : dtypes) expect_as_on_host({piece}, bytes, bytes_of(to, 1000), to);
+    }
   }
 }
 

@@ -33,7 +33,8 @@ TEST_F(CudaElementwise, GatesHaveTheBitsOfTheCpuDevice) {
   for (const Gating& function :
        {Gating(GateFunction::Silu), Gating(GateFunction::Gelu), Gating(GateFunction::GeluTanh),
         Gating(GateFunction::QuickGelu), Gating(GateFunction::QuickGelu, 1.5f, 1.0f),
-        Gating(GateFunction::Silu, 0.0f, 1.0f), Gating(GateFunction::Sigmoid)}) {
+        Gating(GateFunction::Silu, 0.0f, 1.0f), Gating(GateFunction::Sigmoid),
+        Gating(GateFunction::Relu2)}) {
     for (const std::size_t length : kLengths) {
       for (const std::size_t misaligned : {0, 4}) {
         const auto gate = with_specials(length), up = random(length);

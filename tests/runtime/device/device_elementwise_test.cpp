@@ -53,6 +53,8 @@ double in_double(GateFunction function, double x) {
       return x / (1 + std::exp(-1.702 * x));
     case GateFunction::Sigmoid:
       return 1 / (1 + std::exp(-x));
+    case GateFunction::Relu2:
+      return x < 0 ? 0 : x * x;
   }
   return 0;
 }
@@ -73,7 +75,7 @@ TEST_P(DeviceElementwise, GatesAgreeWithDouble) {
     return device.get(out);
   };
   std::vector<GateFunction> all(std::begin(functions), std::end(functions));
-  all.push_back(GateFunction::Sigmoid);
+  all.insert(all.end(), {GateFunction::Sigmoid, GateFunction::Relu2});
   for (const GateFunction function : all) {
     for (const std::size_t elements : {1, 15, 16, 17, 40000}) {
       auto gate = random(elements, 5.0f);
@@ -189,6 +191,8 @@ TEST_P(DeviceElementwise, SumsAndScalesAreThoseOfFloat32) {
       device->scale(x_there.get(), 0.3f, length);
       EXPECT_TRUE(same_numbers(device.get(into), sums)) << length;
       EXPECT_TRUE(same_numbers(device.get(x_there), scaled)) << length;
+      device->scale(x_there.get(), 0, length);
+      EXPECT_TRUE(same_bits(device.get(x_there), std::vector<float>(length))) << "NaNs too";
     }
   }
 }

@@ -3,77 +3,17 @@
 // rows come. States hold NaN where nothing has been stored.
 #include <gmock/gmock.h>
 
-#include <functional>
-#include <numeric>
-
 #include "sharding/error.h"
-#include "tests/runtime/device/devices.h"
+#include "tests/runtime/device/sequences.h"
 
 namespace initrt::test {
 namespace {
-
-using Order = std::vector<std::size_t>;  // of rows
-
-/// Sequences of these lengths, one behind the other. Slots are in another order, and one is unused.
-std::vector<RowInfo> rows_of(const std::vector<std::uint32_t>& lengths) {
-  std::vector<RowInfo> rows;
-  for (std::uint32_t i = 0; i < lengths.size(); ++i) {
-    const auto slot = static_cast<std::uint32_t>(lengths.size()) - i;
-    for (std::uint32_t p = 0; p < lengths[i]; ++p) rows.push_back({slot, p, lengths[i]});
-  }
-  return rows;
-}
-
-Order all_of(const std::vector<RowInfo>& rows) {
-  Order order(rows.size());
-  std::iota(order.begin(), order.end(), 0);
-  return order;
-}
-
-/// Calls in each of which every sequence brings its next few rows.
-std::vector<Order> in_turns(const std::vector<RowInfo>& rows, std::uint32_t chunk) {
-  std::vector<Order> calls;
-  for (std::uint32_t begin = 0;; begin += chunk) {
-    Order call;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (rows[i].position >= begin && rows[i].position - begin < chunk) call.push_back(i);
-    }
-    if (call.empty()) return calls;
-    calls.push_back(call);
-  }
-}
-
-std::vector<float> pick(const std::vector<float>& values, const Order& order, std::size_t columns) {
-  std::vector<float> picked;
-  for (const std::size_t row : order) {
-    const auto some = part(values, row * columns, columns);
-    picked.insert(picked.end(), some.begin(), some.end());
-  }
-  return picked;
-}
-
-void put_back(std::vector<float>& values, const Order& order, std::size_t columns,
-              const std::vector<float>& some) {
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    std::copy_n(some.begin() + static_cast<std::ptrdiff_t>(i * columns), columns,
-                values.begin() + static_cast<std::ptrdiff_t>(order[i] * columns));
-  }
-}
-
-void set_rows(OnDevice& device, const std::vector<RowInfo>& all, const Order& order) {
-  std::vector<RowInfo> rows;
-  for (const std::size_t row : order) rows.push_back(all[row]);
-  device.make_scratch(DType::F32, rows.size(), 1);
-  device->set_rows(rows, {});
-}
-
-std::vector<float> nans(std::size_t count) { return std::vector<float>(count, NAN); }
 
 struct Convolution {
   std::size_t taps, columns, block;  // of rows, as ranks hold them
   DType dtype;
   std::vector<RowInfo> rows;
-  std::vector<float> x, weights;
+  std::vector<float> x, weights, bias;  // the last may be empty
   std::vector<std::byte> stored;
 
   [[nodiscard]] std::size_t state_elements() const { return (taps - 1) * columns; }
@@ -81,20 +21,22 @@ struct Convolution {
   /// @returns each row's results, whichever call it comes in
   [[nodiscard]] std::vector<float> run(OnDevice& device, const std::vector<Order>& calls) const {
     const BlocksOfRows there(device, stored, bytes_of(dtype, columns), block);
+    const BlocksOfRows added(device, floats(bias), sizeof(float), columns / 2 + 1);
+    const ConvolutionWeights by{there.blocks, dtype, static_cast<std::uint32_t>(taps),
+                                bias.empty() ? RowBlocks() : added.blocks};
     const auto states = device.put(nans((rows.size() + 2) * state_elements()));
     std::vector<float> out(x.size());
     for (const Order& call : calls) {
       set_rows(device, rows, call);
       const auto some = device.put(pick(x, call, columns));
-      device->convolve(some.get(), {there.blocks, dtype, static_cast<std::uint32_t>(taps)}, columns,
-                       states.get());
+      device->convolve(some.get(), by, columns, states.get());
       put_back(out, call, columns, device.get(some));
     }
     return out;
   }
 
   [[nodiscard]] double expected(std::size_t row, std::size_t column) const {
-    double sum = 0;
+    double sum = bias.empty() ? 0 : bias[column];
     for (std::size_t j = 0; j < taps; ++j) {
       const std::size_t back = taps - 1 - j;
       if (back > rows[row].position) continue;
@@ -108,7 +50,8 @@ class DeviceConvolution : public DeviceTest {
  protected:
   Convolution make(std::size_t taps, std::size_t columns, std::size_t block, DType dtype,
                    const std::vector<std::uint32_t>& lengths) {
-    Convolution of{taps, columns, block, dtype, rows_of(lengths), {}, random(taps * columns), {}};
+    Convolution of{taps, columns, block, dtype, rows_of(lengths), {}, random(taps * columns),
+                   {},   {}};
     of.x = random(of.rows.size() * columns);
     of.stored = test::stored(of.weights, dtype);
     return of;
@@ -121,7 +64,8 @@ TEST_P(DeviceConvolution, AgreesWithTheSumInDouble) {
   for (const DType dtype : dtypes) {
     for (const auto& [taps, columns, block] :
          {std::array<std::size_t, 3>{4, 300, 4}, {4, 7, 1}, {2, 16, 2}, {8, 33, 3}, {1, 5, 1}}) {
-      const Convolution of = make(taps, columns, block, dtype, {1, 9, 3});
+      Convolution of = make(taps, columns, block, dtype, {1, 9, 3});
+      if (taps > 1) of.bias = random(columns);
       const auto out = of.run(device, {all_of(of.rows)});
       for (std::size_t i = 0; i < out.size(); ++i) {
         const double expected = of.expected(i / columns, i % columns);
@@ -134,7 +78,8 @@ TEST_P(DeviceConvolution, AgreesWithTheSumInDouble) {
 
 TEST_P(DeviceConvolution, ChunksAndCompanyDoNotChangeABit) {
   auto one = device(1), three = device(3);
-  const Convolution of = make(4, 300, 2, DType::BF16, {7, 1, 12});
+  Convolution of = make(4, 300, 2, DType::BF16, {7, 1, 12});
+  of.bias = random(300);
   const auto whole = of.run(one, {all_of(of.rows)});
   EXPECT_TRUE(same_bits(of.run(three, {all_of(of.rows)}), whole));
   for (const std::uint32_t chunk : {1, 2, 5}) {
@@ -211,10 +156,6 @@ struct Delta {
   }
 
  private:
-  static std::vector<std::byte> floats(const std::vector<float>& values) {
-    std::vector<float> copy = values;
-    return test::stored(copy, DType::F32);
-  }
   [[nodiscard]] std::vector<double> unit(const std::vector<float>& from, std::size_t row,
                                          std::size_t head) const {
     const std::size_t key_head = head / (shape.value_heads / shape.key_heads);

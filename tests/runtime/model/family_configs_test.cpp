@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "runtime/model/family.h"
+#include "sharding/checkpoint/checked_json.h"
 #include "tests/sharding/errors.h"
 #include "tests/support/source_path.h"
 
@@ -18,8 +19,9 @@ using Json = nlohmann::json;
 
 /// The config of a case of tests/golden/families.
 Json config_of(const std::string& name) {
-  std::ifstream file(source_path("tests/golden/families/" + name + "/config.json"));
-  return Json::parse(file);
+  const std::string path = source_path("tests/golden/families/" + name + "/config.json");
+  std::ifstream file(path);
+  return parse_json(std::string(std::istreambuf_iterator<char>(file), {}), path);
 }
 
 Json with(Json config, const char* key, const Json& value) {
@@ -168,6 +170,55 @@ TEST(FamilyConfig, OfQwen3NextHasADeltaNetInThreeOfFourLayers) {
               HasSubstr("attn_output_gate"));
   EXPECT_THAT(error_of_config(with(config, "layer_types", Json(48, "sliding_attention"))),
               HasSubstr("expected full_attention or linear_attention"));
+}
+
+std::vector<StateSpaceOp> state_spaces_of(const Graph& graph) {
+  std::vector<StateSpaceOp> ops;
+  for (const Unit& unit : graph.units) {
+    for (const Op& op : unit.ops) {
+      if (const auto* space = std::get_if<StateSpaceOp>(&op)) ops.push_back(*space);
+    }
+  }
+  return ops;
+}
+
+TEST(FamilyConfig, OfGranite4SaysWhichLayersAreMambas) {
+  const Json config = config_of("granitemoehybrid");
+  const Graph graph = build_graph(config);
+  EXPECT_EQ(state_spaces_of(graph).size(), 2u);
+  EXPECT_EQ(state_spaces_of(graph).front().head_size, 12u) << "mamba_d_head is auto";
+  EXPECT_EQ(attention_of(graph).size(), 1u);
+  EXPECT_EQ(graph.states, 2u * 4) << "x's, b's and c's convolutions, and the state space";
+  const Json spelled =
+      with(config, "layer_types", {"linear_attention", "full_attention", "linear_attention"});
+  EXPECT_EQ(state_spaces_of(build_graph(spelled)).size(), 2u);
+
+  EXPECT_THAT(error_of_config(with(config, "layer_types", {"mamba", "moe", "mamba"})),
+              HasSubstr("layer_types has \"moe\", expected one of: mamba"));
+  EXPECT_THAT(error_of_config(with(config, "layer_types", {"mamba"})), HasSubstr("of 3 layers"));
+  EXPECT_THAT(error_of_config(with(config, "mamba_n_groups", 3)),
+              HasSubstr("is not a multiple of mamba_n_groups (3)"));
+  EXPECT_THAT(error_of_config(with(config, "mamba_d_state", 257)), HasSubstr("mamba_d_state"));
+  EXPECT_THAT(error_of_config(with(config, "mamba_d_head", 16)),
+              HasSubstr("8 heads of 16 elements are not mamba_expand x hidden_size, 96"));
+  EXPECT_THAT(error_of_config(with(config, "hidden_act", "gelu")),
+              HasSubstr("hidden_act is \"gelu\", expected silu before a state space"));
+  EXPECT_THAT(error_of_config(with(config, "time_step_limit", {0.001, 100.0})),
+              HasSubstr("time_step_limit is [0.001,100.0], expected from 0 to Infinity"));
+}
+
+TEST(FamilyConfig, OfNemotronHasALetterForEachLayer) {
+  Json config = config_of("nemotron_h_experts");
+  config.erase("num_hidden_layers");
+  const Graph graph = build_graph(with(config, "hybrid_override_pattern", "MM-*E"));
+  EXPECT_EQ(graph.layers, 5u);
+  EXPECT_EQ(state_spaces_of(graph).size(), 2u);
+  ASSERT_EQ(attention_of(graph).size(), 1u);
+  EXPECT_EQ(attention_of(graph).front().layer, 3u);
+  EXPECT_THAT(error_of_config(with(config, "hybrid_override_pattern", "MMX")),
+              HasSubstr("a letter for each layer"));
+  EXPECT_THAT(error_of_config(with(config, "hybrid_override_pattern", nullptr)),
+              HasSubstr("hybrid_override_pattern is missing"));
 }
 
 TEST(FamilyConfig, WhatNoFamilyComputesIsRefused) {

@@ -211,7 +211,7 @@ TEST(LlamaConfig, RefusesSizesThatDoNotFitTogether) {
 }
 
 TEST(LlamaConfig, RefusesWhatItDoesNotCompute) {
-  EXPECT_THAT(error_of_config(with("hidden_act", "relu2")), HasSubstr("relu2"));
+  EXPECT_THAT(error_of_config(with("hidden_act", "relu6")), HasSubstr("relu6"));
   EXPECT_THAT(error_of_config(with("rope_scaling", {{"rope_type", "spiral"}})),
               AllOf(HasSubstr("spiral"), HasSubstr("llama3")));
   EXPECT_THAT(error_of_config(with("partial_rotary_factor", 0.5)), HasSubstr("even number"));

@@ -13,6 +13,15 @@ namespace {
 
 using testing::error_of;
 
+TEST(JsonText, IsReadAsTheSameValueWhateverItsNumbers) {
+  const std::string text =
+      R"({"b":[0.0,Infinity,{"c":-Infinity}],"a":"Infinity","n":null,"e":[],"d":1.5})";
+  const auto value = parse_ordered_json(text, "x.json");
+  const std::string written = json_text(value);
+  EXPECT_EQ(parse_ordered_json(written, "x.json"), value) << written;
+  EXPECT_TRUE(std::isnan(parse_json(json_text({1, NAN}), "x.json")[1].get<double>()));
+}
+
 TEST(CheckedJson, ParsesWhatIsWellFormed) {
   const nlohmann::json value = parse_json(R"({"a": {"b": 1}, "c": [{"b": 2}, {"b": 3}]})", "x");
   EXPECT_EQ(value["a"]["b"], 1);
