@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "sharding/alibi.h"
 #include "sharding/functions.h"
 #include "sharding/gating.h"
 #include "sharding/hf_names.h"
@@ -104,6 +105,7 @@ struct AttentionOp {
   float softcap = 0.0f;      ///< scores are softcap * tanh(score / softcap); 0: as they are
   std::uint32_t window = 0;  ///< positions a row sees, its own counted; 0: all before it
   std::optional<ParamId> sinks = {};  ///< [heads], float32: AttentionShape::sinks
+  Alibi alibi = {};
 };
 
 /// What a model keeps of each sequence beside keys and values, of a size that does not grow with

@@ -11,6 +11,7 @@
 #include <span>
 #include <string_view>
 
+#include "sharding/alibi.h"
 #include "sharding/dtype.h"
 #include "sharding/functions.h"
 #include "sharding/gating.h"
@@ -49,6 +50,8 @@ struct AttentionShape {
   /// [heads] float32: a score of each head that softmax counts, and no value goes with
   /// (Xiao et al. 2023, arXiv:2309.17453, as gpt-oss learns it); may be null.
   RowBlocks sinks = {};
+  /// Added to scores: the rate of the head times the key's position less the row's.
+  Alibi alibi = {};
 
   [[nodiscard]] constexpr std::uint32_t value() const {
     return value_size == 0 ? head_size : value_size;

@@ -181,8 +181,8 @@ struct UnitRunner::Run {
   }
   void operator()(const JoinOp& op) const { runner.join(op, rows); }
   void operator()(const AttentionOp& op) const {
-    const AttentionShape shape{op.heads,   op.kv_heads, op.head_size,  op.scale,
-                               op.softcap, op.window,   op.value_size, weight(op.sinks)};
+    const AttentionShape shape{op.heads,  op.kv_heads,   op.head_size,     op.scale, op.softcap,
+                               op.window, op.value_size, weight(op.sinks), op.alibi};
     const KvView cache = runner.kv_of_layer(op.layer);
     runner.device_.store_kv(at(op.k), op.v ? at(*op.v) : nullptr, shape, cache);
     runner.device_.attention(at(op.q), shape, cache, at(op.out));

@@ -67,6 +67,7 @@ void add_attention(BlockBuilder& block, ActivationId in, ActivationId into) {
                  scale,
                  spec.attention_softcap,
                  layer.window};
+  op.alibi = spec.alibi;
   if (spec.sinks) op.sinks = block.float32("self_attn.sinks", spec.heads);
   block.add(op);
   if (spec.gated_attention) {

@@ -74,6 +74,7 @@ struct DecoderSpec {
   bool sinks = false;            ///< each head has a score that no value goes with
   float attention_scale = 0.0f;  ///< 0: 1 / sqrt(head_size)
   float attention_softcap = 0.0f;
+  Alibi alibi;
 
   /// feed_forward(x) = down(gating(gate(x), up(x))), else down(function(up(x))).
   bool gated = true;

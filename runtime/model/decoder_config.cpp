@@ -97,6 +97,11 @@ DecoderSpec read_llama_like(const ConfigReader& config, std::string family, cons
   return spec;
 }
 
+void without_rotary(DecoderSpec& spec) {
+  spec.rotary.clear();
+  for (LayerSpec& layer : spec.layers) layer.rotary.reset();
+}
+
 void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_view epsilon_key) {
   spec.norm = NormKind::Layer;
   spec.norm_bias = true;

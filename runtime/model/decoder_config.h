@@ -37,6 +37,9 @@ struct SizeKeys {
                                           const SizeKeys& keys = {}, const RotaryKeys& rotary = {},
                                           double epsilon = 1e-6);
 
+/// No layer has a rotary embedding.
+void without_rotary(DecoderSpec& spec);
+
 /// Layer norms with biases, and their epsilon: 1e-5 where the config has none.
 void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_view epsilon_key);
 

@@ -296,6 +296,13 @@ WITH_LAYER_NORM = {
                   "num_ln_in_parallel_attn": 1, "tie_word_embeddings": False},
         {f"{ROPE}.rope_theta": 500.0},
     ),
+    # As published: biases of attention, two of whose six heads lie between those of four.
+    "falcon_rw": Case(
+        hf.FalconConfig,
+        FALCON | {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True,
+                  "num_attention_heads": 6},
+        {"alibi": False}, old_keys=True, absent="tie_word_embeddings ffn_hidden_size",
+    ),
     "gpt2": Case(hf.GPT2Config, GPT2, {"activation_function": "relu"}),
     "gpt2_base_names": Case(
         hf.GPT2Config, GPT2 | {"n_inner": 80, "n_positions": 80},

@@ -92,6 +92,7 @@ WITHOUT = {
     "gemma3_conditional": "windows other than in five of six layers, a scale of attention",
     "smollm3": "layers without rope other than each fourth",
     "qwen3_moe": "layers without experts",
+    "falcon_rw": "biases of attention in this architecture",
     "falcon_11b": "a feed-forward that is not 4 x hidden_size",
     "gpt2_base_names": "a feed-forward that is not 4 x n_embd",
     "exaone4": "windows in models of less than 64 layers",

@@ -93,6 +93,9 @@ struct AttentionBlock {
   float softcap;         ///< 0: none
   std::uint32_t window;  ///< 0: none
   const float* sinks;    ///< of each head, or null
+  const float* rates;    ///< of each head's biases, as Alibi has them, or null
+  float bias_scale;
+  bool rounded_biases;
 };
 
 /// One row to normalise.

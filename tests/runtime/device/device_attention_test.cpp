@@ -63,6 +63,19 @@ class Cache {
   KvView view;
 };
 
+/// What ALiBi adds to a score of `head`, in double.
+double bias_of(const Alibi& alibi, std::size_t head, std::size_t key, std::size_t query) {
+  if (alibi.exponent == 0) return 0;
+  const double rate = alibi_rate(alibi, static_cast<std::uint32_t>(head));
+  const auto at = [&](std::size_t position) {
+    const auto p = static_cast<double>(position);
+    if (!alibi.rounded) return p * rate;
+    const double near = rounded(static_cast<float>(p), DType::BF16);
+    return double{rounded(static_cast<float>(near * rate), DType::BF16)};
+  };
+  return (at(key) - at(query)) * alibi.scale;
+}
+
 /// One head of one row, in double. @param first the row of its sequence's position 0
 std::vector<double> expected(const Case& c, std::size_t row, std::size_t first, std::size_t head) {
   const std::size_t size = c.shape.head_size;
@@ -79,7 +92,8 @@ std::vector<double> expected(const Case& c, std::size_t row, std::size_t first, 
     }
     score *= c.shape.scale;
     const double cap = c.shape.softcap;
-    weights.push_back(cap != 0 ? cap * std::tanh(score / cap) : score);
+    score = cap != 0 ? cap * std::tanh(score / cap) : score;
+    weights.push_back(score + bias_of(c.shape.alibi, head, j - first, row - first));
   }
   double largest = std::ranges::max(weights), sum = 0;
   if (!c.sinks.empty()) {
@@ -160,6 +174,25 @@ TEST_P(DeviceAttention, SinksCountInTheSumAlone) {
       Cache cache(device, c);
       cache.store(c.all());
       const Order order = {0, 1, length - 1};
+      const auto out = cache.attend(order);
+      ASSERT_NO_FATAL_FAILURE(expect_softmax(c, order, out, 2e-5));
+    }
+  }
+}
+
+TEST_P(DeviceAttention, BiasesFallWithTheDistanceOfAKey) {
+  auto device = this->device();
+  // Of 6 heads two lie between those of 4; slow rates, so that far keys count.
+  for (const AttentionShape& shape :
+       {AttentionShape{6, 6, 16, 0.25f}, AttentionShape{8, 2, 20, 0.3f, 0.0f, 70}}) {
+    for (const bool rounded : {false, true}) {
+      Case c = make(shape, DType::BF16, {1200});
+      c.shape.alibi = alibi_of(shape.heads, 12.0f);
+      c.shape.alibi.scale = 0.5f;
+      c.shape.alibi.rounded = rounded;
+      Cache cache(device, c);
+      cache.store(c.all());
+      const Order order = {0, 1, 63, 64, 300, 511, 1023, 1024, 1199};
       const auto out = cache.attend(order);
       ASSERT_NO_FATAL_FAILURE(expect_softmax(c, order, out, 2e-5));
     }

@@ -173,7 +173,6 @@ TEST(FamilyConfig, OfQwen3NextHasADeltaNetInThreeOfFourLayers) {
 TEST(FamilyConfig, WhatNoFamilyComputesIsRefused) {
   EXPECT_THAT(error_of_config(with(config_of("falcon_40b"), "parallel_attn", false)),
               HasSubstr("parallel_attn"));
-  EXPECT_THAT(error_of_config(with(config_of("falcon_7b"), "alibi", true)), HasSubstr("alibi"));
   EXPECT_THAT(error_of_config(with(config_of("phi"), "qk_layernorm", true)),
               HasSubstr("qk_layernorm"));
   EXPECT_THAT(error_of_config(with(config_of("cohere"), "partial_rotary_factor", 0.5)),
