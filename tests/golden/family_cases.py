@@ -420,6 +420,27 @@ EXPERTS = {
         | MOE | {"head_dim": 8, "num_key_value_heads": 4, "num_experts_per_tok": 3},
         {"rms_norm_eps": 0.1},
     ),
+    # As Kimi K2.5: the text model of one that sees, whose type says nothing of DeepSeek.
+    "kimi_k25": Case(
+        hf.Kimi_K25Config,
+        dict(
+            text_config=dict(model_type="deepseek_v3") | gqa(
+                q_lora_rank=20, **LATENT, first_k_dense_replace=1, **rope(
+                    "yarn", 500.0, factor=4.0, original_max_position_embeddings=32, beta_fast=1.0,
+                    beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0))
+            | MOE | {"head_dim": 8, "num_key_value_heads": 4, "n_routed_experts": 4,
+                     "num_hidden_layers": 2},
+            vision_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                               num_attention_heads=2, patch_size=14, pos_emb_height=4,
+                               pos_emb_width=4),
+            projection_hidden_size=16, image_token_id=240, video_token_id=241,
+            vision_start_token_id=242, vision_end_token_id=243, tie_word_embeddings=False,
+        ),
+        {"text_config.num_experts_per_tok": 3, "text_config.rope_scaling.factor": 8.0},
+        old_keys=True, hub={"text_config.model_type": "kimi_k2"},
+        absent="text_config.head_dim text_config.rope_interleave text_config.architectures",
+        unread="vision_tower. mm_projector.",
+    ),
     "glm4_moe_lite": Case(
         hf.Glm4MoeLiteConfig,
         gqa(q_lora_rank=20, **LATENT, **rope(theta=500.0))

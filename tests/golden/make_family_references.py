@@ -34,7 +34,7 @@ import torch
 import transformers
 from safetensors import safe_open
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from family_cases import CASES, ROPE, VOCABULARY
 
@@ -176,10 +176,15 @@ def config_of(case, folder):
     return dict(sorted(config.items()))
 
 
+def auto_class(model_type):
+    """What makes the whole of a model, where that also sees and is not known as one of text."""
+    return AutoModelForImageTextToText if model_type == "kimi_k25" else AutoModelForCausalLM
+
+
 def load(config, folder, unused=()):
     """The model of folder/model.safetensors under a config, with nothing missing or left over."""
     (folder / "config.json").write_text(json.dumps(config))
-    model, info = AutoModelForCausalLM.from_pretrained(
+    model, info = auto_class(config["model_type"]).from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager",
         output_loading_info=True,
     )  # fmt: skip
@@ -224,7 +229,7 @@ def make(name, case, ids):
     with tempfile.TemporaryDirectory() as path:
         folder = Path(path)
         torch.manual_seed(0)
-        model = AutoModelForCausalLM.from_config(case.config(**case.values))
+        model = auto_class(case.config.model_type).from_config(case.config(**case.values))
         model.save_pretrained(folder)
         with safe_open(folder / "model.safetensors", "np") as file:
             stored = {key: file.get_slice(key).get_shape() for key in file.keys()}

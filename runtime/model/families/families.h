@@ -65,6 +65,7 @@ inline constexpr Family kFamilies[] = {
     {"glm4_moe", "Glm4MoeForCausalLM", build_glm4_moe},
     {"glm4_moe_lite", "Glm4MoeLiteForCausalLM", build_glm4_moe_lite},
     {"deepseek_v3", "DeepseekV3ForCausalLM", build_deepseek_v3},
+    {"kimi_k2", "DeepseekV3ForCausalLM", build_deepseek_v3},
     {"gpt_oss", "GptOssForCausalLM", build_gpt_oss},
     {"minimax_m2", "MiniMaxM2ForCausalLM", build_minimax_m2},
     {"gpt_neox", "GPTNeoXForCausalLM", build_gpt_neox},

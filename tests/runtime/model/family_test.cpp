@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "tests/sharding/errors.h"
 #include "tests/support/small_llama.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -32,6 +35,15 @@ TEST(Family, IsThatOfTheModelTypeWhereNoArchitectureIsGiven) {
   EXPECT_EQ(build_graph(config).family, "llama");
   config["architectures"] = nlohmann::json::array();
   EXPECT_EQ(build_graph(config).family, "llama");
+}
+
+TEST(Family, OfKimiK2IsDeepseeksWhereNoArchitectureIsGiven) {
+  std::ifstream file(source_path("tests/golden/flagships/kimi_k2/config.json"));
+  nlohmann::json config = nlohmann::json::parse(file);
+  const std::size_t tensors = build_graph(config).tensors.size();
+  config.erase("architectures");
+  EXPECT_EQ(build_graph(config).tensors.size(), tensors);
+  EXPECT_TRUE(knows_family(config));
 }
 
 TEST(Family, ThatIsNotKnownIsAnErrorThatNamesItAndTheKnownOnes) {
