@@ -58,13 +58,14 @@ struct Activation {
 using ActivationId = std::uint32_t;  ///< index into Graph::activations
 using ParamId = std::uint32_t;       ///< index into the unit's params
 
-/// out = norm(in) * (weight + weight_offset) + bias, over each `group` columns on their own. All
-/// groups have the same weights, or each its own, behind one another.
+/// out = norm(in) * (weight + weight_offset) + bias, or norm(in) without a weight, over each
+/// `group` columns on their own. All groups have the same weights, or each its own, behind one
+/// another.
 struct NormOp {
   ActivationId in, out;  ///< may be the same
   NormKind kind;
-  ParamId weight;               ///< [group], or [columns of in]
-  std::optional<ParamId> bias;  ///< as the weight
+  std::optional<ParamId> weight;  ///< [group], or [columns of in]
+  std::optional<ParamId> bias;    ///< as the weight
   float epsilon;
   float weight_offset;
   std::uint64_t group;  ///< columns; a divisor of in's
@@ -106,6 +107,7 @@ struct AttentionOp {
   std::uint32_t window = 0;  ///< positions a row sees, its own counted; 0: all before it
   std::optional<ParamId> sinks = {};  ///< [heads], float32: AttentionShape::sinks
   Alibi alibi = {};
+  bool chunks = false;  ///< AttentionShape::chunks
 };
 
 /// What a model keeps of each sequence beside keys and values, of a size that does not grow with
@@ -178,11 +180,13 @@ struct RouteOp {
 /// out = the rows of `in` that chose this unit's expert, one after the other.
 struct TakeRowsOp {
   ActivationId in, out;
+  bool weighted = false;  ///< times the weights of their choices
 };
 
 /// into[row] += weight · x[i], where x[i] is what this unit's expert made of that row.
 struct AddRowsOp {
   ActivationId x, into;
+  bool weighted = true;  ///< else the weight is 1
 };
 
 /// logits[r, vocabulary_begin ...] = cap(weight · in[r] + bias), for the rows that want logits.

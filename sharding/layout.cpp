@@ -23,7 +23,7 @@ std::uint64_t place_rows(const Unit& unit, const Tensor& tensor, std::uint64_t r
 void mark_replicated(const Unit& unit, UnitLayout& placed) {
   for (const Op& op : unit.ops) {
     if (const auto* norm = std::get_if<NormOp>(&op)) {
-      placed.params[norm->weight].replicated = true;
+      if (norm->weight) placed.params[*norm->weight].replicated = true;
       if (norm->bias) placed.params[*norm->bias].replicated = true;
     } else if (const auto* position = std::get_if<PositionOp>(&op)) {
       placed.params[position->table].replicated = true;

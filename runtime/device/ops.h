@@ -52,6 +52,8 @@ struct AttentionShape {
   RowBlocks sinks = {};
   /// Added to scores: the rate of the head times the key's position less the row's.
   Alibi alibi = {};
+  /// Windows are parts of the sequence, one behind the other: a row sees its own part alone.
+  bool chunks = false;
 
   [[nodiscard]] constexpr std::uint32_t value() const {
     return value_size == 0 ? head_size : value_size;
@@ -84,8 +86,8 @@ struct DeltaRows {
 /// What a normalised row is multiplied with and moved by, in `dtype`: rows of one element. Of
 /// several sets behind one another, row r has number r % sets.
 struct NormWeights {
-  RowBlocks weight = {};
-  RowBlocks bias = {};  ///< may be null; else in blocks as the weight
+  RowBlocks weight = {};  ///< may be null where `bias` is: the row is left as it is normalised
+  RowBlocks bias = {};    ///< may be null; else in blocks as the weight
   DType dtype = DType::F32;
   float weight_offset = 0.0f;  ///< added to the weight
   std::uint64_t sets = 1;
@@ -249,11 +251,11 @@ class DeviceOps {
   /// Row i of x becomes its row kept[i], for those of set_rows().
   virtual void keep_rows(float* x, std::uint64_t columns) = 0;
 
-  /// out[i] = in[rows[i]].
+  /// out[i] = weights[i] * in[rows[i]]. @param weights may be empty: all 1
   virtual void take_rows(const float* in, std::span<const std::uint32_t> rows,
-                         std::uint64_t columns, float* out) = 0;
+                         std::span<const float> weights, std::uint64_t columns, float* out) = 0;
 
-  /// into[rows[i]] += weights[i] * x[i]; no row twice.
+  /// into[rows[i]] += weights[i] * x[i]; no row twice. @param weights may be empty: all 1
   virtual void add_rows(const float* x, std::span<const std::uint32_t> rows,
                         std::span<const float> weights, std::uint64_t columns, float* into) = 0;
 };

@@ -152,7 +152,7 @@ struct UnitRunner::Run {
   [[nodiscard]] std::uint64_t columns(ActivationId id) const { return runner.columns(id); }
 
   void operator()(const NormOp& op) const {
-    const std::uint64_t sets = unit.params[op.weight].rows / op.group;
+    const std::uint64_t sets = op.weight ? unit.params[*op.weight].rows / op.group : 1;
     runner.device_.norm(op.kind, at(op.in),
                         {weight(op.weight), weight(op.bias), dtype(), op.weight_offset, sets},
                         op.epsilon, at(op.out), rows * (columns(op.in) / op.group), op.group);
@@ -182,7 +182,7 @@ struct UnitRunner::Run {
   void operator()(const JoinOp& op) const { runner.join(op, rows); }
   void operator()(const AttentionOp& op) const {
     const AttentionShape shape{op.heads,  op.kv_heads,   op.head_size,     op.scale, op.softcap,
-                               op.window, op.value_size, weight(op.sinks), op.alibi};
+                               op.window, op.value_size, weight(op.sinks), op.alibi, op.chunks};
     const KvView cache = runner.kv_of_layer(op.layer);
     runner.device_.store_kv(at(op.k), op.v ? at(*op.v) : nullptr, shape, cache);
     runner.device_.attention(at(op.q), shape, cache, at(op.out));
@@ -215,11 +215,17 @@ struct UnitRunner::Run {
     runner.device_.add_positions(weight(op.table), dtype(), at(op.into), columns(op.into));
   }
   void operator()(const RouteOp& op) const { runner.route(op, weight(op.correction)); }
+  // Of those that chose the expert; none where they do not count.
+  [[nodiscard]] std::span<const float> choice_weights(bool weighted) const {
+    return weighted ? std::span<const float>(expert->weights) : std::span<const float>();
+  }
   void operator()(const TakeRowsOp& op) const {
-    runner.device_.take_rows(at(op.in), expert->rows, columns(op.in), at(op.out));
+    runner.device_.take_rows(at(op.in), expert->rows, choice_weights(op.weighted), columns(op.in),
+                             at(op.out));
   }
   void operator()(const AddRowsOp& op) const {
-    runner.device_.add_rows(at(op.x), expert->rows, expert->weights, columns(op.into), at(op.into));
+    runner.device_.add_rows(at(op.x), expert->rows, choice_weights(op.weighted), columns(op.into),
+                            at(op.into));
   }
   void operator()(const HeadOp& op) const {
     float* const logits = runner.logits_.floats() + op.vocabulary_begin;

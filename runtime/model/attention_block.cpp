@@ -68,6 +68,7 @@ void add_attention(BlockBuilder& block, ActivationId in, ActivationId into) {
                  spec.attention_softcap,
                  layer.window};
   op.alibi = spec.alibi;
+  op.chunks = layer.chunks;
   if (spec.sinks) op.sinks = block.float32("self_attn.sinks", spec.heads);
   block.add(op);
   if (spec.gated_attention) {

@@ -32,6 +32,7 @@ struct LayerSpec {
   std::optional<std::uint32_t> rotary = 0;      ///< index into DecoderSpec::rotary
   std::optional<std::uint32_t> query_rotary{};  ///< of Q, where it has another
   std::uint32_t window = 0;                     ///< positions that attention sees; 0: all
+  bool chunks = false;                          ///< they are those of AttentionShape::chunks
   bool delta = false;                           ///< a gated delta net instead of attention
   bool experts = false;                         ///< instead of one feed-forward
 };
@@ -39,9 +40,10 @@ struct LayerSpec {
 struct ExpertsSpec {
   Routing routing = {.normalize = true};
   std::uint64_t intermediate = 0;
-  bool correction = false;   ///< a vector is added to scores where experts are chosen
-  bool router_bias = false;  ///< the scores have one
-  bool bias = false;         ///< the experts' matrices have one each
+  bool correction = false;    ///< a vector is added to scores where experts are chosen
+  bool router_bias = false;   ///< the scores have one
+  bool bias = false;          ///< the experts' matrices have one each
+  bool weigh_inputs = false;  ///< rows are weighted on their way in, not what experts make of them
   /// Intermediate size of what every row goes through beside the experts that it chooses; 0: none.
   std::uint64_t shared = 0;
   bool shared_gate = false;  ///< that is multiplied with the sigmoid of a product of the row

@@ -11,7 +11,8 @@ void add_expert(BlockBuilder& block, std::uint32_t index) {
   Unit unit;
   unit.name = block.unit.name + ".expert." + std::to_string(index);
   unit.kind = UnitKind::Expert;
-  unit.ops.emplace_back(TakeRowsOp{at.normed, at.taken});
+  const bool weigh_inputs = block.spec.experts.weigh_inputs;
+  unit.ops.emplace_back(TakeRowsOp{at.normed, at.taken, weigh_inputs});
   const auto product = [&](const char* name, ActivationId in, ActivationId out) {
     const std::uint64_t rows = block.builder.columns(out);
     LinearOp op{in, out, block.matrix(unit, module + name, rows, block.builder.columns(in)), {}};
@@ -25,7 +26,7 @@ void add_expert(BlockBuilder& block, std::uint32_t index) {
   product("up_proj", at.taken, at.expert_up);
   unit.ops.emplace_back(GateOp{at.expert_gate, at.expert_up, at.expert_gate, block.gating()});
   product("down_proj", at.expert_gate, at.taken);
-  unit.ops.emplace_back(AddRowsOp{at.taken, at.hidden});
+  unit.ops.emplace_back(AddRowsOp{at.taken, at.hidden, !weigh_inputs});
   block.builder.unit(std::move(unit));
 }
 

@@ -40,7 +40,7 @@ class UnitInvariants {
 
   [[nodiscard]] bool holds(const NormOp& op) const {
     const auto is_weight = [&](std::optional<ParamId> id, std::uint64_t rows) {
-      return is_vector(op.weight, rows) && is_vector(id, rows);
+      return is_vector(op.weight, rows) && is_vector(id, rows) && (op.weight || !id);
     };
     return op.group > 0 && columns(op.in) % op.group == 0 && is(op.out, columns(op.in)) &&
            (is_weight(op.bias, op.group) || is_weight(op.bias, columns(op.in))) &&

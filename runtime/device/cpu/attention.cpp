@@ -137,6 +137,7 @@ void attention(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo
                                .scale = shape.scale,
                                .softcap = shape.softcap,
                                .window = shape.window,
+                               .chunks = shape.chunks,
                                .sinks = sinks.empty() ? nullptr : sinks.data() + head,
                                .rates = rates.empty() ? nullptr : rates.data() + head,
                                .bias_scale = shape.alibi.scale,

@@ -133,8 +133,9 @@ void score_tile(const typename Element::Stored* k, std::size_t head_size, std::s
 
 /// The first position that a row sees.
 INITRT_INLINE std::size_t first_key(const AttentionBlock& block, std::size_t row) {
-  const std::size_t keys = std::size_t{block.positions[row]} + 1;
-  return block.window == 0 || keys <= block.window ? 0 : keys - block.window;
+  const std::size_t position = block.positions[row];
+  if (block.window == 0 || position < block.window) return 0;
+  return block.chunks ? position - position % block.window : position + 1 - block.window;
 }
 
 /// Adds ALiBi's biases to a query's scores of keys [begin, begin + attention_tile).

@@ -59,8 +59,8 @@ struct AttentionArguments {
   }
 
   __device__ std::uint32_t first_seen(std::uint32_t position) const {
-    const bool all = shape.window == 0 || position < shape.window;
-    return all ? 0 : position + 1 - shape.window;
+    if (shape.window == 0 || position < shape.window) return 0;
+    return shape.chunks ? position - position % shape.window : position + 1 - shape.window;
   }
 };
 

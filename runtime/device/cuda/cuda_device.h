@@ -80,8 +80,8 @@ class CudaDevice final : public Device {
   void route(const float* scores, std::uint64_t rows, const Routing& routing,
              const RowBlocks& correction, std::span<ExpertChoice> out) override;
   void keep_rows(float* x, std::uint64_t columns) override;
-  void take_rows(const float* in, std::span<const std::uint32_t> rows, std::uint64_t columns,
-                 float* out) override;
+  void take_rows(const float* in, std::span<const std::uint32_t> rows,
+                 std::span<const float> weights, std::uint64_t columns, float* out) override;
   void add_rows(const float* x, std::span<const std::uint32_t> rows, std::span<const float> weights,
                 std::uint64_t columns, float* into) override;
   bool samples() const override { return true; }
@@ -97,6 +97,12 @@ class CudaDevice final : public Device {
     std::memcpy(memory.data(), values.data(), values.size_bytes());
     return reinterpret_cast<const T*>(memory.data());
   }
+  /// Where the ring has them; `weights` may be null.
+  struct WeightedRows {
+    const std::uint32_t* rows;
+    const float* weights;
+  };
+  WeightedRows pinned(std::span<const std::uint32_t> rows, std::span<const float> weights);
   template <class T>
   [[nodiscard]] T* scratch(std::uint64_t offset) const {
     return reinterpret_cast<T*>(scratch_.data() + offset);

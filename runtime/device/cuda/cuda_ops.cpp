@@ -202,23 +202,30 @@ void CudaDevice::route(const float* scores, std::uint64_t rows, const Routing& r
 }
 
 void CudaDevice::keep_rows(float* x, std::uint64_t columns) {
-  cuda::take_rows(stream(), x, scratch<std::uint32_t>(division_.kept), kept_, columns, x);
+  cuda::take_rows(stream(), x, scratch<std::uint32_t>(division_.kept), nullptr, kept_, columns, x);
 }
 
-void CudaDevice::take_rows(const float* in, std::span<const std::uint32_t> rows,
-                           std::uint64_t columns, float* out) {
-  cuda::take_rows(stream(), in, pinned(rows), rows.size(), columns, out);
-}
-
-void CudaDevice::add_rows(const float* x, std::span<const std::uint32_t> rows,
-                          std::span<const float> weights, std::uint64_t columns, float* into) {
-  // Both out of one piece of the ring: taking a second may be what gives the first back.
+// Both out of one piece of the ring: taking a second may be what gives the first back.
+CudaDevice::WeightedRows CudaDevice::pinned(std::span<const std::uint32_t> rows,
+                                            std::span<const float> weights) {
   const std::span<std::byte> memory = ring_.take(rows.size_bytes() + weights.size_bytes());
   auto* const indices = reinterpret_cast<std::uint32_t*>(memory.data());
   auto* const factors = reinterpret_cast<float*>(memory.data() + rows.size_bytes());
   std::ranges::copy(rows, indices);
   std::ranges::copy(weights, factors);
-  cuda::add_rows(stream(), x, indices, factors, rows.size(), columns, into);
+  return {indices, weights.empty() ? nullptr : factors};
+}
+
+void CudaDevice::take_rows(const float* in, std::span<const std::uint32_t> rows,
+                           std::span<const float> weights, std::uint64_t columns, float* out) {
+  const WeightedRows those = pinned(rows, weights);
+  cuda::take_rows(stream(), in, those.rows, those.weights, rows.size(), columns, out);
+}
+
+void CudaDevice::add_rows(const float* x, std::span<const std::uint32_t> rows,
+                          std::span<const float> weights, std::uint64_t columns, float* into) {
+  const WeightedRows those = pinned(rows, weights);
+  cuda::add_rows(stream(), x, those.rows, those.weights, rows.size(), columns, into);
 }
 
 void CudaDevice::sample(const float* logits, std::uint64_t rows, std::uint64_t vocabulary,

@@ -83,10 +83,11 @@ void route(cudaStream_t stream, const float* logits, std::uint64_t rows, const R
            const RowBlocks& correction, ExpertChoice* out);
 
 /// @param rows `count` of them, ascending, in device memory; `in` and `out` may be the same
-void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows, std::uint64_t count,
-               std::uint64_t columns, float* out);
+/// @param weights as `rows`; may be null, as it must where `in` is `out`
+void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows,
+               const float* weights, std::uint64_t count, std::uint64_t columns, float* out);
 
-/// @param rows, weights `count` of them, in device memory
+/// @param rows, weights `count` of them, in device memory; `weights` may be null
 void add_rows(cudaStream_t stream, const float* x, const std::uint32_t* rows, const float* weights,
               std::uint64_t count, std::uint64_t columns, float* into);
 

@@ -63,6 +63,11 @@ class Cache {
   KvView view;
 };
 
+std::size_t first_seen(const AttentionShape& shape, std::size_t position) {
+  if (shape.window == 0 || position < shape.window) return 0;
+  return shape.chunks ? position / shape.window * shape.window : position + 1 - shape.window;
+}
+
 /// What ALiBi adds to a score of `head`, in double.
 double bias_of(const Alibi& alibi, std::size_t head, std::size_t key, std::size_t query) {
   if (alibi.exponent == 0) return 0;
@@ -81,8 +86,7 @@ std::vector<double> expected(const Case& c, std::size_t row, std::size_t first, 
   const std::size_t size = c.shape.head_size;
   const std::size_t kv = head / (c.shape.heads / c.shape.kv_heads);
   const float* const q = c.q.data() + (row * c.shape.heads + head) * size;
-  const std::size_t begin =
-      c.shape.window == 0 || row - first < c.shape.window ? first : row + 1 - c.shape.window;
+  const std::size_t begin = first + first_seen(c.shape, row - first);
   std::vector<double> weights;
   for (std::size_t j = begin; j <= row; ++j) {
     const float* const k = c.k.data() + (j * c.shape.kv_heads + kv) * size;
@@ -217,11 +221,26 @@ TEST_P(DeviceAttention, LatentValuesAgreeWithASoftmaxInDouble) {
   }
 }
 
+TEST_P(DeviceAttention, ChunksAreSeenByTheirOwnRowsAlone) {
+  auto device = this->device();
+  for (const std::uint32_t window : {30u, 64u, 150u, 1100u}) {
+    Case c = make({4, 2, 32, 0.2f, 0.0f, window}, DType::BF16, {1200});
+    c.shape.chunks = true;
+    Cache cache(device, c);
+    cache.store(c.all());
+    const Order order = {0, 29, 30, 63, 64, 65, 149, 150, 1023, 1024, 1099, 1100, 1199};
+    const auto out = cache.attend(order);
+    ASSERT_NO_FATAL_FAILURE(expect_softmax(c, order, out, 2e-5));
+  }
+}
+
 TEST_P(DeviceAttention, ARingOfWhatAWindowSeesHasTheBitsOfAWholeCache) {
   auto device = this->device();
   const std::size_t length = 700;
-  for (const std::uint32_t window : {1u, 30u, 64u, 65u}) {
+  for (const auto& [window, chunks] :
+       {std::pair{1u, false}, {30u, false}, {64u, false}, {65u, false}, {30u, true}, {65u, true}}) {
     Case c = make({4, 2, 32, 0.2f, 0.0f, window}, DType::BF16, {length});
+    c.shape.chunks = chunks;
     const auto whole = Cache(device, c).run(c.all());
     for (const std::size_t chunk : {1, 37, 128}) {
       c.ring = true;

@@ -96,12 +96,18 @@ TEST_P(DeviceRows, TakenAndKeptRowsMoveToTheFront) {
       for (std::size_t i = 0; i < count * columns; ++i) {
         expected[i] = in[rows[i / columns] * columns + i % columns];
       }
-      device->take_rows(in_there.get(), rows, columns, out.get());
+      device->take_rows(in_there.get(), rows, {}, columns, out.get());
       device->set_rows({}, rows);
       device->keep_rows(kept.get(), columns);
       EXPECT_TRUE(same_bits(device.get(out), part(expected, 0, count * columns))) << columns;
       EXPECT_TRUE(same_bits(device.get(kept), expected)) << columns << ", kept";
       EXPECT_TRUE(same_bits(device.get(in_there), in)) << columns << ", taken from";
+      const auto weights = random(count);
+      for (std::size_t i = 0; i < count * columns; ++i) {
+        expected[i] = in[rows[i / columns] * columns + i % columns] * weights[i / columns];
+      }
+      device->take_rows(in_there.get(), rows, weights, columns, out.get());
+      EXPECT_TRUE(same_bits(device.get(out), part(expected, 0, count * columns))) << columns;
     }
   }
 }
@@ -119,6 +125,11 @@ TEST_P(DeviceRows, AddedRowsAreWeightedAndLeaveTheOthers) {
     }
     device->add_rows(x_there.get(), rows, weights, columns, into.get());
     EXPECT_TRUE(same_bits(device.get(into), expected)) << columns;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      expected[rows[i / columns] * columns + i % columns] += x[i];
+    }
+    device->add_rows(x_there.get(), rows, {}, columns, into.get());
+    EXPECT_TRUE(same_bits(device.get(into), expected)) << columns << ", all weights 1";
   }
 }
 
