@@ -8,9 +8,13 @@ namespace {
 
 void qk_norm(BlockBuilder& block, const char* module, ActivationId x) {
   const DecoderSpec& spec = block.spec;
-  if (spec.qk_norm == QkNorm::None) return;
+  if (spec.qk_norm == QkNorm::None || !block.layer.qk_norm) return;
   const std::uint64_t columns = block.builder.columns(x);
   const std::uint64_t group = spec.qk_norm == QkNorm::Whole ? columns : spec.head_size;
+  if (!spec.qk_norm_weights) {
+    block.add(NormOp{x, x, spec.qk_norm_kind, {}, {}, spec.epsilon, 0.0f, group});
+    return;
+  }
   const auto sets = static_cast<std::uint32_t>(columns / group);
   block.norm(module, x, x, spec.qk_norm_kind, false, group,
              spec.qk_norm == QkNorm::EachHead ? sets : 0);
@@ -46,11 +50,10 @@ void add_attention(BlockBuilder& block, ActivationId in, ActivationId into) {
   block.linear("self_attn.k_proj", in, at.k, spec.qkv_bias, any ? spec.kv_heads : 0);
   block.linear("self_attn.v_proj", in, at.v, spec.qkv_bias);
   if (!spec.qk_norm_rotated) qk_norms(block);
-  if (layer.rotary) {
-    const std::uint32_t of_queries = layer.query_rotary.value_or(*layer.rotary);
-    block.add(RotaryOp{at.q, spec.head_size, of_queries});
-    block.add(RotaryOp{at.k, spec.head_size, *layer.rotary});
-  }
+  const std::optional<std::uint32_t> of_queries =
+      layer.query_rotary ? layer.query_rotary : layer.rotary;
+  if (of_queries) block.add(RotaryOp{at.q, spec.head_size, *of_queries});
+  if (layer.rotary) block.add(RotaryOp{at.k, spec.head_size, *layer.rotary});
   if (spec.qk_norm_rotated) qk_norms(block);
   const float scale = spec.attention_scale != 0
                           ? spec.attention_scale

@@ -136,8 +136,10 @@ void check(const DecoderSpec& spec) {
     }
   }
   for (const LayerSpec& layer : spec.layers) {
-    if (layer.rotary && *layer.rotary >= spec.rotary.size()) {
-      fail("a layer refers to rotary embedding {} of {}", *layer.rotary, spec.rotary.size());
+    for (const std::optional<std::uint32_t>& rotary : {layer.rotary, layer.query_rotary}) {
+      if (rotary && *rotary >= spec.rotary.size()) {
+        fail("a layer refers to rotary embedding {} of {}", *rotary, spec.rotary.size());
+      }
     }
   }
   const bool parallel =

@@ -30,7 +30,8 @@ enum class QkNorm : std::uint8_t {
 
 struct LayerSpec {
   std::optional<std::uint32_t> rotary = 0;      ///< index into DecoderSpec::rotary
-  std::optional<std::uint32_t> query_rotary{};  ///< of Q, where it has another
+  std::optional<std::uint32_t> query_rotary{};  ///< of Q, where it has another, or alone has one
+  bool qk_norm = true;                          ///< where the model has one
   std::uint32_t window = 0;                     ///< positions that attention sees; 0: all
   bool chunks = false;                          ///< they are those of AttentionShape::chunks
   bool delta = false;                           ///< a gated delta net instead of attention
@@ -63,6 +64,7 @@ struct DecoderSpec {
   float norm_offset = 0.0f;  ///< added to the weights of all norms
   QkNorm qk_norm = QkNorm::None;
   NormKind qk_norm_kind = NormKind::Rms;
+  bool qk_norm_weights = true;
   bool qk_norm_rotated = false;  ///< what is normalised has been rotated
   Residual residual = Residual::PreNorm;
 

@@ -67,6 +67,15 @@ void read_delta(const ConfigReader& config, DecoderSpec& spec);
 void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,
                   const std::function<bool(std::uint32_t layer)>& slides);
 
+/// The same of `attention_chunk_size` positions, where `layer_types` has "chunked_attention" or all
+/// that are rotated: the parts of a sequence, one behind the other. 8192 where there is no such
+/// key.
+void read_chunks(const ConfigReader& config, DecoderSpec& spec);
+
+/// Takes the rotary embedding from layers that have none: those with 0 in `no_rope_layers` or, in a
+/// config without, each `no_rope_layer_interval`-th.
+void read_layers_without_positions(const ConfigReader& config, DecoderSpec& spec);
+
 /// @throws Error where a flag is true that the family has no use for
 void refuse_flags(const ConfigReader& config, std::initializer_list<std::string_view> keys);
 

@@ -456,6 +456,30 @@ EXPERTS = {
          "rope_scaling.factor": 8.0, "swiglu_limit": 0.5},
         old_keys=True,
     ),
+    # As Maverick: experts in every second layer, of the text model of one that sees.
+    "llama4": Case(
+        hf.Llama4TextConfig,
+        gqa(head_dim=16, num_local_experts=4, num_experts_per_tok=1, intermediate_size_mlp=80,
+            interleave_moe_layer_step=2, attention_chunk_size=WINDOW, floor_scale=16,
+            attn_scale=0.5, **rope("llama3", 500.0, factor=4.0, low_freq_factor=1.0,
+                                   high_freq_factor=4.0, original_max_position_embeddings=16))
+        | {"num_hidden_layers": 4, "intermediate_size": 32},
+        {"text_config.attention_chunk_size": WINDOW + 1, "text_config.floor_scale": 8,
+         "text_config.attn_scale": 0.1, "text_config.num_experts_per_tok": 2,
+         "text_config.no_rope_layers": [1, 1, 1, 1], "text_config.use_qk_norm": False},
+        absent="layer_types moe_layers", rename=("", "language_model."), text_of="llama4",
+        unused={"vision_model.class_embedding": [16],
+                "multi_modal_projector.linear_1.weight": [48, 16]},
+    ),
+    # As transformers saves it: other layers, of which none sees parts of the sequence alone.
+    "llama4_text": Case(
+        hf.Llama4TextConfig,
+        gqa(num_local_experts=4, num_experts_per_tok=2, intermediate_size_mlp=40,
+            moe_layers=[0, 2], no_rope_layers=[0, 1, 1], attention_chunk_size=None,
+            attn_temperature_tuning=False, use_qk_norm=False, attention_bias=True,
+            tie_word_embeddings=True, **rope(theta=5e5)) | {"intermediate_size": 32},
+        {"num_experts_per_tok": 1, "no_rope_layers": [1, 1, 1]},
+    ),
     "minimax_m2": Case(
         hf.MiniMaxM2Config,
         gqa(head_dim=16, num_local_experts=8, num_experts_per_tok=2,

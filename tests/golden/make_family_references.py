@@ -74,7 +74,7 @@ def scale_and_offset(case, name, shape):
     transposed = case.config.model_type == "gpt2" and name != "lm_head.weight"
     inputs = shape[0] if transposed else np.prod(shape[1:])
     if len(shape) == 3:  # of all experts
-        inputs = shape[1 if case.config.model_type == "gpt_oss" else 2]
+        inputs = shape[1 if case.config.model_type in ("gpt_oss", "llama4_text") else 2]
     # Queries and keys larger: attention is not uniform. Routers larger: no choice is close.
     wide = any(part in name for part in ("q_proj", "k_proj", "qkv", "query_key", "c_attn"))
     factor = 3.0 if name.endswith(("gate.weight", "router.weight")) else 2.0 if wide else 1.5

@@ -24,6 +24,7 @@ namespace initrt {
 [[nodiscard]] Graph build_granite(const nlohmann::json& config);
 [[nodiscard]] Graph build_hunyuan_v1_dense(const nlohmann::json& config);
 [[nodiscard]] Graph build_llama(const nlohmann::json& config);
+[[nodiscard]] Graph build_llama4(const nlohmann::json& config);
 [[nodiscard]] Graph build_minimax_m2(const nlohmann::json& config);
 [[nodiscard]] Graph build_ministral3(const nlohmann::json& config);
 [[nodiscard]] Graph build_mistral(const nlohmann::json& config);
@@ -45,6 +46,7 @@ namespace initrt {
 
 inline constexpr Family kFamilies[] = {
     {"llama", "LlamaForCausalLM", build_llama},
+    {"llama4_text", "Llama4ForCausalLM", build_llama4},
     {"mistral", "MistralForCausalLM", build_mistral},
     {"ministral3", "Ministral3ForCausalLM", build_ministral3},
     {"mixtral", "MixtralForCausalLM", build_mixtral},

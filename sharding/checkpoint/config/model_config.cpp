@@ -93,9 +93,13 @@ struct Causal {
   std::string_view text_type = "";  ///< of its text, where the config does not say
 };
 constexpr std::array kCausal = {
-    Causal{"gemma3"},      Causal{"kimi_k25", "deepseek_v3"},
-    Causal{"llava"},       Causal{"llava_next"},
-    Causal{"mistral3"},    Causal{"qwen3_5"},
+    Causal{"gemma3"},
+    Causal{"kimi_k25", "deepseek_v3"},
+    Causal{"llama4", "llama4_text"},
+    Causal{"llava"},
+    Causal{"llava_next"},
+    Causal{"mistral3"},
+    Causal{"qwen3_5"},
     Causal{"qwen3_5_moe"},
 };
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -168,6 +169,40 @@ TEST(FamilyConfig, OfQwen3NextHasADeltaNetInThreeOfFourLayers) {
               HasSubstr("attn_output_gate"));
   EXPECT_THAT(error_of_config(with(config, "layer_types", Json(48, "sliding_attention"))),
               HasSubstr("expected full_attention or linear_attention"));
+}
+
+// The text_config of Llama 4 Maverick, without what its class has too.
+TEST(FamilyConfig, OfLlama4SeesAllOfASequenceInLayersWithoutPositions) {
+  Json config = {{"model_type", "llama4_text"},
+                 {"hidden_size", 5120},
+                 {"intermediate_size", 8192},
+                 {"intermediate_size_mlp", 16384},
+                 {"num_hidden_layers", 48},
+                 {"num_attention_heads", 40},
+                 {"num_key_value_heads", 8},
+                 {"head_dim", 128},
+                 {"num_local_experts", 128},
+                 {"num_experts_per_tok", 1},
+                 {"interleave_moe_layer_step", 2},
+                 {"attn_temperature_tuning", 4},
+                 {"no_rope_layers", Json::array()},
+                 {"use_qk_norm", false},
+                 {"vocab_size", 202048}};
+  const Graph graph = build_graph(config);
+  const std::vector<AttentionOp> attention = attention_of(graph);
+  ASSERT_EQ(attention.size(), 48u);
+  for (std::size_t layer = 0; layer < attention.size(); ++layer) {
+    EXPECT_EQ(attention[layer].window, layer % 4 == 3 ? 0u : 8192u) << layer;
+    EXPECT_EQ(attention[layer].chunks, layer % 4 != 3) << layer;
+  }
+  EXPECT_EQ(graph.rotary[1].step, 8192u);
+  EXPECT_EQ(std::ranges::count(graph.units, UnitKind::Expert, &Unit::kind), 24 * 128);
+
+  config["no_rope_layers"] = {1, 0};
+  EXPECT_THAT(error_of_config(config), HasSubstr("no_rope_layers is not a list of 48 layers"));
+  config.erase("no_rope_layers");
+  config["layer_types"] = Json(48, "sliding_attention");
+  EXPECT_THAT(error_of_config(config), HasSubstr("expected full_attention or chunked_attention"));
 }
 
 TEST(FamilyConfig, WhatNoFamilyComputesIsRefused) {
