@@ -98,10 +98,12 @@ struct JoinOp {
 /// Appends k and v to the layer's cache, then out = softmax(cap(q · Kᵀ · scale)) · V, causal,
 /// query head h reading KV head h / (heads / kv_heads).
 struct AttentionOp {
-  ActivationId q, k;
+  ActivationId q;
+  std::optional<ActivationId> k;  ///< else the cache of another op of the same `layer` is read
   std::optional<ActivationId> v;  ///< else values are the first value_size elements of keys
   ActivationId out;
-  std::uint32_t layer, heads, kv_heads, head_size, value_size;
+  std::uint32_t layer;  ///< whose cache it is
+  std::uint32_t heads, kv_heads, head_size, value_size;
   float scale;
   float softcap = 0.0f;      ///< scores are softcap * tanh(score / softcap); 0: as they are
   std::uint32_t window = 0;  ///< positions a row sees, its own counted; 0: all before it
@@ -151,10 +153,22 @@ struct AddOp {
   ActivationId x, into;
 };
 
-/// x *= factor.
+/// x *= factor; 0, whatever it was, where the factor is 0.
 struct ScaleOp {
   ActivationId x;
   float factor;
+};
+
+/// x *= the one element of a parameter.
+struct FactorOp {
+  ActivationId x;
+  ParamId factor;  ///< [1], float32
+};
+
+/// out = columns [first, first + columns of out) of `in`.
+struct SliceOp {
+  ActivationId in, out;
+  std::uint64_t first;
 };
 
 /// x[r] *= sigmoid(gate[r]); gate has one column.
@@ -175,6 +189,7 @@ struct RouteOp {
   Routing routing;
   /// [experts], float32: added to scores where experts are chosen, and not where they are weighted.
   std::optional<ParamId> correction = {};
+  std::optional<ParamId> factors = {};  ///< [experts], float32: of the weights of their choices
 };
 
 /// out = the rows of `in` that chose this unit's expert, one after the other.
@@ -198,9 +213,9 @@ struct HeadOp {
   std::optional<ParamId> bias = {};
 };
 
-using Op =
-    std::variant<NormOp, LinearOp, RotaryOp, JoinOp, AttentionOp, ConvolutionOp, DeltaOp, GateOp,
-                 RowGateOp, AddOp, ScaleOp, PositionOp, RouteOp, TakeRowsOp, AddRowsOp, HeadOp>;
+using Op = std::variant<NormOp, LinearOp, RotaryOp, JoinOp, SliceOp, AttentionOp, ConvolutionOp,
+                        DeltaOp, GateOp, RowGateOp, AddOp, ScaleOp, FactorOp, PositionOp, RouteOp,
+                        TakeRowsOp, AddRowsOp, HeadOp>;
 
 enum class UnitKind : std::uint8_t {
   Embedding,  ///< rows are exchanged, the unit is never gathered; has no ops
@@ -255,7 +270,10 @@ struct Graph {
   /// since the first thing a sweep needs is embedding rows.
   std::vector<Unit> units;
   std::vector<TableTile> embedding;  ///< tiles of the token embedding, in row order
-  ActivationId hidden = 0;           ///< where embedding rows go in and the head reads
+  /// Tables besides that have a row for each token, which comes behind that of the embedding.
+  std::vector<TableTile> further_tables;
+  ActivationId embedded = 0;  ///< where these rows go in
+  ActivationId hidden = 0;    ///< what the head reads
   std::uint64_t vocabulary = 0;
   std::uint64_t context = 0;  ///< most positions the model was made for
   std::uint32_t layers = 0, heads = 0, kv_heads = 0, head_size = 0;

@@ -29,6 +29,9 @@ void mark_replicated(const Unit& unit, UnitLayout& placed) {
       placed.params[position->table].replicated = true;
     } else if (const auto* route = std::get_if<RouteOp>(&op)) {
       if (route->correction) placed.params[*route->correction].replicated = true;
+      if (route->factors) placed.params[*route->factors].replicated = true;
+    } else if (const auto* factor = std::get_if<FactorOp>(&op)) {
+      placed.params[factor->factor].replicated = true;
     } else if (const auto* attention = std::get_if<AttentionOp>(&op)) {
       if (attention->sinks) placed.params[*attention->sinks].replicated = true;
     } else if (const auto* convolution = std::get_if<ConvolutionOp>(&op)) {

@@ -136,6 +136,12 @@ struct ExpertChoice {
   bool operator==(const ExpertChoice&) const = default;
 };
 
+/// What each expert has beside its score: [experts] float32, or null.
+struct RouteVectors {
+  RowBlocks correction = {};  ///< added to scores for the choice alone
+  RowBlocks factors = {};     ///< of the weights of choices, after all else
+};
+
 /// @param room for choices of all rows @param who begins the message
 /// @throws Error where a row cannot choose so
 void check_routing(const Routing& routing, std::uint64_t rows, std::uint64_t room,
@@ -231,8 +237,11 @@ class DeviceOps {
   /// into += x.
   virtual void add(const float* x, float* into, std::uint64_t elements) = 0;
 
-  /// x *= factor.
+  /// x *= factor; 0, whatever it was, where the factor is 0.
   virtual void scale(float* x, float factor, std::uint64_t elements) = 0;
+
+  /// x *= the one float32 of `factor`.
+  virtual void scale_by(const RowBlocks& factor, float* x, std::uint64_t elements) = 0;
 
   /// x = cap * tanh(x / cap), for rows that start `stride` elements apart.
   virtual void softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,
@@ -243,10 +252,9 @@ class DeviceOps {
                              std::uint64_t columns) = 0;
 
   /// The experts that each row chooses. scores [rows, experts]; a NaN is the lowest of scores.
-  /// @param correction [experts] float32, added to scores for the choice alone; may be null
   /// @param out [rows, chosen], on the host, there when this returns
   virtual void route(const float* scores, std::uint64_t rows, const Routing& routing,
-                     const RowBlocks& correction, std::span<ExpertChoice> out) = 0;
+                     const RouteVectors& vectors, std::span<ExpertChoice> out) = 0;
 
   /// Row i of x becomes its row kept[i], for those of set_rows().
   virtual void keep_rows(float* x, std::uint64_t columns) = 0;

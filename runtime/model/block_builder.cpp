@@ -52,6 +52,15 @@ void BlockBuilder::add_residual(ActivationId x) {
   add(AddOp{x, at.hidden});
 }
 
+void BlockBuilder::feed_forward(ActivationId in, ActivationId out) {
+  const ActivationId gate = layer.wide ? at.wide_gate : at.gate,
+                     up = layer.wide ? at.wide_up : at.up;
+  if (spec.gated) return gated("mlp.", in, gate, up, out, spec.mlp_bias);
+  linear("mlp.up_proj", in, up, spec.mlp_bias);
+  add(GateOp{up, {}, up, spec.function});
+  linear("mlp.down_proj", up, out, spec.mlp_bias);
+}
+
 void BlockBuilder::gated(const std::string& module, ActivationId in, ActivationId gate,
                          ActivationId up, ActivationId out, bool with_bias) {
   linear(module + "gate_proj", in, gate, with_bias);

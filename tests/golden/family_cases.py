@@ -189,6 +189,53 @@ GEMMA = {
     ),
 }  # fmt: skip
 
+GEMMA4 = gqa(
+    head_dim=12, global_head_dim=16, sliding_window=WINDOW, tie_word_embeddings=True,
+    hidden_size_per_layer_input=0,
+    rope_parameters={
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+        "full_attention": {"rope_type": "proportional", "rope_theta": 1e3,
+                           "partial_rotary_factor": 0.5},
+    },
+)  # fmt: skip
+SLIDING, FULL = "sliding_attention", "full_attention"
+
+LATER_GEMMA = {
+    # As 31B: layers that see all have one KV head, whose values are made of what its keys are.
+    "gemma4": Case(
+        hf.Gemma4TextConfig,
+        GEMMA4 | dict(
+            num_hidden_layers=4, layer_types=[SLIDING, FULL, SLIDING, FULL], attention_k_eq_v=True,
+            num_global_key_value_heads=1, final_logit_softcapping=3.0),
+        {"sliding_window": WINDOW + 1, "final_logit_softcapping": None,
+         f"{LOCAL}.rope_theta": 1e4, f"{GLOBAL}.rope_theta": 500.0,
+         f"{GLOBAL}.partial_rotary_factor": 1.0},
+        hub={"global_head_dim": 16, "num_global_key_value_heads": 1}, absent="per_layer_config",
+    ),
+    # As 26B-A4B: experts beside each feed-forward, of the text model of one that sees.
+    "gemma4_experts": Case(
+        hf.Gemma4TextConfig,
+        GEMMA4 | dict(
+            layer_types=[SLIDING, SLIDING, FULL], enable_moe_block=True, num_experts=4,
+            top_k_experts=2, moe_intermediate_size=32),
+        {"text_config.top_k_experts": 1},
+        rename=("model.", "model.language_model."), text_of="gemma4",
+        unused={"model.vision_tower.patch_embedder.position_embedding_table": [2, 4, 16],
+                "model.embed_vision.embedding_projection.weight": [48, 16]},
+    ),
+    # As E2B: a row of a second table for each layer, and keys that the last layers share.
+    "gemma4_layer_inputs": Case(
+        hf.Gemma4TextConfig,
+        GEMMA4 | dict(
+            num_hidden_layers=5, layer_types=[SLIDING, FULL, SLIDING, SLIDING, FULL],
+            hidden_size_per_layer_input=8, vocab_size_per_layer_input=VOCABULARY,
+            num_kv_shared_layers=2, use_double_wide_mlp=True, intermediate_size=40),
+        {"sliding_window": WINDOW + 1},
+        unused={"model.layers.3.self_attn.k_proj.weight": [24, 48],
+                "model.layers.4.self_attn.k_norm.weight": [16]},
+    ),
+}  # fmt: skip
+
 PHI_AND_OTHERS = {
     "phi": Case(
         hf.PhiConfig,
@@ -556,4 +603,4 @@ WITH_DELTA_NETS = {
     ),
 }  # fmt: skip
 
-CASES = LLAMA | EXPERTS | WITH_DELTA_NETS | MISTRAL_AND_QWEN | GEMMA | PHI_AND_OTHERS | WITH_LAYER_NORM | COHERE_AND_LATER
+CASES = LATER_GEMMA | LLAMA | EXPERTS | WITH_DELTA_NETS | MISTRAL_AND_QWEN | GEMMA | PHI_AND_OTHERS | WITH_LAYER_NORM | COHERE_AND_LATER

@@ -41,6 +41,7 @@ from family_cases import CASES, ROPE, VOCABULARY
 FOLDER = Path(__file__).parent / "families"
 TOKENS, PREFILL = 64, 48
 LEAST_EFFECT, MOST_ROUNDING = 1e-2, 2e-5
+ROUTERS = ("gate.weight", "router.weight", "router.proj.weight")
 PACKAGES = ["numpy", "safetensors", "torch", "transformers"]
 
 
@@ -58,13 +59,17 @@ def uniform(name, count):
 
 def scale_and_offset(case, name, shape):
     """By what the tensor is: multiples of 1/4096, so that float32 has them exactly."""
-    one_more = case.config.model_type.startswith(("gemma", "qwen3_next", "qwen3_5"))
+    model_type = case.config.model_type
+    one_more = model_type.startswith(("gemma", "qwen3_next", "qwen3_5"))
+    one_more = one_more and model_type != "gemma4_text"
     if name.endswith("A_log"):
         return 1.0, -2.0  # so that states outlast some tokens
     if name.endswith("conv1d.weight"):
         return 0.75, 0.0
     if name.endswith("e_score_correction_bias"):
         return 0.125, 0.0  # so that no expert is never chosen
+    if name.endswith(("layer_scalar", "router.scale", "per_expert_scale")):
+        return 0.25, 1.0
     if name.endswith("bias"):
         return 0.25, 0.0
     if "norm" in name or "ln_" in name:
@@ -74,10 +79,10 @@ def scale_and_offset(case, name, shape):
     transposed = case.config.model_type == "gpt2" and name != "lm_head.weight"
     inputs = shape[0] if transposed else np.prod(shape[1:])
     if len(shape) == 3:  # of all experts
-        inputs = shape[1 if case.config.model_type in ("gpt_oss", "llama4_text") else 2]
+        inputs = shape[1 if model_type in ("gpt_oss", "llama4_text") else 2]
     # Queries and keys larger: attention is not uniform. Routers larger: no choice is close.
     wide = any(part in name for part in ("q_proj", "k_proj", "qkv", "query_key", "c_attn"))
-    factor = 3.0 if name.endswith(("gate.weight", "router.weight")) else 2.0 if wide else 1.5
+    factor = 3.0 if name.endswith(ROUTERS) else 2.0 if wide else 1.5
     return round(factor / np.sqrt(inputs) * 4096) / 4096, 0.0
 
 

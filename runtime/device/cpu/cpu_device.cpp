@@ -258,7 +258,12 @@ class CpuDevice final : public Device {
     });
   }
 
+  void scale_by(const RowBlocks& factor, float* x, std::uint64_t elements) override {
+    scale(x, cpu::dense_floats(factor, 1).front(), elements);
+  }
+
   void scale(float* x, float factor, std::uint64_t elements) override {
+    if (factor == 0) return void(std::fill_n(x, elements, 0.0f));
     for_pieces(pool_, elements, kElementsPerPiece, [&](std::uint64_t begin, std::uint64_t end) {
       kernels_.scale(x + begin, factor, end - begin);
     });
@@ -289,14 +294,17 @@ class CpuDevice final : public Device {
   }
 
   void route(const float* scores, std::uint64_t rows, const Routing& routing,
-             const RowBlocks& correction, std::span<ExpertChoice> out) override {
+             const RouteVectors& vectors, std::span<ExpertChoice> out) override {
     const std::uint32_t experts = routing.experts, chosen = routing.chosen;
     check_routing(routing, rows, out.size(), "cpu route");
-    const std::vector<float> added = cpu::dense_floats(correction, experts);
+    const std::vector<float> added = cpu::dense_floats(vectors.correction, experts);
+    const std::vector<float> factors = cpu::dense_floats(vectors.factors, experts);
     for_pieces(pool_, rows, rows_per_piece(experts), [&](std::uint64_t begin, std::uint64_t end) {
       for (std::uint64_t r = begin; r < end; ++r) {
-        cpu::choose_experts({scores + r * experts, experts}, routing, added, kernels_,
-                            out.subspan(r * chosen, chosen));
+        const auto of_row = out.subspan(r * chosen, chosen);
+        cpu::choose_experts({scores + r * experts, experts}, routing, added, kernels_, of_row);
+        if (factors.empty()) continue;
+        for (ExpertChoice& choice : of_row) choice.weight *= factors[choice.expert];
       }
     });
   }

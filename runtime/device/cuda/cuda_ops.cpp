@@ -172,6 +172,10 @@ void CudaDevice::scale(float* x, float factor, std::uint64_t elements) {
   cuda::scale(stream(), x, factor, elements);
 }
 
+void CudaDevice::scale_by(const RowBlocks& factor, float* x, std::uint64_t elements) {
+  cuda::scale_by(stream(), reinterpret_cast<const float*>(factor.base), x, elements);
+}
+
 void CudaDevice::softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,
                          std::uint64_t stride) {
   cuda::softcap(stream(), x, cap, rows, columns, stride);
@@ -183,13 +187,13 @@ void CudaDevice::add_positions(const RowBlocks& table, DType dtype, float* into,
 }
 
 void CudaDevice::route(const float* scores, std::uint64_t rows, const Routing& routing,
-                       const RowBlocks& correction, std::span<ExpertChoice> out) {
+                       const RouteVectors& vectors, std::span<ExpertChoice> out) {
   check_rows(rows, "route");
   check_routing(routing, rows, out.size(), "cuda route");
   const std::uint64_t chosen = routing.chosen;
   if (chosen > kMaxChosen) fail("cuda route: {} experts a row; the most is {}", chosen, kMaxChosen);
   auto* const choices = scratch<ExpertChoice>(division_.choices);
-  cuda::route(stream(), scores, rows, routing, correction, choices);
+  cuda::route(stream(), scores, rows, routing, vectors, choices);
   // In parts that fit the ring; the host goes on only once it has them.
   const std::uint64_t most = ring_.most() / sizeof(ExpertChoice);
   for (std::uint64_t begin = 0; begin < rows * chosen; begin += most) {

@@ -16,6 +16,7 @@ namespace initrt {
 [[nodiscard]] Graph build_gemma(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma2(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma3(const nlohmann::json& config);
+[[nodiscard]] Graph build_gemma4(const nlohmann::json& config);
 [[nodiscard]] Graph build_glm4_moe(const nlohmann::json& config);
 [[nodiscard]] Graph build_glm4_moe_lite(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt2(const nlohmann::json& config);
@@ -59,6 +60,7 @@ inline constexpr Family kFamilies[] = {
     {"gemma", "GemmaForCausalLM", build_gemma},
     {"gemma2", "Gemma2ForCausalLM", build_gemma2},
     {"gemma3_text", "Gemma3ForCausalLM", build_gemma3},
+    {"gemma4_text", "Gemma4ForCausalLM", build_gemma4},
     {"phi", "PhiForCausalLM", build_phi},
     {"phi3", "Phi3ForCausalLM", build_phi3},
     {"olmo2", "Olmo2ForCausalLM", build_olmo2},

@@ -94,6 +94,7 @@ struct Causal {
 };
 constexpr std::array kCausal = {
     Causal{"gemma3"},
+    Causal{"gemma4", "gemma4_text"},
     Causal{"kimi_k25", "deepseek_v3"},
     Causal{"llama4", "llama4_text"},
     Causal{"llava"},

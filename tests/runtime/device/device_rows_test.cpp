@@ -189,7 +189,7 @@ TEST_P(DeviceRoute, CorrectsTheChoiceAndNotTheWeightsAndChoosesFromTheBestGroups
   const auto scores_there = device.put(scores), correction_there = device.put(correction);
   std::vector<ExpertChoice> out(rows * routing.chosen);
   const auto* const dense = reinterpret_cast<const std::byte*>(correction_there.get());
-  device->route(scores_there.get(), rows, routing, dense, out);
+  device->route(scores_there.get(), rows, routing, {dense}, out);
   for (std::uint32_t r = 0; r < rows; ++r) {
     std::vector<double> weights, ranks;
     for (std::uint32_t e = 0; e < experts; ++e) {
@@ -218,6 +218,22 @@ TEST_P(DeviceRoute, CorrectsTheChoiceAndNotTheWeightsAndChoosesFromTheBestGroups
       ASSERT_EQ(choice.expert, order[i].second) << "row " << r;
       ASSERT_NEAR(choice.weight, weights[choice.expert] / sum * routing.scale, 1e-6);
     }
+  }
+}
+
+TEST_P(DeviceRoute, FactorsOfExpertsAreMultipliedWithWeightsAfterAllElse) {
+  auto device = this->device(2);
+  const std::uint32_t rows = 9;
+  const Routing routing{.experts = 12, .chosen = 3, .normalize = true, .scale = 1.5f};
+  const auto scores = random(rows * routing.experts, 3.0f), factors = random(routing.experts);
+  const auto scores_there = device.put(scores), factors_there = device.put(factors);
+  std::vector<ExpertChoice> plain(rows * routing.chosen), out(plain.size());
+  device->route(scores_there.get(), rows, routing, {}, plain);
+  const RouteVectors vectors{.factors = reinterpret_cast<const std::byte*>(factors_there.get())};
+  device->route(scores_there.get(), rows, routing, vectors, out);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    EXPECT_EQ(out[i].expert, plain[i].expert);
+    EXPECT_EQ(out[i].weight, plain[i].weight * factors[plain[i].expert]);
   }
 }
 
