@@ -15,7 +15,8 @@ families/<case>/gguf.json         metadata: [key, type, value] of each key but t
                                     shape        outermost dimension first
                                     of           [[tensor, first row, rows, heads]...]: rows of
                                                  Hugging Face tensors behind one another; those of
-                                                 a vector are its elements; if heads is not 0,
+                                                 a vector are its elements, and NAME[I] is matrix I
+                                                 of one that is several; if heads is not 0,
                                                  rows 2i and 2i + 1 of each are its rows i and
                                                  half + i
                                     transposed   of the transposes of those tensors
@@ -55,6 +56,8 @@ MOST_DIFFERENCE = 5e-3
 
 # What files do not say, so that transformers has to be told otherwise.
 CHANGED = {
+    "llama4": {"text_config.attention_chunk_size": 8192, "text_config.floor_scale": 8192,
+               "text_config.attn_scale": 0.1},
     "gemma2": {"query_pre_attn_scalar": 16},  # known by the number of layers
     "mistral": {"sliding_window": None},
     "starcoder2": {"sliding_window": None},
@@ -78,6 +81,11 @@ FUSED = ["llama_gqa_tied", "qwen2", "starcoder2"]
 # Models that llama.cpp's converter or graphs have no place for, and why.
 WITHOUT = {
     "glm4_moe": "a block that guesses tokens without all of its tensors",
+    "kimi_k25": "(as deepseek_v3)",
+    "llama4_text": "layers other than in turns",
+    "gemma4": "(heads and feed-forwards by layers are not read)",
+    "gemma4_experts": "(as gemma4)",
+    "gemma4_layer_inputs": "(as gemma4)",
     "gpt_oss": "(its file is made of columns in turns, which recipes do not say)",
     "deepseek_v3": "(its file has matrices of heads transposed, which recipes do not say)",
     "deepseek_v3_plain_queries": "queries without latents beside biases",
@@ -284,7 +292,8 @@ def reference(name, config, tensors, folder, ids, changes):
     config = json.loads(json.dumps(config))
     for path, value in changes.items():
         references.change(config, path, value)
-    return references.logits_of(references.load(config, folder), ids).astype(np.float32)
+    model = references.load(config, folder, CASES[name].unused)
+    return references.logits_of(model, ids).astype(np.float32)
 
 
 def make(name, ids, fused):
@@ -292,7 +301,10 @@ def make(name, ids, fused):
 
     config = json.loads((FOLDER / name / "config.json").read_text())
     values = references.generate(json.loads((FOLDER / name / "tensors.json").read_text()))
-    tensors = {key: value.numpy() for key, value in values.items()}
+    tensors = {}
+    for key, value in values.items():
+        several = {f"{key}[{i}]": matrix for i, matrix in enumerate(value.numpy())}
+        tensors |= several if value.ndim == 3 else {key: value.numpy()}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         save_file(values, folder / "model.safetensors", {"format": "pt"})

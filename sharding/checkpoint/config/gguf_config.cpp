@@ -200,6 +200,21 @@ void deepseek2(const GgufSource& source, Json& config) {
   }
 }
 
+// What files do not say is the same in all that are published.
+void llama4(const GgufSource& source, Json& config) {
+  const GgufMetadata& metadata = source.metadata;
+  constexpr std::uint64_t kWithoutNorms = 128;  // experts of the one whose heads have no norms
+  constexpr const char* kWindow = ".attention.sliding_window";
+  if (metadata.count(kWindow) == 0) {
+    fail("GGUF metadata key {} is 0, which is not known here", quote(metadata.full(kWindow)));
+  }
+  add_experts(source, "num_local_experts", config);
+  config["intermediate_size_mlp"] = config["intermediate_size"];
+  config["intermediate_size"] = metadata.need_count(".expert_feed_forward_length");
+  config["interleave_moe_layer_step"] = metadata.need_count(".interleave_moe_layer_step");
+  config["use_qk_norm"] = config["num_local_experts"] != kWithoutNorms;
+}
+
 void gemma(const GgufSource&, Json& config) {
   config["hidden_act"] = config["hidden_activation"] = "gelu_pytorch_tanh";
 }
@@ -315,6 +330,7 @@ struct Architecture {
 
 constexpr Architecture kArchitectures[] = {
     {"llama", "llama", "LlamaForCausalLM", as_it_is},
+    {"llama4", "llama4_text", "Llama4ForCausalLM", llama4},
     {"qwen2", "qwen2", "Qwen2ForCausalLM", as_it_is},
     {"qwen3", "qwen3", "Qwen3ForCausalLM", as_it_is},
     {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", qwen3_moe},

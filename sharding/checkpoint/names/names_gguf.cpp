@@ -80,8 +80,9 @@ std::string_view architecture(const StoredNames& names) {
 // pairs (GGML_ROPE_TYPE_NORM): "llama" and what its converter class is the base of; and keep those
 // that are so in Hugging Face's files. Others keep the split halves.
 bool is_interleaved(std::string_view architecture) {
-  constexpr std::array<std::string_view, 8> kInterleaved = {
-      "llama", "granite", "smollm3", "command-r", "cohere2", "ernie4_5", "mistral3", "deepseek2"};
+  constexpr std::array<std::string_view, 9> kInterleaved = {"llama",     "granite",   "smollm3",
+                                                            "command-r", "cohere2",   "ernie4_5",
+                                                            "mistral3",  "deepseek2", "llama4"};
   return std::find(kInterleaved.begin(), kInterleaved.end(), architecture) != kInterleaved.end();
 }
 
