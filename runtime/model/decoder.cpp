@@ -104,6 +104,17 @@ void add_residuals(BlockBuilder& block) {
   }
 }
 
+void add_embedding_norm(BlockBuilder& block) {
+  const DecoderSpec& spec = block.spec;
+  const auto vector = [&](const char* name) {
+    return block.builder.param(block.unit, block.builder.vector(name, spec.hidden));
+  };
+  NormOp norm{block.at.hidden, block.at.hidden,  spec.norm,  vector("model.embed_norm.weight"), {},
+              spec.epsilon,    spec.norm_offset, spec.hidden};
+  if (spec.norm_bias) norm.bias = vector("model.embed_norm.bias");
+  block.add(norm);
+}
+
 void end_layer(BlockBuilder& block) {
   if (block.spec.layer_inputs > 0) add_layer_input(block);
   if (block.spec.layer_factor) {
@@ -120,6 +131,7 @@ void add_layer(const DecoderSpec& spec, const Buffers& buffers, std::uint32_t la
   if (layer == 0 && !scaled && spec.embedding_scale != 1) {
     block.add(ScaleOp{buffers.hidden, spec.embedding_scale});
   }
+  if (layer == 0 && spec.embedding_norm) add_embedding_norm(block);
   add_residuals(block);
   const bool beside = block.layer.experts && spec.experts.beside;
   if (!beside) end_layer(block);

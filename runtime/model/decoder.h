@@ -86,6 +86,7 @@ struct DecoderSpec {
   std::vector<RotarySpec> rotary;
   bool learned_positions = false;  ///< a table of `context` rows is added to the embedding
   float embedding_scale = 1.0f;
+  bool embedding_norm = false;
   /// Elements of what each layer is told of a token besides: a row of a table of its own with what
   /// a product makes of the embedding (Gemma 3n); 0: nothing.
   std::uint64_t layer_inputs = 0;

@@ -350,6 +350,14 @@ WITH_LAYER_NORM = {
                   "num_attention_heads": 6},
         {"alibi": False}, old_keys=True, absent="tie_word_embeddings ffn_hidden_size",
     ),
+    # As published: names of the model without its head, a table that is tied to it.
+    "bloom": Case(
+        hf.BloomConfig,
+        dict(vocab_size=VOCABULARY, hidden_size=48, n_layer=3, n_head=6, bos_token_id=1,
+             eos_token_id=2),
+        {"n_head": 8}, hub={"seq_length": 64}, absent="tie_word_embeddings",
+        rename=("transformer.", ""),
+    ),
     "gpt2": Case(hf.GPT2Config, GPT2, {"activation_function": "relu"}),
     "gpt2_base_names": Case(
         hf.GPT2Config, GPT2 | {"n_inner": 80, "n_positions": 80},

@@ -7,6 +7,7 @@
 
 namespace initrt {
 
+[[nodiscard]] Graph build_bloom(const nlohmann::json& config);
 [[nodiscard]] Graph build_cohere(const nlohmann::json& config);
 [[nodiscard]] Graph build_cohere2(const nlohmann::json& config);
 [[nodiscard]] Graph build_deepseek_v3(const nlohmann::json& config);
@@ -75,6 +76,7 @@ inline constexpr Family kFamilies[] = {
     {"gpt_neox", "GPTNeoXForCausalLM", build_gpt_neox},
     {"stablelm", "StableLmForCausalLM", build_stablelm},
     {"falcon", "FalconForCausalLM", build_falcon},
+    {"bloom", "BloomForCausalLM", build_bloom},
     {"gpt2", "GPT2LMHeadModel", build_gpt2},
     {"granite", "GraniteForCausalLM", build_granite},
     {"starcoder2", "Starcoder2ForCausalLM", build_starcoder2},

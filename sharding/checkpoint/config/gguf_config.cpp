@@ -273,6 +273,15 @@ void falcon(const GgufSource& source, Json& config) {
   rename(config, "layer_norm_eps", "layer_norm_epsilon");
 }
 
+void bloom(const GgufSource& source, Json& config) {
+  if (config["intermediate_size"] != 4 * config["hidden_size"].get<std::uint64_t>()) {
+    fail("GGUF metadata key {} is not four times the hidden size",
+         quote(source.metadata.full(".feed_forward_length")));
+  }
+  rename(config, "max_position_embeddings", "seq_length");
+  rename(config, "layer_norm_eps", "layer_norm_epsilon");
+}
+
 void gpt2(const GgufSource&, Json& config) {
   for (const auto& [from, to] :
        {std::pair{"hidden_size", "n_embd"}, std::pair{"intermediate_size", "n_inner"},
@@ -348,6 +357,7 @@ constexpr Architecture kArchitectures[] = {
     {"gptneox", "gpt_neox", "GPTNeoXForCausalLM", gpt_neox},
     {"stablelm", "stablelm", "StableLmForCausalLM", stablelm},
     {"falcon", "falcon", "FalconForCausalLM", falcon},
+    {"bloom", "bloom", "BloomForCausalLM", bloom},
     {"gpt2", "gpt2", "GPT2LMHeadModel", gpt2},
     {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", starcoder2},
     {"granite", "granite", "GraniteForCausalLM", granite},

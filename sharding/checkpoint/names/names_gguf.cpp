@@ -12,6 +12,8 @@ namespace {
 constexpr std::array kGlobal = {
     NamePair{"model.embed_tokens.weight", "token_embd.weight"},
     NamePair{"model.embed_positions.weight", "position_embd.weight"},
+    NamePair{"model.embed_norm.weight", "token_embd_norm.weight"},
+    NamePair{"model.embed_norm.bias", "token_embd_norm.bias"},
     NamePair{"model.norm.weight", "output_norm.weight"},
     NamePair{"model.norm.bias", "output_norm.bias"},
     NamePair{"lm_head.weight", "output.weight"},
