@@ -75,6 +75,10 @@ void add_pair(GgufWriter& writer, const std::string& key, const std::string& typ
     writer.pair(key, kF32, raw(value.get<float>()));
   } else if (type == "BOOL") {
     writer.pair(key, kBool, raw(static_cast<std::uint8_t>(value.get<bool>())));
+  } else if (type == "COUNTS") {
+    std::string counts = raw<std::uint32_t>(kInt32) + raw<std::uint64_t>(value.size());
+    for (const std::int32_t count : value.get<std::vector<std::int32_t>>()) counts += raw(count);
+    writer.pair(key, kArray, counts);
   } else if (type == "FLAGS") {
     std::string flags = raw<std::uint32_t>(kBool) + raw<std::uint64_t>(value.size());
     for (const bool flag : value.get<std::vector<bool>>()) flags += static_cast<char>(flag);

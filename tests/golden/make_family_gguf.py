@@ -10,7 +10,8 @@ llama-cpp-python, installed and as the source distribution it comes from, which 
     python tests/golden/make_family_gguf.py llama_cpp_python-*/vendor/llama.cpp [CASE...]
 
 families/<case>/gguf.json         metadata: [key, type, value] of each key but those of the
-                                  tokenizer, which is "none"; an array of BOOL is FLAGS
+                                  tokenizer, which is "none"; an array of BOOL is FLAGS, one of
+                                  INT32 is COUNTS
                                   tensors: {name: how it is made}, all of F32:
                                     shape        outermost dimension first
                                     of           [[tensor, first row, rows, heads]...]: rows of
@@ -76,6 +77,8 @@ ALSO = {
     "falcon_7b": {"num_kv_heads": 1},
     "gpt2": {"n_ctx": 64},
 }
+# How kinds of arrays are called in recipes.
+ARRAYS = {"BOOL": "FLAGS", "INT32": "COUNTS"}
 # Cases that are converted once more with Q, K and V fused.
 FUSED = ["llama_gqa_tied", "qwen2", "starcoder2"]
 # Models that llama.cpp's converter or graphs have no place for, and why.
@@ -83,9 +86,6 @@ WITHOUT = {
     "glm4_moe": "a block that guesses tokens without all of its tensors",
     "kimi_k25": "(as deepseek_v3)",
     "llama4_text": "layers other than in turns",
-    "gemma4": "(heads and feed-forwards by layers are not read)",
-    "gemma4_experts": "(as gemma4)",
-    "gemma4_layer_inputs": "(as gemma4)",
     "gpt_oss": "(its file is made of columns in turns, which recipes do not say)",
     "deepseek_v3": "(its file has matrices of heads transposed, which recipes do not say)",
     "deepseek_v3_plain_queries": "queries without latents beside biases",
@@ -181,8 +181,8 @@ def metadata(reader, stubs):
         if key in stubs or key.startswith("general.") and key != "general.architecture":
             continue
         types = [type.name for type in field.types]
-        assert len(types) == 1 or types == ["ARRAY", "BOOL"], f"{key} is an array"
-        pairs.append([key, types[0] if len(types) == 1 else "FLAGS", field.contents()])
+        kind = types[0] if len(types) == 1 else ARRAYS[types[1]]
+        pairs.append([key, kind, field.contents()])
     return pairs
 
 

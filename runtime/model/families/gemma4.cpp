@@ -26,7 +26,8 @@ constexpr std::string_view kUnread[] = {"vision_tower.", "embed_vision.", "audio
                                         "embed_audio."};
 // Of layers that share keys: published files hold them.
 constexpr std::string_view kShared[] = {"self_attn.k_proj.weight", "self_attn.v_proj.weight",
-                                        "self_attn.k_norm.weight"};
+                                        "self_attn.k_norm.weight", "attn_k.weight",
+                                        "attn_v.weight",           "attn_k_norm.weight"};
 
 // Configs have only what differs from the defaults of the class (transformers,
 // configuration_gemma4.py).

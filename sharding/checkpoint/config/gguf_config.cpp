@@ -2,8 +2,10 @@
 // convert_hf_to_gguf.py, gguf-py/gguf/constants.py) and its graphs (src/llama-model.cpp).
 #include "sharding/checkpoint/config/gguf_config.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "sharding/checkpoint/config/gguf_gemma4.h"
 #include "sharding/checkpoint/config/gguf_rope_scaling.h"
 #include "sharding/checkpoint/config/gguf_source.h"
 
@@ -62,18 +64,25 @@ void add_layer_types(const GgufMetadata& metadata, Json& config) {
 }
 
 // What all architectures have, in the keys that most model classes have.
-Json shared_config(const GgufSource& source, bool llama) {
+// @param by_layer the least is taken of what files have for each layer
+Json shared_config(const GgufSource& source, bool llama, bool by_layer) {
   const GgufMetadata& metadata = source.metadata;
+  const auto need = [&](const char* key) {
+    if (!by_layer) return metadata.need_count(key);
+    constexpr std::uint64_t kMaxLayers = 4096;
+    const std::uint64_t layers = metadata.need_count(".block_count");
+    return std::ranges::min(metadata.need_counts(key, std::min(layers, kMaxLayers)));
+  };
   const std::uint64_t size = head_size(metadata, llama);
   const std::uint64_t heads = metadata.need_count(".attention.head_count");
   const auto rotated = metadata.count(".rope.dimension_count");
   Json config = {
       {"hidden_size", metadata.need_count(".embedding_length")},
-      {"intermediate_size", metadata.need_count(".feed_forward_length")},
+      {"intermediate_size", need(".feed_forward_length")},
       {"num_hidden_layers", metadata.need_count(".block_count")},
       {"num_attention_heads", heads},
       {"num_key_value_heads", metadata.find(".attention.head_count_kv") != nullptr
-                                  ? metadata.need_count(".attention.head_count_kv")
+                                  ? need(".attention.head_count_kv")
                                   : heads},
       {"head_dim", size},
       {"max_position_embeddings", metadata.need_count(".context_length")},
@@ -350,6 +359,7 @@ constexpr Architecture kArchitectures[] = {
     {"gemma", "gemma", "GemmaForCausalLM", gemma},
     {"gemma2", "gemma2", "Gemma2ForCausalLM", gemma2},
     {"gemma3", "gemma3_text", "Gemma3ForCausalLM", gemma3},
+    {"gemma4", "gemma4_text", "Gemma4ForCausalLM", config_from_gguf_gemma4},
     {"phi2", "phi", "PhiForCausalLM", phi},
     {"phi3", "phi3", "Phi3ForCausalLM", as_it_is},
     {"olmo2", "olmo2", "Olmo2ForCausalLM", as_it_is},
@@ -395,7 +405,7 @@ Json config_from_gguf(const Json& metadata, std::span<const TensorEntry> tensors
     if (known.name != *name) continue;
     const GgufSource source(metadata, *name, tensors, read_floats);
     const Architecture& model = model_of(known, source.metadata);
-    Json config = shared_config(source, *name == "llama" || *name == "mistral3");
+    Json config = shared_config(source, *name == "llama" || *name == "mistral3", *name == "gemma4");
     config["model_type"] = model.model_type;
     config["architectures"] = {model.model_class};
     model.add(source, config);

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
@@ -59,6 +60,22 @@ class GgufMetadata {
       fail("GGUF metadata key {} is not a number from 0 on", quote(full(key)));
     }
     return value->get<std::uint64_t>();
+  }
+
+  /// The values above 0 of a key that has a number for each of `layers`, or one for all of them.
+  [[nodiscard]] std::vector<std::uint64_t> need_counts(std::string_view key,
+                                                       std::uint64_t layers) const {
+    const nlohmann::json* value = find(key);
+    if (value == nullptr || !value->is_array()) {
+      return std::vector<std::uint64_t>(layers, need_count(key));
+    }
+    std::vector<std::uint64_t> counts;
+    for (const nlohmann::json& of_layer : *value) {
+      if (!of_layer.is_number_integer() || of_layer <= 0) break;
+      counts.push_back(of_layer.get<std::uint64_t>());
+    }
+    if (counts.size() == layers && value->size() == layers) return counts;
+    fail("GGUF metadata key {} is not a list of {} numbers above 0", quote(full(key)), layers);
   }
 
   [[nodiscard]] std::uint64_t need_count(std::string_view key) const {

@@ -18,6 +18,9 @@ constexpr std::array kGlobal = {
     NamePair{"model.norm.bias", "output_norm.bias"},
     NamePair{"lm_head.weight", "output.weight"},
     NamePair{"lm_head.bias", "output.bias"},
+    NamePair{"model.embed_tokens_per_layer.weight", "per_layer_token_embd.weight"},
+    NamePair{"model.per_layer_model_projection.weight", "per_layer_model_proj.weight"},
+    NamePair{"model.per_layer_projection_norm.weight", "per_layer_proj_norm.weight"},
 };
 
 constexpr std::array kInBlock = {
@@ -31,6 +34,15 @@ constexpr std::array kInBlock = {
     NamePair{"post_attention_layernorm", "ffn_norm"},
     NamePair{"pre_feedforward_layernorm", "ffn_norm"},
     NamePair{"post_feedforward_layernorm", "post_ffw_norm"},
+    NamePair{"post_feedforward_layernorm_1", "post_ffw_norm_1"},
+    NamePair{"pre_feedforward_layernorm_2", "pre_ffw_norm_2"},
+    NamePair{"post_feedforward_layernorm_2", "post_ffw_norm_2"},
+    NamePair{"router.scale", "ffn_gate_inp.scale"},
+    NamePair{"router.per_expert_scale", "ffn_down_exps.scale"},
+    NamePair{"per_layer_input_gate", "inp_gate"},
+    NamePair{"per_layer_projection", "proj"},
+    NamePair{"post_per_layer_input_norm", "post_norm"},
+    NamePair{".layer_scalar", "layer_output_scale.weight"},
     NamePair{"mlp.gate_proj", "ffn_gate"},
     NamePair{"mlp.up_proj", "ffn_up"},
     NamePair{"mlp.down_proj", "ffn_down"},
@@ -131,7 +143,10 @@ Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredName
   stored.name = translate(kTable, canonical.name);
   stored.rotary_interleaved = is_interleaved(architecture(names));
   const bool is_norm = canonical.name.ends_with("norm.weight");
-  if (is_norm && architecture(names).starts_with("gemma")) stored.add = -1.0f;  // stored: 1 + w
+  const std::string_view known = architecture(names);
+  if (is_norm && known.starts_with("gemma") && known != "gemma4") {
+    stored.add = -1.0f;  // stored: 1 + w
+  }
   const BlockName name = parse_block_name(canonical.name);
   if (name.layer.empty()) return stored;
 
@@ -147,6 +162,14 @@ Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredName
     if (!name.expert.empty()) place_expert(stored, canonical, *names.entry(other));
     if (const QkvPart part = qkv_part(canonical.name); part != QkvPart::None) {
       place_qkv(stored, part, QkvOrder::Stacked, graph);
+    }
+    return stored;
+  }
+  if (!name.expert.empty() && !name.module.ends_with("down_proj")) {
+    const TensorEntry* const both = names.entry(in_block(name, "ffn_gate_up_exps"));
+    if (both != nullptr) {
+      stored.name = in_block(name, "ffn_gate_up_exps");
+      place_expert(stored, canonical, *both, name.module.ends_with("up_proj") ? 1 : 0, 2);
     }
     return stored;
   }
