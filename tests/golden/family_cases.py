@@ -217,7 +217,7 @@ LATER_GEMMA = {
         hf.Gemma4TextConfig,
         GEMMA4 | dict(
             layer_types=[SLIDING, SLIDING, FULL], enable_moe_block=True, num_experts=4,
-            top_k_experts=2, moe_intermediate_size=32),
+            top_k_experts=2, moe_intermediate_size=32, pad_token_id=0),
         {"text_config.top_k_experts": 1},
         rename=("model.", "model.language_model."), text_of="gemma4",
         unused={"model.vision_tower.patch_embedder.position_embedding_table": [2, 4, 16],
@@ -227,7 +227,7 @@ LATER_GEMMA = {
     "gemma4_layer_inputs": Case(
         hf.Gemma4TextConfig,
         GEMMA4 | dict(
-            num_hidden_layers=5, layer_types=[SLIDING, FULL, SLIDING, SLIDING, FULL],
+            num_hidden_layers=5, layer_types=[SLIDING, SLIDING, FULL, SLIDING, FULL],
             hidden_size_per_layer_input=8, vocab_size_per_layer_input=VOCABULARY,
             num_kv_shared_layers=2, use_double_wide_mlp=True, intermediate_size=40),
         {"sliding_window": WINDOW + 1},
@@ -480,7 +480,7 @@ EXPERTS = {
         hf.Kimi_K25Config,
         dict(
             text_config=dict(model_type="deepseek_v3") | gqa(
-                q_lora_rank=20, **LATENT, first_k_dense_replace=1, **rope(
+                q_lora_rank=20, **LATENT, n_group=1, topk_group=1, first_k_dense_replace=1, **rope(
                     "yarn", 500.0, factor=4.0, original_max_position_embeddings=32, beta_fast=1.0,
                     beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0))
             | MOE | {"head_dim": 8, "num_key_value_heads": 4, "n_routed_experts": 4,
@@ -494,6 +494,7 @@ EXPERTS = {
         {"text_config.num_experts_per_tok": 3, "text_config.rope_scaling.factor": 8.0},
         old_keys=True, hub={"text_config.model_type": "kimi_k2"},
         absent="text_config.head_dim text_config.rope_interleave text_config.architectures",
+        rename=("language_model.model.blocks.", "language_model.model.layers."),
         unread="vision_tower. mm_projector.",
     ),
     "glm4_moe_lite": Case(
@@ -531,8 +532,8 @@ EXPERTS = {
         hf.Llama4TextConfig,
         gqa(num_local_experts=4, num_experts_per_tok=2, intermediate_size_mlp=40,
             moe_layers=[0, 2], no_rope_layers=[0, 1, 1], attention_chunk_size=None,
-            attn_temperature_tuning=False, use_qk_norm=False, attention_bias=True,
-            tie_word_embeddings=True, **rope(theta=5e5)) | {"intermediate_size": 32},
+            attn_temperature_tuning=False, use_qk_norm=False, tie_word_embeddings=True,
+            **rope(theta=5e5)) | {"intermediate_size": 32},
         {"num_experts_per_tok": 1, "no_rope_layers": [1, 1, 1]},
     ),
     "minimax_m2": Case(

@@ -76,7 +76,7 @@ void add_pair(GgufWriter& writer, const std::string& key, const std::string& typ
   } else if (type == "BOOL") {
     writer.pair(key, kBool, raw(static_cast<std::uint8_t>(value.get<bool>())));
   } else if (type == "COUNTS") {
-    std::string counts = raw<std::uint32_t>(kInt32) + raw<std::uint64_t>(value.size());
+    std::string counts = raw<std::uint32_t>(kI32) + raw<std::uint64_t>(value.size());
     for (const std::int32_t count : value.get<std::vector<std::int32_t>>()) counts += raw(count);
     writer.pair(key, kArray, counts);
   } else if (type == "FLAGS") {

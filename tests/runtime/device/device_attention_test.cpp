@@ -144,7 +144,7 @@ INSTANTIATE_TEST_SUITE_P(, DeviceAttention, testing::ValuesIn(all_devices()), de
 TEST_P(DeviceAttention, AgreesWithASoftmaxInDouble) {
   auto device = this->device();
   // Every kernel there is by head size; groups of one head to more than a block of threads takes.
-  for (const AttentionShape shape :
+  for (const AttentionShape& shape :
        {AttentionShape{9, 3, 64, 0.125f}, AttentionShape{4, 4, 7, 0.4f},
         AttentionShape{20, 1, 17, 0.25f}, AttentionShape{4, 1, 32, 0.2f},
         AttentionShape{8, 2, 80, 0.11f}, AttentionShape{7, 1, 80, 0.11f},
@@ -169,7 +169,7 @@ TEST_P(DeviceAttention, AgreesWithASoftmaxInDouble) {
 
 TEST_P(DeviceAttention, SinksCountInTheSumAlone) {
   auto device = this->device();
-  for (const AttentionShape shape :
+  for (const AttentionShape& shape :
        {AttentionShape{6, 2, 64, 0.2f}, AttentionShape{4, 1, 20, 0.3f, 0.0f, 9}}) {
     for (const std::uint32_t length : {5u, 150u, 1100u}) {
       Case c = make(shape, DType::BF16, {length});
@@ -206,7 +206,7 @@ TEST_P(DeviceAttention, BiasesFallWithTheDistanceOfAKey) {
 // Values are the first elements of keys, all heads share them, and keys are wide.
 TEST_P(DeviceAttention, LatentValuesAgreeWithASoftmaxInDouble) {
   auto device = this->device();
-  for (const AttentionShape shape :
+  for (const AttentionShape& shape :
        {AttentionShape{20, 1, 576, 0.04f, 0.0f, 0, 512},
         AttentionShape{3, 1, 20, 0.25f, 0.0f, 0, 12}, AttentionShape{5, 1, 48, 0.25f, 0.0f, 0, 32},
         AttentionShape{5, 1, 48, 0.25f, 0.0f, 0, 40}}) {
@@ -260,7 +260,7 @@ TEST_P(DeviceAttention, ARingOfWhatAWindowSeesHasTheBitsOfAWholeCache) {
 
 TEST_P(DeviceAttention, AgreesWithASoftmaxInDoubleOverLongContexts) {
   auto device = this->device();
-  for (const AttentionShape shape :
+  for (const AttentionShape& shape :
        {AttentionShape{2, 1, 32, 0.2f}, AttentionShape{3, 1, 48, 0.2f, 0.0f, 0, 32}}) {
     const Case c = make(shape, DType::BF16, {2200});
     Cache cache(device, c);
@@ -273,7 +273,7 @@ TEST_P(DeviceAttention, AgreesWithASoftmaxInDoubleOverLongContexts) {
 
 TEST_P(DeviceAttention, ChunksHaveTheBitsOfTheWholePrompt) {
   auto device = this->device();
-  for (const AttentionShape shape :
+  for (const AttentionShape& shape :
        {AttentionShape{2, 1, 64, 0.125f}, AttentionShape{2, 1, 32, 0.2f, 5.0f, 50},
         AttentionShape{3, 1, 48, 0.2f, 0.0f, 0, 32}}) {
     for (const DType dtype : dtypes) {
