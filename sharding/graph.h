@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "sharding/alibi.h"
 #include "sharding/functions.h"
 #include "sharding/gating.h"
 #include "sharding/hf_names.h"
@@ -57,13 +58,14 @@ struct Activation {
 using ActivationId = std::uint32_t;  ///< index into Graph::activations
 using ParamId = std::uint32_t;       ///< index into the unit's params
 
-/// out = norm(in) * (weight + weight_offset) + bias, over each `group` columns on their own. All
-/// groups have the same weights, or each its own, behind one another.
+/// out = norm(in) * (weight + weight_offset) + bias, or norm(in) without a weight, over each
+/// `group` columns on their own. All groups have the same weights, or each its own, behind one
+/// another.
 struct NormOp {
   ActivationId in, out;  ///< may be the same
   NormKind kind;
-  ParamId weight;               ///< [group], or [columns of in]
-  std::optional<ParamId> bias;  ///< as the weight
+  std::optional<ParamId> weight;  ///< [group], or [columns of in]
+  std::optional<ParamId> bias;    ///< as the weight
   float epsilon;
   float weight_offset;
   std::uint64_t group;  ///< columns; a divisor of in's
@@ -96,14 +98,18 @@ struct JoinOp {
 /// Appends k and v to the layer's cache, then out = softmax(cap(q · Kᵀ · scale)) · V, causal,
 /// query head h reading KV head h / (heads / kv_heads).
 struct AttentionOp {
-  ActivationId q, k;
+  ActivationId q;
+  std::optional<ActivationId> k;  ///< else the cache of another op of the same `layer` is read
   std::optional<ActivationId> v;  ///< else values are the first value_size elements of keys
   ActivationId out;
-  std::uint32_t layer, heads, kv_heads, head_size, value_size;
+  std::uint32_t layer;  ///< whose cache it is
+  std::uint32_t heads, kv_heads, head_size, value_size;
   float scale;
   float softcap = 0.0f;      ///< scores are softcap * tanh(score / softcap); 0: as they are
   std::uint32_t window = 0;  ///< positions a row sees, its own counted; 0: all before it
   std::optional<ParamId> sinks = {};  ///< [heads], float32: AttentionShape::sinks
+  Alibi alibi = {};
+  bool chunks = false;  ///< AttentionShape::chunks
 };
 
 /// What a model keeps of each sequence beside keys and values, of a size that does not grow with
@@ -169,6 +175,18 @@ struct ScaleOp {
   float factor;
 };
 
+/// x *= the one element of a parameter.
+struct FactorOp {
+  ActivationId x;
+  ParamId factor;  ///< [1], float32
+};
+
+/// out = columns [first, first + columns of out) of `in`.
+struct SliceOp {
+  ActivationId in, out;
+  std::uint64_t first;
+};
+
 /// x[r] *= sigmoid(gate[r]); gate has one column.
 struct RowGateOp {
   ActivationId x, gate;
@@ -187,16 +205,19 @@ struct RouteOp {
   Routing routing;
   /// [experts], float32: added to scores where experts are chosen, and not where they are weighted.
   std::optional<ParamId> correction = {};
+  std::optional<ParamId> factors = {};  ///< [experts], float32: of the weights of their choices
 };
 
 /// out = the rows of `in` that chose this unit's expert, one after the other.
 struct TakeRowsOp {
   ActivationId in, out;
+  bool weighted = false;  ///< times the weights of their choices
 };
 
 /// into[row] += weight · x[i], where x[i] is what this unit's expert made of that row.
 struct AddRowsOp {
   ActivationId x, into;
+  bool weighted = true;  ///< else the weight is 1
 };
 
 /// logits[r, vocabulary_begin ...] = cap(weight · in[r] + bias), for the rows that want logits.
@@ -208,9 +229,9 @@ struct HeadOp {
   std::optional<ParamId> bias = {};
 };
 
-using Op = std::variant<NormOp, LinearOp, RotaryOp, JoinOp, AttentionOp, ConvolutionOp, DeltaOp,
-                        StateSpaceOp, GateOp, RowGateOp, AddOp, ScaleOp, PositionOp, RouteOp,
-                        TakeRowsOp, AddRowsOp, HeadOp>;
+using Op = std::variant<NormOp, LinearOp, RotaryOp, JoinOp, SliceOp, AttentionOp, ConvolutionOp,
+                        DeltaOp, StateSpaceOp, GateOp, RowGateOp, AddOp, ScaleOp, FactorOp,
+                        PositionOp, RouteOp, TakeRowsOp, AddRowsOp, HeadOp>;
 
 enum class UnitKind : std::uint8_t {
   Embedding,  ///< rows are exchanged, the unit is never gathered; has no ops
@@ -278,7 +299,10 @@ struct Graph {
   /// since the first thing a sweep needs is embedding rows.
   std::vector<Unit> units;
   std::vector<TableTile> embedding;  ///< tiles of the token embedding, in row order
-  ActivationId hidden = 0;           ///< where embedding rows go in and the head reads
+  /// Tables besides that have a row for each token, which comes behind that of the embedding.
+  std::vector<TableTile> further_tables;
+  ActivationId embedded = 0;  ///< where these rows go in
+  ActivationId hidden = 0;    ///< what the head reads
   std::uint64_t vocabulary = 0;
   std::uint64_t context = 0;  ///< most positions the model was made for
   std::uint32_t layers = 0, heads = 0, kv_heads = 0, head_size = 0;

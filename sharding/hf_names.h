@@ -34,6 +34,8 @@ enum class ExpertsForm : std::uint8_t {
   /// Those of all experts in one, [experts, in, out], gate and up projections in another, column by
   /// column in turns; where these are codes, row by row of [experts, out, ...] (gpt-oss).
   Interleaved,
+  /// As Stacked, but [experts, in, out].
+  Transposed,
 };
 
 /// How a family stores the products that a gated delta net begins with.

@@ -52,6 +52,7 @@ KvLayout kv_layout(const Graph& graph, DType dtype, std::uint64_t sequences, std
   for (const Unit& unit : graph.units) {
     for (const Op& op : unit.ops) {
       if (const auto* attention = std::get_if<AttentionOp>(&op)) {
+        if (!attention->k) continue;
         place_keys(*attention, dtype, sequences, context, sweep_rows, layout);
       } else if (const auto* convolution = std::get_if<ConvolutionOp>(&op)) {
         const std::uint64_t taps = unit.params[convolution->weight].rows;

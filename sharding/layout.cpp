@@ -23,12 +23,15 @@ std::uint64_t place_rows(const Unit& unit, const Tensor& tensor, std::uint64_t r
 void mark_replicated(const Unit& unit, UnitLayout& placed) {
   for (const Op& op : unit.ops) {
     if (const auto* norm = std::get_if<NormOp>(&op)) {
-      placed.params[norm->weight].replicated = true;
+      if (norm->weight) placed.params[*norm->weight].replicated = true;
       if (norm->bias) placed.params[*norm->bias].replicated = true;
     } else if (const auto* position = std::get_if<PositionOp>(&op)) {
       placed.params[position->table].replicated = true;
     } else if (const auto* route = std::get_if<RouteOp>(&op)) {
       if (route->correction) placed.params[*route->correction].replicated = true;
+      if (route->factors) placed.params[*route->factors].replicated = true;
+    } else if (const auto* factor = std::get_if<FactorOp>(&op)) {
+      placed.params[factor->factor].replicated = true;
     } else if (const auto* attention = std::get_if<AttentionOp>(&op)) {
       if (attention->sinks) placed.params[*attention->sinks].replicated = true;
     } else if (const auto* convolution = std::get_if<ConvolutionOp>(&op)) {

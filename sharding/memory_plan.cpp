@@ -135,7 +135,12 @@ const ParamPlace& embedding_place(const Graph& graph, const Layout& layout) {
 }
 
 std::uint64_t embedding_row_bytes(const Graph& graph, const Layout& layout) {
-  return embedding_place(graph, layout).row_bytes;
+  std::uint64_t bytes = embedding_place(graph, layout).row_bytes;
+  for (const TableTile& table : graph.further_tables) {
+    bytes = checked_sum("a token's rows",
+                        {bytes, layout.units[table.unit].params[table.param].row_bytes});
+  }
+  return bytes;
 }
 
 std::uint64_t rotary_table_bytes(const Graph& graph, std::uint64_t sweep_rows) {

@@ -165,7 +165,7 @@ struct HostSlots {
 /// The first tile of the embedding table; all are held alike.
 [[nodiscard]] const ParamPlace& embedding_place(const Graph& graph, const Layout& layout);
 
-/// Bytes of one row of the embedding table in `layout`.
+/// Bytes of a token's row of the embedding table, and of those behind it, in `layout`.
 [[nodiscard]] std::uint64_t embedding_row_bytes(const Graph& graph, const Layout& layout);
 
 }  // namespace initrt

@@ -102,8 +102,9 @@ void add_tables(const Graph& graph, std::vector<bool>& candidates) {
       }
     }
   }
+  // Rows of several tables are decoded as one: they stay as they are.
   for (const TableTile& tile : graph.embedding) {
-    candidates[graph.units[tile.unit].params[tile.param].tensor] = true;
+    candidates[graph.units[tile.unit].params[tile.param].tensor] = graph.further_tables.empty();
   }
 }
 

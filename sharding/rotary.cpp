@@ -52,8 +52,9 @@ void fill_rotary_row(const RotarySpec& spec, std::uint32_t position, std::uint32
     fill_row(rotary_frequencies(spec.dimensions, dynamic_theta(spec, length)),
              spec.attention_factor, position, row);
   }
-  if (spec.step == 0 || position < spec.step) return;
-  const std::uint64_t steps = 1 + position / spec.step;
+  const std::uint64_t counted = spec.first_step + position;
+  if (spec.step == 0 || counted < spec.step) return;
+  const std::uint64_t steps = 1 + counted / spec.step;
   const auto factor =
       static_cast<float>(1 + spec.step_factor * std::log(static_cast<double>(steps)));
   for (float& value : row) value *= factor;

@@ -16,10 +16,11 @@ struct RotarySpec {
   /// [dimensions / 2]; of sequences of at most `original_context` positions where that is not 0.
   std::vector<float> frequencies;
   float attention_factor = 1.0f;  ///< cosines and sines are multiplied by it
-  /// Where it is not 0, they are also multiplied by 1 + step_factor * ln(1 + floor(position /
-  /// step)): attention grows sharper with the distance from the start (as in Llama 4).
+  /// Where it is not 0, they are also multiplied by 1 + step_factor * ln(1 + floor((first_step +
+  /// position) / step)): attention grows sharper with the distance from the start (as in Llama 4).
   std::uint64_t step = 0;
   float step_factor = 0.0f;
+  std::uint64_t first_step = 0;  ///< what position 0 counts as
   /// Longer sequences have frequencies of their own: `long_frequencies` where there are any
   /// (LongRoPE, Ding et al. 2024, arXiv:2402.13753), else those of dynamic NTK scaling, whose base
   /// grows with the sequence's length.

@@ -11,6 +11,7 @@
 #include <span>
 #include <string_view>
 
+#include "sharding/alibi.h"
 #include "sharding/dtype.h"
 #include "sharding/functions.h"
 #include "sharding/gating.h"
@@ -49,6 +50,10 @@ struct AttentionShape {
   /// [heads] float32: a score of each head that softmax counts, and no value goes with
   /// (Xiao et al. 2023, arXiv:2309.17453, as gpt-oss learns it); may be null.
   RowBlocks sinks = {};
+  /// Added to scores: the rate of the head times the key's position less the row's.
+  Alibi alibi = {};
+  /// Windows are parts of the sequence, one behind the other: a row sees its own part alone.
+  bool chunks = false;
 
   [[nodiscard]] constexpr std::uint32_t value() const {
     return value_size == 0 ? head_size : value_size;
@@ -95,8 +100,8 @@ struct DeltaRows {
 /// What a normalised row is multiplied with and moved by, in `dtype`: rows of one element. Of
 /// several sets behind one another, row r has number r % sets.
 struct NormWeights {
-  RowBlocks weight = {};
-  RowBlocks bias = {};  ///< may be null; else in blocks as the weight
+  RowBlocks weight = {};  ///< may be null where `bias` is: the row is left as it is normalised
+  RowBlocks bias = {};    ///< may be null; else in blocks as the weight
   DType dtype = DType::F32;
   float weight_offset = 0.0f;  ///< added to the weight
   std::uint64_t sets = 1;
@@ -143,6 +148,12 @@ struct ExpertChoice {
   float weight = 0.0f;  ///< of what it makes of the row
 
   bool operator==(const ExpertChoice&) const = default;
+};
+
+/// What each expert has beside its score: [experts] float32, or null.
+struct RouteVectors {
+  RowBlocks correction = {};  ///< added to scores for the choice alone
+  RowBlocks factors = {};     ///< of the weights of choices, after all else
 };
 
 /// @param room for choices of all rows @param who begins the message
@@ -249,6 +260,9 @@ class DeviceOps {
   /// x *= factor; with a factor of 0, x = 0 whatever it was.
   virtual void scale(float* x, float factor, std::uint64_t elements) = 0;
 
+  /// x *= the one float32 of `factor`.
+  virtual void scale_by(const RowBlocks& factor, float* x, std::uint64_t elements) = 0;
+
   /// x = cap * tanh(x / cap), for rows that start `stride` elements apart.
   virtual void softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,
                        std::uint64_t stride) = 0;
@@ -258,19 +272,18 @@ class DeviceOps {
                              std::uint64_t columns) = 0;
 
   /// The experts that each row chooses. scores [rows, experts]; a NaN is the lowest of scores.
-  /// @param correction [experts] float32, added to scores for the choice alone; may be null
   /// @param out [rows, chosen], on the host, there when this returns
   virtual void route(const float* scores, std::uint64_t rows, const Routing& routing,
-                     const RowBlocks& correction, std::span<ExpertChoice> out) = 0;
+                     const RouteVectors& vectors, std::span<ExpertChoice> out) = 0;
 
   /// Row i of x becomes its row kept[i], for those of set_rows().
   virtual void keep_rows(float* x, std::uint64_t columns) = 0;
 
-  /// out[i] = in[rows[i]].
+  /// out[i] = weights[i] * in[rows[i]]. @param weights may be empty: all 1
   virtual void take_rows(const float* in, std::span<const std::uint32_t> rows,
-                         std::uint64_t columns, float* out) = 0;
+                         std::span<const float> weights, std::uint64_t columns, float* out) = 0;
 
-  /// into[rows[i]] += weights[i] * x[i]; no row twice.
+  /// into[rows[i]] += weights[i] * x[i]; no row twice. @param weights may be empty: all 1
   virtual void add_rows(const float* x, std::span<const std::uint32_t> rows,
                         std::span<const float> weights, std::uint64_t columns, float* into) = 0;
 };

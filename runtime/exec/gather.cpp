@@ -26,10 +26,13 @@ void InPlaceGather::fetch_rows(std::span<const TokenId> tokens, std::uint32_t,
   pieces_.clear();
   std::byte* to = out.data();
   for (const TokenId token : tokens) {
-    const TableRow row = table_.find(token);
-    const WholeUnit& unit = units_[row.unit];
-    pieces_.push_back({unit.base + row.rank * unit.stride + row.offset, to, table_.row_bytes()});
-    to += table_.row_bytes();
+    for (std::size_t table = 0; table < table_.tables(); ++table) {
+      const TableRow row = table_.find(token, table);
+      const WholeUnit& unit = units_[row.unit];
+      const std::uint64_t bytes = table_.row_bytes(table);
+      pieces_.push_back({unit.base + row.rank * unit.stride + row.offset, to, bytes});
+      to += bytes;
+    }
   }
   device_.copy(pieces_);
 }

@@ -8,22 +8,30 @@ namespace initrt {
 
 EmbeddingTable::EmbeddingTable(const Graph& graph, const Layout& layout, const Cut& cut)
     : row_bytes_(embedding_row_bytes(graph, layout)) {
-  for (const TableTile& tile : graph.embedding) {
-    tiles_.push_back({graph.units[tile.unit].params[tile.param].row_begin, tile.unit,
-                      cut.units[tile.unit].params[tile.param]});
-    units_needed_ = std::max(units_needed_, tile.unit + 1);
-  }
+  const auto add = [&](std::span<const TableTile> tiles) {
+    const TableTile& first = tiles.front();
+    Table& table = tables_.emplace_back();
+    table.row_bytes = layout.units[first.unit].params[first.param].row_bytes;
+    for (const TableTile& tile : tiles) {
+      table.tiles.push_back({graph.units[tile.unit].params[tile.param].row_begin, tile.unit,
+                             cut.units[tile.unit].params[tile.param]});
+      units_needed_ = std::max(units_needed_, tile.unit + 1);
+    }
+  };
+  add(graph.embedding);
+  for (const TableTile& table : graph.further_tables) add(std::span(&table, 1));
 }
 
-TableRow EmbeddingTable::find(TokenId token) const {
+TableRow EmbeddingTable::find(TokenId token, std::size_t table) const {
   const auto row = static_cast<std::uint64_t>(token);
+  const auto& [tiles, row_bytes] = tables_[table];
   const auto after =
-      std::upper_bound(tiles_.begin(), tiles_.end(), row,
+      std::upper_bound(tiles.begin(), tiles.end(), row,
                        [](std::uint64_t r, const Tile& t) { return r < t.row_begin; });
   const Tile& tile = *std::prev(after);
   const std::uint64_t in_tile = row - tile.row_begin;
   return {tile.unit, static_cast<std::uint32_t>(in_tile / tile.cut.block_rows),
-          tile.cut.offset + in_tile % tile.cut.block_rows * row_bytes_};
+          tile.cut.offset + in_tile % tile.cut.block_rows * row_bytes};
 }
 
 RowExchange::RowExchange(const EmbeddingTable& table, const Cut& cut, Communicator& comm,
@@ -53,6 +61,26 @@ void RowExchange::warm_up() {
   exchange_.all_to_all(outgoing_.first(sum), out_bytes_, incoming_.first(sum), out_bytes_);
 }
 
+// @param to where this rank wants the token's rows; null where another one asks
+void RowExchange::plan_token(TokenId token, std::uint32_t asker, std::byte* to) {
+  const std::uint32_t rank = comm_.rank();
+  for (std::size_t table = 0; table < table_.tables(); ++table) {
+    const TableRow row = table_.find(token, table);
+    const std::uint64_t bytes = table_.row_bytes(table);
+    if (row.rank != asker) bytes_[std::size_t{row.rank} * comm_.size() + asker] += bytes;
+    const std::byte* const from =
+        row.rank == rank ? shard_.data() + cut_.chunk_offset(row.unit, rank) + row.offset : nullptr;
+    if (from != nullptr && to != nullptr) {
+      pieces_.push_back({from, to, bytes});
+    } else if (from != nullptr) {
+      sent_.push_back({from, asker, bytes});
+    } else if (to != nullptr) {
+      received_.push_back({to, row.rank, bytes});
+    }
+    if (to != nullptr) to += bytes;
+  }
+}
+
 // What goes between which ranks, and which rows this rank sends and receives.
 void RowExchange::plan(std::uint32_t max_rows, std::span<std::byte> out) {
   const std::uint32_t ranks = comm_.size(), rank = comm_.rank();
@@ -63,21 +91,8 @@ void RowExchange::plan(std::uint32_t max_rows, std::span<std::byte> out) {
   for (std::uint32_t asker = 0; asker < ranks; ++asker) {
     const TokenId* const tokens = all_.data() + std::size_t{max_rows} * asker;
     for (std::uint32_t i = 0; i < max_rows && tokens[i] >= 0; ++i) {
-      const TableRow row = table_.find(tokens[i]);
-      if (row.rank != asker) {
-        bytes_[std::size_t{row.rank} * ranks + asker] += table_.row_bytes();
-      }
-      const std::byte* const from =
-          row.rank == rank ? shard_.data() + cut_.chunk_offset(row.unit, rank) + row.offset
-                           : nullptr;
       std::byte* const to = asker == rank ? out.data() + i * table_.row_bytes() : nullptr;
-      if (from != nullptr && to != nullptr) {
-        pieces_.push_back({from, to, table_.row_bytes()});
-      } else if (from != nullptr) {
-        sent_.push_back({from, asker});
-      } else if (to != nullptr) {
-        received_.push_back({to, row.rank});
-      }
+      plan_token(tokens[i], asker, to);
     }
   }
   device_.copy(pieces_);  // this rank's own
@@ -121,8 +136,8 @@ void RowExchange::exchange_pass(std::uint32_t first_distance, std::uint32_t end_
   pieces_.clear();
   for (const Sent& row : sent_) {
     if (!in_pass(rank, row.peer)) continue;
-    pieces_.push_back({row.from, outgoing_.data() + place_[row.peer], table_.row_bytes()});
-    place_[row.peer] += table_.row_bytes();
+    pieces_.push_back({row.from, outgoing_.data() + place_[row.peer], row.bytes});
+    place_[row.peer] += row.bytes;
   }
   device_.copy(pieces_);
   const std::uint64_t sum_in = set_places(in_bytes_);
@@ -130,8 +145,8 @@ void RowExchange::exchange_pass(std::uint32_t first_distance, std::uint32_t end_
   pieces_.clear();
   for (const Received& row : received_) {
     if (!in_pass(row.peer, rank)) continue;
-    pieces_.push_back({incoming_.data() + place_[row.peer], row.to, table_.row_bytes()});
-    place_[row.peer] += table_.row_bytes();
+    pieces_.push_back({incoming_.data() + place_[row.peer], row.to, row.bytes});
+    place_[row.peer] += row.bytes;
   }
   device_.copy(pieces_);
 }

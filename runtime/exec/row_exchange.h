@@ -14,19 +14,24 @@
 
 namespace initrt {
 
-/// Where an embedding row lies.
+/// Where an embedding row lies, or one of a table that comes behind it.
 struct TableRow {
   std::uint32_t unit = 0;
   std::uint32_t rank = 0;    ///< whose chunk of the unit holds it
   std::uint64_t offset = 0;  ///< bytes into that chunk
 };
 
-/// Finds embedding rows in the tiles that hold them. References outlive it.
+/// Finds a token's rows in the tiles that hold them. References outlive it.
 class EmbeddingTable {
  public:
   EmbeddingTable(const Graph& graph, const Layout& layout, const Cut& cut);
-  [[nodiscard]] TableRow find(TokenId token) const;
+  [[nodiscard]] TableRow find(TokenId token, std::size_t table = 0) const;
+  /// Bytes of all of a token's rows.
   [[nodiscard]] std::uint64_t row_bytes() const { return row_bytes_; }
+  [[nodiscard]] std::size_t tables() const { return tables_.size(); }
+  [[nodiscard]] std::uint64_t row_bytes(std::size_t table) const {
+    return tables_[table].row_bytes;
+  }
   /// The first `units_needed()` units hold all rows.
   [[nodiscard]] std::uint32_t units_needed() const { return units_needed_; }
 
@@ -36,7 +41,11 @@ class EmbeddingTable {
     std::uint32_t unit;
     ParamCut cut;
   };
-  std::vector<Tile> tiles_;
+  struct Table {
+    std::vector<Tile> tiles;
+    std::uint64_t row_bytes = 0;
+  };
+  std::vector<Table> tables_;
   std::uint64_t row_bytes_ = 0;
   std::uint32_t units_needed_ = 0;
 };
@@ -64,13 +73,16 @@ class RowExchange {
   struct Sent {
     const std::byte* from = nullptr;  ///< in this rank's shard
     std::uint32_t peer = 0;           ///< the rank that asks
+    std::uint64_t bytes = 0;
   };
   struct Received {
     std::byte* to = nullptr;  ///< among this rank's rows
     std::uint32_t peer = 0;   ///< the rank that holds it
+    std::uint64_t bytes = 0;
   };
 
   void plan(std::uint32_t most_rows, std::span<std::byte> out);
+  void plan_token(TokenId token, std::uint32_t asker, std::byte* to);
   [[nodiscard]] std::uint32_t end_of_pass(std::uint32_t first_distance);
   void exchange_pass(std::uint32_t first_distance, std::uint32_t end_distance);
 

@@ -314,15 +314,13 @@ void RowMover::share_choices(const RouteOp& route) {
     most = std::max(most, begin_[rank + 1] - begin_[rank]);
   }
   choices_of_rank_ = most * route.routing.chosen;
-  mine_.assign(choices_of_rank_, kNoExpert);
+  mine_.assign(choices_of_rank_, {kNoExpert, 0});
   choices_.resize(choices_of_rank_ * comm_.size());
-  const std::span<const ExpertChoice> own = runner_.choices();
-  std::transform(own.begin(), own.end(), mine_.begin(),
-                 [](const ExpertChoice& choice) { return choice.expert; });
+  std::ranges::copy(runner_.choices(), mine_.begin());
   comm_.all_gather(std::as_bytes(std::span(mine_)), std::as_writable_bytes(std::span(choices_)));
 }
 
-// told(expert, row of the slab) of every choice of the slab's rows, by row.
+// told(choice, row of the slab) of every choice of the slab's rows, by row.
 template <class Told>
 void RowMover::for_choices(const Slab& slab, std::uint32_t chosen, Told told) const {
   for (std::uint32_t rank = 0; rank < comm_.size(); ++rank) {
@@ -342,20 +340,24 @@ void RowMover::take(std::uint32_t router, const Slab& slab) {
   const Routing& routing = std::get<RouteOp>(ops(router).back()).routing;
   expert_ends_.assign(routing.experts, 0);
   for_choices(slab, routing.chosen,
-              [&](std::uint32_t expert, std::uint32_t) { ++expert_ends_[expert]; });
+              [&](const ExpertChoice& of, std::uint32_t) { ++expert_ends_[of.expert]; });
   std::uint64_t begin = 0;
   for (std::uint64_t& end : expert_ends_) begin += std::exchange(end, begin);
   taken_rows_.resize(begin);
-  for_choices(slab, routing.chosen, [&](std::uint32_t expert, std::uint32_t row) {
-    taken_rows_[expert_ends_[expert]++] = row;
+  taken_weights_.resize(begin);
+  for_choices(slab, routing.chosen, [&](const ExpertChoice& of, std::uint32_t row) {
+    const std::uint64_t place = expert_ends_[of.expert]++;
+    taken_rows_[place] = row;
+    taken_weights_[place] = of.weight;
   });
   taken_.clear();
   begin = 0;
   for (std::uint32_t expert = 0; expert < routing.experts; ++expert) {
     const std::uint64_t end = expert_ends_[expert];
     if (end == begin) continue;
-    taken_.push_back(
-        {router + 1 + expert, expert, begin, std::span(taken_rows_).subspan(begin, end - begin)});
+    taken_.push_back({router + 1 + expert, expert, begin,
+                      std::span(taken_rows_).subspan(begin, end - begin),
+                      std::span(taken_weights_).subspan(begin, end - begin)});
     begin = end;
   }
 }
@@ -378,11 +380,13 @@ void RowMover::run_expert_slab(const Slab& slab) {
   const std::uint32_t any = taken_.front().unit;
   const std::uint64_t all_rows = taken_.back().begin + taken_.back().rows.size();
   const std::span<const MoveStep> steps = steps_[any];
+  bool weighted = false;  // what experts take
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const MoveStep& step = steps[i];
     const Op& op = ops(any)[step.first];
     if (const auto* take = std::get_if<TakeRowsOp>(&op)) {
       gather_rows(take->in, slab, any);
+      weighted = take->weighted;
     } else if (const auto* gated = std::get_if<GateOp>(&op)) {
       gate(*gated, steps[i - 1], any);
     } else if (const auto* add = std::get_if<AddRowsOp>(&op)) {
@@ -395,7 +399,8 @@ void RowMover::run_expert_slab(const Slab& slab) {
         const float* in = inputs_ + taken.begin * in_columns;
         if (!step.of_columns) {
           float* const to = inputs_ + padded_rows(slab.rows(), row_tile_) * in_columns;
-          device_.take_rows(inputs_, taken.rows, in_columns, to);
+          device_.take_rows(inputs_, taken.rows,
+                            weighted ? taken.weights : std::span<const float>(), in_columns, to);
           in = to;
         }
         multiply(taken.unit, step, in, taken.rows.size(), taken.begin,
@@ -461,11 +466,12 @@ void RowMover::add_expert(const Taken& taken, const MoveStep& step, const AddRow
   }
   device_.copy(pieces_);
   const ExpertRows& routed = runner_.routed()[taken.expert];
-  const auto first = std::lower_bound(routed.rows.begin(), routed.rows.end(), first_own(slab)) -
-                     routed.rows.begin();
-  device_.add_rows(runner_.activation(add.x),
-                   std::span(routed.rows).subspan(static_cast<std::size_t>(first), rows),
-                   std::span(routed.weights).subspan(static_cast<std::size_t>(first), rows), whole,
+  const auto first = static_cast<std::size_t>(
+      std::lower_bound(routed.rows.begin(), routed.rows.end(), first_own(slab)) -
+      routed.rows.begin());
+  const auto weights = std::span<const float>(routed.weights).subspan(first, rows);
+  device_.add_rows(runner_.activation(add.x), std::span(routed.rows).subspan(first, rows),
+                   add.weighted ? weights : std::span<const float>(), whole,
                    runner_.activation(add.into));
 }
 
@@ -474,7 +480,7 @@ void RowMover::warm_up_op(std::uint32_t unit, std::uint32_t op) {
   const std::uint32_t row = 0;
   const float weight = 1;
   if (const auto* take = std::get_if<TakeRowsOp>(&ops(unit)[op])) {
-    device_.take_rows(runner_.activation(take->in), std::span(&row, 1),
+    device_.take_rows(runner_.activation(take->in), std::span(&row, 1), {},
                       graph_.activations[take->in].columns, inputs_);
   } else if (const auto* add = std::get_if<AddRowsOp>(&ops(unit)[op])) {
     device_.add_rows(runner_.activation(add->x), std::span(&row, 1), std::span(&weight, 1),

@@ -51,6 +51,7 @@ class RowMover {
     std::uint32_t unit = 0, expert = 0;
     std::uint64_t begin = 0;              ///< of them among the rows of all experts
     std::span<const std::uint32_t> rows;  ///< of the slab, ascending; in taken_rows_
+    std::span<const float> weights;       ///< of their choices
   };
   /// Where products of some rows go: this rank's columns of each op, in `parts_`.
   struct Made {
@@ -113,12 +114,13 @@ class RowMover {
   Made made_;                  // by the last products
   float* const received_;
 
-  std::vector<std::uint64_t> begin_;           // by rank, of its rows, and the end of all
-  std::optional<ActivationId> gathered_;       // what lies in inputs_, of all rows
-  std::vector<std::uint32_t> mine_, choices_;  // experts of this rank's rows, of all ranks'
+  std::vector<std::uint64_t> begin_;          // by rank, of its rows, and the end of all
+  std::optional<ActivationId> gathered_;      // what lies in inputs_, of all rows
+  std::vector<ExpertChoice> mine_, choices_;  // of this rank's rows, of all ranks'
   std::uint64_t choices_of_rank_ = 0;
   std::vector<Taken> taken_;
   std::vector<std::uint32_t> taken_rows_;   // of a slab, expert by expert
+  std::vector<float> taken_weights_;        // as taken_rows_
   std::vector<std::uint64_t> expert_ends_;  // by expert, where its rows end there
   std::vector<const float*> arrived_;       // by rank, what experts made
   std::vector<std::uint32_t> experts_;      // of run_experts()

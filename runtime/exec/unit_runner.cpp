@@ -88,11 +88,11 @@ void UnitRunner::begin(std::span<const RowInfo> rows, std::span<const std::uint3
 void UnitRunner::embed(const std::byte* embedded) {
   running_ = rows_;
   const WeightFormat format = embedding_place(graph_, layout_).format;
-  const std::uint64_t elements = rows_ * columns(graph_.hidden);
+  const std::uint64_t elements = rows_ * columns(graph_.embedded);
   if (format == WeightFormat::Plain) {
-    device_.to_float(embedded, layout_.dtype, activation(graph_.hidden), elements);
+    device_.to_float(embedded, layout_.dtype, activation(graph_.embedded), elements);
   } else {
-    device_.decode_rows(embedded, format, layout_.dtype, activation(graph_.hidden), elements);
+    device_.decode_rows(embedded, format, layout_.dtype, activation(graph_.embedded), elements);
   }
 }
 
@@ -116,7 +116,7 @@ std::span<const Sampled> UnitRunner::sample(const SamplerOptions& options,
   return sampled_;
 }
 
-void UnitRunner::route(const RouteOp& op, const RowBlocks& correction) {
+void UnitRunner::route(const RouteOp& op, const RouteVectors& vectors) {
   const Routing& routing = op.routing;
   routed_.resize(routing.experts);
   for (ExpertRows& expert : routed_) {
@@ -125,7 +125,7 @@ void UnitRunner::route(const RouteOp& op, const RowBlocks& correction) {
   }
   choices_.resize(running_ * routing.chosen);
   if (running_ == 0) return;
-  device_.route(activation(op.scores), running_, routing, correction, choices_);
+  device_.route(activation(op.scores), running_, routing, vectors, choices_);
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     ExpertRows& expert = routed_[choices_[i].expert];
     expert.rows.push_back(static_cast<std::uint32_t>(i / routing.chosen));
@@ -152,7 +152,7 @@ struct UnitRunner::Run {
   [[nodiscard]] std::uint64_t columns(ActivationId id) const { return runner.columns(id); }
 
   void operator()(const NormOp& op) const {
-    const std::uint64_t sets = unit.params[op.weight].rows / op.group;
+    const std::uint64_t sets = op.weight ? unit.params[*op.weight].rows / op.group : 1;
     runner.device_.norm(op.kind, at(op.in),
                         {weight(op.weight), weight(op.bias), dtype(), op.weight_offset, sets},
                         op.epsilon, at(op.out), rows * (columns(op.in) / op.group), op.group);
@@ -180,11 +180,12 @@ struct UnitRunner::Run {
                           runner.rotary_table(op.rotary));
   }
   void operator()(const JoinOp& op) const { runner.join(op, rows); }
+  void operator()(const SliceOp& op) const { runner.slice(op, rows); }
   void operator()(const AttentionOp& op) const {
-    const AttentionShape shape{op.heads,   op.kv_heads, op.head_size,  op.scale,
-                               op.softcap, op.window,   op.value_size, weight(op.sinks)};
+    const AttentionShape shape{op.heads,  op.kv_heads,   op.head_size,     op.scale, op.softcap,
+                               op.window, op.value_size, weight(op.sinks), op.alibi, op.chunks};
     const KvView cache = runner.kv_of_layer(op.layer);
-    runner.device_.store_kv(at(op.k), op.v ? at(*op.v) : nullptr, shape, cache);
+    if (op.k) runner.device_.store_kv(at(*op.k), op.v ? at(*op.v) : nullptr, shape, cache);
     runner.device_.attention(at(op.q), shape, cache, at(op.out));
   }
   void operator()(const ConvolutionOp& op) const {
@@ -218,15 +219,26 @@ struct UnitRunner::Run {
   void operator()(const ScaleOp& op) const {
     runner.device_.scale(at(op.x), op.factor, rows * columns(op.x));
   }
+  void operator()(const FactorOp& op) const {
+    runner.device_.scale_by(weight(op.factor), at(op.x), rows * columns(op.x));
+  }
   void operator()(const PositionOp& op) const {
     runner.device_.add_positions(weight(op.table), dtype(), at(op.into), columns(op.into));
   }
-  void operator()(const RouteOp& op) const { runner.route(op, weight(op.correction)); }
+  void operator()(const RouteOp& op) const {
+    runner.route(op, {weight(op.correction), weight(op.factors)});
+  }
+  // Of those that chose the expert; none where they do not count.
+  [[nodiscard]] std::span<const float> choice_weights(bool weighted) const {
+    return weighted ? std::span<const float>(expert->weights) : std::span<const float>();
+  }
   void operator()(const TakeRowsOp& op) const {
-    runner.device_.take_rows(at(op.in), expert->rows, columns(op.in), at(op.out));
+    runner.device_.take_rows(at(op.in), expert->rows, choice_weights(op.weighted), columns(op.in),
+                             at(op.out));
   }
   void operator()(const AddRowsOp& op) const {
-    runner.device_.add_rows(at(op.x), expert->rows, expert->weights, columns(op.into), at(op.into));
+    runner.device_.add_rows(at(op.x), expert->rows, choice_weights(op.weighted), columns(op.into),
+                            at(op.into));
   }
   void operator()(const HeadOp& op) const {
     float* const logits = runner.logits_.floats() + op.vocabulary_begin;
@@ -249,6 +261,14 @@ void UnitRunner::join(const JoinOp& op, std::uint64_t rows) {
                      (a + b) * sizeof(float)};
   };
   pieces_ = {part(op.a, a, 0), part(op.b, b, a)};
+  device_.copy(pieces_);
+}
+
+void UnitRunner::slice(const SliceOp& op, std::uint64_t rows) {
+  const std::uint64_t bytes = columns(op.out) * sizeof(float);
+  pieces_ = {{reinterpret_cast<const std::byte*>(activation(op.in) + op.first),
+              reinterpret_cast<std::byte*>(activation(op.out)), bytes, rows,
+              columns(op.in) * sizeof(float), bytes}};
   device_.copy(pieces_);
 }
 

@@ -26,7 +26,8 @@ class UnitRunner {
   /// Starts a sweep. @param logit_rows which of the rows the head will run on, ascending
   void begin(std::span<const RowInfo> rows, std::span<const std::uint32_t> logit_rows);
 
-  /// hidden = the rows' rows of the embedding table, in the layout's dtype.
+  /// Graph::embedded = the rows' rows of the embedding table and those behind it, in the layout's
+  /// dtype.
   void embed(const std::byte* embedded);
 
   /// Runs a block or a tile of the head. @param weights the whole unit
@@ -68,12 +69,13 @@ class UnitRunner {
   struct Run;  // one unit's ops on their way through
 
   void run_ops(const Run& run);
-  void route(const RouteOp& op, const RowBlocks& correction);
+  void route(const RouteOp& op, const RouteVectors& vectors);
   void cap(const HeadOp& op, std::uint64_t tile, std::uint64_t first, std::uint64_t rows);
   void fill_rotary(const RotarySpec& rotary, std::span<const RowInfo> rows, float* table);
   [[nodiscard]] KvView kv_of_layer(std::uint32_t layer) const;
   [[nodiscard]] float* states_of(StateId state) const;
   void join(const JoinOp& op, std::uint64_t rows);
+  void slice(const SliceOp& op, std::uint64_t rows);
   [[nodiscard]] const float* rotary_table(std::uint32_t rotary) const;
   [[nodiscard]] std::uint64_t columns(ActivationId id) const {
     return graph_.activations[id].columns;

@@ -52,6 +52,11 @@ void BlockBuilder::add_residual(ActivationId x) {
   add(AddOp{x, at.hidden});
 }
 
+void BlockBuilder::feed_forward(ActivationId in, ActivationId out) {
+  feed_forward("mlp.", in, layer.wide ? at.wide_gate : at.gate, layer.wide ? at.wide_up : at.up,
+               out, spec.mlp_bias);
+}
+
 void BlockBuilder::feed_forward(const std::string& module, ActivationId in, ActivationId gate,
                                 ActivationId up, ActivationId out, bool with_bias) {
   if (spec.gated) linear(module + "gate_proj", in, gate, with_bias);

@@ -9,9 +9,11 @@ namespace initrt {
 namespace {
 
 Buffers add_buffers(const DecoderSpec& spec, GraphBuilder& builder) {
-  bool dense = false, experts = false, attention = false, delta = false, state_space = false;
+  bool dense = false, wide = false, experts = false;
+  bool attention = false, delta = false, state_space = false;
   for (const LayerSpec& layer : spec.layers) {
-    if (layer.feeds) (layer.experts ? experts : dense) = true;
+    if (layer.feeds && layer.experts) experts = true;
+    if (layer.feeds && (!layer.experts || spec.experts.beside)) (layer.wide ? wide : dense) = true;
     if (layer.mixes) {
       (layer.delta ? delta : layer.state_space ? state_space : attention) = true;
     }
@@ -28,7 +30,11 @@ Buffers add_buffers(const DecoderSpec& spec, GraphBuilder& builder) {
   if (state_space) add_state_space_buffers(spec, builder, buffers);
   if (dense && spec.gated) buffers.gate = builder.activation("gate", spec.intermediate);
   if (dense) buffers.up = builder.activation("up", spec.intermediate);
+  if (wide && spec.gated)
+    buffers.wide_gate = builder.activation("wide_gate", 2 * spec.intermediate);
+  if (wide) buffers.wide_up = builder.activation("wide_up", 2 * spec.intermediate);
   if (experts) add_expert_buffers(spec, builder, buffers);
+  if (spec.layer_inputs > 0) add_layer_input_buffers(spec, builder, buffers);
   return buffers;
 }
 
@@ -48,7 +54,7 @@ ActivationId attention(BlockBuilder& block, ActivationId in, ActivationId into) 
 }
 
 ActivationId dense(BlockBuilder& block, ActivationId in, ActivationId out) {
-  block.feed_forward("mlp.", in, block.at.gate, block.at.up, out, block.spec.mlp_bias);
+  block.feed_forward(in, out);
   return out;
 }
 
@@ -81,6 +87,10 @@ void add_residuals(BlockBuilder& block) {
       norm("input_layernorm");
       norm_in_place("post_attention_layernorm", attention(block, at.normed, at.normed));
       block.add_residual(at.normed);
+      if (block.layer.experts) {
+        add_feed_forward_and_router(block);
+        break;
+      }
       norm("pre_feedforward_layernorm");
       norm_in_place("post_feedforward_layernorm", dense(block, at.normed, at.normed));
       block.add_residual(at.normed);
@@ -103,16 +113,46 @@ void add_residuals(BlockBuilder& block) {
   }
 }
 
-// Makes the units of one layer: a block, and behind it its experts.
+void add_embedding_norm(BlockBuilder& block) {
+  const DecoderSpec& spec = block.spec;
+  const auto vector = [&](const char* name) {
+    return block.builder.param(block.unit, block.builder.vector(name, spec.hidden));
+  };
+  NormOp norm{block.at.hidden, block.at.hidden,  spec.norm,  vector("model.embed_norm.weight"), {},
+              spec.epsilon,    spec.norm_offset, spec.hidden};
+  if (spec.norm_bias) norm.bias = vector("model.embed_norm.bias");
+  block.add(norm);
+}
+
+void end_layer(BlockBuilder& block) {
+  if (block.spec.layer_inputs > 0) add_layer_input(block);
+  if (block.spec.layer_factor) {
+    block.add(FactorOp{block.at.hidden, block.float32("layer_scalar", 1)});
+  }
+}
+
+// Makes the units of one layer: a block, and behind it its experts, and what joins them with what
+// they are beside.
 void add_layer(const DecoderSpec& spec, const Buffers& buffers, std::uint32_t layer,
                GraphBuilder& builder) {
   BlockBuilder block(spec, buffers, layer, builder);
-  if (layer == 0 && !spec.learned_positions && spec.embedding_scale != 1) {
+  const bool scaled = spec.learned_positions || spec.layer_inputs > 0;  // in a unit before
+  if (layer == 0 && !scaled && spec.embedding_scale != 1) {
     block.add(ScaleOp{buffers.hidden, spec.embedding_scale});
   }
+  if (layer == 0 && spec.embedding_norm) add_embedding_norm(block);
   add_residuals(block);
+  const bool beside = block.layer.experts && spec.experts.beside;
+  if (!beside) end_layer(block);
   builder.unit(block.unit);
   if (block.layer.feeds && block.layer.experts) add_experts(block);
+  if (!beside) return;
+  const std::string name = block.unit.name + ".end";
+  block.unit = Unit();
+  block.unit.name = name;
+  add_behind_experts(block);
+  end_layer(block);
+  builder.unit(block.unit);
 }
 
 void add_positions(const DecoderSpec& spec, const Buffers& buffers, GraphBuilder& builder) {
@@ -135,9 +175,16 @@ void check(const DecoderSpec& spec) {
            rotary.dimensions, spec.head_size);
     }
   }
-  for (const LayerSpec& layer : spec.layers) {
-    if (layer.rotary && *layer.rotary >= spec.rotary.size()) {
-      fail("a layer refers to rotary embedding {} of {}", *layer.rotary, spec.rotary.size());
+  for (std::uint32_t index = 0; index < spec.layers.size(); ++index) {
+    const LayerSpec& layer = spec.layers[index];
+    if (layer.kv_layer && *layer.kv_layer >= index) {
+      fail("layer {} would read the keys of layer {}, which is not before it", index,
+           *layer.kv_layer);
+    }
+    for (const std::optional<std::uint32_t>& rotary : {layer.rotary, layer.query_rotary}) {
+      if (rotary && *rotary >= spec.rotary.size()) {
+        fail("a layer refers to rotary embedding {} of {}", *rotary, spec.rotary.size());
+      }
     }
   }
   const bool parallel =
@@ -192,6 +239,12 @@ Graph build_decoder(const DecoderSpec& spec) {
     builder.alias(table, "lm_head.weight");
   } else {
     builder.embedding(table);
+  }
+  if (spec.layer_inputs > 0) {
+    const std::uint64_t all = spec.layers.size() * spec.layer_inputs;
+    builder.further_table(
+        builder.matrix("model.embed_tokens_per_layer.weight", spec.vocabulary, all));
+    add_layer_inputs(spec, buffers, builder);
   }
   if (spec.learned_positions) add_positions(spec, buffers, builder);
   for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {

@@ -70,6 +70,23 @@ std::vector<std::string> layer_types(const ConfigReader& config, std::size_t lay
   return types;
 }
 
+// What configs call windows of one kind: their size, and the layers that have one.
+struct WindowKeys {
+  std::string_view size, type;
+};
+
+void set_windows(const ConfigReader& config, DecoderSpec& spec, const WindowKeys& keys,
+                 std::uint32_t fallback, const std::function<bool(std::uint32_t)>& otherwise) {
+  const std::vector<std::string> types = layer_types(config, spec.layers.size(), keys.type);
+  if (config.is_null(keys.size) || (!config.has(keys.size) && fallback == 0)) return;
+  const auto window =
+      static_cast<std::uint32_t>(config.whole_or(keys.size, fallback, 1, kMaxContext));
+  for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {
+    const bool has_one = types.empty() ? otherwise(layer) : types[layer] == keys.type;
+    if (has_one) spec.layers[layer].window = window;
+  }
+}
+
 }  // namespace
 
 DecoderSpec read_sizes(const ConfigReader& config, std::string family, const SizeKeys& keys) {
@@ -96,6 +113,11 @@ DecoderSpec read_llama_like(const ConfigReader& config, std::string family, cons
   spec.epsilon = static_cast<float>(config.positive_or("rms_norm_eps", epsilon));
   spec.rotary = {read_rotary(config, spec.head_size, spec.context, rotary)};
   return spec;
+}
+
+void without_rotary(DecoderSpec& spec) {
+  spec.rotary.clear();
+  for (LayerSpec& layer : spec.layers) layer.rotary.reset();
 }
 
 void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_view epsilon_key) {
@@ -197,14 +219,27 @@ void read_delta(const ConfigReader& config, DecoderSpec& spec) {
 
 void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t fallback,
                   const std::function<bool(std::uint32_t)>& slides) {
-  constexpr const char* kKey = "sliding_window";
-  const std::vector<std::string> types =
-      layer_types(config, spec.layers.size(), "sliding_attention");
-  if (config.is_null(kKey) || (!config.has(kKey) && fallback == 0)) return;
-  const auto window = static_cast<std::uint32_t>(config.whole_or(kKey, fallback, 1, kMaxContext));
+  set_windows(config, spec, {"sliding_window", "sliding_attention"}, fallback, slides);
+}
+
+void read_chunks(const ConfigReader& config, DecoderSpec& spec) {
+  set_windows(config, spec, {"attention_chunk_size", "chunked_attention"}, 8192,
+              [&](std::uint32_t layer) { return spec.layers[layer].rotary.has_value(); });
+  for (LayerSpec& layer : spec.layers) layer.chunks = layer.window > 0;
+}
+
+void read_layers_without_positions(const ConfigReader& config, DecoderSpec& spec) {
+  const std::uint64_t interval = config.whole_or("no_rope_layer_interval", 4, 1, kMaxLayers);
+  nlohmann::json rotated = nullptr;
+  if (config.has("no_rope_layers")) rotated = config.at("no_rope_layers");
+  const bool listed = !rotated.is_null() && rotated != nlohmann::json::array();
+  if (listed && (!rotated.is_array() || rotated.size() != spec.layers.size())) {
+    fail("model config: no_rope_layers is not a list of {} layers", spec.layers.size());
+  }
   for (std::uint32_t layer = 0; layer < spec.layers.size(); ++layer) {
-    const bool sliding = types.empty() ? slides(layer) : types[layer] == "sliding_attention";
-    if (sliding) spec.layers[layer].window = window;
+    // In spite of its name, the list has 1 for layers that are rotated.
+    const bool has_rope = listed ? rotated[layer] == 1 : (layer + 1) % interval != 0;
+    if (!has_rope) spec.layers[layer].rotary.reset();
   }
 }
 

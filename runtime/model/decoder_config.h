@@ -39,6 +39,9 @@ struct SizeKeys {
                                           const SizeKeys& keys = {}, const RotaryKeys& rotary = {},
                                           double epsilon = 1e-6);
 
+/// No layer has a rotary embedding.
+void without_rotary(DecoderSpec& spec);
+
 /// Layer norms with biases, and their epsilon: 1e-5 where the config has none.
 void read_layer_norm(const ConfigReader& config, DecoderSpec& spec, std::string_view epsilon_key);
 
@@ -85,6 +88,15 @@ void read_windows(const ConfigReader& config, DecoderSpec& spec, std::uint32_t f
 
 /// Granite's multipliers on the embedding, attention, residuals and logits, and attention's biases.
 void read_granite_choices(const ConfigReader& config, DecoderSpec& spec);
+
+/// The same of `attention_chunk_size` positions, where `layer_types` has "chunked_attention" or all
+/// that are rotated: the parts of a sequence, one behind the other. 8192 where there is no such
+/// key.
+void read_chunks(const ConfigReader& config, DecoderSpec& spec);
+
+/// Takes the rotary embedding from layers that have none: those with 0 in `no_rope_layers` or, in a
+/// config without, each `no_rope_layer_interval`-th.
+void read_layers_without_positions(const ConfigReader& config, DecoderSpec& spec);
 
 /// @throws Error where a flag is true that the family has no use for
 void refuse_flags(const ConfigReader& config, std::initializer_list<std::string_view> keys);

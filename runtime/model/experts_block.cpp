@@ -1,11 +1,13 @@
 // Experts that each row chooses some of, and what all rows go through beside them.
+#include <cmath>
+
 #include "runtime/model/block_builder.h"
 
 namespace initrt {
 namespace {
 
-// An expert works on what the block's last norm left in `normed`, and adds to `hidden`; or on a
-// latent of it, and adds to a sum.
+// An expert works on what the block's last norm left in `normed`, and adds to `hidden`, or to
+// `routed` where experts are beside a feed-forward; or on a latent of it, and adds to a sum.
 void add_expert(BlockBuilder& block, std::uint32_t index) {
   const Buffers& at = block.at;
   const std::string module = "mlp.experts." + std::to_string(index) + ".";
@@ -13,7 +15,8 @@ void add_expert(BlockBuilder& block, std::uint32_t index) {
   unit.name = block.unit.name + ".expert." + std::to_string(index);
   unit.kind = UnitKind::Expert;
   const bool latent = block.spec.experts.latent > 0;
-  unit.ops.emplace_back(TakeRowsOp{latent ? at.expert_latent : at.normed, at.taken});
+  const bool weigh_inputs = block.spec.experts.weigh_inputs, beside = block.spec.experts.beside;
+  unit.ops.emplace_back(TakeRowsOp{latent ? at.expert_latent : at.normed, at.taken, weigh_inputs});
   const auto product = [&](const char* name, ActivationId in, ActivationId out) {
     const std::uint64_t rows = block.builder.columns(out);
     LinearOp op{in, out, block.matrix(unit, module + name, rows, block.builder.columns(in)), {}};
@@ -31,7 +34,8 @@ void add_expert(BlockBuilder& block, std::uint32_t index) {
     unit.ops.emplace_back(GateOp{at.expert_up, {}, at.expert_up, block.spec.function});
   }
   product("down_proj", block.spec.gated ? at.expert_gate : at.expert_up, at.taken);
-  unit.ops.emplace_back(AddRowsOp{at.taken, latent ? at.expert_sum : at.hidden});
+  const ActivationId into = latent ? at.expert_sum : beside ? at.routed : at.hidden;
+  unit.ops.emplace_back(AddRowsOp{at.taken, into, !weigh_inputs});
   block.builder.unit(std::move(unit));
 }
 
@@ -47,6 +51,10 @@ void add_expert_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers&
   }
   if (spec.gated) buffers.expert_gate = builder.activation("expert_gate", experts.intermediate);
   buffers.expert_up = builder.activation("expert_up", experts.intermediate);
+  if (experts.beside) {
+    buffers.beside = builder.activation("beside", spec.hidden);
+    buffers.routed = builder.activation("routed", spec.hidden);
+  }
   if (experts.shared == 0) return;
   if (spec.gated) buffers.shared_gate = builder.activation("shared_gate", experts.shared);
   buffers.shared_up = builder.activation("shared_up", experts.shared);
@@ -79,6 +87,38 @@ void add_router(BlockBuilder& block, ActivationId in) {
     route.correction = block.float32("mlp.gate.e_score_correction_bias", experts.routing.experts);
   }
   block.add(route);
+}
+
+void add_feed_forward_and_router(BlockBuilder& block) {
+  const DecoderSpec& spec = block.spec;
+  const Buffers& at = block.at;
+  block.norm("pre_feedforward_layernorm", at.hidden, at.normed);
+  block.feed_forward(at.normed, at.beside);
+  block.norm("post_feedforward_layernorm_1", at.beside, at.beside);
+  const std::uint32_t scale = block.builder.vector(block.prefix + "router.scale", spec.hidden);
+  block.add(NormOp{at.hidden,
+                   at.normed,
+                   NormKind::Rms,
+                   block.builder.param(block.unit, scale),
+                   {},
+                   spec.epsilon,
+                   0.0f,
+                   spec.hidden});
+  block.add(ScaleOp{at.normed, 1.0f / std::sqrt(static_cast<float>(spec.hidden))});
+  block.linear("mlp.gate", at.normed, at.scores, false);
+  block.norm("pre_feedforward_layernorm_2", at.hidden, at.normed);
+  block.add(ScaleOp{at.routed, 0});
+  RouteOp route{at.scores, spec.experts.routing};
+  route.factors = block.float32("router.per_expert_scale", spec.experts.routing.experts);
+  block.add(route);
+}
+
+void add_behind_experts(BlockBuilder& block) {
+  const Buffers& at = block.at;
+  block.norm("post_feedforward_layernorm_2", at.routed, at.routed);
+  block.add(AddOp{at.beside, at.routed});
+  block.norm("post_feedforward_layernorm", at.routed, at.routed);
+  block.add_residual(at.routed);
 }
 
 void add_experts(BlockBuilder& block) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "runtime/model/families/families.h"
 #include "sharding/checkpoint/checked_json.h"
@@ -58,8 +59,10 @@ Graph build_graph(const nlohmann::json& config) {
   if (!config.is_object()) fail("the model config is not a JSON object");
   const Claim claim(config);
   std::string known;
+  std::string_view last;  // some classes have several model types
   for (const Family& family : kFamilies) {
     if (claim.is_of(family)) return family.build(config);
+    if (family.architecture == std::exchange(last, family.architecture)) continue;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", family.architecture);
   }
   fail("unknown architecture {} (model_type {}); known are: {}", quote(claim.architecture),

@@ -40,12 +40,22 @@ ParamId GraphBuilder::param(Unit& unit, std::uint32_t tensor) const {
   return static_cast<ParamId>(unit.params.size() - 1);
 }
 
-void GraphBuilder::embedding(std::uint32_t table) {
+TableTile GraphBuilder::add_table(std::string name, std::uint32_t table) {
   Unit unit;
-  unit.name = "embedding";
+  unit.name = std::move(name);
   unit.kind = UnitKind::Embedding;
-  graph_.embedding = {{static_cast<std::uint32_t>(graph_.units.size()), param(unit, table)}};
+  const TableTile tile{static_cast<std::uint32_t>(graph_.units.size()), param(unit, table)};
   graph_.units.push_back(std::move(unit));
+  return tile;
+}
+
+void GraphBuilder::embedding(std::uint32_t table) {
+  graph_.embedding = {add_table("embedding", table)};
+}
+
+void GraphBuilder::further_table(std::uint32_t table) {
+  const std::string number = std::to_string(graph_.further_tables.size() + 1);
+  graph_.further_tables.push_back(add_table("embedding." + number, table));
 }
 
 std::uint64_t GraphBuilder::largest_block_elements() const {
@@ -95,6 +105,7 @@ void GraphBuilder::head(const HeadSpec& spec) {
   if (spec.tied) {  // embedding rows are needed first: load these tiles first
     std::rotate(graph_.units.begin(), graph_.units.end() - static_cast<std::ptrdiff_t>(tiles),
                 graph_.units.end());
+    for (TableTile& table : graph_.further_tables) table.unit += static_cast<std::uint32_t>(tiles);
   }
 }
 

@@ -58,6 +58,11 @@ class GraphBuilder {
   /// Adds the embedding as a unit of its own whose rows are exchanged.
   void embedding(std::uint32_t table);
 
+  /// Adds a table as a unit of its own whose rows come behind those of the embedding.
+  void further_table(std::uint32_t table);
+  /// Says where rows of all tables go in, if not into `hidden`.
+  void embedded(ActivationId into) { graph_.embedded = into; }
+
   /// Adds the head: the final norm and the vocabulary table, cut into tiles of at most the elements
   /// of the largest block so far, or of more where they would be more than 4096 tiles.
   void head(const HeadSpec& spec);
@@ -66,6 +71,7 @@ class GraphBuilder {
   Graph take() { return std::move(graph_); }
 
  private:
+  TableTile add_table(std::string name, std::uint32_t table);
   [[nodiscard]] std::uint64_t largest_block_elements() const;
 
   Graph graph_;

@@ -36,8 +36,9 @@ Json parameters_of(const ConfigReader& config, std::string_view layer_type, bool
 // What is read of the two objects that may hold it.
 class RotaryReader {
  public:
-  RotaryReader(const ConfigReader& config, const Json& parameters, std::uint64_t context)
-      : config_(config), parameters_(parameters), context_(context) {}
+  RotaryReader(const ConfigReader& config, const Json& parameters, std::uint64_t context,
+               std::uint32_t head_size)
+      : config_(config), parameters_(parameters), context_(context), head_size_(head_size) {}
 
   [[nodiscard]] const ConfigReader& parameters() const { return parameters_; }
 
@@ -52,6 +53,8 @@ class RotaryReader {
     if (config_.has(kKey)) return config_.whole(kKey, 1, kMaxContext);
     return parameters_.whole_or(kKey, context_, 1, kMaxContext);
   }
+
+  [[nodiscard]] std::uint32_t head_size() const { return head_size_; }
 
   // What the config says is the most, stretched or not.
   [[nodiscard]] std::uint64_t context() const { return context_; }
@@ -88,6 +91,7 @@ class RotaryReader {
   const ConfigReader& config_;
   const ConfigReader parameters_;
   const std::uint64_t context_;
+  const std::uint32_t head_size_;
 };
 
 void scale_linear(RotarySpec& spec, const RotaryReader& reader) {
@@ -161,6 +165,20 @@ void scale_longrope(RotarySpec& spec, const RotaryReader& reader) {
       static_cast<float>(reader.parameters().positive_or("attention_factor", grown));
 }
 
+// Pairs are those of a head that is rotated whole, of which the slowest stand still.
+void scale_proportional(RotarySpec& spec, const RotaryReader& reader) {
+  const std::size_t turning = spec.frequencies.size();
+  const double factor = reader.parameters().positive_or("factor", 1.0);
+  spec.dimensions = reader.head_size();
+  if (spec.dimensions % 2 != 0) {
+    fail("model config: heads of {} elements, expected an even number", spec.dimensions);
+  }
+  spec.frequencies = rotary_frequencies(spec.dimensions, spec.theta);
+  for (std::size_t i = 0; i < spec.frequencies.size(); ++i) {
+    spec.frequencies[i] = i < turning ? spec.frequencies[i] / static_cast<float>(factor) : 0.0f;
+  }
+}
+
 void read_steps(RotarySpec& spec, const RotaryReader& reader, std::uint32_t head_size) {
   constexpr const char* kKey = "llama_4_scaling_beta";
   if (!reader.parameters().has(kKey)) return;
@@ -187,6 +205,7 @@ constexpr Scaling kScalings[] = {
     {"dynamic", scale_dynamic},
     {"llama3", scale_llama3},
     {"yarn", scale_yarn},
+    {"proportional", scale_proportional},
     {"longrope", scale_longrope},
     {"su", scale_longrope},
 };
@@ -205,7 +224,7 @@ void check_finite(const RotarySpec& spec) {
 RotarySpec read_rotary(const ConfigReader& config, std::uint32_t head_size, std::uint64_t context,
                        const RotaryKeys& keys) {
   const Json parameters = parameters_of(config, keys.layer_type, keys.scaled);
-  const RotaryReader reader(config, parameters, context);
+  const RotaryReader reader(config, parameters, context, head_size);
   const double partial = reader.positive("partial_rotary_factor", keys.partial_key, keys.partial);
   RotarySpec spec;
   spec.theta = reader.positive("rope_theta", keys.theta_key, keys.theta);
@@ -216,7 +235,7 @@ RotarySpec read_rotary(const ConfigReader& config, std::uint32_t head_size, std:
   }
   spec.frequencies = rotary_frequencies(spec.dimensions, spec.theta);
   std::string type =
-      reader.parameters().text_or("rope_type", reader.parameters().text_or("type", "default"));
+      reader.parameters().text_or("rope_type", reader.parameters().text_or("type", keys.type));
   if (keys.yarn_is_longrope && type == "yarn") type = "longrope";
   std::string known;
   for (const Scaling& scaling : kScalings) {

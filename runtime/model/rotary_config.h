@@ -18,10 +18,11 @@ struct RotaryKeys {
   double partial = 1.0;    ///< of a head that is rotated, where the config has none
   std::string_view theta_key = "rope_theta";
   std::string_view partial_key = "partial_rotary_factor";
-  std::string_view layer_type = "";  ///< in `rope_parameters`, for this kind of layer
-  bool scaled = true;                ///< `rope_scaling` is about these layers too
-  bool yarn_is_longrope = false;     ///< as in configs of Phi-3
-  bool by_position = false;          ///< what is rotated also grows with the position: Q
+  std::string_view layer_type = "";   ///< in `rope_parameters`, for this kind of layer
+  std::string_view type = "default";  ///< where the config has none
+  bool scaled = true;                 ///< `rope_scaling` is about these layers too
+  bool yarn_is_longrope = false;      ///< as in configs of Phi-3
+  bool by_position = false;           ///< what is rotated also grows with the position: Q
 };
 
 /// @param context the config's max_position_embeddings, which scaling may go by

@@ -189,6 +189,53 @@ GEMMA = {
     ),
 }  # fmt: skip
 
+GEMMA4 = gqa(
+    head_dim=12, global_head_dim=16, sliding_window=WINDOW, tie_word_embeddings=True,
+    hidden_size_per_layer_input=0,
+    rope_parameters={
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+        "full_attention": {"rope_type": "proportional", "rope_theta": 1e3,
+                           "partial_rotary_factor": 0.5},
+    },
+)  # fmt: skip
+SLIDING, FULL = "sliding_attention", "full_attention"
+
+LATER_GEMMA = {
+    # As 31B: layers that see all have one KV head, whose values are made of what its keys are.
+    "gemma4": Case(
+        hf.Gemma4TextConfig,
+        GEMMA4 | dict(
+            num_hidden_layers=4, layer_types=[SLIDING, FULL, SLIDING, FULL], attention_k_eq_v=True,
+            num_global_key_value_heads=1, final_logit_softcapping=3.0),
+        {"sliding_window": WINDOW + 1, "final_logit_softcapping": None,
+         f"{LOCAL}.rope_theta": 1e4, f"{GLOBAL}.rope_theta": 500.0,
+         f"{GLOBAL}.partial_rotary_factor": 1.0},
+        hub={"global_head_dim": 16, "num_global_key_value_heads": 1}, absent="per_layer_config",
+    ),
+    # As 26B-A4B: experts beside each feed-forward, of the text model of one that sees.
+    "gemma4_experts": Case(
+        hf.Gemma4TextConfig,
+        GEMMA4 | dict(
+            layer_types=[SLIDING, SLIDING, FULL], enable_moe_block=True, num_experts=4,
+            top_k_experts=2, moe_intermediate_size=32, pad_token_id=0),
+        {"text_config.top_k_experts": 1},
+        rename=("model.", "model.language_model."), text_of="gemma4",
+        unused={"model.vision_tower.patch_embedder.position_embedding_table": [2, 4, 16],
+                "model.embed_vision.embedding_projection.weight": [48, 16]},
+    ),
+    # As E2B: a row of a second table for each layer, and keys that the last layers share.
+    "gemma4_layer_inputs": Case(
+        hf.Gemma4TextConfig,
+        GEMMA4 | dict(
+            num_hidden_layers=5, layer_types=[SLIDING, SLIDING, FULL, SLIDING, FULL],
+            hidden_size_per_layer_input=8, vocab_size_per_layer_input=VOCABULARY,
+            num_kv_shared_layers=2, use_double_wide_mlp=True, intermediate_size=40),
+        {"sliding_window": WINDOW + 1},
+        unused={"model.layers.3.self_attn.k_proj.weight": [24, 48],
+                "model.layers.4.self_attn.k_norm.weight": [16]},
+    ),
+}  # fmt: skip
+
 PHI_AND_OTHERS = {
     "phi": Case(
         hf.PhiConfig,
@@ -295,6 +342,21 @@ WITH_LAYER_NORM = {
         FALCON | {"new_decoder_architecture": True, "num_kv_heads": 2, "ffn_hidden_size": 80,
                   "num_ln_in_parallel_attn": 1, "tie_word_embeddings": False},
         {f"{ROPE}.rope_theta": 500.0},
+    ),
+    # As published: biases of attention, two of whose six heads lie between those of four.
+    "falcon_rw": Case(
+        hf.FalconConfig,
+        FALCON | {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True,
+                  "num_attention_heads": 6},
+        {"alibi": False}, old_keys=True, absent="tie_word_embeddings ffn_hidden_size",
+    ),
+    # As published: names of the model without its head, a table that is tied to it.
+    "bloom": Case(
+        hf.BloomConfig,
+        dict(vocab_size=VOCABULARY, hidden_size=48, n_layer=3, n_head=6, bos_token_id=1,
+             eos_token_id=2),
+        {"n_head": 8}, hub={"seq_length": 64}, absent="tie_word_embeddings",
+        rename=("transformer.", ""),
     ),
     "gpt2": Case(hf.GPT2Config, GPT2, {"activation_function": "relu"}),
     "gpt2_base_names": Case(
@@ -413,6 +475,28 @@ EXPERTS = {
         | MOE | {"head_dim": 8, "num_key_value_heads": 4, "num_experts_per_tok": 3},
         {"rms_norm_eps": 0.1},
     ),
+    # As Kimi K2.5: the text model of one that sees, whose type says nothing of DeepSeek.
+    "kimi_k25": Case(
+        hf.Kimi_K25Config,
+        dict(
+            text_config=dict(model_type="deepseek_v3") | gqa(
+                q_lora_rank=20, **LATENT, n_group=1, topk_group=1, first_k_dense_replace=1, **rope(
+                    "yarn", 500.0, factor=4.0, original_max_position_embeddings=32, beta_fast=1.0,
+                    beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0))
+            | MOE | {"head_dim": 8, "num_key_value_heads": 4, "n_routed_experts": 4,
+                     "num_hidden_layers": 2},
+            vision_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                               num_attention_heads=2, patch_size=14, pos_emb_height=4,
+                               pos_emb_width=4),
+            projection_hidden_size=16, image_token_id=240, video_token_id=241,
+            vision_start_token_id=242, vision_end_token_id=243, tie_word_embeddings=False,
+        ),
+        {"text_config.num_experts_per_tok": 3, "text_config.rope_scaling.factor": 8.0},
+        old_keys=True, hub={"text_config.model_type": "kimi_k2"},
+        absent="text_config.head_dim text_config.rope_interleave text_config.architectures",
+        rename=("language_model.model.blocks.", "language_model.model.layers."),
+        unread="vision_tower. mm_projector.",
+    ),
     "glm4_moe_lite": Case(
         hf.Glm4MoeLiteConfig,
         gqa(q_lora_rank=20, **LATENT, **rope(theta=500.0))
@@ -427,6 +511,30 @@ EXPERTS = {
         {"num_experts_per_tok": 2, "sliding_window": WINDOW + 1, "rope_scaling.truncate": True,
          "rope_scaling.factor": 8.0, "swiglu_limit": 0.5},
         old_keys=True,
+    ),
+    # As Maverick: experts in every second layer, of the text model of one that sees.
+    "llama4": Case(
+        hf.Llama4TextConfig,
+        gqa(head_dim=16, num_local_experts=4, num_experts_per_tok=1, intermediate_size_mlp=80,
+            interleave_moe_layer_step=2, attention_chunk_size=WINDOW, floor_scale=16,
+            attn_scale=0.5, **rope("llama3", 500.0, factor=4.0, low_freq_factor=1.0,
+                                   high_freq_factor=4.0, original_max_position_embeddings=16))
+        | {"num_hidden_layers": 4, "intermediate_size": 32},
+        {"text_config.attention_chunk_size": WINDOW + 1, "text_config.floor_scale": 8,
+         "text_config.attn_scale": 0.1, "text_config.num_experts_per_tok": 2,
+         "text_config.no_rope_layers": [1, 1, 1, 1], "text_config.use_qk_norm": False},
+        absent="layer_types moe_layers", rename=("", "language_model."), text_of="llama4",
+        unused={"vision_model.class_embedding": [16],
+                "multi_modal_projector.linear_1.weight": [48, 16]},
+    ),
+    # As transformers saves it: other layers, of which none sees parts of the sequence alone.
+    "llama4_text": Case(
+        hf.Llama4TextConfig,
+        gqa(num_local_experts=4, num_experts_per_tok=2, intermediate_size_mlp=40,
+            moe_layers=[0, 2], no_rope_layers=[0, 1, 1], attention_chunk_size=None,
+            attn_temperature_tuning=False, use_qk_norm=False, tie_word_embeddings=True,
+            **rope(theta=5e5)) | {"intermediate_size": 32},
+        {"num_experts_per_tok": 1, "no_rope_layers": [1, 1, 1]},
     ),
     "minimax_m2": Case(
         hf.MiniMaxM2Config,
@@ -618,4 +726,4 @@ WITH_STATE_SPACES = {
     ),
 }  # fmt: skip
 
-CASES = LLAMA | EXPERTS | WITH_DELTA_NETS | WITH_STATE_SPACES | MISTRAL_AND_QWEN | GEMMA | PHI_AND_OTHERS | WITH_LAYER_NORM | COHERE_AND_LATER
+CASES = LATER_GEMMA | LLAMA | EXPERTS | WITH_DELTA_NETS | WITH_STATE_SPACES | MISTRAL_AND_QWEN | GEMMA | PHI_AND_OTHERS | WITH_LAYER_NORM | COHERE_AND_LATER

@@ -26,6 +26,17 @@ Rows rows_of(const FamilyTensor& tensor, bool transposed) {
   return out;
 }
 
+// A tensor by its name, or "NAME[I]": matrix I of one that is several.
+FamilyTensor tensor_named(const std::map<std::string, FamilyTensor>& tensors,
+                          const std::string& name) {
+  const std::size_t bracket = name.rfind('[');
+  if (bracket == std::string::npos) return tensors.at(name);
+  const FamilyTensor& all = tensors.at(name.substr(0, bracket));
+  const auto size = static_cast<std::ptrdiff_t>(all.shape[1] * all.shape[2]);
+  const auto begin = all.values.begin() + std::stol(name.substr(bracket + 1)) * size;
+  return {{all.shape[1], all.shape[2]}, {begin, begin + size}};
+}
+
 // Of each head, its first half's rows and its second's in turns.
 Rows interleaved(const Rows& rows, std::uint64_t heads) {
   const std::uint64_t head = rows.size() / heads, half = head / 2;
@@ -42,7 +53,7 @@ std::vector<float> make(const Json& about, const std::map<std::string, FamilyTen
   using Part = std::tuple<std::string, std::ptrdiff_t, std::ptrdiff_t, std::uint64_t>;
   Rows rows;
   for (const auto& [name, first, count, heads] : about.at("of").get<std::vector<Part>>()) {
-    const Rows source = rows_of(tensors.at(name), about.value("transposed", false));
+    const Rows source = rows_of(tensor_named(tensors, name), about.value("transposed", false));
     const Rows part(source.begin() + first, source.begin() + first + count);
     const Rows stored = heads > 0 ? interleaved(part, heads) : part;
     rows.insert(rows.end(), stored.begin(), stored.end());
@@ -65,14 +76,14 @@ void add_pair(GgufWriter& writer, const std::string& key, const std::string& typ
     writer.pair(key, kF32, raw(value.get<float>()));
   } else if (type == "BOOL") {
     writer.pair(key, kBool, raw(static_cast<std::uint8_t>(value.get<bool>())));
+  } else if (type == "COUNTS") {
+    std::string counts = raw<std::uint32_t>(kI32) + raw<std::uint64_t>(value.size());
+    for (const std::int32_t count : value.get<std::vector<std::int32_t>>()) counts += raw(count);
+    writer.pair(key, kArray, counts);
   } else if (type == "FLAGS") {
     std::string flags = raw<std::uint32_t>(kBool) + raw<std::uint64_t>(value.size());
     for (const bool flag : value.get<std::vector<bool>>()) flags += static_cast<char>(flag);
     writer.pair(key, kArray, flags);
-  } else if (type == "COUNTS") {
-    std::string counts = raw<std::uint32_t>(kU32) + raw<std::uint64_t>(value.size());
-    for (const auto count : value.get<std::vector<std::uint32_t>>()) counts += raw(count);
-    writer.pair(key, kArray, counts);
   } else {
     fail("{}: GGUF values of {} are not written", key, type);
   }

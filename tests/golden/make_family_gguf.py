@@ -16,8 +16,9 @@ families/<case>/gguf.json         metadata: [key, type, value] of each key but t
                                     shape        outermost dimension first
                                     of           [[tensor, first row, rows, heads]...]: rows of
                                                  Hugging Face tensors behind one another; those of
-                                                 a vector are its elements, and a tensor of more
-                                                 dimensions is a matrix of its last; if heads is not 0,
+                                                 a vector are its elements, a tensor of more
+                                                 dimensions is a matrix of its last, and NAME[I]
+                                                 is matrix I of one that is several; if heads is not 0,
                                                  rows 2i and 2i + 1 of each are its rows i and
                                                  half + i
                                     transposed   of the transposes of those tensors
@@ -57,6 +58,8 @@ MOST_DIFFERENCE = 5e-3
 
 # What files do not say, so that transformers has to be told otherwise.
 CHANGED = {
+    "llama4": {"text_config.attention_chunk_size": 8192, "text_config.floor_scale": 8192,
+               "text_config.attn_scale": 0.1},
     "gemma2": {"query_pre_attn_scalar": 16},  # known by the number of layers
     "mistral": {"sliding_window": None},
     "starcoder2": {"sliding_window": None},
@@ -77,11 +80,15 @@ ALSO = {
     "falcon_7b": {"num_kv_heads": 1},
     "gpt2": {"n_ctx": 64},
 }
+# How kinds of arrays are called in recipes.
+ARRAYS = {"BOOL": "FLAGS", "UINT32": "COUNTS", "INT32": "COUNTS"}
 # Cases that are converted once more with Q, K and V fused.
 FUSED = ["llama_gqa_tied", "qwen2", "starcoder2"]
 # Models that llama.cpp's converter or graphs have no place for, and why.
 WITHOUT = {
     "glm4_moe": "a block that guesses tokens without all of its tensors",
+    "kimi_k25": "(as deepseek_v3)",
+    "llama4_text": "layers other than in turns",
     "gpt_oss": "(its file is made of columns in turns, which recipes do not say)",
     "deepseek_v3": "(its file has matrices of heads transposed, which recipes do not say)",
     "deepseek_v3_plain_queries": "queries without latents beside biases",
@@ -98,6 +105,7 @@ WITHOUT = {
     "gemma3_conditional": "windows other than in five of six layers, a scale of attention",
     "smollm3": "layers without rope other than each fourth",
     "qwen3_moe": "layers without experts",
+    "falcon_rw": "biases of attention in this architecture",
     "falcon_11b": "a feed-forward that is not 4 x hidden_size",
     "gpt2_base_names": "a feed-forward that is not 4 x n_embd",
     "exaone4": "windows in models of less than 64 layers",
@@ -181,9 +189,8 @@ def metadata(reader, stubs):
         if key in stubs or key.startswith("general.") and key != "general.architecture":
             continue
         types = [type.name for type in field.types]
-        arrays = {"BOOL": "FLAGS", "UINT32": "COUNTS", "INT32": "COUNTS"}
-        assert len(types) == 1 or types[-1] in arrays, f"{key} is an array"
-        kind = types[0] if len(types) == 1 else arrays[types[-1]]
+        assert len(types) == 1 or types[-1] in ARRAYS, f"{key} is an array"
+        kind = types[0] if len(types) == 1 else ARRAYS[types[-1]]
         pairs.append([key, kind, field.contents()])
     return pairs
 
@@ -301,7 +308,8 @@ def reference(name, config, tensors, folder, ids, changes):
     config = json.loads(json.dumps(config))
     for path, value in changes.items():
         references.change(config, path, value)
-    return references.logits_of(references.load(config, folder), ids).astype(np.float32)
+    model = references.load(config, folder, CASES[name].unused)
+    return references.logits_of(model, ids).astype(np.float32)
 
 
 def make(name, ids, fused):
@@ -309,7 +317,10 @@ def make(name, ids, fused):
 
     config = json.loads((FOLDER / name / "config.json").read_text())
     values = references.generate(json.loads((FOLDER / name / "tensors.json").read_text()))
-    tensors = {key: value.numpy() for key, value in values.items()}
+    tensors = {}
+    for key, value in values.items():
+        several = {f"{key}[{i}]": matrix for i, matrix in enumerate(value.numpy())}
+        tensors |= several if value.ndim == 3 else {key: value.numpy()}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         save_file(values, folder / "model.safetensors", {"format": "pt"})

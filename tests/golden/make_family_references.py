@@ -34,13 +34,14 @@ import torch
 import transformers
 from safetensors import safe_open
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from family_cases import CASES, ROPE, VOCABULARY
 
 FOLDER = Path(__file__).parent / "families"
 TOKENS, PREFILL = 64, 48
 LEAST_EFFECT, MOST_ROUNDING = 1e-2, 2e-5
+ROUTERS = ("gate.weight", "router.weight", "router.layer.weight", "router.proj.weight")
 PACKAGES = ["numpy", "safetensors", "torch", "transformers"]
 
 
@@ -58,13 +59,17 @@ def uniform(name, count):
 
 def scale_and_offset(case, name, shape):
     """By what the tensor is: multiples of 1/4096, so that float32 has them exactly."""
-    one_more = case.config.model_type.startswith(("gemma", "qwen3_next", "qwen3_5"))
+    model_type = case.config.model_type
+    one_more = model_type.startswith(("gemma", "qwen3_next", "qwen3_5"))
+    one_more = one_more and model_type != "gemma4_text"
     if name.endswith("A_log"):
         return 1.0, -2.0  # so that states outlast some tokens
     if name.endswith("conv1d.weight"):
         return 0.75, 0.0
     if name.endswith("e_score_correction_bias"):
         return 0.125, 0.0  # so that no expert is never chosen
+    if name.endswith(("layer_scalar", "router.scale", "per_expert_scale")):
+        return 0.25, 1.0
     if name.endswith("bias"):
         return 0.25, 0.0
     if "norm" in name or "ln_" in name:
@@ -74,11 +79,10 @@ def scale_and_offset(case, name, shape):
     transposed = case.config.model_type == "gpt2" and name != "lm_head.weight"
     inputs = shape[0] if transposed else np.prod(shape[1:])
     if len(shape) == 3:  # of all experts
-        inputs = shape[1 if case.config.model_type == "gpt_oss" else 2]
+        inputs = shape[1 if model_type in ("gpt_oss", "llama4_text") else 2]
     # Queries and keys larger: attention is not uniform. Routers larger: no choice is close.
     wide = any(part in name for part in ("q_proj", "k_proj", "qkv", "query_key", "c_attn"))
-    router = ("gate.weight", "router.weight", "router.layer.weight")
-    factor = 3.0 if name.endswith(router) else 2.0 if wide else 1.5
+    factor = 3.0 if name.endswith(ROUTERS) else 2.0 if wide else 1.5
     return round(factor / np.sqrt(inputs) * 4096) / 4096, 0.0
 
 
@@ -157,7 +161,8 @@ def with_old_keys(config):
 def text_config_of(model_type, config):
     """The config of a model that sees, whose text_config this is."""
     name = config.pop("architectures")[0].replace("ForCausalLM", "ForConditionalGeneration")
-    return {"architectures": [name], "model_type": model_type, "tie_word_embeddings": False,
+    tied = config.get("tie_word_embeddings", False)
+    return {"architectures": [name], "model_type": model_type, "tie_word_embeddings": tied,
             "text_config": dict(sorted(config.items()))}  # fmt: skip
 
 
@@ -177,11 +182,18 @@ def config_of(case, folder):
     return dict(sorted(config.items()))
 
 
+def auto_class(model_type):
+    """What makes the whole of a model, where that also sees and is not known as one of text."""
+    return AutoModelForImageTextToText if model_type == "kimi_k25" else AutoModelForCausalLM
+
+
 def load(config, folder, unused=()):
     """The model of folder/model.safetensors under a config, with nothing missing or left over."""
     (folder / "config.json").write_text(json.dumps(config))
-    model, info = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager",
+    # Falcon's eager attention of transformers 5.24 adds ALiBi's biases twice, once with the mask.
+    attention = "sdpa" if config.get("alibi") else "eager"
+    model, info = auto_class(config["model_type"]).from_pretrained(
+        folder, dtype=torch.float32, attn_implementation=attention, experts_implementation="eager",
         output_loading_info=True,
     )  # fmt: skip
     info["unexpected_keys"] -= set(unused)
@@ -211,6 +223,7 @@ def parameters_that_do_nothing(case, model, ids, expected):
         if any(part in name for part in case.unread.split()):
             continue
         experts = parameter.dim() == 3 and "conv1d" not in name
+        experts = experts or name.endswith("per_expert_scale")  # norms hide a factor of all
         for index, part in enumerate(parameter.data if experts else [parameter.data]):
             kept = part.clone()
             part.mul_(1.5).add_(0.1)
@@ -225,7 +238,7 @@ def make(name, case, ids):
     with tempfile.TemporaryDirectory() as path:
         folder = Path(path)
         torch.manual_seed(0)
-        model = AutoModelForCausalLM.from_config(case.config(**case.values))
+        model = auto_class(case.config.model_type).from_config(case.config(**case.values))
         model.save_pretrained(folder)
         with safe_open(folder / "model.safetensors", "np") as file:
             stored = {key: file.get_slice(key).get_shape() for key in file.keys()}

@@ -40,7 +40,7 @@ class UnitInvariants {
 
   [[nodiscard]] bool holds(const NormOp& op) const {
     const auto is_weight = [&](std::optional<ParamId> id, std::uint64_t rows) {
-      return is_vector(op.weight, rows) && is_vector(id, rows);
+      return is_vector(op.weight, rows) && is_vector(id, rows) && (op.weight || !id);
     };
     return op.group > 0 && columns(op.in) % op.group == 0 && is(op.out, columns(op.in)) &&
            (is_weight(op.bias, op.group) || is_weight(op.bias, columns(op.in))) &&
@@ -61,14 +61,31 @@ class UnitInvariants {
     return op.heads > 0 && columns(op.a) % op.heads == 0 && columns(op.b) % op.heads == 0 &&
            columns(op.a) > 0 && columns(op.b) > 0 && is(op.out, columns(op.a) + columns(op.b));
   }
+  [[nodiscard]] bool holds(const SliceOp& op) const {
+    return columns(op.out) > 0 && op.first + columns(op.out) <= columns(op.in);
+  }
   [[nodiscard]] bool holds(const AttentionOp& op) const {
     const std::uint64_t q = std::uint64_t{op.heads} * op.head_size;
     const std::uint64_t k = std::uint64_t{op.kv_heads} * op.head_size;
     const std::uint64_t v = std::uint64_t{op.kv_heads} * op.value_size;
-    return op.layer < graph_.layers && op.heads % op.kv_heads == 0 && is(op.q, q) && is(op.k, k) &&
+    return op.layer < graph_.layers && op.heads % op.kv_heads == 0 && is(op.q, q) &&
+           (op.k ? is(*op.k, k) : !op.v && has_cache_of(op)) &&
            (op.v ? is(*op.v, v) : op.value_size <= op.head_size) && op.value_size > 0 &&
            is(op.out, std::uint64_t{op.heads} * op.value_size) && std::isfinite(op.scale) &&
            op.softcap >= 0 && is_vector(op.sinks, op.heads);
+  }
+  // Whether another op of the same sizes fills the cache that one reads.
+  [[nodiscard]] bool has_cache_of(const AttentionOp& reader) const {
+    for (const Unit& unit : graph_.units) {
+      for (const Op& op : unit.ops) {
+        const auto* other = std::get_if<AttentionOp>(&op);
+        if (other != nullptr && other->k && other->layer == reader.layer) {
+          return other->kv_heads == reader.kv_heads && other->head_size == reader.head_size &&
+                 other->value_size == reader.value_size && other->window == reader.window;
+        }
+      }
+    }
+    return false;
   }
   [[nodiscard]] bool is_float32(ParamId id, std::uint64_t rows) const {
     return is_vector(id, rows) && graph_.tensor_of(unit_.params[id]).float32;
@@ -109,6 +126,9 @@ class UnitInvariants {
   [[nodiscard]] bool holds(const ScaleOp& op) const {
     return columns(op.x) > 0 && std::isfinite(op.factor);
   }
+  [[nodiscard]] bool holds(const FactorOp& op) const {
+    return columns(op.x) > 0 && is_float32(op.factor, 1);
+  }
   [[nodiscard]] bool holds(const PositionOp& op) const {
     return is(op.table, graph_.context, columns(op.into));
   }
@@ -122,6 +142,7 @@ class UnitInvariants {
     }
     if (!is_vector(op.correction, routing.experts)) return false;
     if (op.correction && !graph_.tensor_of(unit_.params[*op.correction]).float32) return false;
+    if (op.factors && !is_float32(*op.factors, routing.experts)) return false;
     for (std::size_t e = 1; e <= routing.experts; ++e) {
       const bool there = index + e < graph_.units.size();
       if (!there || graph_.units[index + e].kind != UnitKind::Expert) return false;

@@ -65,6 +65,18 @@ TEST(KvCache, AStateSpaceIsAStateOfEachSequence) {
   EXPECT_EQ(layout.bytes, 2ull * 60 * 4);
 }
 
+TEST(KvCache, LayersThatReadAnothersKeysTakeNothing) {
+  Graph graph = graph_of({0, 30, 0});
+  auto& op = std::get<AttentionOp>(graph.units[2].ops[0]);
+  op.k.reset();
+  op.v.reset();
+  op.layer = 0;
+  const KvLayout layout = kv_layout(graph, DType::BF16, 1, 1000, 100);
+  EXPECT_EQ(layout.layers[0].positions, 1000u);
+  EXPECT_TRUE(layout.layers[0].has_values);
+  EXPECT_EQ(layout.bytes, 2ull * (2 * 1000 * 8 * 2 + 2 * 192 * 8 * 2));
+}
+
 // A convolution of 3 taps over 10 columns, and 3 value heads of 4 by 5, behind one layer's keys.
 TEST(KvCache, StatesOfSequencesLieBehindTheKeysOfTheirLayers) {
   Graph graph = graph_of({0});

@@ -30,6 +30,14 @@ void check_positions(std::span<const RowInfo> rows, const KvView& cache, const c
   }
 }
 
+/// Of ALiBi's biases, by heads; empty where there are none.
+std::vector<float> rates_of(const AttentionShape& shape) {
+  std::vector<float> rates;
+  if (shape.alibi.exponent == 0) return rates;
+  for (std::uint32_t h = 0; h < shape.heads; ++h) rates.push_back(alibi_rate(shape.alibi, h));
+  return rates;
+}
+
 /// Hands each run of rows of one sequence to the kernel. `block` describes the first row.
 void attend(const Kernels& kernels, std::span<const RowInfo> rows, std::uint32_t kv_head,
             const AttentionShape& shape, const KvView& cache, Storage storage,
@@ -106,6 +114,7 @@ void attention(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo
   const std::uint64_t out_columns = std::uint64_t{shape.heads} * shape.value();
   const std::uint64_t pieces_per_rows = std::uint64_t{shape.kv_heads} * head_blocks;
   const std::vector<float> sinks = dense_floats(shape.sinks, shape.heads);
+  const std::vector<float> rates = rates_of(shape);
   for_pieces(pool, row_blocks * pieces_per_rows, 1, [&](std::uint64_t piece, std::uint64_t) {
     const std::uint64_t begin = piece / pieces_per_rows * piece_rows;
     const auto some = rows.subspan(begin, std::min(piece_rows, rows.size() - begin));
@@ -128,7 +137,11 @@ void attention(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo
                                .scale = shape.scale,
                                .softcap = shape.softcap,
                                .window = shape.window,
-                               .sinks = sinks.empty() ? nullptr : sinks.data() + head};
+                               .chunks = shape.chunks,
+                               .sinks = sinks.empty() ? nullptr : sinks.data() + head,
+                               .rates = rates.empty() ? nullptr : rates.data() + head,
+                               .bias_scale = shape.alibi.scale,
+                               .rounded_biases = shape.alibi.rounded};
     attend(kernels, some, kv_head, shape, cache, storage, block);
   });
 }

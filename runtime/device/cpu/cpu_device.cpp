@@ -52,6 +52,16 @@ struct Now final : Stamp {
   const HostTime at = host_time();
 };
 
+// What rows that have no weights are multiplied with: one block, which stands for all.
+NormWeights ones() {
+  static constexpr auto kOnes = [] {
+    std::array<float, 64> values{};
+    values.fill(1.0f);
+    return values;
+  }();
+  return {.weight = {reinterpret_cast<const std::byte*>(kOnes.data()), kOnes.size(), 0}};
+}
+
 class CpuDevice final : public Device {
  public:
   CpuDevice(InstructionSet set, unsigned threads, bool spin)
@@ -141,6 +151,7 @@ class CpuDevice final : public Device {
 
   void norm(NormKind kind, const float* in, const NormWeights& weights, float epsilon, float* out,
             std::uint64_t rows, std::uint64_t columns) override {
+    if (!weights.weight) return norm(kind, in, ones(), epsilon, out, rows, columns);
     const Storage storage = storage_of(weights.dtype, "norm");
     const auto kernel = kernels_.norm[static_cast<std::size_t>(kind)][index_of(storage)];
     for_pieces(pool_, rows, rows_per_piece(columns), [&](std::uint64_t begin, std::uint64_t end) {
@@ -252,7 +263,12 @@ class CpuDevice final : public Device {
     });
   }
 
+  void scale_by(const RowBlocks& factor, float* x, std::uint64_t elements) override {
+    scale(x, cpu::dense_floats(factor, 1).front(), elements);
+  }
+
   void scale(float* x, float factor, std::uint64_t elements) override {
+    if (factor == 0) return void(std::fill_n(x, elements, 0.0f));
     for_pieces(pool_, elements, kElementsPerPiece, [&](std::uint64_t begin, std::uint64_t end) {
       if (factor == 0) {
         std::fill(x + begin, x + end, 0.0f);
@@ -287,26 +303,30 @@ class CpuDevice final : public Device {
   }
 
   void route(const float* scores, std::uint64_t rows, const Routing& routing,
-             const RowBlocks& correction, std::span<ExpertChoice> out) override {
+             const RouteVectors& vectors, std::span<ExpertChoice> out) override {
     const std::uint32_t experts = routing.experts, chosen = routing.chosen;
     check_routing(routing, rows, out.size(), "cpu route");
-    const std::vector<float> added = cpu::dense_floats(correction, experts);
+    const std::vector<float> added = cpu::dense_floats(vectors.correction, experts);
+    const std::vector<float> factors = cpu::dense_floats(vectors.factors, experts);
     for_pieces(pool_, rows, rows_per_piece(experts), [&](std::uint64_t begin, std::uint64_t end) {
       for (std::uint64_t r = begin; r < end; ++r) {
-        cpu::choose_experts({scores + r * experts, experts}, routing, added, kernels_,
-                            out.subspan(r * chosen, chosen));
+        const auto of_row = out.subspan(r * chosen, chosen);
+        cpu::choose_experts({scores + r * experts, experts}, routing, added, kernels_, of_row);
+        if (factors.empty()) continue;
+        for (ExpertChoice& choice : of_row) choice.weight *= factors[choice.expert];
       }
     });
   }
 
-  void keep_rows(float* x, std::uint64_t columns) override { take_rows(x, kept_, columns, x); }
+  void keep_rows(float* x, std::uint64_t columns) override { take_rows(x, kept_, {}, columns, x); }
 
-  void take_rows(const float* in, std::span<const std::uint32_t> rows, std::uint64_t columns,
-                 float* out) override {
+  void take_rows(const float* in, std::span<const std::uint32_t> rows,
+                 std::span<const float> weights, std::uint64_t columns, float* out) override {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const float* from = in + rows[i] * columns;
       float* to = out + i * columns;
       if (from != to) std::copy_n(from, columns, to);
+      if (!weights.empty()) kernels_.scale(to, weights[i], columns);
     }
   }
 
@@ -315,7 +335,8 @@ class CpuDevice final : public Device {
     for_pieces(pool_, rows.size(), rows_per_piece(columns),
                [&](std::uint64_t begin, std::uint64_t end) {
                  for (std::uint64_t i = begin; i < end; ++i) {
-                   kernels_.add(x + i * columns, weights[i], into + rows[i] * columns, columns);
+                   kernels_.add(x + i * columns, weights.empty() ? 1.0f : weights[i],
+                                into + rows[i] * columns, columns);
                  }
                });
   }

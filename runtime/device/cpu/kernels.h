@@ -92,7 +92,11 @@ struct AttentionBlock {
   float scale;
   float softcap;         ///< 0: none
   std::uint32_t window;  ///< 0: none
+  bool chunks;           ///< as AttentionShape has it
   const float* sinks;    ///< of each head, or null
+  const float* rates;    ///< of each head's biases, as Alibi has them, or null
+  float bias_scale;
+  bool rounded_biases;
 };
 
 /// One row to normalise.

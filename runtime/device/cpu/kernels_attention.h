@@ -133,8 +133,29 @@ void score_tile(const typename Element::Stored* k, std::size_t head_size, std::s
 
 /// The first position that a row sees.
 INITRT_INLINE std::size_t first_key(const AttentionBlock& block, std::size_t row) {
-  const std::size_t keys = std::size_t{block.positions[row]} + 1;
-  return block.window == 0 || keys <= block.window ? 0 : keys - block.window;
+  const std::size_t position = block.positions[row];
+  if (block.window == 0 || position < block.window) return 0;
+  return block.chunks ? position - position % block.window : position + 1 - block.window;
+}
+
+/// Adds ALiBi's biases to a query's scores of keys [begin, begin + attention_tile).
+/// @param position the query's
+template <class S>
+INITRT_INLINE void add_biases(const AttentionBlock& block, float rate, std::size_t position,
+                              std::size_t begin, float* scores) {
+  using F = typename S::F;
+  const auto rounded = [rate](F x) __attribute__((always_inline)) {
+    return S::rounded_to_bf16(S::rounded_to_bf16(x) * rate);
+  };
+  const F last = S::set1(static_cast<float>(position));
+  for (std::size_t i = 0; i < attention_tile; i += S::lanes) {
+    F keys;
+    for (std::size_t lane = 0; lane < S::lanes; ++lane) {
+      keys[lane] = static_cast<float>(begin + i + lane);
+    }
+    const F bias = block.rounded_biases ? rounded(keys) - rounded(last) : (keys - last) * rate;
+    S::store(scores + i, S::load(scores + i) + bias * block.bias_scale);
+  }
 }
 
 template <class S, class Element>
@@ -178,6 +199,10 @@ void attention(const AttentionBlock& block) {
       keys_of[q] = own < attention_tile ? own : attention_tile;
       if (!sees) continue;
       if (block.softcap != 0) softcap<S>(state.scores[q], block.softcap, keys_of[q]);
+      if (block.rates != nullptr) {
+        add_biases<S>(block, block.rates[q % block.heads], block.positions[q / block.heads], begin,
+                      state.scores[q]);
+      }
       for (std::size_t i = begin; i < first; ++i) state.scores[q][i - begin] = -__builtin_inff();
       shrink[q] = softmax_tile<S>(state.scores[q], keys_of[q], state.maxima[q], state.sums[q]);
     }

@@ -5,6 +5,7 @@
 // bits go by its own position alone: queries of a block share what is read.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -58,8 +59,8 @@ struct AttentionArguments {
   }
 
   __device__ std::uint32_t first_seen(std::uint32_t position) const {
-    const bool all = shape.window == 0 || position < shape.window;
-    return all ? 0 : position + 1 - shape.window;
+    if (shape.window == 0 || position < shape.window) return 0;
+    return shape.chunks ? position - position % shape.window : position + 1 - shape.window;
   }
 };
 
@@ -105,6 +106,29 @@ struct Run {
   }
 };
 
+__device__ __forceinline__ float rounded_to_bf16(float x) {
+  using Bf16 = Element<DType::BF16>;
+  return Bf16::widen(Bf16::narrow(x));
+}
+
+/// A head's rate, as alibi_rate() has it.
+__device__ __forceinline__ float rate_of(const Alibi& alibi, std::uint32_t head) {
+  if (alibi.exponent == 0) return 0;
+  const float steps = head < alibi.heads ? static_cast<float>(head + 1)
+                                         : static_cast<float>(head - alibi.heads) + 0.5f;
+  const float rate = exp2f(alibi.exponent * steps);
+  return alibi.rounded ? rounded_to_bf16(rate) : rate;
+}
+
+/// What ALiBi adds to the score of a key at `position` for a query at `last`.
+__device__ __forceinline__ float bias_of(const Alibi& alibi, float rate, std::uint32_t position,
+                                         std::uint32_t last) {
+  const auto key = static_cast<float>(position), query = static_cast<float>(last);
+  const auto rounded = [rate](float x) { return rounded_to_bf16(rounded_to_bf16(x) * rate); };
+  const float bias = alibi.rounded ? rounded(key) - rounded(query) : (key - query) * rate;
+  return bias * alibi.scale;
+}
+
 /// What the queries of a run see, the least and the most.
 struct Bounds {
   std::uint32_t least_first, most_first, least_last, most_last;
@@ -124,6 +148,7 @@ struct BlockMemory {
   float sums[kQueries * Sizes::kValue];         // of values, over the spans so far
   Run run;
   std::uint32_t first[kQueries], last[kQueries];  // positions that each sees
+  float rates[kQueries];                          // of their biases
   Bounds bounds;
   Softmax softmax[kWarps][kQueries];  // of each warp in a span
   Softmax all[kQueries];              // over the spans so far
@@ -155,6 +180,7 @@ __device__ void load_queries(const AttentionArguments& a, BlockMemory<Sizes>& me
     memory.first[threadIdx.x] = a.first_seen(last);
     memory.last[threadIdx.x] = last;
     memory.all[threadIdx.x] = before_all_scores(a, run.head + query % run.heads);
+    memory.rates[threadIdx.x] = rate_of(a.shape.alibi, run.head + query % run.heads);
   }
   __syncthreads();
   if (threadIdx.x == 0) {
@@ -189,6 +215,12 @@ __device__ __forceinline__ void attend_tile(const AttentionArguments& a, const L
     if (a.shape.softcap != 0) {
       scores[q][0] = capped(scores[q][0], a.shape.softcap);
       scores[q][1] = capped(scores[q][1], a.shape.softcap);
+    }
+    if (a.shape.alibi.exponent != 0) {
+      const float rate = memory.rates[q];
+      const std::uint32_t last = memory.last[q];
+      scores[q][0] += bias_of(a.shape.alibi, rate, begin + lane, last);
+      scores[q][1] += bias_of(a.shape.alibi, rate, begin + lane + kWarp, last);
     }
     bool seen[2] = {true, true}, sees = true;
     if (!whole) {

@@ -75,15 +75,16 @@ class CudaDevice final : public Device {
   void gate_rows(const float* gate, float* x, std::uint64_t rows, std::uint64_t columns) override;
   void add(const float* x, float* into, std::uint64_t elements) override;
   void scale(float* x, float factor, std::uint64_t elements) override;
+  void scale_by(const RowBlocks& factor, float* x, std::uint64_t elements) override;
   void softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,
                std::uint64_t stride) override;
   void add_positions(const RowBlocks& table, DType dtype, float* into,
                      std::uint64_t columns) override;
   void route(const float* scores, std::uint64_t rows, const Routing& routing,
-             const RowBlocks& correction, std::span<ExpertChoice> out) override;
+             const RouteVectors& vectors, std::span<ExpertChoice> out) override;
   void keep_rows(float* x, std::uint64_t columns) override;
-  void take_rows(const float* in, std::span<const std::uint32_t> rows, std::uint64_t columns,
-                 float* out) override;
+  void take_rows(const float* in, std::span<const std::uint32_t> rows,
+                 std::span<const float> weights, std::uint64_t columns, float* out) override;
   void add_rows(const float* x, std::span<const std::uint32_t> rows, std::span<const float> weights,
                 std::uint64_t columns, float* into) override;
   bool samples() const override { return true; }
@@ -99,6 +100,12 @@ class CudaDevice final : public Device {
     std::memcpy(memory.data(), values.data(), values.size_bytes());
     return reinterpret_cast<const T*>(memory.data());
   }
+  /// Where the ring has them; `weights` may be null.
+  struct WeightedRows {
+    const std::uint32_t* rows;
+    const float* weights;
+  };
+  WeightedRows pinned(std::span<const std::uint32_t> rows, std::span<const float> weights);
   template <class T>
   [[nodiscard]] T* scratch(std::uint64_t offset) const {
     return reinterpret_cast<T*>(scratch_.data() + offset);

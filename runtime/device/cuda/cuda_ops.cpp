@@ -183,6 +183,10 @@ void CudaDevice::scale(float* x, float factor, std::uint64_t elements) {
   }
 }
 
+void CudaDevice::scale_by(const RowBlocks& factor, float* x, std::uint64_t elements) {
+  cuda::scale_by(stream(), reinterpret_cast<const float*>(factor.base), x, elements);
+}
+
 void CudaDevice::softcap(float* x, float cap, std::uint64_t rows, std::uint64_t columns,
                          std::uint64_t stride) {
   cuda::softcap(stream(), x, cap, rows, columns, stride);
@@ -194,13 +198,13 @@ void CudaDevice::add_positions(const RowBlocks& table, DType dtype, float* into,
 }
 
 void CudaDevice::route(const float* scores, std::uint64_t rows, const Routing& routing,
-                       const RowBlocks& correction, std::span<ExpertChoice> out) {
+                       const RouteVectors& vectors, std::span<ExpertChoice> out) {
   check_rows(rows, "route");
   check_routing(routing, rows, out.size(), "cuda route");
   const std::uint64_t chosen = routing.chosen;
   if (chosen > kMaxChosen) fail("cuda route: {} experts a row; the most is {}", chosen, kMaxChosen);
   auto* const choices = scratch<ExpertChoice>(division_.choices);
-  cuda::route(stream(), scores, rows, routing, correction, choices);
+  cuda::route(stream(), scores, rows, routing, vectors, choices);
   // In parts that fit the ring; the host goes on only once it has them.
   const std::uint64_t most = ring_.most() / sizeof(ExpertChoice);
   for (std::uint64_t begin = 0; begin < rows * chosen; begin += most) {
@@ -213,23 +217,30 @@ void CudaDevice::route(const float* scores, std::uint64_t rows, const Routing& r
 }
 
 void CudaDevice::keep_rows(float* x, std::uint64_t columns) {
-  cuda::take_rows(stream(), x, scratch<std::uint32_t>(division_.kept), kept_, columns, x);
+  cuda::take_rows(stream(), x, scratch<std::uint32_t>(division_.kept), nullptr, kept_, columns, x);
 }
 
-void CudaDevice::take_rows(const float* in, std::span<const std::uint32_t> rows,
-                           std::uint64_t columns, float* out) {
-  cuda::take_rows(stream(), in, pinned(rows), rows.size(), columns, out);
-}
-
-void CudaDevice::add_rows(const float* x, std::span<const std::uint32_t> rows,
-                          std::span<const float> weights, std::uint64_t columns, float* into) {
-  // Both out of one piece of the ring: taking a second may be what gives the first back.
+// Both out of one piece of the ring: taking a second may be what gives the first back.
+CudaDevice::WeightedRows CudaDevice::pinned(std::span<const std::uint32_t> rows,
+                                            std::span<const float> weights) {
   const std::span<std::byte> memory = ring_.take(rows.size_bytes() + weights.size_bytes());
   auto* const indices = reinterpret_cast<std::uint32_t*>(memory.data());
   auto* const factors = reinterpret_cast<float*>(memory.data() + rows.size_bytes());
   std::ranges::copy(rows, indices);
   std::ranges::copy(weights, factors);
-  cuda::add_rows(stream(), x, indices, factors, rows.size(), columns, into);
+  return {indices, weights.empty() ? nullptr : factors};
+}
+
+void CudaDevice::take_rows(const float* in, std::span<const std::uint32_t> rows,
+                           std::span<const float> weights, std::uint64_t columns, float* out) {
+  const WeightedRows those = pinned(rows, weights);
+  cuda::take_rows(stream(), in, those.rows, those.weights, rows.size(), columns, out);
+}
+
+void CudaDevice::add_rows(const float* x, std::span<const std::uint32_t> rows,
+                          std::span<const float> weights, std::uint64_t columns, float* into) {
+  const WeightedRows those = pinned(rows, weights);
+  cuda::add_rows(stream(), x, those.rows, those.weights, rows.size(), columns, into);
 }
 
 void CudaDevice::sample(const float* logits, std::uint64_t rows, std::uint64_t vocabulary,

@@ -131,7 +131,20 @@ struct Scale {
   __device__ void at(std::uint64_t i) const {
     auto y = load<kCount>(x + i);
 #pragma unroll
-    for (int k = 0; k < kCount; ++k) y.of[k] *= factor;
+    for (int k = 0; k < kCount; ++k) y.of[k] = factor == 0 ? 0.0f : y.of[k] * factor;
+    store(x + i, y);
+  }
+};
+
+struct ScaleBy {
+  const float* factor;
+  float* x;
+
+  template <int kCount>
+  __device__ void at(std::uint64_t i) const {
+    auto y = load<kCount>(x + i);
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) y.of[k] *= *factor;
     store(x + i, y);
   }
 };
@@ -234,6 +247,10 @@ void add(cudaStream_t stream, const float* x, float* into, std::uint64_t element
 
 void scale(cudaStream_t stream, float* x, float factor, std::uint64_t elements) {
   launch_each(stream, Scale{x, factor}, elements, aligned_16(x));
+}
+
+void scale_by(cudaStream_t stream, const float* factor, float* x, std::uint64_t elements) {
+  launch_each(stream, ScaleBy{factor, x}, elements, aligned_16(x));
 }
 
 void softcap(cudaStream_t stream, float* x, float cap, std::uint64_t rows, std::uint64_t columns,

@@ -75,6 +75,9 @@ void add(cudaStream_t stream, const float* x, float* into, std::uint64_t element
 
 void scale(cudaStream_t stream, float* x, float factor, std::uint64_t elements);
 
+/// @param factor in device memory
+void scale_by(cudaStream_t stream, const float* factor, float* x, std::uint64_t elements);
+
 void softcap(cudaStream_t stream, float* x, float cap, std::uint64_t rows, std::uint64_t columns,
              std::uint64_t stride);
 
@@ -83,13 +86,14 @@ void add_positions(cudaStream_t stream, const RowBlocks& table, DType dtype, con
 
 /// @param out [rows, chosen], in device memory
 void route(cudaStream_t stream, const float* logits, std::uint64_t rows, const Routing& routing,
-           const RowBlocks& correction, ExpertChoice* out);
+           const RouteVectors& vectors, ExpertChoice* out);
 
 /// @param rows `count` of them, ascending, in device memory; `in` and `out` may be the same
-void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows, std::uint64_t count,
-               std::uint64_t columns, float* out);
+/// @param weights as `rows`; may be null, as it must where `in` is `out`
+void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows,
+               const float* weights, std::uint64_t count, std::uint64_t columns, float* out);
 
-/// @param rows, weights `count` of them, in device memory
+/// @param rows, weights `count` of them, in device memory; `weights` may be null
 void add_rows(cudaStream_t stream, const float* x, const std::uint32_t* rows, const float* weights,
               std::uint64_t count, std::uint64_t columns, float* into);
 

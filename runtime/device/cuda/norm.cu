@@ -16,8 +16,8 @@ constexpr unsigned kGroup = 4;  // neighbours that one thread takes
 
 struct NormArguments {
   const float* in;
-  const std::byte* weight;
-  const std::byte* bias;  // may be null
+  const std::byte* weight;  // may be null
+  const std::byte* bias;    // may be null
   float* out;
   std::uint64_t rows;
   std::uint64_t block_step;  // elements from block to block of weight and bias
@@ -125,14 +125,16 @@ struct Row {
     return sum_over_row<kRowThreads>((sums[0] + sums[1]) + (sums[2] + sums[3]));
   }
 
-  /// out = (in - mean) * factor * (weight + weight_offset) + bias.
+  /// out = (in - mean) * factor * (weight + weight_offset) + bias, or without the last two.
   __device__ __forceinline__ void write(float* out, float mean, float factor) const {
     each_group([&](std::uint32_t i, const Several<float, kGroup>& x) {
-      const auto weight = load_blocks<Type>(stored<Type>(norm.weight), first_weight, i, norm);
       Several<float, kGroup> y;
 #pragma unroll
-      for (unsigned k = 0; k < kGroup; ++k) {
-        y.of[k] = (x.of[k] - mean) * factor * (weight.of[k] + norm.weight_offset);
+      for (unsigned k = 0; k < kGroup; ++k) y.of[k] = (x.of[k] - mean) * factor;
+      if (norm.weight != nullptr) {
+        const auto weight = load_blocks<Type>(stored<Type>(norm.weight), first_weight, i, norm);
+#pragma unroll
+        for (unsigned k = 0; k < kGroup; ++k) y.of[k] *= weight.of[k] + norm.weight_offset;
       }
       if (norm.bias != nullptr) {
         const auto bias = load_blocks<Type>(stored<Type>(norm.bias), first_weight, i, norm);

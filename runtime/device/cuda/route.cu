@@ -95,8 +95,9 @@ __device__ void keep_groups(const Routing& routing, float* ranks, float* sums) {
 }
 
 __global__ void __launch_bounds__(kWarp)
-    route_row(const float* logits, std::uint64_t rows, Routing routing, RowBlocks correction,
+    route_row(const float* logits, std::uint64_t rows, Routing routing, RouteVectors vectors,
               ExpertChoice* out) {
+  const RowBlocks& correction = vectors.correction;
   const auto experts = static_cast<std::int32_t>(routing.experts);
   auto* const ranks = reinterpret_cast<float*>(dynamic_shared());  // of logits, or of scores
   float* const scores = ranks + experts;
@@ -127,6 +128,9 @@ __global__ void __launch_bounds__(kWarp)
     for (std::uint32_t i = 0; threadIdx.x == 0 && i < routing.chosen; ++i) {
       if (routing.normalize) choices[i].weight /= sum + kLeastRouteSum;
       choices[i].weight *= routing.scale;
+      if (vectors.factors.base != nullptr) {
+        choices[i].weight *= element(vectors.factors, choices[i].expert);
+      }
     }
     __syncwarp();  // before the next row's logits take their place
   }
@@ -135,12 +139,12 @@ __global__ void __launch_bounds__(kWarp)
 }  // namespace
 
 void route(cudaStream_t stream, const float* logits, std::uint64_t rows, const Routing& routing,
-           const RowBlocks& correction, ExpertChoice* out) {
+           const RouteVectors& vectors, ExpertChoice* out) {
   if (rows == 0 || routing.chosen == 0) return;
   constexpr std::uint64_t kBlocks = 65536;
   const std::uint64_t floats = std::uint64_t{routing.experts} * 2 + routing.groups;
   launch<route_row>(static_cast<unsigned>(std::min(rows, kBlocks)), kWarp, floats * sizeof(float),
-                    stream, logits, rows, routing, correction, out);
+                    stream, logits, rows, routing, vectors, out);
 }
 
 }  // namespace initrt::cuda

@@ -82,12 +82,17 @@ struct StoreKv {
 struct TakeRow {
   const float* in;
   const std::uint32_t* rows;
+  const float* weights;  // may be null
   float* out;
   std::uint64_t columns;
 
   template <int kCount>
   __device__ void at(std::uint64_t row, std::uint64_t column) const {
-    store(out + row * columns + column, load<kCount>(in + rows[row] * columns + column));
+    const float weight = weights == nullptr ? 1.0f : weights[row];
+    auto values = load<kCount>(in + rows[row] * columns + column);
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) values.of[k] *= weight;
+    store(out + row * columns + column, values);
   }
 };
 
@@ -120,14 +125,14 @@ struct TakeRowsInPlace {
 struct AddToRow {
   const float* x;
   const std::uint32_t* rows;
-  const float* weights;
+  const float* weights;  // may be null
   float* into;
   std::uint64_t columns;
 
   template <int kCount>
   __device__ void at(std::uint64_t row, std::uint64_t column) const {
     float* const place = into + rows[row] * columns + column;
-    const float weight = weights[row];
+    const float weight = weights == nullptr ? 1.0f : weights[row];
     auto sum = load<kCount>(place);
     const auto term = load<kCount>(x + row * columns + column);
 #pragma unroll
@@ -180,11 +185,11 @@ void store_kv(cudaStream_t stream, const float* k, const float* v, const RowInfo
   });
 }
 
-void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows, std::uint64_t count,
-               std::uint64_t columns, float* out) {
+void take_rows(cudaStream_t stream, const float* in, const std::uint32_t* rows,
+               const float* weights, std::uint64_t count, std::uint64_t columns, float* out) {
   const bool aligned = aligned_16(in, out) && columns % kVector == 0;
   if (in != out) {
-    launch_each_of_rows(stream, TakeRow{in, rows, out, columns}, count, columns, aligned);
+    launch_each_of_rows(stream, TakeRow{in, rows, weights, out, columns}, count, columns, aligned);
   } else if (count > 0) {
     launch_each_of_rows(stream, TakeRowsInPlace{out, rows, count, columns}, 1, columns, aligned);
   }

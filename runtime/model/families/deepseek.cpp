@@ -1,6 +1,6 @@
 // DeepSeek-V3 and R1 (DeepSeek-AI 2024, arXiv:2412.19437), and what has their core, as Kimi K2
-// does: latent attention, and experts chosen from groups; and GLM-4.7-Flash, whose experts are in
-// one.
+// (Moonshot AI 2025, arXiv:2507.20534) and the text model of K2.5 do: latent attention, and experts
+// chosen from groups; and GLM-4.7-Flash, whose experts are in one.
 #include <algorithm>
 #include <array>
 
@@ -11,6 +11,9 @@
 
 namespace initrt {
 namespace {
+
+// What looks at images in Kimi K2.5.
+constexpr std::string_view kUnread[] = {"vision_tower.", "mm_projector."};
 
 DecoderSpec read_deepseek(const ConfigReader& config, const char* family, double epsilon) {
   SizeKeys keys;
@@ -31,7 +34,9 @@ Graph build_deepseek_v3(const nlohmann::json& json) {
   if (const std::string scores = config.text_or("scoring_func", "sigmoid"); scores != "sigmoid") {
     fail("model config: scoring_func is {}: expected sigmoid", quote(scores));
   }
-  return build_decoder(read_deepseek(config, "deepseek_v3", 1e-6));
+  DecoderSpec spec = read_deepseek(config, "deepseek_v3", 1e-6);
+  spec.hf_names.unread = kUnread;
+  return build_decoder(spec);
 }
 
 Graph build_glm4_moe_lite(const nlohmann::json& json) {

@@ -1,6 +1,8 @@
 // Falcon (Almazrouei et al. 2023, arXiv:2311.16867): layer norms, attention and feed-forward side
-// by side; one KV head (7B), or groups of them with a norm for each side (40B, 180B).
+// by side; one KV head (7B), or groups of them with a norm for each side (40B, 180B). Falcon-RW,
+// the first: ALiBi, and one after the other.
 #include <array>
+#include <cmath>
 
 #include "runtime/model/decoder_config.h"
 #include "runtime/model/families/families.h"
@@ -47,11 +49,18 @@ std::uint32_t kv_heads(const ConfigReader& config, std::uint32_t heads) {
   return config.flag_or("multi_query", true) ? 1 : heads;
 }
 
+// Biases are added to scores before these are scaled.
+void read_alibi(DecoderSpec& spec) {
+  without_rotary(spec);
+  spec.alibi = alibi_of(spec.heads);
+  spec.alibi.scale = 1.0f / std::sqrt(static_cast<float>(spec.head_size));
+  spec.alibi.rounded = true;
+}
+
 }  // namespace
 
 Graph build_falcon(const nlohmann::json& json) {
   const ConfigReader config(json);
-  refuse_flags(config, {"alibi"});
   SizeKeys keys;
   keys.intermediate = "ffn_hidden_size";
   keys.kv_heads = keys.head_size = "";
@@ -61,7 +70,11 @@ Graph build_falcon(const nlohmann::json& json) {
   DecoderSpec spec = read_sizes(config, "falcon", keys);
   spec.kv_heads = kv_heads(config, spec.heads);
   read_layer_norm(config, spec, "layer_norm_epsilon");
-  spec.rotary = {read_rotary(config, spec.head_size, spec.context)};
+  if (config.flag_or("alibi", false)) {
+    read_alibi(spec);
+  } else {
+    spec.rotary = {read_rotary(config, spec.head_size, spec.context)};
+  }
   const bool later = config.flag_or("new_decoder_architecture", false);
   const bool two_norms = later && config.whole_or("num_ln_in_parallel_attn", 2, 1, 2) == 2;
   if (later && !config.flag_or("parallel_attn", true)) {

@@ -7,6 +7,7 @@
 
 namespace initrt {
 
+[[nodiscard]] Graph build_bloom(const nlohmann::json& config);
 [[nodiscard]] Graph build_cohere(const nlohmann::json& config);
 [[nodiscard]] Graph build_cohere2(const nlohmann::json& config);
 [[nodiscard]] Graph build_deepseek_v3(const nlohmann::json& config);
@@ -16,6 +17,7 @@ namespace initrt {
 [[nodiscard]] Graph build_gemma(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma2(const nlohmann::json& config);
 [[nodiscard]] Graph build_gemma3(const nlohmann::json& config);
+[[nodiscard]] Graph build_gemma4(const nlohmann::json& config);
 [[nodiscard]] Graph build_glm4_moe(const nlohmann::json& config);
 [[nodiscard]] Graph build_glm4_moe_lite(const nlohmann::json& config);
 [[nodiscard]] Graph build_gpt2(const nlohmann::json& config);
@@ -27,6 +29,7 @@ namespace initrt {
 [[nodiscard]] Graph build_granitemoeshared(const nlohmann::json& config);
 [[nodiscard]] Graph build_hunyuan_v1_dense(const nlohmann::json& config);
 [[nodiscard]] Graph build_llama(const nlohmann::json& config);
+[[nodiscard]] Graph build_llama4(const nlohmann::json& config);
 [[nodiscard]] Graph build_minimax_m2(const nlohmann::json& config);
 [[nodiscard]] Graph build_ministral3(const nlohmann::json& config);
 [[nodiscard]] Graph build_mistral(const nlohmann::json& config);
@@ -49,6 +52,7 @@ namespace initrt {
 
 inline constexpr Family kFamilies[] = {
     {"llama", "LlamaForCausalLM", build_llama},
+    {"llama4_text", "Llama4ForCausalLM", build_llama4},
     {"mistral", "MistralForCausalLM", build_mistral},
     {"ministral3", "Ministral3ForCausalLM", build_ministral3},
     {"mixtral", "MixtralForCausalLM", build_mixtral},
@@ -61,6 +65,7 @@ inline constexpr Family kFamilies[] = {
     {"gemma", "GemmaForCausalLM", build_gemma},
     {"gemma2", "Gemma2ForCausalLM", build_gemma2},
     {"gemma3_text", "Gemma3ForCausalLM", build_gemma3},
+    {"gemma4_text", "Gemma4ForCausalLM", build_gemma4},
     {"phi", "PhiForCausalLM", build_phi},
     {"phi3", "Phi3ForCausalLM", build_phi3},
     {"olmo2", "Olmo2ForCausalLM", build_olmo2},
@@ -69,11 +74,13 @@ inline constexpr Family kFamilies[] = {
     {"glm4_moe", "Glm4MoeForCausalLM", build_glm4_moe},
     {"glm4_moe_lite", "Glm4MoeLiteForCausalLM", build_glm4_moe_lite},
     {"deepseek_v3", "DeepseekV3ForCausalLM", build_deepseek_v3},
+    {"kimi_k2", "DeepseekV3ForCausalLM", build_deepseek_v3},
     {"gpt_oss", "GptOssForCausalLM", build_gpt_oss},
     {"minimax_m2", "MiniMaxM2ForCausalLM", build_minimax_m2},
     {"gpt_neox", "GPTNeoXForCausalLM", build_gpt_neox},
     {"stablelm", "StableLmForCausalLM", build_stablelm},
     {"falcon", "FalconForCausalLM", build_falcon},
+    {"bloom", "BloomForCausalLM", build_bloom},
     {"gpt2", "GPT2LMHeadModel", build_gpt2},
     {"granite", "GraniteForCausalLM", build_granite},
     {"granitemoe", "GraniteMoeForCausalLM", build_granitemoe},

@@ -41,7 +41,7 @@ Graph build_gpt2(const nlohmann::json& json) {
   DecoderSpec spec = read_sizes(config, "gpt2", keys);
   read_layer_norm(config, spec, "layer_norm_epsilon");
   spec.learned_positions = true;
-  for (LayerSpec& layer : spec.layers) layer.rotary.reset();
+  without_rotary(spec);
   spec.qkv_bias = spec.out_bias = spec.mlp_bias = true;
   spec.gated = false;
   if (!config.flag_or("scale_attn_weights", true)) spec.attention_scale = 1.0f;

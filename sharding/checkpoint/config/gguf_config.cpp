@@ -2,8 +2,10 @@
 // convert_hf_to_gguf.py, gguf-py/gguf/constants.py) and its graphs (src/llama-model.cpp).
 #include "sharding/checkpoint/config/gguf_config.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "sharding/checkpoint/config/gguf_gemma4.h"
 #include "sharding/checkpoint/config/gguf_hybrid.h"
 #include "sharding/checkpoint/config/gguf_rope_scaling.h"
 #include "sharding/checkpoint/config/gguf_source.h"
@@ -62,11 +64,25 @@ void add_layer_types(const GgufMetadata& metadata, Json& config) {
   }
 }
 
+/// Of what layers have some of (heads of keys and values, what feeds forward).
+enum class OfLayers : std::uint8_t {
+  OneNumber,
+  OfThoseThatHaveSome,  ///< what these have alike
+  Least,
+};
+
+OfLayers counts_of_layers(std::string_view architecture) {
+  if (is_gguf_hybrid(architecture)) return OfLayers::OfThoseThatHaveSome;
+  return architecture == "gemma4" ? OfLayers::Least : OfLayers::OneNumber;
+}
+
 // What all architectures have, in the keys that most model classes have.
-Json shared_config(const GgufSource& source, bool llama, bool hybrid) {
+Json shared_config(const GgufSource& source, bool llama, OfLayers counts) {
   const GgufMetadata& metadata = source.metadata;
   const auto of_layers = [&](const char* key) {
-    return hybrid ? hybrid_count(metadata, key) : metadata.need_count(key);
+    if (counts == OfLayers::OfThoseThatHaveSome) return hybrid_count(metadata, key);
+    if (counts == OfLayers::Least) return std::ranges::min(metadata.by_layer(key));
+    return metadata.need_count(key);
   };
   const std::uint64_t size = head_size(metadata, llama);
   const std::uint64_t heads = metadata.need_count(".attention.head_count");
@@ -212,6 +228,21 @@ void deepseek2(const GgufSource& source, Json& config) {
   }
 }
 
+// What files do not say is the same in all that are published.
+void llama4(const GgufSource& source, Json& config) {
+  const GgufMetadata& metadata = source.metadata;
+  constexpr std::uint64_t kWithoutNorms = 128;  // experts of the one whose heads have no norms
+  constexpr const char* kWindow = ".attention.sliding_window";
+  if (metadata.count(kWindow) == 0) {
+    fail("GGUF metadata key {} is 0, which is not known here", quote(metadata.full(kWindow)));
+  }
+  add_experts(source, "num_local_experts", config);
+  config["intermediate_size_mlp"] = config["intermediate_size"];
+  config["intermediate_size"] = metadata.need_count(".expert_feed_forward_length");
+  config["interleave_moe_layer_step"] = metadata.need_count(".interleave_moe_layer_step");
+  config["use_qk_norm"] = config["num_local_experts"] != kWithoutNorms;
+}
+
 void gemma(const GgufSource&, Json& config) {
   config["hidden_act"] = config["hidden_activation"] = "gelu_pytorch_tanh";
 }
@@ -267,6 +298,15 @@ void falcon(const GgufSource& source, Json& config) {
   config["activation"] = "gelu";
   rename(config, "num_key_value_heads", "num_kv_heads");
   rename(config, "intermediate_size", "ffn_hidden_size");
+  rename(config, "layer_norm_eps", "layer_norm_epsilon");
+}
+
+void bloom(const GgufSource& source, Json& config) {
+  if (config["intermediate_size"] != 4 * config["hidden_size"].get<std::uint64_t>()) {
+    fail("GGUF metadata key {} is not four times the hidden size",
+         quote(source.metadata.full(".feed_forward_length")));
+  }
+  rename(config, "max_position_embeddings", "seq_length");
   rename(config, "layer_norm_eps", "layer_norm_epsilon");
 }
 
@@ -357,6 +397,7 @@ struct Architecture {
 
 constexpr Architecture kArchitectures[] = {
     {"llama", "llama", "LlamaForCausalLM", as_it_is},
+    {"llama4", "llama4_text", "Llama4ForCausalLM", llama4},
     {"qwen2", "qwen2", "Qwen2ForCausalLM", as_it_is},
     {"qwen3", "qwen3", "Qwen3ForCausalLM", as_it_is},
     {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", qwen3_moe},
@@ -368,6 +409,7 @@ constexpr Architecture kArchitectures[] = {
     {"gemma", "gemma", "GemmaForCausalLM", gemma},
     {"gemma2", "gemma2", "Gemma2ForCausalLM", gemma2},
     {"gemma3", "gemma3_text", "Gemma3ForCausalLM", gemma3},
+    {"gemma4", "gemma4_text", "Gemma4ForCausalLM", config_from_gguf_gemma4},
     {"phi2", "phi", "PhiForCausalLM", phi},
     {"phi3", "phi3", "Phi3ForCausalLM", as_it_is},
     {"olmo2", "olmo2", "Olmo2ForCausalLM", as_it_is},
@@ -375,6 +417,7 @@ constexpr Architecture kArchitectures[] = {
     {"gptneox", "gpt_neox", "GPTNeoXForCausalLM", gpt_neox},
     {"stablelm", "stablelm", "StableLmForCausalLM", stablelm},
     {"falcon", "falcon", "FalconForCausalLM", falcon},
+    {"bloom", "bloom", "BloomForCausalLM", bloom},
     {"gpt2", "gpt2", "GPT2LMHeadModel", gpt2},
     {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", starcoder2},
     {"granite", "granite", "GraniteForCausalLM", granite},
@@ -417,7 +460,7 @@ Json config_from_gguf(const Json& metadata, std::span<const TensorEntry> tensors
     const GgufSource source(metadata, *name, tensors, read_floats);
     const Architecture& model = model_of(known, source.metadata);
     Json config =
-        shared_config(source, *name == "llama" || *name == "mistral3", is_gguf_hybrid(*name));
+        shared_config(source, *name == "llama" || *name == "mistral3", counts_of_layers(*name));
     config["model_type"] = model.model_type;
     config["architectures"] = {model.model_class};
     model.add(source, config);

@@ -86,21 +86,39 @@ void read_quantization(Files& files, const std::string& directory, Json& config)
   }
 }
 
+// A model_type whose text is causal, as in a model of text alone: what others make of it may
+// differ.
+struct Causal {
+  std::string_view type;
+  std::string_view text_type = "";  ///< of its text, where the config does not say
+};
+constexpr std::array kCausal = {
+    Causal{"gemma3"},
+    Causal{"gemma4", "gemma4_text"},
+    Causal{"kimi_k25", "deepseek_v3"},
+    Causal{"llama4", "llama4_text"},
+    Causal{"llava"},
+    Causal{"llava_next"},
+    Causal{"mistral3"},
+    Causal{"qwen3_5"},
+    Causal{"qwen3_5_moe"},
+};
+
 }  // namespace
 
 Json text_model_config(Json config) {
-  // Those whose text is causal, as in a model of text alone: what others make of it may differ.
-  constexpr std::array kCausal = {"gemma3",   "llava",   "llava_next",
-                                  "mistral3", "qwen3_5", "qwen3_5_moe"};
   const auto text = config.find("text_config");
   const auto type = config.find("model_type");
-  if (text == config.end() || !text->is_object() || !text->contains("model_type") ||
-      type == config.end() || std::none_of(kCausal.begin(), kCausal.end(), [&](const char* known) {
-        return type->is_string() && type->get_ref<const std::string&>() == known;
-      })) {
-    return config;
-  }
+  if (text == config.end() || !text->is_object() || type == config.end()) return config;
+  const auto* const known = std::find_if(kCausal.begin(), kCausal.end(), [&](const Causal& causal) {
+    return type->is_string() && type->get_ref<const std::string&>() == causal.type;
+  });
+  if (known == kCausal.end()) return config;
   Json found = *text;
+  if (!found.contains("model_type")) {
+    if (known->text_type.empty()) return config;
+    found["model_type"] = known->text_type;
+  }
   for (const char* key :
        {"bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings", "torch_dtype",
         "dtype", "quantization_config", "compression_config", "quantization"}) {

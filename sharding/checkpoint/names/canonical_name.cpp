@@ -14,8 +14,9 @@ BlockName parse_block_name(std::string_view canonical) {
   if (!canonical.starts_with(kPrefix)) return {};
   const std::string_view rest = canonical.substr(kPrefix.size());  // "7.mlp.up_proj.weight"
   const std::size_t dot = rest.find('.'), last = rest.rfind('.');
-  if (dot == std::string_view::npos || last <= dot) return {};
-  const std::string_view module = rest.substr(dot + 1, last - dot - 1);
+  if (dot == std::string_view::npos) return {};
+  // "7.layer_scalar" is of no module.
+  const std::string_view module = last == dot ? "" : rest.substr(dot + 1, last - dot - 1);
   BlockName name{rest.substr(0, dot), std::string(module), "", rest.substr(last + 1)};
   if (module.starts_with(kExperts)) {
     const std::string_view expert = module.substr(kExperts.size());  // "2.up_proj"

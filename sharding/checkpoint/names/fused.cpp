@@ -144,6 +144,16 @@ void place_stacked_expert(Stored& stored, const Tensor& canonical, std::uint32_t
   stored.shape = {experts, rows, canonical.columns};
 }
 
+void place_transposed_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts) {
+  const auto [part, parts] = expert_part(canonical);
+  stored.stacked = stored.transposed = true;
+  stored.rows = parts * canonical.rows;  // products fit, as below
+  stored.columns = experts * canonical.columns;
+  stored.spans = {
+      {0, canonical.rows, part * canonical.rows, expert_of(canonical) * canonical.columns}};
+  stored.shape = {experts, canonical.columns, stored.rows};
+}
+
 void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts,
                               bool by_rows) {
   const auto [part, parts] = expert_part(canonical);

@@ -25,6 +25,9 @@ void place_expert(Stored& stored, const Tensor& canonical, const TensorEntry& al
 /// The same where it is the graph that says how many experts there are: as ExpertsForm::Stacked.
 void place_stacked_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts);
 
+/// The same of [experts, columns, rows]: as ExpertsForm::Transposed.
+void place_transposed_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts);
+
 /// Says where one of the experts' matrices or vectors is in those of all of a layer's, as
 /// ExpertsForm::Interleaved has them. @param by_rows they are codes
 void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint32_t experts,

@@ -12,10 +12,15 @@ namespace {
 constexpr std::array kGlobal = {
     NamePair{"model.embed_tokens.weight", "token_embd.weight"},
     NamePair{"model.embed_positions.weight", "position_embd.weight"},
+    NamePair{"model.embed_norm.weight", "token_embd_norm.weight"},
+    NamePair{"model.embed_norm.bias", "token_embd_norm.bias"},
     NamePair{"model.norm.weight", "output_norm.weight"},
     NamePair{"model.norm.bias", "output_norm.bias"},
     NamePair{"lm_head.weight", "output.weight"},
     NamePair{"lm_head.bias", "output.bias"},
+    NamePair{"model.embed_tokens_per_layer.weight", "per_layer_token_embd.weight"},
+    NamePair{"model.per_layer_model_projection.weight", "per_layer_model_proj.weight"},
+    NamePair{"model.per_layer_projection_norm.weight", "per_layer_proj_norm.weight"},
 };
 
 constexpr std::array kInBlock = {
@@ -29,6 +34,15 @@ constexpr std::array kInBlock = {
     NamePair{"post_attention_layernorm", "ffn_norm"},
     NamePair{"pre_feedforward_layernorm", "ffn_norm"},
     NamePair{"post_feedforward_layernorm", "post_ffw_norm"},
+    NamePair{"post_feedforward_layernorm_1", "post_ffw_norm_1"},
+    NamePair{"pre_feedforward_layernorm_2", "pre_ffw_norm_2"},
+    NamePair{"post_feedforward_layernorm_2", "post_ffw_norm_2"},
+    NamePair{"router.scale", "ffn_gate_inp.scale"},
+    NamePair{"router.per_expert_scale", "ffn_down_exps.scale"},
+    NamePair{"per_layer_input_gate", "inp_gate"},
+    NamePair{"per_layer_projection", "proj"},
+    NamePair{"post_per_layer_input_norm", "post_norm"},
+    NamePair{".layer_scalar", "layer_output_scale.weight"},
     NamePair{"mlp.gate_proj", "ffn_gate"},
     NamePair{"mlp.up_proj", "ffn_up"},
     NamePair{"mlp.down_proj", "ffn_down"},
@@ -98,9 +112,10 @@ std::string_view architecture(const StoredNames& names) {
 // pairs (GGML_ROPE_TYPE_NORM): "llama" and what its converter class is the base of; and keep those
 // that are so in Hugging Face's files. Others keep the split halves.
 bool is_interleaved(std::string_view architecture) {
-  constexpr std::array<std::string_view, 12> kInterleaved = {
-      "llama",   "granite",   "granitemoe", "granitehybrid", "nemotron_h", "nemotron_h_moe",
-      "smollm3", "command-r", "cohere2",    "ernie4_5",      "mistral3",   "deepseek2"};
+  constexpr std::array<std::string_view, 13> kInterleaved = {
+      "llama",      "llama4",         "granite",  "granitemoe", "granitehybrid",
+      "nemotron_h", "nemotron_h_moe", "smollm3",  "command-r",  "cohere2",
+      "ernie4_5",   "mistral3",       "deepseek2"};
   return std::find(kInterleaved.begin(), kInterleaved.end(), architecture) != kInterleaved.end();
 }
 
@@ -208,6 +223,14 @@ Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredName
     if (!name.expert.empty()) place_expert(stored, canonical, *names.entry(other));
     if (const QkvPart part = qkv_part(canonical.name); part != QkvPart::None) {
       place_qkv(stored, part, QkvOrder::Stacked, graph);
+    }
+    return stored;
+  }
+  if (!name.expert.empty() && !name.module.ends_with("down_proj")) {
+    const TensorEntry* const both = names.entry(in_block(name, "ffn_gate_up_exps"));
+    if (both != nullptr) {
+      stored.name = in_block(name, "ffn_gate_up_exps");
+      place_expert(stored, canonical, *both, name.module.ends_with("up_proj") ? 1 : 0, 2);
     }
     return stored;
   }

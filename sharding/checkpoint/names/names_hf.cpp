@@ -42,16 +42,18 @@ constexpr std::array kAllExperts = {
     AllExperts{kDown, "block_sparse_moe.switch_mlp.down_proj.weight"},
 };
 
-// Takes the place of what is not there under the family's own name: the router and the experts have
-// canonical names in transformers 5, and experts may be in one tensor. @param base what to leave
-// out of names, as in locate_hf_base()
-void try_other_experts(Stored& stored, const Tensor& canonical, const StoredNames& names,
-                       std::string_view base) {
+// Takes the place of what is not there in the family's own form: the router and the experts have
+// canonical names in transformers 5, experts may be in one tensor, or apart where the family's are
+// not. @param base what to leave out of names, as in locate_hf_base()
+void try_other_experts(Stored& stored, const Tensor& canonical, const HfNames& family,
+                       const StoredNames& names, std::string_view base) {
   const BlockName name = parse_block_name(canonical.name);
   if ((name.expert.empty() && name.module != "mlp.gate") || names.has_weight(stored.name)) return;
-  if (std::string own = without_prefix(canonical.name, base); names.has_weight(own)) {
+  for (const std::string& own : {canonical.name, hf_name(canonical.name, family)}) {
+    std::string apart = without_prefix(own, base);
+    if (!names.has_weight(apart)) continue;
     stored = Stored();
-    stored.name = std::move(own);
+    stored.name = std::move(apart);
     return;
   }
   const std::string block = without_prefix("model.layers." + std::string(name.layer) + ".", base);
@@ -93,23 +95,20 @@ std::string name_of_all(const BlockName& name, const HfNames& names, std::string
 
 // "model.layers.0.mlp.experts.3.gate_proj.weight" is a part of
 // "model.layers.0.mlp.experts.gate_up_proj", and its bias one of "..._bias".
-Stored locate_interleaved_expert(const Tensor& canonical, const BlockName& name, const Graph& graph,
-                                 const StoredNames& names, std::string_view base) {
+Stored locate_expert_of_all(const Tensor& canonical, const BlockName& name, const Graph& graph,
+                            const StoredNames& names, std::string_view base) {
   Stored stored;
   stored.name = name_of_all(name, graph.hf_names, base);
   if (name.kind == "bias") stored.name += "_bias";
-  const bool codes = names.find(stored.name) < 0 && names.has_weight(stored.name);
-  place_interleaved_expert(stored, canonical, expert_count(graph), codes);
-  return stored;
-}
-
-// "model.layers.0.mlp.experts.3.gate_proj.weight" is a part of
-// "model.layers.0.mlp.experts.gate_up_proj".
-Stored locate_stacked_expert(const Tensor& canonical, const BlockName& name, const Graph& graph,
-                             std::string_view base) {
-  Stored stored;
-  stored.name = name_of_all(name, graph.hf_names, base);
-  place_stacked_expert(stored, canonical, expert_count(graph));
+  const std::uint32_t experts = expert_count(graph);
+  if (graph.hf_names.experts == ExpertsForm::Stacked) {
+    place_stacked_expert(stored, canonical, experts);
+  } else if (graph.hf_names.experts == ExpertsForm::Transposed) {
+    place_transposed_expert(stored, canonical, experts);
+  } else {
+    const bool codes = names.find(stored.name) < 0 && names.has_weight(stored.name);
+    place_interleaved_expert(stored, canonical, experts, codes);
+  }
   return stored;
 }
 
@@ -142,10 +141,8 @@ Stored locate_own(const Tensor& canonical, const Graph& graph, const StoredNames
                   std::string_view base) {
   const HfNames& names = graph.hf_names;
   if (const BlockName name = parse_block_name(canonical.name);
-      names.experts == ExpertsForm::Interleaved && !name.expert.empty()) {
-    return locate_interleaved_expert(canonical, name, graph, stored_names, base);
-  } else if (names.experts == ExpertsForm::Stacked && !name.expert.empty()) {
-    return locate_stacked_expert(canonical, name, graph, base);
+      names.experts != ExpertsForm::Apart && !name.expert.empty()) {
+    return locate_expert_of_all(canonical, name, graph, stored_names, base);
   }
   Stored stored;
   stored.name = without_prefix(hf_name(canonical.name, names), base);
@@ -180,7 +177,7 @@ std::vector<std::string> hf_base_anchors(const Graph& graph) {
 
 Stored locate_hf(const Tensor& canonical, const Graph& graph, const StoredNames& stored_names) {
   Stored stored = locate_own(canonical, graph, stored_names, "");
-  try_other_experts(stored, canonical, stored_names, "");
+  try_other_experts(stored, canonical, graph.hf_names, stored_names, "");
   return stored;
 }
 
@@ -188,7 +185,7 @@ Stored locate_hf_base(const Tensor& canonical, const Graph& graph,
                       const StoredNames& stored_names) {
   const std::string_view base = graph.hf_names.base_prefix;
   Stored stored = locate_own(canonical, graph, stored_names, base);
-  try_other_experts(stored, canonical, stored_names, base);
+  try_other_experts(stored, canonical, graph.hf_names, stored_names, base);
   return stored;
 }
 

@@ -160,7 +160,7 @@ TEST_F(CudaAttention, WhatARowDoesNotSeeIsNotTouched) {
 }
 
 TEST_F(CudaAttention, ACacheOfOddAlignmentHasTheSameBits) {
-  for (const AttentionShape shape :
+  for (const AttentionShape& shape :
        {AttentionShape{4, 2, 64, 0.125f}, AttentionShape{3, 1, 128, 0.1f},
         AttentionShape{2, 1, 256, 0.1f}, AttentionShape{2, 1, 272, 0.1f}}) {
     for (const DType dtype : dtypes) {

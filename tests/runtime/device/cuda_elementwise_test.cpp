@@ -87,7 +87,7 @@ TEST_F(CudaElementwise, NothingIsLaunchedForNothing) {
   cuda::softcap(nullptr, x.get(), 2, 0, 4, 4);
   cuda::add_positions(nullptr, bytes, DType::F32, nullptr, 0, x.get(), 4);
   cuda::route(nullptr, x.get(), 0, {.experts = 4, .chosen = 2}, {}, nullptr);
-  cuda::take_rows(nullptr, x.get(), nullptr, 0, 4, x.get());
+  cuda::take_rows(nullptr, x.get(), nullptr, nullptr, 0, 4, x.get());
   cuda::add_rows(nullptr, x.get(), nullptr, nullptr, 0, 4, x.get());
   cuda::copy(nullptr, nullptr, 0, 0);
   cuda::convert(nullptr, DType::BF16, DType::F32, nullptr, 0, 0);

@@ -69,8 +69,8 @@ class CudaRoute : public CudaRows {
                  ? RowBlocks()
                  : RowBlocks(reinterpret_cast<const std::byte*>(at), block, block * sizeof(float));
     };
-    cpu_->route(scores.data(), rows, routing, blocks(correction.data()), expected);
-    cuda::route(nullptr, scores_there.get(), rows, routing, blocks(correction_there.get()),
+    cpu_->route(scores.data(), rows, routing, {blocks(correction.data())}, expected);
+    cuda::route(nullptr, scores_there.get(), rows, routing, {blocks(correction_there.get())},
                 out.get());
     const auto choices = out.read();
     for (std::size_t i = 0; i < choices.size(); ++i) {

@@ -63,13 +63,30 @@ class Cache {
   KvView view;
 };
 
+std::size_t first_seen(const AttentionShape& shape, std::size_t position) {
+  if (shape.window == 0 || position < shape.window) return 0;
+  return shape.chunks ? position / shape.window * shape.window : position + 1 - shape.window;
+}
+
+/// What ALiBi adds to a score of `head`, in double.
+double bias_of(const Alibi& alibi, std::size_t head, std::size_t key, std::size_t query) {
+  if (alibi.exponent == 0) return 0;
+  const double rate = alibi_rate(alibi, static_cast<std::uint32_t>(head));
+  const auto at = [&](std::size_t position) {
+    const auto p = static_cast<double>(position);
+    if (!alibi.rounded) return p * rate;
+    const double near = rounded(static_cast<float>(p), DType::BF16);
+    return double{rounded(static_cast<float>(near * rate), DType::BF16)};
+  };
+  return (at(key) - at(query)) * alibi.scale;
+}
+
 /// One head of one row, in double. @param first the row of its sequence's position 0
 std::vector<double> expected(const Case& c, std::size_t row, std::size_t first, std::size_t head) {
   const std::size_t size = c.shape.head_size;
   const std::size_t kv = head / (c.shape.heads / c.shape.kv_heads);
   const float* const q = c.q.data() + (row * c.shape.heads + head) * size;
-  const std::size_t begin =
-      c.shape.window == 0 || row - first < c.shape.window ? first : row + 1 - c.shape.window;
+  const std::size_t begin = first + first_seen(c.shape, row - first);
   std::vector<double> weights;
   for (std::size_t j = begin; j <= row; ++j) {
     const float* const k = c.k.data() + (j * c.shape.kv_heads + kv) * size;
@@ -79,7 +96,8 @@ std::vector<double> expected(const Case& c, std::size_t row, std::size_t first, 
     }
     score *= c.shape.scale;
     const double cap = c.shape.softcap;
-    weights.push_back(cap != 0 ? cap * std::tanh(score / cap) : score);
+    score = cap != 0 ? cap * std::tanh(score / cap) : score;
+    weights.push_back(score + bias_of(c.shape.alibi, head, j - first, row - first));
   }
   double largest = std::ranges::max(weights), sum = 0;
   if (!c.sinks.empty()) {
@@ -126,7 +144,7 @@ INSTANTIATE_TEST_SUITE_P(, DeviceAttention, testing::ValuesIn(all_devices()), de
 TEST_P(DeviceAttention, AgreesWithASoftmaxInDouble) {
   auto device = this->device();
   // Every kernel there is by head size; groups of one head to more than a block of threads takes.
-  for (const AttentionShape shape :
+  for (const AttentionShape& shape :
        {AttentionShape{9, 3, 64, 0.125f}, AttentionShape{4, 4, 7, 0.4f},
         AttentionShape{20, 1, 17, 0.25f}, AttentionShape{4, 1, 32, 0.2f},
         AttentionShape{8, 2, 80, 0.11f}, AttentionShape{7, 1, 80, 0.11f},
@@ -151,7 +169,7 @@ TEST_P(DeviceAttention, AgreesWithASoftmaxInDouble) {
 
 TEST_P(DeviceAttention, SinksCountInTheSumAlone) {
   auto device = this->device();
-  for (const AttentionShape shape :
+  for (const AttentionShape& shape :
        {AttentionShape{6, 2, 64, 0.2f}, AttentionShape{4, 1, 20, 0.3f, 0.0f, 9}}) {
     for (const std::uint32_t length : {5u, 150u, 1100u}) {
       Case c = make(shape, DType::BF16, {length});
@@ -166,10 +184,29 @@ TEST_P(DeviceAttention, SinksCountInTheSumAlone) {
   }
 }
 
+TEST_P(DeviceAttention, BiasesFallWithTheDistanceOfAKey) {
+  auto device = this->device();
+  // Of 6 heads two lie between those of 4; slow rates, so that far keys count.
+  for (const AttentionShape& shape :
+       {AttentionShape{6, 6, 16, 0.25f}, AttentionShape{8, 2, 20, 0.3f, 0.0f, 70}}) {
+    for (const bool rounded : {false, true}) {
+      Case c = make(shape, DType::BF16, {1200});
+      c.shape.alibi = alibi_of(shape.heads, 12.0f);
+      c.shape.alibi.scale = 0.5f;
+      c.shape.alibi.rounded = rounded;
+      Cache cache(device, c);
+      cache.store(c.all());
+      const Order order = {0, 1, 63, 64, 300, 511, 1023, 1024, 1199};
+      const auto out = cache.attend(order);
+      ASSERT_NO_FATAL_FAILURE(expect_softmax(c, order, out, 2e-5));
+    }
+  }
+}
+
 // Values are the first elements of keys, all heads share them, and keys are wide.
 TEST_P(DeviceAttention, LatentValuesAgreeWithASoftmaxInDouble) {
   auto device = this->device();
-  for (const AttentionShape shape :
+  for (const AttentionShape& shape :
        {AttentionShape{20, 1, 576, 0.04f, 0.0f, 0, 512},
         AttentionShape{3, 1, 20, 0.25f, 0.0f, 0, 12}, AttentionShape{5, 1, 48, 0.25f, 0.0f, 0, 32},
         AttentionShape{5, 1, 48, 0.25f, 0.0f, 0, 40}}) {
@@ -184,11 +221,26 @@ TEST_P(DeviceAttention, LatentValuesAgreeWithASoftmaxInDouble) {
   }
 }
 
+TEST_P(DeviceAttention, ChunksAreSeenByTheirOwnRowsAlone) {
+  auto device = this->device();
+  for (const std::uint32_t window : {30u, 64u, 150u, 1100u}) {
+    Case c = make({4, 2, 32, 0.2f, 0.0f, window}, DType::BF16, {1200});
+    c.shape.chunks = true;
+    Cache cache(device, c);
+    cache.store(c.all());
+    const Order order = {0, 29, 30, 63, 64, 65, 149, 150, 1023, 1024, 1099, 1100, 1199};
+    const auto out = cache.attend(order);
+    ASSERT_NO_FATAL_FAILURE(expect_softmax(c, order, out, 2e-5));
+  }
+}
+
 TEST_P(DeviceAttention, ARingOfWhatAWindowSeesHasTheBitsOfAWholeCache) {
   auto device = this->device();
   const std::size_t length = 700;
-  for (const std::uint32_t window : {1u, 30u, 64u, 65u}) {
+  for (const auto& [window, chunks] :
+       {std::pair{1u, false}, {30u, false}, {64u, false}, {65u, false}, {30u, true}, {65u, true}}) {
     Case c = make({4, 2, 32, 0.2f, 0.0f, window}, DType::BF16, {length});
+    c.shape.chunks = chunks;
     const auto whole = Cache(device, c).run(c.all());
     for (const std::size_t chunk : {1, 37, 128}) {
       c.ring = true;
@@ -208,7 +260,7 @@ TEST_P(DeviceAttention, ARingOfWhatAWindowSeesHasTheBitsOfAWholeCache) {
 
 TEST_P(DeviceAttention, AgreesWithASoftmaxInDoubleOverLongContexts) {
   auto device = this->device();
-  for (const AttentionShape shape :
+  for (const AttentionShape& shape :
        {AttentionShape{2, 1, 32, 0.2f}, AttentionShape{3, 1, 48, 0.2f, 0.0f, 0, 32}}) {
     const Case c = make(shape, DType::BF16, {2200});
     Cache cache(device, c);
@@ -221,7 +273,7 @@ TEST_P(DeviceAttention, AgreesWithASoftmaxInDoubleOverLongContexts) {
 
 TEST_P(DeviceAttention, ChunksHaveTheBitsOfTheWholePrompt) {
   auto device = this->device();
-  for (const AttentionShape shape :
+  for (const AttentionShape& shape :
        {AttentionShape{2, 1, 64, 0.125f}, AttentionShape{2, 1, 32, 0.2f, 5.0f, 50},
         AttentionShape{3, 1, 48, 0.2f, 0.0f, 0, 32}}) {
     for (const DType dtype : dtypes) {

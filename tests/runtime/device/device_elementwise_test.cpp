@@ -191,8 +191,12 @@ TEST_P(DeviceElementwise, SumsAndScalesAreThoseOfFloat32) {
       device->scale(x_there.get(), 0.3f, length);
       EXPECT_TRUE(same_numbers(device.get(into), sums)) << length;
       EXPECT_TRUE(same_numbers(device.get(x_there), scaled)) << length;
-      device->scale(x_there.get(), 0, length);
-      EXPECT_TRUE(same_bits(device.get(x_there), std::vector<float>(length))) << "NaNs too";
+      const auto factor = device.put(std::vector<float>{-1.7f}), by = device.put(x, misaligned);
+      for (std::size_t i = 0; i < length; ++i) scaled[i] = x[i] * -1.7f;
+      device->scale_by(reinterpret_cast<const std::byte*>(factor.get()), by.get(), length);
+      EXPECT_TRUE(same_numbers(device.get(by), scaled)) << length;
+      device->scale(by.get(), 0, length);  // infinities and NaNs too
+      EXPECT_TRUE(same_bits(device.get(by), std::vector<float>(length))) << length;
     }
   }
 }

@@ -122,9 +122,9 @@ TEST_P(DeviceLinear, ARowHasTheSameBitsAmongManyOfMoreThanACache) {
 }
 
 TEST_P(DeviceLinear, ThreadsDoNotChangeABit) {
-  for (const auto& [dtype, rows] : {std::pair{DType::F32, 5}, std::pair{DType::F32, 40},
-                                    std::pair{DType::BF16, 5}, std::pair{DType::BF16, 40},
-                                    std::pair{DType::F16, 5}, std::pair{DType::F16, 40}}) {
+  for (const auto& [dtype, rows] :
+       {std::pair{DType::F32, 5}, std::pair{DType::F32, 40}, std::pair{DType::BF16, 5},
+        std::pair{DType::BF16, 40}, std::pair{DType::F16, 5}, std::pair{DType::F16, 40}}) {
     const std::size_t k = 333, outputs = 301;
     const auto in = random(rows * k);
     std::vector<float> of_one;

@@ -85,6 +85,23 @@ TEST_P(DeviceNorm, AgreesWithSumsInDouble) {
   }
 }
 
+TEST_P(DeviceNorm, WithoutWeightsHasTheBitsOfWeightsOfOne) {
+  auto device = this->device();
+  for (const std::size_t columns : kColumns) {
+    const auto in = random(3 * columns, 3.0f);
+    const auto rows = device.put(in);
+    const auto out = device.put(std::vector<float>(in.size()));
+    for (const NormKind kind : {NormKind::Rms, NormKind::Layer}) {
+      for (const DType dtype : dtypes) {
+        const Weights ones{std::vector<float>(columns, 1.0f), std::vector<float>(columns), dtype};
+        device->norm(kind, rows.get(), {.dtype = dtype}, 1e-5f, out.get(), 3, columns);
+        EXPECT_TRUE(same_bits(device.get(out), run(device, kind, in, ones)))
+            << name(dtype) << ", " << columns << " columns";
+      }
+    }
+  }
+}
+
 TEST_P(DeviceNorm, ARowHasTheSameBitsAloneAnywhereAndInPlace) {
   auto one = device(1), three = device(3);
   for (const std::size_t columns : kColumns) {

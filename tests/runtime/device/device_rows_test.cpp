@@ -96,12 +96,18 @@ TEST_P(DeviceRows, TakenAndKeptRowsMoveToTheFront) {
       for (std::size_t i = 0; i < count * columns; ++i) {
         expected[i] = in[rows[i / columns] * columns + i % columns];
       }
-      device->take_rows(in_there.get(), rows, columns, out.get());
+      device->take_rows(in_there.get(), rows, {}, columns, out.get());
       device->set_rows({}, rows);
       device->keep_rows(kept.get(), columns);
       EXPECT_TRUE(same_bits(device.get(out), part(expected, 0, count * columns))) << columns;
       EXPECT_TRUE(same_bits(device.get(kept), expected)) << columns << ", kept";
       EXPECT_TRUE(same_bits(device.get(in_there), in)) << columns << ", taken from";
+      const auto weights = random(count);
+      for (std::size_t i = 0; i < count * columns; ++i) {
+        expected[i] = in[rows[i / columns] * columns + i % columns] * weights[i / columns];
+      }
+      device->take_rows(in_there.get(), rows, weights, columns, out.get());
+      EXPECT_TRUE(same_bits(device.get(out), part(expected, 0, count * columns))) << columns;
     }
   }
 }
@@ -119,6 +125,11 @@ TEST_P(DeviceRows, AddedRowsAreWeightedAndLeaveTheOthers) {
     }
     device->add_rows(x_there.get(), rows, weights, columns, into.get());
     EXPECT_TRUE(same_bits(device.get(into), expected)) << columns;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      expected[rows[i / columns] * columns + i % columns] += x[i];
+    }
+    device->add_rows(x_there.get(), rows, {}, columns, into.get());
+    EXPECT_TRUE(same_bits(device.get(into), expected)) << columns << ", all weights 1";
   }
 }
 
@@ -178,7 +189,7 @@ TEST_P(DeviceRoute, CorrectsTheChoiceAndNotTheWeightsAndChoosesFromTheBestGroups
   const auto scores_there = device.put(scores), correction_there = device.put(correction);
   std::vector<ExpertChoice> out(rows * routing.chosen);
   const auto* const dense = reinterpret_cast<const std::byte*>(correction_there.get());
-  device->route(scores_there.get(), rows, routing, dense, out);
+  device->route(scores_there.get(), rows, routing, {dense}, out);
   for (std::uint32_t r = 0; r < rows; ++r) {
     std::vector<double> weights, ranks;
     for (std::uint32_t e = 0; e < experts; ++e) {
@@ -207,6 +218,22 @@ TEST_P(DeviceRoute, CorrectsTheChoiceAndNotTheWeightsAndChoosesFromTheBestGroups
       ASSERT_EQ(choice.expert, order[i].second) << "row " << r;
       ASSERT_NEAR(choice.weight, weights[choice.expert] / sum * routing.scale, 1e-6);
     }
+  }
+}
+
+TEST_P(DeviceRoute, FactorsOfExpertsAreMultipliedWithWeightsAfterAllElse) {
+  auto device = this->device(2);
+  const std::uint32_t rows = 9;
+  const Routing routing{.experts = 12, .chosen = 3, .normalize = true, .scale = 1.5f};
+  const auto scores = random(rows * routing.experts, 3.0f), factors = random(routing.experts);
+  const auto scores_there = device.put(scores), factors_there = device.put(factors);
+  std::vector<ExpertChoice> plain(rows * routing.chosen), out(plain.size());
+  device->route(scores_there.get(), rows, routing, {}, plain);
+  const RouteVectors vectors{.factors = reinterpret_cast<const std::byte*>(factors_there.get())};
+  device->route(scores_there.get(), rows, routing, vectors, out);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    EXPECT_EQ(out[i].expert, plain[i].expert);
+    EXPECT_EQ(out[i].weight, plain[i].weight * factors[plain[i].expert]);
   }
 }
 

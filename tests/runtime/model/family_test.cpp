@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "tests/sharding/errors.h"
 #include "tests/support/small_llama.h"
+#include "tests/support/source_path.h"
 
 namespace initrt::testing {
 namespace {
@@ -34,15 +37,24 @@ TEST(Family, IsThatOfTheModelTypeWhereNoArchitectureIsGiven) {
   EXPECT_EQ(build_graph(config).family, "llama");
 }
 
+TEST(Family, OfKimiK2IsDeepseeksWhereNoArchitectureIsGiven) {
+  std::ifstream file(source_path("tests/golden/flagships/kimi_k2/config.json"));
+  nlohmann::json config = nlohmann::json::parse(file);
+  const std::size_t tensors = build_graph(config).tensors.size();
+  config.erase("architectures");
+  EXPECT_EQ(build_graph(config).tensors.size(), tensors);
+  EXPECT_TRUE(knows_family(config));
+}
+
 TEST(Family, ThatIsNotKnownIsAnErrorThatNamesItAndTheKnownOnes) {
   nlohmann::json config = llama();
-  config["architectures"] = {"BloomForCausalLM"};
+  config["architectures"] = {"BertForMaskedLM"};
   EXPECT_THAT(error_of_config(config),
-              AllOf(HasSubstr("unknown architecture \"BloomForCausalLM\""), HasSubstr("\"llama\""),
+              AllOf(HasSubstr("unknown architecture \"BertForMaskedLM\""), HasSubstr("\"llama\""),
                     HasSubstr("LlamaForCausalLM")));
   config.erase("architectures");
-  config["model_type"] = "bloom";
-  EXPECT_THAT(error_of_config(config), HasSubstr("\"bloom\""));
+  config["model_type"] = "bert";
+  EXPECT_THAT(error_of_config(config), HasSubstr("\"bert\""));
 }
 
 TEST(Family, OfAConfigWithoutEitherIsAnError) {

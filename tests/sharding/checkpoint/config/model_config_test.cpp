@@ -256,6 +256,21 @@ TEST(ModelConfig, OfTextAloneKeepsTheQuantizationOfTheWhole) {
   EXPECT_EQ(config["quantization"]["bits"], 4);
 }
 
+TEST(ModelConfig, OfKimisTextIsDeepseeksWhereItSaysNothing) {
+  Json whole = {{"model_type", "kimi_k25"},
+                {"tie_word_embeddings", false},
+                {"text_config", {{"hidden_size", 7168}}}};
+  const Json config = text_model_config(whole);
+  EXPECT_EQ(config["model_type"], "deepseek_v3");
+  EXPECT_EQ(config["hidden_size"], 7168);
+  EXPECT_EQ(config["tie_word_embeddings"], false);
+  whole["text_config"]["model_type"] = "kimi_k2";
+  EXPECT_EQ(text_model_config(whole)["model_type"], "kimi_k2");
+  whole["model_type"] = "gemma3";
+  whole["text_config"].erase("model_type");
+  EXPECT_EQ(text_model_config(whole), whole) << "nobody knows what that is";
+}
+
 TEST(ModelConfig, ParametersOfSomethingElseAreLeftAlone) {
   MemoryFiles files;
   files.content["d/params.json"] = R"({"learning_rate": 0.1})";
