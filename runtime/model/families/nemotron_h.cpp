@@ -53,7 +53,7 @@ std::string layers_of(const ConfigReader& config) {
     return layers;
   }
   (void)config.at(kPattern);
-  const std::string layers = config.text_or(kPattern, "");
+  std::string layers = config.text_or(kPattern, "");
   if (layers.find_first_not_of("M*-E") != std::string::npos) {
     fail("model config: {} is {}, expected a letter for each layer: M, *, - or E", kPattern,
          quote(layers));
