@@ -227,7 +227,7 @@ LATER_GEMMA = {
     "gemma4_layer_inputs": Case(
         hf.Gemma4TextConfig,
         GEMMA4 | dict(
-            num_hidden_layers=5, layer_types=[SLIDING, SLIDING, FULL, SLIDING, FULL],
+            num_hidden_layers=5, layer_types=[SLIDING, FULL, SLIDING, SLIDING, FULL],
             hidden_size_per_layer_input=8, vocab_size_per_layer_input=VOCABULARY,
             num_kv_shared_layers=2, use_double_wide_mlp=True, intermediate_size=40),
         {"sliding_window": WINDOW + 1},

@@ -103,6 +103,8 @@ WITHOUT = {
     "nemotron_h_experts": "biases, groups of experts",
     "gemma3": "windows other than in five of six layers, a scale of attention",
     "gemma3_conditional": "windows other than in five of six layers, a scale of attention",
+    "gemma4_layer_inputs": "keys that are shared but not of the two layers before",
+    "gemma4_experts": "(not tried yet)",
     "smollm3": "layers without rope other than each fourth",
     "qwen3_moe": "layers without experts",
     "falcon_rw": "biases of attention in this architecture",

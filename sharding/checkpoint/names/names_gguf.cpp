@@ -181,7 +181,7 @@ bool locate_gated(const Tensor& canonical, const BlockName& name, const Graph& g
 
 // Files of these have 1 + w where others have w.
 bool has_moved_norms(std::string_view architecture, std::string_view module) {
-  return architecture.starts_with("gemma") ||
+  return (architecture.starts_with("gemma") && architecture != "gemma4") ||
          (architecture == "qwen3next" && module != "linear_attn.norm");
 }
 

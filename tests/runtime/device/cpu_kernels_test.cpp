@@ -76,14 +76,14 @@ TEST_P(CpuKernels, WrongArgumentsAreErrors) {
   std::vector<float> x(2048);
   EXPECT_THAT([&] { cpu->to_float(nullptr, DType::U8, x.data(), 1); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("cpu to_float: dtype U8")));
+  auto* const bytes = reinterpret_cast<std::byte*>(x.data());
   EXPECT_THAT(
       [&] {
-        cpu->norm(NormKind::Rms, x.data(), {nullptr, nullptr, DType::Q8_0}, 1e-5f, x.data(), 1, 4);
+        cpu->norm(NormKind::Rms, x.data(), {bytes, nullptr, DType::Q8_0}, 1e-5f, x.data(), 1, 4);
       },
       testing::ThrowsMessage<Error>(testing::HasSubstr("cpu norm: dtype Q8_0")));
   const std::vector<RowInfo> rows(1);
   cpu->set_rows(rows, {});
-  auto* const bytes = reinterpret_cast<std::byte*>(x.data());
   EXPECT_THAT(
       [&] {
         cpu->attention(x.data(), {1, 1, 577, 1.0f}, {bytes, bytes, DType::F32, 1}, x.data());
