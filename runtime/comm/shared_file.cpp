@@ -22,7 +22,7 @@
 namespace initrt {
 namespace {
 
-/// Calls the kernel and nothing else: also run by a child that shares this process's memory.
+/// Calls the kernel and nothing else: also run by a child of a process that has threads.
 int open_tmpfs_file() {
   const auto fs = static_cast<int>(::syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC));
   if (fs < 0) return -1;
@@ -41,11 +41,7 @@ int open_tmpfs_file() {
   return file;
 }
 
-/// What the child is told, and its answer.
-struct Request {
-  std::array<char, 64> uid_map{}, gid_map{};
-  int file = -1;
-};
+using IdMap = std::array<char, 64>;
 
 bool write_file(const char* path, const char* text) {
   const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
@@ -57,14 +53,11 @@ bool write_file(const char* path, const char* text) {
 }
 
 // A file system's files belong to somebody whom the namespace knows: the user himself.
-int open_in_namespace(void* argument) {
-  Request& request = *static_cast<Request*>(argument);
-  if (write_file("/proc/self/uid_map", request.uid_map.data()) &&
-      write_file("/proc/self/setgroups", "deny") &&
-      write_file("/proc/self/gid_map", request.gid_map.data())) {
-    request.file = open_tmpfs_file();
-  }
-  return 0;
+int open_in_namespace(const IdMap& users, const IdMap& groups) {
+  const bool known = write_file("/proc/self/uid_map", users.data()) &&
+                     write_file("/proc/self/setgroups", "deny") &&
+                     write_file("/proc/self/gid_map", groups.data());
+  return known ? open_tmpfs_file() : -1;
 }
 
 /// Whether huge pages are allowed, but not for memfds.
@@ -77,23 +70,28 @@ bool wants_tmpfs() {
 
 Descriptor make_tmpfs_file() { return Descriptor(open_tmpfs_file()); }
 
-// The child is one that posix_spawn(3) would make: it shares memory and descriptors, and this
-// thread waits for it. No handlers of fork(2) run, which MPI libraries warn of.
+// The child shares this process's descriptors, so that the file is here too, and says which it is.
+// Not fork(2): its handlers do not run, which MPI libraries warn of.
 Descriptor make_tmpfs_file_in_namespace() {
-  Request request;
-  const auto map = [](std::array<char, 64>& text, unsigned id) {
-    std::snprintf(text.data(), text.size(), "%u %u 1", id, id);
-  };
-  map(request.uid_map, ::geteuid());
-  map(request.gid_map, ::getegid());
-  alignas(16) std::array<std::byte, 64 << 10> stack;
-  const pid_t child = ::clone(
-      open_in_namespace, stack.data() + stack.size(),
-      CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_NEWUSER | CLONE_NEWNS | SIGCHLD, &request);
+  IdMap users{}, groups{};
+  std::snprintf(users.data(), users.size(), "%u %u 1", ::geteuid(), ::geteuid());
+  std::snprintf(groups.data(), groups.size(), "%u %u 1", ::getegid(), ::getegid());
+  std::array<int, 2> ends{-1, -1};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return {};
+  const Descriptor from_child(ends[0]), to_parent(ends[1]);
+  const auto child = static_cast<pid_t>(
+      ::syscall(SYS_clone, CLONE_FILES | CLONE_NEWUSER | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0));
   if (child < 0) return {};
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  if (child == 0) {
+    const int file = open_in_namespace(users, groups);
+    ::_exit(::write(to_parent.get(), &file, sizeof file) == sizeof file ? 0 : 1);
   }
-  return Descriptor(request.file);
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  int file = -1;
+  if (status != 0 || ::read(from_child.get(), &file, sizeof file) != sizeof file) return {};
+  return Descriptor(file);
 }
 
 Descriptor make_shared_file(std::uint64_t bytes) {
