@@ -18,7 +18,7 @@ constexpr std::size_t cache_line = 64;
 /// they never fault.
 struct Prefetch {
   std::uintptr_t at = 0;
-  std::size_t bytes_per_step = 0;  ///< where weights stream: as many as a step takes
+  std::size_t bytes_per_step = 0;  ///< not looked at where weights stream
 };
 
 template <class S, class Dot, std::size_t rows, bool streaming, std::size_t width = tile_outputs>
