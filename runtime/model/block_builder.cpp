@@ -47,6 +47,14 @@ void BlockBuilder::norm(const std::string& module, ActivationId in, ActivationId
              group});
 }
 
+void BlockBuilder::convolution(const std::string& module, ActivationId x, std::uint32_t taps,
+                               bool with_bias) {
+  const std::uint64_t columns = builder.columns(x);
+  ConvolutionOp op{x, matrix(unit, module, taps, columns), builder.state()};
+  if (with_bias) op.bias = float32(module + ".bias", columns);
+  add(op);
+}
+
 void BlockBuilder::add_residual(ActivationId x) {
   if (spec.residual_scale != 1) add(ScaleOp{x, spec.residual_scale});
   add(AddOp{x, at.hidden});

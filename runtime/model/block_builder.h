@@ -73,6 +73,8 @@ struct BlockBuilder {
     norm(module, in, out, spec.norm, spec.norm_bias, spec.hidden);
   }
 
+  /// A convolution of x in place, over its last `taps` rows.
+  void convolution(const std::string& module, ActivationId x, std::uint32_t taps, bool with_bias);
   /// hidden += residual_scale · x.
   void add_residual(ActivationId x);
 

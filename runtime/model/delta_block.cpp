@@ -3,16 +3,6 @@
 #include "runtime/model/block_builder.h"
 
 namespace initrt {
-namespace {
-
-void convolution(BlockBuilder& block, const char* module, ActivationId x) {
-  const ParamId weight =
-      block.matrix(block.unit, module, block.spec.delta.taps, block.builder.columns(x));
-  block.add(ConvolutionOp{x, weight, block.builder.state()});
-}
-
-}  // namespace
-
 void add_delta_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers) {
   const DeltaSizes& sizes = spec.delta;
   buffers.delta_q = builder.activation("delta_q", sizes.keys());
@@ -32,9 +22,9 @@ void add_delta_net(BlockBuilder& block, ActivationId in, ActivationId into) {
   block.linear("linear_attn.z_proj", in, at.delta_z, false);
   block.linear("linear_attn.b_proj", in, at.beta, false);
   block.linear("linear_attn.a_proj", in, at.decay, false);
-  convolution(block, "linear_attn.q_conv", at.delta_q);
-  convolution(block, "linear_attn.k_conv", at.delta_k);
-  convolution(block, "linear_attn.v_conv", at.delta_v);
+  block.convolution("linear_attn.q_conv", at.delta_q, sizes.taps, false);
+  block.convolution("linear_attn.k_conv", at.delta_k, sizes.taps, false);
+  block.convolution("linear_attn.v_conv", at.delta_v, sizes.taps, false);
   const ParamId a_log = block.float32("linear_attn.A_log", sizes.value_heads);
   const ParamId dt_bias = block.float32("linear_attn.dt_bias", sizes.value_heads);
   block.add(DeltaOp{at.delta_q, at.delta_k, at.delta_v, at.decay, at.beta, at.delta_v, a_log,

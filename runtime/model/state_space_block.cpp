@@ -4,18 +4,6 @@
 #include "runtime/model/block_builder.h"
 
 namespace initrt {
-namespace {
-
-void convolution(BlockBuilder& block, const std::string& module, ActivationId x) {
-  const std::uint64_t columns = block.builder.columns(x);
-  const ParamId weight = block.matrix(block.unit, module, block.spec.state_space.taps, columns);
-  ConvolutionOp op{x, weight, block.builder.state()};
-  if (block.spec.convolution_bias) op.bias = block.float32(module + ".bias", columns);
-  block.add(op);
-}
-
-}  // namespace
-
 void add_state_space_buffers(const DecoderSpec& spec, GraphBuilder& builder, Buffers& buffers) {
   const StateSpaceSizes& sizes = spec.state_space;
   buffers.space_z = builder.activation("space_z", sizes.inner());
@@ -35,9 +23,9 @@ void add_state_space(BlockBuilder& block, ActivationId in, ActivationId into) {
   block.linear("mamba.b_proj", in, at.space_b, spec.state_space_bias);
   block.linear("mamba.c_proj", in, at.space_c, spec.state_space_bias);
   block.linear("mamba.step_proj", in, at.space_step, spec.state_space_bias);
-  convolution(block, "mamba.x_conv", at.space_x);
-  convolution(block, "mamba.b_conv", at.space_b);
-  convolution(block, "mamba.c_conv", at.space_c);
+  block.convolution("mamba.x_conv", at.space_x, sizes.taps, spec.convolution_bias);
+  block.convolution("mamba.b_conv", at.space_b, sizes.taps, spec.convolution_bias);
+  block.convolution("mamba.c_conv", at.space_c, sizes.taps, spec.convolution_bias);
   const ParamId a_log = block.float32("mamba.A_log", sizes.heads);
   const ParamId dt_bias = block.float32("mamba.dt_bias", sizes.heads);
   const ParamId d = block.float32("mamba.D", sizes.heads);
