@@ -81,7 +81,7 @@ Json shared_config(const GgufSource& source, bool llama, OfLayers counts) {
   const GgufMetadata& metadata = source.metadata;
   const auto of_layers = [&](const char* key) {
     if (counts == OfLayers::OfThoseThatHaveSome) return hybrid_count(metadata, key);
-    if (counts == OfLayers::Least) return std::ranges::min(metadata.by_layer(key));
+    if (counts == OfLayers::Least) return std::ranges::min(metadata.need_counts(key));
     return metadata.need_count(key);
   };
   const std::uint64_t size = head_size(metadata, llama);

@@ -31,7 +31,7 @@ void add_heads(const GgufSource& source, Json& config) {
   const Json& types = config["layer_types"];
   const std::size_t all = first_of_kind(types, "full_attention");
   const std::size_t some = first_of_kind(types, "sliding_attention");
-  const auto kv_heads = metadata.need_counts(".attention.head_count_kv", types.size());
+  const auto kv_heads = metadata.need_counts(".attention.head_count_kv");
   config["global_head_dim"] = config["head_dim"];
   config["head_dim"] = metadata.need_count(".attention.key_length_swa");
   config["num_key_value_heads"] = kv_heads[some];
@@ -53,8 +53,7 @@ void add_rope(const GgufSource& source, Json& config) {
 
 void add_feed_forwards(const GgufSource& source, Json& config) {
   const GgufMetadata& metadata = source.metadata;
-  const std::uint64_t layers = config["layer_types"].size();
-  const auto sizes = metadata.need_counts(".feed_forward_length", layers);
+  const auto sizes = metadata.need_counts(".feed_forward_length");
   config["use_double_wide_mlp"] = std::ranges::max(sizes) == 2 * std::ranges::min(sizes);
   if (metadata.count(".expert_count").value_or(0) == 0) return;
   config["enable_moe_block"] = true;

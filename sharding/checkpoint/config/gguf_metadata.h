@@ -85,20 +85,15 @@ class GgufMetadata {
     return value->get<std::uint64_t>();
   }
 
-  /// The values above 0 of a key that has a number for each of `layers`, or one for all of them.
-  [[nodiscard]] std::vector<std::uint64_t> need_counts(std::string_view key,
-                                                       std::uint64_t layers) const {
-    const nlohmann::json* value = find(key);
-    if (value == nullptr || !value->is_array()) {
-      return std::vector<std::uint64_t>(layers, need_count(key));
+  /// by_layer(), of which none may be 0.
+  [[nodiscard]] std::vector<std::uint64_t> need_counts(std::string_view key) const {
+    std::vector<std::uint64_t> counts = by_layer(key);
+    for (const std::uint64_t number : counts) {
+      if (number > 0) continue;
+      fail("GGUF metadata key {} is not a list of {} numbers above 0", quote(full(key)),
+           counts.size());
     }
-    std::vector<std::uint64_t> counts;
-    for (const nlohmann::json& of_layer : *value) {
-      if (!of_layer.is_number_integer() || of_layer <= 0) break;
-      counts.push_back(of_layer.get<std::uint64_t>());
-    }
-    if (counts.size() == layers && value->size() == layers) return counts;
-    fail("GGUF metadata key {} is not a list of {} numbers above 0", quote(full(key)), layers);
+    return counts;
   }
 
   [[nodiscard]] std::uint64_t need_count(std::string_view key) const {
