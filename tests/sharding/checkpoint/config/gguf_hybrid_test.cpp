@@ -69,6 +69,9 @@ TEST(GgufHybrid, CountsOfLayersAreOneNumberAndZeros) {
   EXPECT_EQ(hybrid_count(metadata, ".b"), 2u);
   EXPECT_EQ(hybrid_count(metadata, ".one"), 5u);
   EXPECT_EQ(metadata.by_layer(".one"), (std::vector<std::uint64_t>{5, 5, 5}));
+  EXPECT_EQ(metadata.need_counts(".one"), metadata.by_layer(".one"));
+  EXPECT_EQ(error_of([&] { (void)metadata.need_counts(".b"); }),
+            "GGUF metadata key \"a.b\" is not a list of 3 numbers above 0");
   const auto error_with = [&](const Json& value) {
     values["a.b"] = value;
     return error_of([&] { (void)hybrid_count(metadata, ".b"); });
