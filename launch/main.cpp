@@ -15,6 +15,7 @@
 #include "launch/job/job.h"
 #include "launch/machine/stop_signals.h"
 #include "launch/option_texts.h"
+#include "launch/output/log.h"
 #include "launch/output/progress.h"
 #include "launch/output/standard_output.h"
 #include "runtime/faults/faulty_communicator.h"
@@ -270,7 +271,7 @@ void allow_many_files() {
 void say_failure(const std::string& message) {
   std::fflush(stdout);
   end_all_progress();
-  std::fprintf(stderr, "initrt: %s\n", one_line(message).c_str());
+  write_log(LogLevel::Error, message);
 }
 
 }  // namespace
@@ -282,6 +283,7 @@ int main(int argc, char** argv) {
     initrt::allow_many_files();
     std::signal(SIGXFSZ, SIG_IGN);  // a file beyond its limit is an error that says so
     initrt::World world({initrt::end_all_progress, initrt::say_failure});
+    initrt::set_log_speaker(world.speaker());
     try {
       return initrt::start(argc, argv, world);
     } catch (const std::exception& error) {

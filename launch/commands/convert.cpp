@@ -3,13 +3,13 @@
 #include <utility>
 
 #include "launch/commands/commands.h"
-#include "launch/output/notices.h"
+#include "launch/output/log.h"
 #include "sharding/human_bytes.h"
 
 namespace initrt {
 
 void convert(ConvertOptions options) {
-  options.notices = stderr_notices();
+  options.notices = log_notices();
   options.on_file = [](const std::string& file, std::uint64_t done, std::uint64_t all) {
     std::fprintf(stderr, "%s: %s of %s\n", file.c_str(),
                  human_bytes(static_cast<double>(done)).c_str(),

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "launch/commands/commands.h"
-#include "launch/output/notices.h"
+#include "launch/output/log.h"
 #include "launch/output/standard_output.h"
 #include "runtime/start/without_weights.h"
 #include "runtime/storage/local_files.h"
@@ -118,7 +118,7 @@ void inspect(const InspectOptions& options) {
   LocalFiles files;
   const Catalog catalog = open_checkpoint_or_config(
       files, options.path, options.format, precision_from_name(ModelOptions().precision)->dtype);
-  note_choice(catalog, stderr_notices());
+  note_choice(catalog, log_notices());
   const std::string out =
       options.json
           ? catalog_json(catalog).dump(2, ' ', false, Json::error_handler_t::replace) + "\n"

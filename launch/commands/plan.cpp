@@ -3,7 +3,7 @@
 
 #include "launch/commands/commands.h"
 #include "launch/job/prompts.h"
-#include "launch/output/notices.h"
+#include "launch/output/log.h"
 #include "launch/output/standard_output.h"
 #include "runtime/device/cpu/cpu_device.h"
 #include "runtime/device/cuda/needs.h"
@@ -279,8 +279,8 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
   Job job = read_job(files, options.config, options.settings);
   job.model.all_names = options.verbose;
   const OpenModel model = open_model_or_config(files, job.model);
-  note_choice(model.catalog, stderr_notices());
-  if (!model.warning.empty()) warn(model.warning);
+  note_choice(model.catalog, log_notices());
+  if (!model.warning.empty()) write_log(LogLevel::Warning, model.warning);
   const std::vector<Prompt> prompts = planned_prompts(files, job, model);
   const DeviceKind device = planned_device(job.machine);
   const Transport transport =

@@ -14,8 +14,8 @@
 #include "launch/output/answer_settings.h"
 #include "launch/output/answers.h"
 #include "launch/output/faulty_output.h"
+#include "launch/output/log.h"
 #include "launch/output/metrics_file.h"
-#include "launch/output/notices.h"
 #include "launch/output/result_file.h"
 #include "launch/output/standard_output.h"
 #include "runtime/exec/generate.h"
@@ -169,8 +169,10 @@ class Results {
       if (!prompt.error.empty() && !prompt.done) refused.push_back(&prompt);
     }
     if (!refused.empty()) {
-      warn(fmt::format("{} of {} prompts could not be run, as their results say; the first: {}",
-                       refused.size(), all, refused.front()->error));
+      write_log(
+          LogLevel::Warning,
+          fmt::format("{} of {} prompts could not be run, as their results say; the first: {}",
+                      refused.size(), all, refused.front()->error));
     }
   }
 
@@ -186,7 +188,8 @@ class Results {
   void open_file(const std::string& path) {
     file_.emplace(path, prepared_.finished);
     if (prepared_.prompts.empty()) return;  // nothing is added to it
-    if (prepared_.goes_on() && !prepared_.earlier) warn(describe_unknown_settings(path));
+    if (prepared_.goes_on() && !prepared_.earlier)
+      write_log(LogLevel::Warning, describe_unknown_settings(path));
     write_settings(path, prepared_.settings);
   }
 
@@ -223,12 +226,10 @@ class RunWatch {
     for (const Completion& completion : completions) metrics_.tokens += completion.tokens.size();
     if (!lines_ || Clock::now() - told_ < kLineStep) return;
     told_ = Clock::now();
-    std::fputs(fmt::format("initrt: {} of {} prompts, {} tokens, {:.1f}/s over all ranks\n",
-                           metrics_.prompts_done, metrics_.prompts, metrics_.tokens,
-                           static_cast<double>(metrics_.tokens) /
-                               std::chrono::duration<double>(told_ - began_).count())
-                   .c_str(),
-               stderr);
+    const double seconds = std::chrono::duration<double>(told_ - began_).count();
+    write_log(LogLevel::Note, fmt::format("{} of {} prompts, {} tokens, {:.1f}/s over all ranks",
+                                          metrics_.prompts_done, metrics_.prompts, metrics_.tokens,
+                                          static_cast<double>(metrics_.tokens) / seconds));
   }
   void finish() {
     {
@@ -252,7 +253,7 @@ class RunWatch {
 
 void say(const std::string& text) {
   end_all_progress();
-  std::fputs(("initrt: " + one_line(text) + "\n").c_str(), stderr);
+  write_log(LogLevel::Note, text);
 }
 
 // Loads, generates and reports, with everything known. @returns the signal that stopped it, or 0

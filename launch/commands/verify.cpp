@@ -3,7 +3,7 @@
 #include "runtime/values/verify.h"
 
 #include "launch/commands/commands.h"
-#include "launch/output/notices.h"
+#include "launch/output/log.h"
 #include "launch/output/standard_output.h"
 #include "runtime/storage/local_files.h"
 #include "sharding/checkpoint/checked_json.h"
@@ -56,9 +56,9 @@ void print_json(const VerifyOptions& options, const TensorListing& listing) {
 }
 
 void print_comparison(const VerifyOptions& options, Files& files) {
-  const Comparison same = compare_checkpoints(files, {options.path, options.format},
-                                              {options.against, options.against_format},
-                                              options.stored, stderr_notices());
+  const Comparison same =
+      compare_checkpoints(files, {options.path, options.format},
+                          {options.against, options.against_format}, options.stored, log_notices());
   if (!same.difference.empty()) throw Error(same.difference);
   if (options.json) {
     const Json json = {{"equal", true}, {"tensors", same.tensors}, {"elements", same.elements}};
@@ -77,7 +77,7 @@ void verify(const VerifyOptions& options) {
     return;
   }
   const TensorListing listing = list_tensors(files, options.path, options.format, options.stored);
-  note_choice(listing.catalog, stderr_notices());
+  note_choice(listing.catalog, log_notices());
   options.json ? print_json(options, listing) : print_table(options, listing);
 }
 

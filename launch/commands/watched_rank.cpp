@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "launch/machine/stop_signals.h"
-#include "launch/output/notices.h"
+#include "launch/output/log.h"
 #include "launch/output/report.h"
 #include "runtime/faults/faulty_files.h"
 #include "sharding/error.h"
@@ -34,7 +34,7 @@ void WatchedRank::bring_up(RunShape shape, const RunOptions& options) {
   if (!options.timeline.empty()) timeline_.emplace(world.comm(), options.timeline);
   RankOptions rank;
   rank.machine = job_.machine;
-  rank.notices = stderr_notices();
+  rank.notices = log_notices();
   if (fault != nullptr) rank.open_file = open_faulty_file;
   rank.while_loading = [&world] {
     if (const int signal = asked_to_stop(); signal != 0) {

@@ -31,6 +31,7 @@ struct StatusMessage {
   std::uint64_t place = 0;
   std::uint32_t failed = 0;  // 0, or the exit status that the job is to have
   std::uint32_t text_bytes = 0;
+  LogLevel level = LogLevel::Error;
   BytesDone bytes;
   std::array<char, kMaxFailureBytes> text{};
   std::array<char, kMaxSpeakerBytes> speaker{};  // who has failed, for the line that says so
@@ -69,10 +70,8 @@ class LargeType {
   MPI_Datatype type_ = MPI_DATATYPE_NULL;
 };
 
-// How lines name a rank: "rank 3: ", "rank 3 on NODE: " where there are several nodes. Rank 0,
-// which speaks for all, has no name.
 std::string speaker_of(const MpiSession& session) {
-  if (session.rank() == 0) return "";
+  if (session.size() == 1) return "";
   if (session.local_size() == session.size()) return fmt::format("rank {}: ", session.rank());
   std::array<char, 65> node{};
   gethostname(node.data(), node.size() - 1);
@@ -308,7 +307,7 @@ void MpiCommunicator::listen(Clock::time_point now) {
       if (!r.heard) {
         r.heard = {r.incoming.speaker.data(),
                    std::string(r.incoming.text.data(), r.incoming.text_bytes),
-                   static_cast<int>(r.incoming.failed)};
+                   static_cast<int>(r.incoming.failed), r.incoming.level};
         r.heard_at = now;
       }
       continue;
@@ -367,6 +366,7 @@ void MpiCommunicator::handle_own_failure(Clock::time_point now) {
       r.outgoing.text_bytes =
           static_cast<std::uint32_t>(std::min(failure_.message.size(), kMaxFailureBytes));
       std::memcpy(r.outgoing.text.data(), failure_.message.data(), r.outgoing.text_bytes);
+      r.outgoing.level = failure_.level;
       r.outgoing.speaker = {};
       failure_.speaker.copy(r.outgoing.speaker.data(), r.outgoing.speaker.size() - 1);
       MPI_Isend(&r.outgoing, sizeof(StatusMessage), MPI_BYTE, 0, kNewsTag, r.news, &r.sending);
@@ -382,7 +382,7 @@ void MpiCommunicator::handle_own_failure(Clock::time_point now) {
 
 void MpiCommunicator::write_last_line(const Failure& failure) {
   if (void (*const hook)() = before_last_line_.load(); hook != nullptr) hook();
-  const std::string line = "initrt: " + failure.speaker + one_line(failure.message) + "\n";
+  const std::string line = log_line(failure.level, failure.speaker, failure.message);
   // One write: lines of several processes do not mix.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
@@ -403,7 +403,7 @@ void MpiCommunicator::record_failure(const Failure& failure) {
 void MpiCommunicator::fail_world(const std::string& message) { end_job({speaker_, message, 1}); }
 
 void MpiCommunicator::end_world(const std::string& message, int status) {
-  end_job({"", message, status});
+  end_job({"", message, status, LogLevel::Note});
 }
 
 void MpiCommunicator::on_failure(const std::string& message) {

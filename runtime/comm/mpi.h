@@ -11,6 +11,7 @@
 
 #include "runtime/comm/mpi_session.h"
 #include "runtime/comm/queued.h"
+#include "sharding/notices.h"
 
 namespace initrt {
 
@@ -29,9 +30,9 @@ struct BytesDone {
 [[nodiscard]] std::string loaded_text(const BytesDone& bytes);
 
 /// A failure of any rank, an error that MPI reports included, ends the whole job with MPI_Abort:
-/// rank 0 prints the first cause it hears of, after "initrt: " and, where it is another rank's own,
-/// "rank 3: " or "rank 3 on NODE: ". A wait throws only what this rank's own ready() threw: until
-/// the process ends, MPI may write into the memory of begun transfers.
+/// rank 0 prints the first cause it hears of, as an error in the log of the rank that failed. A
+/// wait throws only what this rank's own ready() threw: until the process ends, MPI may write into
+/// the memory of begun transfers.
 class MpiCommunicator final : public QueuedCommunicator {
  public:
   /// @param session outlives this
@@ -46,8 +47,13 @@ class MpiCommunicator final : public QueuedCommunicator {
   [[nodiscard]] std::uint32_t size() const override { return size_; }
   void note_progress(Stage stage, std::uint32_t unit) override;
   [[noreturn]] void fail_world(const std::string& message) override;
-  /// The same for no rank's own reason, with another exit status of the job than a failure's.
+  /// The same because the job was asked to end, which the line notes and is no rank's own, with
+  /// another exit status than a failure's.
   [[noreturn]] void end_world(const std::string& message, int status);
+
+  /// How lines of the log name this rank: "rank 3: ", or "rank 3 on NODE: " where there are several
+  /// nodes.
+  [[nodiscard]] const std::string& speaker() const { return speaker_; }
 
   /// Goes to rank 0 with this rank's heartbeats, and at once when all is done. From one thread.
   void note_bytes(BytesDone bytes);
@@ -76,6 +82,7 @@ class MpiCommunicator final : public QueuedCommunicator {
     std::string speaker;  // as speaker_, or ""
     std::string message;
     int status = 1;
+    LogLevel level = LogLevel::Error;
   };
 
   void send_heartbeat(Clock::time_point now);
@@ -89,7 +96,7 @@ class MpiCommunicator final : public QueuedCommunicator {
   void write_last_line(const Failure& failure);
 
   const std::uint32_t rank_, size_;
-  const std::string speaker_;  // what lines of this rank begin with
+  const std::string speaker_;
   std::unique_ptr<Requests> requests_;
   std::atomic<std::int64_t> timeout_seconds_;
   std::atomic<std::uint64_t> place_{0};     // stage << 32 | unit

@@ -47,7 +47,7 @@ void keep_first_warning(Communicator& comm, std::string& warning) {
   if (first != static_cast<std::ptrdiff_t>(comm.rank())) {
     warning.clear();
   } else if (const auto warned = std::count(all.begin(), all.end(), 1); warned < comm.size()) {
-    warning = fmt::format("rank {} (one of {} such): {}", comm.rank(), warned, warning);
+    warning = fmt::format("{} (so on {} of {} ranks)", warning, warned, comm.size());
   }
 }
 

@@ -37,21 +37,21 @@ World::World(WorldOptions options) : options_(std::move(options)) {
 }
 
 // What has stalled may hold on to anything, so nothing is unwound.
-void World::end_alone(const std::string& message, int status) const {
+void World::end_alone(LogLevel level, const std::string& message, int status) const {
   if (options_.before_last_line != nullptr) options_.before_last_line();
-  const std::string line = "initrt: " + one_line(message) + "\n";
+  const std::string line = log_line(level, "", message);
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
   std::_Exit(status);
 }
 
 void World::stop(const std::string& message, int status) {
   if (mpi_ != nullptr) mpi_->end_world(message, status);
-  end_alone(message, status);
+  end_alone(LogLevel::Note, message, status);
 }
 
 void World::make_self() {
   auto self = std::make_unique<SelfCommunicator>([this](const std::string& message) {
-    end_alone(message + loaded_text(bytes_of_ranks().front()), 1);
+    end_alone(LogLevel::Error, message + loaded_text(bytes_of_ranks().front()), 1);
   });
   self_ = self.get();
   comm_ = std::move(self);

@@ -13,6 +13,7 @@
 #include "runtime/comm/mpi.h"
 #include "runtime/comm/self.h"
 #include "runtime/machine/limits.h"
+#include "sharding/notices.h"
 
 namespace initrt {
 
@@ -36,6 +37,8 @@ class World {
   [[nodiscard]] std::uint32_t size() const { return comm_->size(); }
   /// Whether all ranks are on one node.
   [[nodiscard]] bool one_node() const { return !session_ || session_->local_size() == size(); }
+  /// How lines of the log name this rank: "rank 3 on NODE: ", or "" in a world of one.
+  [[nodiscard]] std::string speaker() const { return mpi_ != nullptr ? mpi_->speaker() : ""; }
   /// Whether this is the first rank of its node.
   [[nodiscard]] bool first_of_node() const { return !session_ || session_->local_rank() == 0; }
 
@@ -85,7 +88,7 @@ class World {
 
  private:
   void make_self();
-  [[noreturn]] void end_alone(const std::string& message, int status) const;
+  [[noreturn]] void end_alone(LogLevel level, const std::string& message, int status) const;
 
   // In the order of dependency: what is below uses what is above.
   const WorldOptions options_;

@@ -25,11 +25,9 @@ std::unique_ptr<Device> make_device(const RankOptions& options, const DeviceChoi
                                     const CpuPlacement& cpu, std::uint32_t rank) {
   if (choice.kind == DeviceKind::Cuda) {
     cuda::DeviceOptions device{options.machine.gpu_direct != "off", options.machine.tf32};
-    const Notices& notices = options.notices;
-    if (rank == 0) device.note = [notices](const std::string& text) { notices.warn(text); };
-    device.note_own = [notices, rank](const std::string& text) {
-      notices.warn(fmt::format("rank {}: {}", rank, text));
-    };
+    const auto warn = [notices = options.notices](const std::string& text) { notices.warn(text); };
+    if (rank == 0) device.note = warn;
+    device.note_own = warn;
     return cuda::make_device(choice.gpu, device);
   }
   return make_cpu_device(cpu.instruction_set, cpu.threads, cpu.spin);
@@ -131,9 +129,7 @@ void RunningRank::check_gpu_memory_left() const {
 
 void RunningRank::give_notices() const {
   const Notices& notices = options_.notices;
-  if (!choice_.warning.empty()) {
-    notices.warn(fmt::format("rank {}: {}", world_.rank(), choice_.warning));
-  }
+  notices.warn(choice_.warning);
   if (choice_.kind == DeviceKind::Cpu) notices.warn(cpu_.warning);
   if (world_.rank() == 0) note_model(model_, notices);
 }
@@ -143,7 +139,7 @@ void RunningRank::compare_with_plan() const {
   const MemoryPlan held = ledger_.held();
   for (std::size_t i = 0; i < kMemoryCategories; ++i) {
     if (held.bytes[i] == placement_.memory.bytes[i]) continue;
-    options_.notices.warn(fmt::format("rank {}: {} takes {} bytes, planned were {}", world_.rank(),
+    options_.notices.warn(fmt::format("{} takes {} bytes, planned were {}",
                                       name(static_cast<MemoryCategory>(i)), held.bytes[i],
                                       placement_.memory.bytes[i]));
   }

@@ -84,7 +84,7 @@ TEST_F(Batch, StoppedOrKilledGoesOnWithNoPromptLostOrDoneTwice) {
     const Finished finished = stopped.wait(std::chrono::seconds(30));
     EXPECT_EQ(finished.exit_code, 75) << finished.err;
     EXPECT_THAT(finished.own_lines().back(),
-                AllOf(HasSubstr("stopped by SIGUSR1: "), HasSubstr("of 12 results are in")));
+                AllOf(HasSubstr("note: stopped by SIGUSR1: "), HasSubstr("of 12 results are in")));
   }
   const std::string after_stop = contents(output_), kept = contents(output_ + ".ahead");
   EXPECT_LT(after_stop.size(), expected.size());
@@ -191,7 +191,7 @@ TEST_F(Batch, StoppedWhileItLoadsEndsAtOnce) {
     const Finished finished = job.wait(std::chrono::seconds(20));
     EXPECT_FALSE(finished.timed_out);
     EXPECT_EQ(finished.exit_code, 75) << finished.err;
-    EXPECT_EQ(finished.own_lines().back(), "initrt: stopped by SIGUSR1 while loading");
+    EXPECT_EQ(finished.own_lines().back(), "initrt: note: stopped by SIGUSR1 while loading");
   }
   EXPECT_THAT(contents(output_), IsEmpty());
 }

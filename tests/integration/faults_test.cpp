@@ -39,7 +39,7 @@ void PrintTo(const Case& one, std::ostream* out) { *out << one.fault; }
 
 const std::string kMpi = "sharding.communicator=mpi", kWeights = "sharding.move=weights",
                   kRows = "sharding.move=activations", kSoon = "timeout=1";
-const std::string kStalled = "no rank has made progress for 1 s \\(key \"timeout\"\\): ";
+const std::string kStalled = "error: no rank has made progress for 1 s \\(key \"timeout\"\\): ";
 
 std::vector<Case> table() {
   return {
@@ -55,37 +55,43 @@ std::vector<Case> table() {
       {"KilledDecodingWeights", "killed@0:decode:2:3", 2, kLauncher, {kWeights}},
       {"KilledWriting", "killed@0:writing:1", 2, kLauncher},
 
-      {"EioInHeaders", "eio@0:headers:2", 2, ".*: cannot read at byte .*: Input/output error.*"},
+      {"EioInHeaders", "eio@0:headers:2", 2,
+       "rank 0: error: .*: cannot read at byte .*: Input/output error.*"},
       {"EioLoading", "eio@1:load:2", 3,
-       "rank 1: .*/model-.*: cannot read at byte .*: Input/output error"},
+       "rank 1: error: .*/model-.*: cannot read at byte .*: Input/output error"},
       {"EioLoadingMpi",
        "eio@0:load:3",
        2,
-       ".*: cannot read at byte .*: Input/output error",
+       "rank 0: error: .*: cannot read at byte .*: Input/output error",
        {kMpi}},
-      {"EioLoadingAlone", "eio@0:load:1", 0, ".*: cannot read at byte .*: Input/output error"},
+      {"EioLoadingAlone", "eio@0:load:1", 0,
+       "error: .*: cannot read at byte .*: Input/output error"},
       {"ShortReadOfHeaders", "short@0:headers:2", 0, kNoFailure},
       {"ShortReadLoading", "short@1:load:2", 2, kNoFailure},
 
       {"TruncatedReadingHeaders", "truncated@0:headers:2", 2,
-       ".*: truncated while it was read: .*"},
+       "rank 0: error: .*: truncated while it was read: .*"},
       {"TruncatedAtPlan", "truncated@1:plan:0", 2,
-       "(rank 1: )?.*: changed since its header was read: .* bytes then, .* now"},
+       "rank [01]: error: .*: changed since its header was read: .* bytes then, .* now"},
       // Rank 0 may open the file after that, or read it.
       {"TruncatedLoading", "truncated@1:load:2", 2,
-       "(rank 1: )?.*: ((truncated|written) while it was read|changed since its header was).*"},
+       "rank [01]: error: .*: ((truncated|written) while it was read|changed since its header "
+       "was).*"},
       {"ReplacedAtPlan", "replaced@1:plan:0", 2,
-       "(rank 1: )?.*: replaced by another file since its header was read, though its size is .*"},
+       "rank [01]: error: .*: replaced by another file since its header was read, though its size "
+       "is .*"},
       {"RewrittenAtPlan", "rewritten@0:plan:0", 2,
-       "(rank 1: )?.*: written since its header was read, though its size is the same"},
+       "rank [01]: error: .*: written since its header was read, though its size is the same"},
       // A rank that opens the file later sees it from the header's stamp on.
       {"RewrittenLoading", "rewritten@1:load:2", 2,
-       "(rank 1: )?.*: written (while it was read|since its header was read, .*)"},
+       "rank [01]: error: .*: written (while it was read|since its header was read, .*)"},
 
       {"MemoryThatCannotBeHad", "memory@1:plan:0", 2,
-       "rank 1: this process has .* of address space and plans .* more, but is limited to .*"},
+       "rank 1: error: this process has .* of address space and plans .* more, but is limited to "
+       ".*"},
 
-      {"FullDisk", "full@0:writing:2", 2, ".*/out.jsonl: cannot be written: File too large"},
+      {"FullDisk", "full@0:writing:2", 2,
+       "rank 0: error: .*/out.jsonl: cannot be written: File too large"},
 
       {"StalledReadingHeaders",
        "stall@0:headers:2",
@@ -100,7 +106,7 @@ std::vector<Case> table() {
       {"StalledLoadingAlone",
        "stall@0:load:2",
        0,
-       "no progress for 1 s \\(key \"timeout\"\\) while .*, with .*% loaded",
+       "error: no progress for 1 s \\(key \"timeout\"\\) while .*, with .*% loaded",
        {kSoon}},
       {"StalledExchanging",
        "stall@1:exchange:5",
@@ -225,7 +231,8 @@ TEST_F(FaultTest, ARankThatDoesNotFindTheFilesEndsTheJob) {
     EXPECT_FALSE(finished.timed_out);
     EXPECT_EQ(finished.exit_code, 1);
     ASSERT_FALSE(finished.own_lines().empty()) << finished.err;
-    EXPECT_THAT(finished.own_lines().back(), MatchesRegex("initrt: rank 1: .*: cannot open: .*"));
+    EXPECT_THAT(finished.own_lines().back(),
+                MatchesRegex("initrt: rank 1: error: .*: cannot open: .*"));
   }
 }
 
@@ -244,7 +251,7 @@ TEST_F(FaultTest, OneSigintEndsTheSweepAndASecondTheProcess) {
   EXPECT_EQ(once.exit_code, 130);
   ASSERT_FALSE(once.own_lines().empty()) << once.err;
   EXPECT_THAT(once.own_lines().back(),
-              MatchesRegex("initrt: stopped by SIGINT: . of 6 results .*"));
+              MatchesRegex("initrt: note: stopped by SIGINT: . of 6 results .*"));
   const Finished twice = interrupted("stall@0:decode:2:3", true);
   EXPECT_FALSE(twice.timed_out) << "it heard only the first";
   EXPECT_EQ(twice.exit_code, 128 + SIGINT);
@@ -260,7 +267,7 @@ TEST_F(FaultTest, OfAStandardOutputThatIsClosedIsToldAndNoFileGetsItsText) {
   const Finished finished = run(command);
   EXPECT_EQ(finished.exit_code, 1);
   EXPECT_EQ(finished.own_lines().back(),
-            "initrt: standard output cannot be written: Bad file descriptor");
+            "initrt: error: standard output cannot be written: Bad file descriptor");
   EXPECT_FALSE(std::filesystem::exists(report));
 }
 

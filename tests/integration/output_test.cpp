@@ -58,8 +58,9 @@ TEST_F(Output, AFullStandardOutputIsAnError) {
            {"--help"}, {"--version"}, {"schema"}, {"inspect", model_}, plan({}), score({})}) {
     const Finished finished = run(into_a_full_device(alone(arguments)));
     EXPECT_NE(finished.exit_code, 0) << arguments.front();
-    EXPECT_THAT(finished.own_lines(),
-                ElementsAre("initrt: standard output cannot be written: No space left on device"))
+    EXPECT_THAT(
+        finished.own_lines(),
+        ElementsAre("initrt: error: standard output cannot be written: No space left on device"))
         << arguments.front() << ": " << finished.err;
   }
 }
@@ -228,8 +229,10 @@ TEST_F(Output, MessagesThatMayOutgrowSharedMemoryAreWarnedOf) {
     EXPECT_EQ(finished.exit_code, 0) << finished.err;
     return finished.own_lines();
   };
-  EXPECT_THAT(told("mpi"),
-              Contains(HasSubstr("MPI's messages between the 2 ranks of a node may take 8")));
+  EXPECT_THAT(
+      told("mpi"),
+      Contains(HasSubstr(
+          "initrt: rank 0: warning: MPI's messages between the 2 ranks of a node may take 8")));
   EXPECT_THAT(told("mapped"), Not(Contains(HasSubstr("/dev/shm"))));
 }
 

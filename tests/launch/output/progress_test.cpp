@@ -82,11 +82,11 @@ TEST(Progress, NothingFollowsTheLastLine) {
     });
     while (!asked) std::this_thread::yield();
     end_all_progress();
-    std::fputs("initrt: the cause\n", stderr);
+    std::fputs("initrt: error: the cause\n", stderr);
     progress.finish();
     std::_Exit(1);
   };
-  EXPECT_EXIT(fail_under_a_bar(), ::testing::ExitedWithCode(1), "initrt: the cause\n$");
+  EXPECT_EXIT(fail_under_a_bar(), ::testing::ExitedWithCode(1), "initrt: error: the cause\n$");
 }
 
 TEST(Progress, StylesAreNamed) {

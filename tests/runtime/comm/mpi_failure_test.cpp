@@ -18,6 +18,10 @@ struct Ended : testing::Finished {
   std::chrono::milliseconds after_failure{0};
 };
 
+struct World {
+  int ranks, bad;
+};
+
 // Runs the check on so many ranks, and ends it after a minute if it does not end.
 Ended run_world(int ranks, const std::string& check, int bad) {
   Ended ended{testing::run({INITRT_MPIRUN, "-np", std::to_string(ranks), INITRT_WORLD_CHECK, check,
@@ -35,9 +39,10 @@ Ended run_world(int ranks, const std::string& check, int bad) {
   return ended;
 }
 
-// Rank 0 speaks for the world; what is another rank's own begins with its name.
-std::string told_of(int rank, const std::string& line) {
-  return rank == 0 ? line : "rank " + std::to_string(rank) + ": " + line;
+// A world of one has no names.
+std::string told_of(const World& world, const std::string& line) {
+  const std::string speaker = world.ranks == 1 ? "" : "rank " + std::to_string(world.bad) + ": ";
+  return speaker + "error: " + line;
 }
 
 void expect_one_line(const Ended& ended, const std::string& line) {
@@ -47,9 +52,6 @@ void expect_one_line(const Ended& ended, const std::string& line) {
   EXPECT_THAT(ended.err, ::testing::Not(::testing::HasSubstr("Segmentation")));
 }
 
-struct World {
-  int ranks, bad;
-};
 void PrintTo(const World& world, std::ostream* out) {
   *out << "rank " << world.bad << " of " << world.ranks;
 }
@@ -63,25 +65,25 @@ INSTANTIATE_TEST_SUITE_P(ABadRank, MpiWorldWith,
 
 TEST_P(MpiWorldWith, AnErrorEndsTheJobWithOneLine) {
   const Ended ended = run_world(GetParam().ranks, "throw", GetParam().bad);
-  expect_one_line(ended, told_of(GetParam().bad, "cannot read its part"));
+  expect_one_line(ended, told_of(GetParam(), "cannot read its part"));
   EXPECT_LT(ended.after_failure, 5s);
 }
 
-TEST(MpiWorld, WhatAllRanksFailForIsNoRanksOwn) {
+TEST(MpiWorld, WhatAllRanksFailForIsToldByRank0) {
   const Ended ended = run_world(3, "throw-alike", 2);
-  expect_one_line(ended, "there is no such model");
+  expect_one_line(ended, told_of({3, 0}, "there is no such model"));
   EXPECT_LT(ended.after_failure, 5s);
 }
 
 TEST_P(MpiWorldWith, AChunkThatNeverArrivesEndsTheJobThoughOthersAreSlow) {
   const Ended ended = run_world(GetParam().ranks, "not-ready", GetParam().bad);
-  expect_one_line(ended, told_of(GetParam().bad, "finds no such block"));
+  expect_one_line(ended, told_of(GetParam(), "finds no such block"));
   EXPECT_LT(ended.after_failure, 5s);
 }
 
 TEST_P(MpiWorldWith, TheCauseIsToldRatherThanWhatFollowsFromIt) {
   const Ended ended = run_world(GetParam().ranks, "unwind", GetParam().bad);
-  expect_one_line(ended, told_of(GetParam().bad, "met a wrong token"));
+  expect_one_line(ended, told_of(GetParam(), "met a wrong token"));
   EXPECT_LT(ended.after_failure, 5s);
 }
 
@@ -96,9 +98,10 @@ TEST_P(MpiWorldWith, AKilledRankEndsTheJob) {
 
 TEST(MpiWorld, NoProgressEndsTheJobAndSaysWhereEachRankWas) {
   const Ended ended = run_world(3, "stall", 1);
-  expect_one_line(ended,
-                  "no rank has made progress for 2 s (key \"timeout\"): rank 0 was running unit 2, "
-                  "rank 1 was loading unit 2, rank 2 was loading unit 2");
+  expect_one_line(
+      ended,
+      "error: no rank has made progress for 2 s (key \"timeout\"): rank 0 was running unit 2, "
+      "rank 1 was loading unit 2, rank 2 was loading unit 2");
 }
 
 }  // namespace
