@@ -35,6 +35,10 @@ class RowLink {
   /// it later, until the next call returns: it must not change before.
   virtual void send_receive(PartsToSend out, PartsToReceive in) = 0;
 
+  /// Whether it may be among the ops that Device::record() records, and is replayed with them. All
+  /// ranks must record it then, or none.
+  [[nodiscard]] virtual bool can_be_recorded() const { return false; }
+
   /// send_receive() of parts that lie one after the other in rank order.
   void all_to_all(std::span<const std::byte> out, std::span<const std::uint64_t> out_bytes,
                   std::span<std::byte> in, std::span<const std::uint64_t> in_bytes) {

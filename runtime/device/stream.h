@@ -58,6 +58,17 @@ class DeviceStream {
     static_cast<void>(key);
     ops();
   }
+
+  /// Records what `ops` enqueues without running it, for replay(). Keys are those of repeat().
+  /// @returns whether the device could; if not, nothing has run
+  [[nodiscard]] virtual bool record(std::uint64_t key, const std::function<void()>& ops) {
+    static_cast<void>(key);
+    static_cast<void>(ops);
+    return false;
+  }
+
+  /// Runs what was recorded, as often as wanted. @throws Error if nothing is by that key
+  virtual void replay(std::uint64_t key);
 };
 
 }  // namespace initrt

@@ -45,6 +45,7 @@ Engine::Engine(const Graph& graph, const Layout& layout, const Placement& placem
   if (link != nullptr && placement.moves.rows > 0) {
     mover_.emplace(graph, layout, placement, shape.device.row_tile, device, comm, *link, gather,
                    runner_, times_, ledger);
+    if (link->can_be_recorded()) recorded_.emplace(device, comm);
   }
   device_.set_watch([this] { gather_.check(); });
 }
@@ -203,7 +204,11 @@ SweepOutput Engine::sweep(const SweepInput& input) {
   gather_.fetch_rows(input.tokens, most_rows, rows_.span());
   runner_.begin(input.rows, input.logit_rows);
   if (mover_ && moves_rows(shape_, placement_, all_rows, most_rows)) {
-    move_rows(order);
+    if (recorded_ && !has_experts_ && !times_.wanted()) {
+      repeat_moving_rows(order);
+    } else {
+      move_rows(order);
+    }
   } else if (same_ops) {
     if (on_unit_) on_unit_(order.front());  // if nothing is run anew, no other is told of
     const std::uint64_t key = std::uint64_t{mine.rows} << 32 | mine.logit_rows;
@@ -257,6 +262,15 @@ void Engine::run_units(std::span<const std::uint32_t> order) {
       });
 }
 
+// Moved by a device that can enqueue exchanges, too: the ops go by how many rows all ranks have.
+void Engine::repeat_moving_rows(std::span<const std::uint32_t> order) {
+  if (on_unit_) on_unit_(order.front());  // if nothing is run anew, no other is told of
+  sizes_.clear();
+  for (const SweepHeader& header : headers_) sizes_.push_back(header.rows);
+  for (const SweepHeader& header : headers_) sizes_.push_back(header.logit_rows);
+  recorded_->run(sizes_, [&] { move_rows(order); });
+}
+
 void Engine::move_rows(std::span<const std::uint32_t> order) {
   const auto begin = [&](std::uint32_t SweepHeader::*rows) {
     rows_of_ranks_.clear();
@@ -264,6 +278,7 @@ void Engine::move_rows(std::span<const std::uint32_t> order) {
     mover_->begin(rows_of_ranks_);
   };
   runner_.embed(rows_.data());
+  mover_->begin_sweep();
   begin(&SweepHeader::rows);
   for_units(
       order, [&] { begin(&SweepHeader::logit_rows); },

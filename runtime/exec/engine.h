@@ -11,6 +11,7 @@
 #include "runtime/comm/communicator.h"
 #include "runtime/device/device.h"
 #include "runtime/exec/gather.h"
+#include "runtime/exec/recorded_sweeps.h"
 #include "runtime/exec/row_mover.h"
 #include "runtime/exec/unit_runner.h"
 #include "runtime/exec/unit_times.h"
@@ -109,6 +110,7 @@ class Engine {
   void warm_up_units(const ExpertRows& expert_rows);
   void count_experts(std::uint32_t router, std::span<const std::uint32_t> run);
   void move_rows(std::span<const std::uint32_t> order);
+  void repeat_moving_rows(std::span<const std::uint32_t> order);
 
   const Graph& graph_;
   const Layout& layout_;
@@ -125,9 +127,11 @@ class Engine {
   const Placement& placement_;
   UnitRunner runner_;
   std::optional<RowMover> mover_;
-  Buffer rows_;  // of the embedding table, as they arrive
+  Buffer rows_;                             // of the embedding table, as they arrive
+  std::optional<RecordedSweeps> recorded_;  // where exchanges can be recorded
   ExpertBytes experts_;
   std::vector<SweepHeader> headers_;  // by rank
+  std::vector<std::uint32_t> sizes_;  // of all ranks' headers: rows, then logit rows
   std::vector<std::uint32_t> rows_of_ranks_;
   std::vector<std::byte> wanted_;  // by expert, of the router that was run last
 

@@ -31,6 +31,7 @@ class NcclExchange final : public Exchange {
                                    std::span<std::byte> whole) override;
   void finish(const GatheringHandle& gathering) override;
   void send_receive(PartsToSend out, PartsToReceive in) override;
+  bool can_be_recorded() const override { return true; }
   Buffer allocate(DeviceMemory& device, Ledger& ledger, std::span<const BufferPart> parts) override;
   std::shared_ptr<void> prepare(std::span<std::byte> memory) override;
   void abandon() override { abort(); }

@@ -1,5 +1,6 @@
 // Copies of many pieces of any length and alignment, by words as wide as both ends allow.
 #include <algorithm>
+#include <array>
 
 #include "runtime/device/cuda/grid.cuh"
 #include "runtime/device/cuda/kernels.h"
@@ -49,11 +50,15 @@ __device__ void copy_row(const Row& row, std::uint64_t begin, std::uint64_t end)
   }
 }
 
-__global__ void __launch_bounds__(kThreads)
-    copy_pieces(const CopyPiece* pieces, std::uint64_t count) {
+/// What a kernel takes as its argument, of which there may be 4 KiB.
+struct CopyPieces {
+  std::array<CopyPiece, 64> pieces;
+};
+
+__global__ void __launch_bounds__(kThreads) copy_pieces(CopyPieces all, std::uint64_t count) {
   const std::uint64_t begin = std::uint64_t{blockIdx.x} * kSpan;
   for (std::uint64_t i = blockIdx.y; i < count; i += gridDim.y) {
-    const CopyPiece piece = pieces[i];
+    const CopyPiece& piece = all.pieces[i];
     if (begin >= piece.bytes) continue;
     const std::uint64_t end = begin + kSpan < piece.bytes ? begin + kSpan : piece.bytes;
     for (std::uint64_t row = blockIdx.z; row < piece.rows; row += gridDim.z) {
@@ -65,13 +70,23 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void copy(cudaStream_t stream, const CopyPiece* pieces, std::uint64_t count, std::uint64_t longest,
-          std::uint64_t most_rows) {
-  if (count == 0 || longest == 0) return;
-  const dim3 grid(static_cast<unsigned>((longest + kSpan - 1) / kSpan),
-                  static_cast<unsigned>(std::min(kRowsAtMost, count)),
-                  static_cast<unsigned>(std::clamp<std::uint64_t>(most_rows, 1, 64)));
-  launch<copy_pieces>(grid, kThreads, 0, stream, pieces, count);
+void copy(cudaStream_t stream, std::span<const CopyPiece> pieces) {
+  while (!pieces.empty()) {
+    CopyPieces some{};
+    const std::size_t count = std::min(pieces.size(), some.pieces.size());
+    std::ranges::copy(pieces.first(count), some.pieces.begin());
+    pieces = pieces.subspan(count);
+    std::uint64_t longest = 0, most_rows = 1;
+    for (const CopyPiece& piece : some.pieces) {
+      longest = std::max(longest, piece.bytes);
+      most_rows = std::max(most_rows, piece.rows);
+    }
+    if (longest == 0) continue;
+    const dim3 grid(static_cast<unsigned>((longest + kSpan - 1) / kSpan),
+                    static_cast<unsigned>(count),
+                    static_cast<unsigned>(std::min<std::uint64_t>(most_rows, 64)));
+    launch<copy_pieces>(grid, kThreads, 0, stream, some, count);
+  }
 }
 
 }  // namespace initrt::cuda

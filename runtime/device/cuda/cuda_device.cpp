@@ -93,19 +93,7 @@ std::shared_ptr<Download> CudaDevice::start_download(const std::byte* from,
   return std::make_shared<CudaDownload>(gpu_, downloads_.get());
 }
 
-void CudaDevice::copy(std::span<const CopyPiece> pieces) {
-  const std::size_t most = ring_.most() / sizeof(CopyPiece);
-  while (!pieces.empty()) {
-    const std::span<const CopyPiece> some = pieces.first(std::min(pieces.size(), most));
-    std::uint64_t longest = 0, rows = 1;
-    for (const CopyPiece& piece : some) {
-      longest = std::max(longest, piece.bytes);
-      rows = std::max(rows, piece.rows);
-    }
-    cuda::copy(stream(), pinned(some), some.size(), longest, rows);
-    pieces = pieces.subspan(some.size());
-  }
-}
+void CudaDevice::copy(std::span<const CopyPiece> pieces) { cuda::copy(stream(), pieces); }
 
 StampHandle CudaDevice::stamp(cudaStream_t stream) {
   renew(clock_, clock_stream_.get());

@@ -44,6 +44,10 @@ class CudaDevice final : public Device {
   void repeat(std::uint64_t key, const std::function<void()>& ops) override {
     recorded_.run(key, stream(), ops);
   }
+  bool record(std::uint64_t key, const std::function<void()>& ops) override {
+    return recorded_.record(key, stream(), ops);
+  }
+  void replay(std::uint64_t key) override { recorded_.replay(key, stream()); }
   std::vector<std::unique_ptr<Uploader>> make_uploaders(Ledger& ledger,
                                                         const StagingRing& ring) override;
   void set_scratch(std::span<std::byte> scratch, std::span<std::byte> pinned,

@@ -102,11 +102,9 @@ void add_rows(cudaStream_t stream, const float* x, const std::uint32_t* rows, co
 void sample(cudaStream_t stream, const float* logits, std::uint64_t rows, std::uint64_t vocabulary,
             const SamplerOptions& options, const double* draws, Sampled* out);
 
-/// @param pieces `count` of them, in device memory; any alignment and length
-/// @param longest the most bytes of a row of any of them
-/// @param most_rows of any of them
-void copy(cudaStream_t stream, const CopyPiece* pieces, std::uint64_t count, std::uint64_t longest,
-          std::uint64_t most_rows = 1);
+/// @param pieces of any alignment and length. They are the kernels' own arguments, so that a
+///        recording holds them.
+void copy(cudaStream_t stream, std::span<const CopyPiece> pieces);
 
 /// Elements of a file that are converted to elements of a unit; as Piece in sharding/read_plan.h,
 /// with places in device memory.

@@ -3,6 +3,8 @@
 #include <exception>
 #include <utility>
 
+#include "sharding/error.h"
+
 namespace initrt::cuda {
 namespace {
 
@@ -12,7 +14,8 @@ constexpr std::size_t kMaxRecorded = 256;
 
 }  // namespace
 
-RecordedOps::Executable RecordedOps::record(cudaStream_t stream, const std::function<void()>& ops) {
+RecordedOps::Executable RecordedOps::capture(cudaStream_t stream,
+                                             const std::function<void()>& ops) {
   // Of this thread alone: others, which load, go on with what a recording must not contain.
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording ops");
   cudaGraph_t made = nullptr;
@@ -43,12 +46,28 @@ void RecordedOps::run(std::uint64_t key, cudaStream_t stream, const std::functio
     return;
   }
   Recording& recording = found->second;
-  if (!std::exchange(recording.tried, true)) recording.executable = record(stream, ops);
+  if (!std::exchange(recording.tried, true)) recording.executable = capture(stream, ops);
   if (!recording.executable) {
     ops();
     return;
   }
   check(cudaGraphLaunch(recording.executable.get(), stream), "running recorded ops");
+}
+
+bool RecordedOps::record(std::uint64_t key, cudaStream_t stream, const std::function<void()>& ops) {
+  if (recorded_.size() >= kMaxRecorded && !recorded_.contains(key)) return false;
+  Executable executable = capture(stream, ops);
+  if (!executable) return false;
+  recorded_[key] = {true, std::move(executable)};
+  return true;
+}
+
+void RecordedOps::replay(std::uint64_t key, cudaStream_t stream) {
+  const auto found = recorded_.find(key);
+  if (found == recorded_.end() || !found->second.executable) {
+    fail("cuda: nothing is recorded by the key {:x}", key);
+  }
+  check(cudaGraphLaunch(found->second.executable.get(), stream), "running recorded ops");
 }
 
 }  // namespace initrt::cuda

@@ -17,6 +17,11 @@ class RecordedOps {
   /// they are, so that what is made on first use is made; the second time they are recorded.
   void run(std::uint64_t key, cudaStream_t stream, const std::function<void()>& ops);
 
+  /// As Device::record() and Device::replay().
+  [[nodiscard]] bool record(std::uint64_t key, cudaStream_t stream,
+                            const std::function<void()>& ops);
+  void replay(std::uint64_t key, cudaStream_t stream);
+
   /// Of memory that is no longer the same.
   void forget() { recorded_.clear(); }
 
@@ -32,7 +37,7 @@ class RecordedOps {
   };
 
   /// Null where something in `ops` cannot be recorded; nothing has run then.
-  [[nodiscard]] static Executable record(cudaStream_t stream, const std::function<void()>& ops);
+  [[nodiscard]] static Executable capture(cudaStream_t stream, const std::function<void()>& ops);
 
   std::map<std::uint64_t, Recording> recorded_;
 };

@@ -89,7 +89,9 @@ TEST_F(CudaElementwise, NothingIsLaunchedForNothing) {
   cuda::route(nullptr, x.get(), 0, {.experts = 4, .chosen = 2}, {}, nullptr);
   cuda::take_rows(nullptr, x.get(), nullptr, nullptr, 0, 4, x.get());
   cuda::add_rows(nullptr, x.get(), nullptr, nullptr, 0, 4, x.get());
-  cuda::copy(nullptr, nullptr, 0, 0);
+  const CopyPiece empty{bytes, bytes, 0};
+  cuda::copy(nullptr, std::span(&empty, 1));
+  cuda::copy(nullptr, {});
   cuda::convert(nullptr, DType::BF16, DType::F32, nullptr, 0, 0);
 #ifdef INITRT_ON_CUDA_EMULATOR
   EXPECT_EQ(cuda_emulator::counters().kernels, 0u);
