@@ -1,8 +1,11 @@
-// The CPU device's ops beside what the machine can do: linear with one row against the memory's
-// read bandwidth measured in the same run, linear with many rows in FLOP/s, products with weights
-// held as codes against plain ones in turn, and attention.
+// The CPU device's ops beside what the machine can do, measured in the same run: linear with one
+// row beside the memory's read bandwidth, linear with many rows beside multiply-adds of registers,
+// products with weights held as codes against plain ones in turn, and attention.
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -213,6 +216,65 @@ void attention(benchmark::State& state) {
                                       Counter::kIsIterationInvariantRate);
 }
 
+/// What a core can multiply and add, of registers alone: sums enough to hide its latency.
+constexpr int kSums = 12, kSteps = 4096;
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) float multiply_floats() {
+  __m512 sums[kSums];
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+  __m512 x = _mm512_set1_ps(0.5f), y = _mm512_set1_ps(1e-6f);
+  for (int step = 0; step < kSteps; ++step) {
+    asm volatile("" : "+v"(x), "+v"(y));  // or the loop is computed once
+    for (__m512& sum : sums) sum = _mm512_fmadd_ps(x, y, sum);
+  }
+  for (const __m512& sum : sums) x = _mm512_add_ps(x, sum);
+  return _mm512_reduce_add_ps(x);
+}
+
+__attribute__((target("avx512f,avx512bf16"))) float multiply_bf16() {
+  __m512 sums[kSums];
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+  __m512i x = _mm512_set1_epi16(0x3f00), y = _mm512_set1_epi16(0x3581);
+  for (int step = 0; step < kSteps; ++step) {
+    asm volatile("" : "+v"(x), "+v"(y));
+    for (__m512& sum : sums) {
+      sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(y));
+    }
+  }
+  for (int i = 1; i < kSums; ++i) sums[0] = _mm512_add_ps(sums[0], sums[i]);
+  return _mm512_reduce_add_ps(sums[0]);
+}
+
+/// @param products that one step makes of each sum: two operations each
+void multiply_adds(benchmark::State& state, float (*multiply)(), int products) {
+  const auto threads = static_cast<unsigned>(state.range(0));
+  cpu::ThreadPool pool(threads, true);
+  for (auto _ : state) {
+    pool.parallel_for(threads, [&](std::uint32_t) { benchmark::DoNotOptimize(multiply()); });
+  }
+  state.counters["TFLOP/s"] = benchmark::Counter(2.0 * products * kSums * kSteps * threads / 1e12,
+                                                 benchmark::Counter::kIsIterationInvariantRate);
+}
+#endif
+
+void register_limits(int threads) {
+  benchmark::RegisterBenchmark("memory/read", read_bandwidth)->Arg(threads)->UseRealTime();
+#if defined(__x86_64__)
+  const InstructionSet best = best_instruction_set();
+  if (best >= InstructionSet::Avx512) {
+    benchmark::RegisterBenchmark("limit/multiply_adds_F32", multiply_adds, multiply_floats, 16)
+        ->Arg(threads)
+        ->UseRealTime();
+  }
+  if (best >= InstructionSet::Avx512Bf16) {
+    benchmark::RegisterBenchmark("limit/multiply_adds_BF16", multiply_adds, multiply_bf16, 32)
+        ->Arg(threads)
+        ->UseRealTime();
+  }
+#endif
+}
+
 void parallel_region(benchmark::State& state) {
   cpu::ThreadPool pool(static_cast<unsigned>(state.range(0)), true);
   for (auto _ : state) {
@@ -232,7 +294,7 @@ void silu_gate(benchmark::State& state) {
 
 void register_all() {
   for (const int threads : {1, 2}) {
-    benchmark::RegisterBenchmark("memory/read", read_bandwidth)->Arg(threads)->UseRealTime();
+    register_limits(threads);
     benchmark::RegisterBenchmark("parallel_region", parallel_region)->Arg(threads)->UseRealTime();
   }
   const auto best = static_cast<std::int64_t>(best_instruction_set());
