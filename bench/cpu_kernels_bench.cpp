@@ -8,6 +8,7 @@
 #endif
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -220,6 +221,16 @@ void attention(benchmark::State& state) {
 constexpr int kSums = 12, kSteps = 4096;
 
 #if defined(__x86_64__)
+__attribute__((target("avx512f"))) float total(const __m512 (&sums)[kSums]) {
+  float total = 0.0f;
+  for (const __m512& sum : sums) {
+    std::array<float, 16> lanes;
+    _mm512_storeu_ps(lanes.data(), sum);
+    for (const float lane : lanes) total += lane;
+  }
+  return total;
+}
+
 __attribute__((target("avx512f"))) float multiply_floats() {
   __m512 sums[kSums];
   for (__m512& sum : sums) sum = _mm512_setzero_ps();
@@ -228,8 +239,7 @@ __attribute__((target("avx512f"))) float multiply_floats() {
     asm volatile("" : "+v"(x), "+v"(y));  // or the loop is computed once
     for (__m512& sum : sums) sum = _mm512_fmadd_ps(x, y, sum);
   }
-  for (const __m512& sum : sums) x = _mm512_add_ps(x, sum);
-  return _mm512_reduce_add_ps(x);
+  return total(sums);
 }
 
 __attribute__((target("avx512f,avx512bf16"))) float multiply_bf16() {
@@ -242,8 +252,7 @@ __attribute__((target("avx512f,avx512bf16"))) float multiply_bf16() {
       sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(y));
     }
   }
-  for (int i = 1; i < kSums; ++i) sums[0] = _mm512_add_ps(sums[0], sums[i]);
-  return _mm512_reduce_add_ps(sums[0]);
+  return total(sums);
 }
 
 /// @param products that one step makes of each sum: two operations each

@@ -150,6 +150,23 @@ INITRT_INLINE float signed_float(std::uint32_t value) {
   return static_cast<float>(static_cast<std::int32_t>(value));
 }
 
+/// Twice the value of an E2M1 code, which is whole. Magnitudes 0, 1, 2, 3, 4, 6, 8, 12 stand in a
+/// register: of a table in memory there is no vector code.
+INITRT_INLINE float twice_e2m1(std::uint32_t code) {
+  const std::uint32_t magnitude = 0xc8643210u >> ((code & 7) * 4) & 15;
+  const std::uint32_t negative = 0u - (code >> 3);
+  return signed_float((magnitude ^ negative) - negative);
+}
+
+/// Of IQ4_NL's codes: -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113.
+/// Four of the first and last eight are a word each, with 128 added.
+INITRT_INLINE float iq4_value(std::uint32_t code) {
+  const std::uint32_t low = choose((code & 4) != 0, 0x766a5d4fu, 0x3f2d1801u);
+  const std::uint32_t high = choose((code & 4) != 0, 0xf1d9c5b5u, 0xa6998d81u);
+  const std::uint32_t four = choose((code & 8) != 0, high, low);
+  return signed_float((four >> ((code & 3) * 8) & 255) - 128);
+}
+
 /// Decodes one block of `Type` at `in` into block_elements floats at `out`.
 template <DType Type>
 INITRT_INLINE void block(const std::byte* in, float* out) {
@@ -179,20 +196,16 @@ INITRT_INLINE void block(const std::byte* in, float* out) {
     const float d = from_f16(load<std::uint16_t>(in));
     for (int j = 0; j < 32; ++j) out[j] = d * static_cast<float>(load<std::int8_t>(in + 2 + j));
   } else if constexpr (Type == DType::IQ4_NL) {
-    constexpr std::int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                         1,    13,   25,  38,  53,  69,  89,  113};
     const float d = from_f16(load<std::uint16_t>(in));
     for (int j = 0; j < 16; ++j) {
-      out[j] = d * static_cast<float>(kValues[u8(in + 2 + j) & 15]);
-      out[j + 16] = d * static_cast<float>(kValues[u8(in + 2 + j) >> 4]);
+      out[j] = d * iq4_value(u8(in + 2 + j) & 15);
+      out[j + 16] = d * iq4_value(u8(in + 2 + j) >> 4);
     }
   } else if constexpr (Type == DType::MXFP4) {
-    // A power of two, and E2M1 codes: twice their values are whole.
-    constexpr std::int8_t kTwice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
     const float half = from_e8m0_half(u8(in));
     for (int j = 0; j < 16; ++j) {
-      out[j] = half * static_cast<float>(kTwice[u8(in + 1 + j) & 15]);
-      out[j + 16] = half * static_cast<float>(kTwice[u8(in + 1 + j) >> 4]);
+      out[j] = half * twice_e2m1(u8(in + 1 + j) & 15);
+      out[j + 16] = half * twice_e2m1(u8(in + 1 + j) >> 4);
     }
   } else if constexpr (Type == DType::Q2_K) {
     // scales[16] (scale, min in four bits each), codes[64] of two bits, d, dmin
