@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Decoding with quantized weights beside bf16 and beside llama.cpp: same cores, in turn.
 
-Each round runs every way once: initrt in bf16-true, llm.int8, nf4 and fp4 with a checkpoint's
+Each round runs every way once: initrt in bf16-true, llm.int8, nf4, fp4 and nf4-dq with a checkpoint's
 weights, and with GGUF files that are made of them (Q4_0, Q8_0, all matrices) "stored", as llama.cpp
 runs them. Prints medians of tokens per second after the first token, what they are of bf16's and of
 llama.cpp's, and the weights' bytes times the rate: what was read a second. Load times of the first
@@ -26,7 +26,7 @@ from gguf_of_model import write_gguf
 
 PEER = pathlib.Path(__file__).parent / "peers/llama_cpp_decode.py"
 TYPES = ["Q4_0", "Q8_0"]
-METHODS = ["none", "llm.int8", "nf4", "fp4"]
+METHODS = ["none", "llm.int8", "nf4", "fp4", "nf4-dq"]
 
 
 def run(arguments, model: pathlib.Path, quantize: str) -> dict:

@@ -5,6 +5,7 @@
 #include "sharding/checked.h"
 #include "sharding/error.h"
 #include "sharding/kv_cache.h"
+#include "sharding/scale_coding.h"
 
 namespace initrt {
 namespace {
@@ -164,7 +165,8 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
                       const RunShape& shape) {
   Placement placement;
   MemoryPlan& memory = placement.memory;
-  memory[MemoryCategory::Staging] = shape.staging_bytes;
+  memory[MemoryCategory::Staging] = checked_sum(
+      "staging memory", {shape.staging_bytes, scale_memory(graph, layout, world).bytes()});
   const std::uint64_t sweep_rows = shape.padded(shape.sweep_rows);
   memory[MemoryCategory::KvCache] =
       kv_layout(graph, layout.dtype, shape.sequences, shape.context, shape.sweep_rows).bytes;

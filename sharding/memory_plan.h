@@ -19,7 +19,7 @@ enum class MemoryCategory : std::uint8_t {
   Shard,     ///< this rank's chunks of the units that are gathered on demand
   Resident,  ///< units kept whole because the budget allows it (this rank's chunk included)
   Slots,     ///< where units are gathered to, one at a time each
-  Staging,   ///< the ring of blocks that reads go through
+  Staging,   ///< the ring of blocks that reads go through, and scales before they are coded
   KvCache,
   Activations,
   Logits,

@@ -10,11 +10,13 @@
 namespace initrt {
 namespace {
 
-constexpr std::array<std::pair<QuantizeMethod, std::string_view>, 5> kNames = {{
+constexpr std::array<std::pair<QuantizeMethod, std::string_view>, 7> kNames = {{
     {QuantizeMethod::None, "none"},
     {QuantizeMethod::Int8, "llm.int8"},
     {QuantizeMethod::Nf4, "nf4"},
     {QuantizeMethod::Fp4, "fp4"},
+    {QuantizeMethod::Nf4Dq, "nf4-dq"},
+    {QuantizeMethod::Fp4Dq, "fp4-dq"},
     {QuantizeMethod::Stored, "stored"},
 }};
 
@@ -26,6 +28,10 @@ WeightFormat format_of(QuantizeMethod method) {
       return WeightFormat::Nf4;
     case QuantizeMethod::Fp4:
       return WeightFormat::Fp4;
+    case QuantizeMethod::Nf4Dq:
+      return WeightFormat::Nf4Dq;
+    case QuantizeMethod::Fp4Dq:
+      return WeightFormat::Fp4Dq;
     default:
       return WeightFormat::Plain;
   }

@@ -19,6 +19,8 @@ enum class QuantizeMethod : std::uint8_t {
   Int8,    ///< "llm.int8"
   Nf4,     ///< "nf4"
   Fp4,     ///< "fp4"
+  Nf4Dq,   ///< "nf4-dq": scales coded too
+  Fp4Dq,   ///< "fp4-dq"
   Stored,  ///< "stored": GGUF's blocks as they are in the file
 };
 

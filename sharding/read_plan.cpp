@@ -9,6 +9,7 @@
 #include "sharding/checked.h"
 #include "sharding/error.h"
 #include "sharding/planes.h"
+#include "sharding/scale_coding.h"
 
 namespace initrt {
 namespace {
@@ -213,6 +214,15 @@ std::optional<std::size_t> in_turns_with(const Graph& graph, const Layout& layou
   return {};
 }
 
+// Where the rows of a format go that has coded scales: these are floats first, in the unit's own.
+void place_float_scales(const std::vector<CodedScales>& scales, std::size_t param, RowPlace& to,
+                        ParamPlace& place) {
+  const auto found = std::ranges::find(scales, param, &CodedScales::param);
+  if (found == scales.end()) return;
+  to.scales = found->floats;
+  place.scale_row_bytes = found->row_scales * sizeof(float);
+}
+
 // All of the rows, which go nowhere yet.
 RowBatch batch_of(const OwnedRows& owned, std::uint32_t tensor, WeightFormat format, DType dtype) {
   RowBatch batch;
@@ -301,11 +311,12 @@ UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
   std::set<std::size_t> made_before;  // with another parameter
   const bool alone = cut.world == 1;
   const Gaps gaps = alone ? Gaps::OfOtherBatches : Gaps::OfOtherRanks;
+  const std::vector<CodedScales> coded = unit_scales(graph, layout, unit, cut.world).params;
   for (std::size_t i = 0; i < graph.units[unit].params.size(); ++i) {
     const Param& param = graph.units[unit].params[i];
     const auto [first, count] = cut.rows_of(unit, i, param.rows, rank);
     if (count == 0) continue;
-    const ParamPlace& place = layout.units[unit].params[i];
+    ParamPlace place = layout.units[unit].params[i];
     const OwnedRows owned{graph.tensor_of(param), bindings.tensors[param.tensor],
                           param.row_begin + first, count};
     const std::uint64_t chunk = cut.chunk_offset(unit, rank);
@@ -313,9 +324,11 @@ UnitReads plan_reads(const Graph& graph, const Layout& layout, const Cut& cut,
     if (made_before.contains(i)) continue;
     RowBatch batch = batch_of(owned, param.tensor, place.format, layout.dtype);
     batch.to[0] = {chunk + placed.offset, chunk + placed.scales_offset};
+    place_float_scales(coded, i, batch.to[0], place);
     if (const auto other = in_turns_with(graph, layout, bindings, unit, i)) {
       const ParamCut& beside = cut.units[unit].params[*other];
       batch.to[1] = {chunk + beside.offset, chunk + beside.scales_offset};
+      place_float_scales(coded, *other, batch.to[1], place);
       batch.lanes = 2;
       made_before.insert(*other);
     }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "sharding/dtype.h"
@@ -13,7 +14,8 @@ namespace initrt {
 
 struct QuantizedWeight;
 
-/// Where rows go: bytes into this rank's shard.
+/// Where rows go: bytes into this rank's shard; but where scales become codes later, these are of
+/// float32 first, and count from RowBatch::float_scales.
 struct RowPlace {
   std::uint64_t codes = 0, scales = 0;
 };
@@ -28,6 +30,8 @@ struct RowBatch {
   /// which is held alike. `rows` are of each.
   std::uint32_t lanes = 1;
   std::array<RowPlace, 2> to = {};  ///< by lane, of the first row
+  /// Of a format with coded scales, said by who carries the plan out: the unit's (UnitScales).
+  std::byte* float_scales = nullptr;
   /// Of a weight that is stored quantized: it, and its row that is the batch's first. What is read
   /// is the boxes of its tensors; else the rows themselves.
   const QuantizedWeight* source = nullptr;
@@ -37,6 +41,8 @@ struct RowBatch {
   bool transposed = false;
   std::uint64_t source_column = 0;
 
+  /// What rows are first made in: scales are coded when all of a matrix are there.
+  [[nodiscard]] WeightFormat made_format() const { return with_float_scales(format); }
   /// Of a row in the precision.
   [[nodiscard]] std::uint64_t row_bytes() const { return bytes_of(dtype, columns); }
   /// Of the source, that are read.

@@ -1,6 +1,7 @@
 #include "sharding/weight_format.h"
 
 #include <array>
+#include <numeric>
 
 #include "sharding/checked.h"
 
@@ -8,7 +9,8 @@ namespace initrt {
 
 std::string_view name(WeightFormat format) {
   constexpr std::array<std::string_view, kWeightFormats> kNames = {
-      "plain", "int8", "nf4", "fp4", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "float32"};
+      "plain", "int8", "nf4",  "fp4",  "nf4-dq", "fp4-dq", "Q4_0",
+      "Q4_1",  "Q8_0", "Q4_K", "Q5_K", "Q6_K",   "float32"};
   return kNames.at(static_cast<std::size_t>(format));
 }
 
@@ -39,6 +41,8 @@ DType dtype_of(WeightFormat format, DType precision) {
       return DType::I8;
     case WeightFormat::Nf4:
     case WeightFormat::Fp4:
+    case WeightFormat::Nf4Dq:
+    case WeightFormat::Fp4Dq:
       return DType::U8;
     case WeightFormat::Q4_0:
       return DType::Q4_0;
@@ -59,7 +63,7 @@ DType dtype_of(WeightFormat format, DType precision) {
 }
 
 std::uint64_t row_bytes(WeightFormat format, DType precision, std::uint64_t columns) {
-  if (format == WeightFormat::Nf4 || format == WeightFormat::Fp4) return divide_up(columns, 2);
+  if (dtype_of(format, precision) == DType::U8) return divide_up(columns, 2);
   return bytes_of(dtype_of(format, precision), columns);
 }
 
@@ -70,9 +74,26 @@ std::uint64_t scale_row_bytes(WeightFormat format, std::uint64_t columns) {
     case WeightFormat::Nf4:
     case WeightFormat::Fp4:
       return checked_product("scales", {divide_up(columns, kFourBitBlock), sizeof(float)});
+    case WeightFormat::Nf4Dq:
+    case WeightFormat::Fp4Dq:
+      return coded_scale_row(columns).bytes();
     default:
       return 0;
   }
+}
+
+WeightFormat with_float_scales(WeightFormat format) {
+  if (format == WeightFormat::Nf4Dq) return WeightFormat::Nf4;
+  return format == WeightFormat::Fp4Dq ? WeightFormat::Fp4 : format;
+}
+
+CodedScaleRow coded_scale_row(std::uint64_t columns) {
+  CodedScaleRow row;
+  row.scales = divide_up(columns, kFourBitBlock);
+  // The most blocks that a row's scales lie in: rows begin at multiples of this in their first one.
+  const std::uint64_t step = std::gcd(row.scales, kScaleBlock);
+  row.magnitudes = row.scales == 0 ? 0 : divide_up(kScaleBlock - step + row.scales, kScaleBlock);
+  return row;
 }
 
 }  // namespace initrt

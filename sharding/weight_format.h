@@ -22,6 +22,9 @@ enum class WeightFormat : std::uint8_t {
   /// them). Blocks begin anew with each row; a row's last block may be shorter.
   Nf4,
   Fp4,
+  /// The same codes, and the largest magnitudes themselves as codes of a byte (CodedScaleRow).
+  Nf4Dq,
+  Fp4Dq,
   Q4_0,  ///< from here to Q6_K GGUF's blocks, scales inside
   Q4_1,
   Q8_0,
@@ -30,7 +33,7 @@ enum class WeightFormat : std::uint8_t {
   Q6_K,
   Float32,  ///< numbers of float32, whatever the precision: Tensor::float32
 };
-inline constexpr std::size_t kWeightFormats = 11;
+inline constexpr std::size_t kWeightFormats = 13;
 
 /// Elements that share a scale of Nf4 and Fp4.
 inline constexpr std::uint64_t kFourBitBlock = 64;
@@ -48,12 +51,42 @@ inline constexpr std::uint64_t kFourBitBlock = 64;
 [[nodiscard]] std::uint64_t row_bytes(WeightFormat format, DType precision, std::uint64_t columns);
 [[nodiscard]] std::uint64_t scale_row_bytes(WeightFormat format, std::uint64_t columns);
 
+/// Whether scales are codes, which all scales of a matrix are known for.
+[[nodiscard]] constexpr bool has_coded_scales(WeightFormat format) {
+  return format == WeightFormat::Nf4Dq || format == WeightFormat::Fp4Dq;
+}
+/// The format with scales that are not coded yet; others as they are.
+[[nodiscard]] WeightFormat with_float_scales(WeightFormat format);
+
+/// Scales that share a magnitude where they are codes, counted through a matrix.
+inline constexpr std::uint64_t kScaleBlock = 256;
+
+/// How a row's scales lie where they are codes, so that a row needs nothing else of its matrix:
+///   float32 offset: the mean of all the matrix's scales
+///   byte phase: how many scales of the first block of 256 come before the row's
+///   byte codes[scales]: scale = number of the code (scale_codes.h) * magnitude + offset
+///   float32 magnitudes[]: of the blocks that the row's scales lie in, the largest one less the
+///     offset; as many as any row may need, the rest are 0
+struct CodedScaleRow {
+  static constexpr std::uint64_t kPhase = sizeof(float), kCodes = kPhase + 1;
+  std::uint64_t scales = 0, magnitudes = 0;
+
+  [[nodiscard]] constexpr std::uint64_t magnitudes_at() const { return kCodes + scales; }
+  [[nodiscard]] constexpr std::uint64_t bytes() const {
+    return magnitudes_at() + magnitudes * sizeof(float);
+  }
+};
+[[nodiscard]] CodedScaleRow coded_scale_row(std::uint64_t columns);
+
 /// Some formats.
 class WeightFormats {
  public:
   void add(WeightFormat format) { bits_ |= 1u << static_cast<unsigned>(format); }
   [[nodiscard]] bool has(WeightFormat format) const {
     return (bits_ >> static_cast<unsigned>(format) & 1u) != 0;
+  }
+  [[nodiscard]] bool has_coded_scales() const {
+    return has(WeightFormat::Nf4Dq) || has(WeightFormat::Fp4Dq);
   }
   /// Whether any is quantized.
   [[nodiscard]] bool quantized() const {

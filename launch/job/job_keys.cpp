@@ -111,10 +111,10 @@ std::span<const JobKey> job_keys() {
                     {"32-true", "bf16-true", "16-true"}}},
       {"quantize.method",
        "What the matrices of blocks are quantized to while they stream: llm.int8 (8 bit), nf4 or "
-       "fp4 (4 bit, blocks of 64); stored: GGUF's blocks stay as they are in the file. "
-       "\"quantize\": \"nf4\" is short for it",
+       "fp4 (4 bit, blocks of 64), -dq: their scales in 8 bit; stored: GGUF's blocks stay as they "
+       "are in the file. \"quantize\": \"nf4\" is short for it",
        JobKey::Text{[](Job& job) -> std::string& { return job.model.quantize.method; },
-                    {"none", "llm.int8", "nf4", "fp4", "stored"}}},
+                    {"none", "llm.int8", "nf4", "fp4", "nf4-dq", "fp4-dq", "stored"}}},
       {"quantize.skip",
        "Modules whose matrices stay in the precision, such as down_proj or layers.0.self_attn",
        JobKey::TextList{

@@ -21,7 +21,7 @@ struct Held {
     return initrt::row_bytes(batch.format, batch.dtype, batch.columns);
   }
   [[nodiscard]] std::uint64_t scale_bytes() const {
-    return scale_row_bytes(batch.format, batch.columns);
+    return scale_row_bytes(batch.made_format(), batch.columns);
   }
   [[nodiscard]] std::uint64_t bytes() const {
     return batch.lanes * batch.rows * (row_bytes() + scale_bytes());
@@ -33,8 +33,9 @@ struct Held {
   // @param in rows in the precision @param first of the batch's rows in the lane
   void quantize(std::span<const std::byte> in, std::uint64_t first, std::uint64_t rows,
                 std::uint32_t lane = 0) const {
-    quantize_rows(batch.format, in, batch.dtype, rows, batch.columns, codes(lane, first),
-                  shard + batch.to[lane].scales + first * scale_bytes(), batch.first_row + first);
+    std::byte* const scales = has_coded_scales(batch.format) ? batch.float_scales : shard;
+    quantize_rows(batch.made_format(), in, batch.dtype, rows, batch.columns, codes(lane, first),
+                  scales + batch.to[lane].scales + first * scale_bytes(), batch.first_row + first);
   }
 };
 

@@ -8,6 +8,7 @@
 #include "runtime/convert/instruction_sets.h"
 #include "runtime/convert/quantize_kernels.h"
 #include "runtime/convert/quantize_row.h"
+#include "runtime/convert/scale_codes.h"
 #include "sharding/checked.h"
 #include "sharding/error.h"
 
@@ -146,17 +147,22 @@ void quantize_rows(WeightFormat format, std::span<const std::byte> in, DType fro
 
 void dequantize_rows(WeightFormat format, const std::byte* codes, const std::byte* scales,
                      std::uint64_t rows, std::uint64_t columns, float* out) {
-  if (format != WeightFormat::Int8 && format != WeightFormat::Nf4 && format != WeightFormat::Fp4) {
+  const WeightFormat codes_of = with_float_scales(format);
+  const bool is_four_bit = codes_of == WeightFormat::Nf4 || codes_of == WeightFormat::Fp4;
+  if (format != WeightFormat::Int8 && !is_four_bit) {
     fail("{} has no rows of codes and scales", name(format));
   }
+  std::vector<float> floats(has_coded_scales(format) ? coded_scale_row(columns).scales : 0);
   const std::uint64_t code_bytes = row_bytes(format, DType::F32, columns);
   const std::uint64_t scale_bytes = scale_row_bytes(format, columns);
   for (std::uint64_t row = 0; row < rows; ++row) {
     const std::span<float> values(out + row * columns, columns);
+    if (has_coded_scales(format)) decode_scales(scales, columns, floats.data());
     if (format == WeightFormat::Int8) {
       dequantize_int8(codes, decode::load<float>(scales), values);
     } else {
-      dequantize_four_bit(format == WeightFormat::Nf4 ? kNf4Values : kFp4Values, codes, scales,
+      dequantize_four_bit(codes_of == WeightFormat::Nf4 ? kNf4Values : kFp4Values, codes,
+                          floats.empty() ? scales : std::as_bytes(std::span(floats)).data(),
                           values);
     }
     codes += code_bytes;

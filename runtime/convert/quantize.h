@@ -31,7 +31,7 @@ void quantize_rows(WeightFormat format, std::span<const std::byte> in, DType fro
                    std::uint64_t first_row = 0);
 
 /// The inverse, in float32 as bitsandbytes dequantizes to it: code * scale, and for Int8 that by
-/// 1/127. @param out rows * columns elements
+/// 1/127. Scales may be codes here, too. @param out rows * columns elements
 /// @throws Error for another format
 void dequantize_rows(WeightFormat format, const std::byte* codes, const std::byte* scales,
                      std::uint64_t rows, std::uint64_t columns, float* out);

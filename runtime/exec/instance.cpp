@@ -179,9 +179,12 @@ std::unique_ptr<Loader> Instance::make_loader(Ledger& ledger) {
                           model_.catalog};
   const ReadTotals totals =
       ReadCounter(source, read_limits(options_.staging)).of_rank(base_.rank());
-  return std::make_unique<Loader>(source, base_.rank(), options_.staging, device_, ledger, shard(),
-                                  open_files(totals.files), totals.bytes, arrivals_,
-                                  options_.on_load, options_.timeline);
+  if (model_.layout.formats().has_coded_scales()) {
+    scales_.emplace(model_.graph, model_.layout, placement_.cut, base_, arrivals_, shard(), ledger);
+  }
+  return std::make_unique<Loader>(
+      source, base_.rank(), options_.staging, device_, ledger, shard(), open_files(totals.files),
+      totals.bytes, arrivals_, options_.on_load, scales_ ? &*scales_ : nullptr, options_.timeline);
 }
 
 }  // namespace initrt

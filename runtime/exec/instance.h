@@ -10,6 +10,7 @@
 #include "runtime/comm/exchange.h"
 #include "runtime/comm/mapped.h"
 #include "runtime/exec/engine.h"
+#include "runtime/exec/scale_exchange.h"
 #include "runtime/load/loader.h"
 #include "runtime/storage/range_reader.h"
 #include "sharding/memory_plan.h"
@@ -111,6 +112,7 @@ class Instance {
   Arrivals arrivals_;
   std::unique_ptr<Exchange> exchange_;  // where units are gathered
   std::unique_ptr<Gather> gather_;
+  std::optional<ScaleExchange> scales_;  // where scales become codes
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<Engine> engine_;
 };

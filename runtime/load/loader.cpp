@@ -35,7 +35,7 @@ ReadLimits read_limits(const StagingRing& ring) {
 Loader::Loader(const ReadSource& source, std::uint32_t rank, const StagingRing& ring,
                UploaderFactory& device, Ledger& ledger, std::span<std::byte> shard,
                std::vector<std::unique_ptr<RangeReader>> files, std::uint64_t total_bytes,
-               Arrivals& arrivals, UnitHook on_unit, Timeline* timeline)
+               Arrivals& arrivals, UnitHook on_unit, ScaleCoder* scales, Timeline* timeline)
     : source_(source),
       rank_(rank),
       limits_(read_limits(ring)),
@@ -44,14 +44,14 @@ Loader::Loader(const ReadSource& source, std::uint32_t rank, const StagingRing& 
       shard_(shard),
       arrivals_(arrivals),
       on_unit_(std::move(on_unit)),
+      scales_(scales),
       timeline_(timeline),
       queue_(
           static_cast<std::uint32_t>(source.graph.units.size()),
-          [this](std::uint32_t unit) {
-            return plan_reads(source_.graph, source_.layout, source_.cut, source_.bindings,
-                              source_.catalog, unit, rank_, limits_);
-          },
-          [this](std::uint32_t units) { note_arrival(units); }),
+          [this](std::uint32_t unit) { return plan(unit); },
+          [this](std::uint32_t units) {
+            scales_ != nullptr ? scales_->made(units) : note_arrival(units);
+          }),
       total_bytes_(total_bytes) {
   if (!uploaders_.empty() && uploaders_.front()->stores_on_host()) touch_.emplace(shard_);
   for (const Binding& binding : source.bindings.tensors) {
@@ -68,19 +68,38 @@ Loader::Loader(const ReadSource& source, std::uint32_t rank, const StagingRing& 
 }
 
 Loader::~Loader() {
-  stop_ = true;
-  queue_.stop();
+  stop();
   // Whoever still waits for a unit, another thread's gather for instance, must not wait for ever.
-  if (!workers_.empty() && !queue_.all_arrived()) {
+  if (is_started_ && !all_arrived_) {
     arrivals_.fail(std::make_exception_ptr(Error("loading was stopped")));
   }
   for (std::thread& worker : workers_) {
     if (worker.joinable()) worker.join();
   }
+  if (scales_ != nullptr) scales_->finish();
+}
+
+void Loader::stop() {
+  stop_ = true;
+  queue_.stop();
+  if (scales_ != nullptr) scales_->stop();
+}
+
+UnitReads Loader::plan(std::uint32_t unit) {
+  UnitReads reads = plan_reads(source_.graph, source_.layout, source_.cut, source_.bindings,
+                               source_.catalog, unit, rank_, limits_);
+  if (scales_ == nullptr) return reads;
+  std::byte* const floats = scales_->floats(unit);
+  for (ReadTask& task : reads.tasks) {
+    if (task.batch) task.batch->float_scales = floats;
+  }
+  return reads;
 }
 
 void Loader::start() {
+  is_started_ = true;
   started_ = std::chrono::steady_clock::now();
+  if (scales_ != nullptr) scales_->start([this](std::uint32_t units) { note_arrival(units); });
   const auto workers = static_cast<std::uint16_t>(uploaders_.size());
   for (std::uint16_t worker = 0; worker < workers; ++worker) {
     const std::string what = fmt::format("thread {} of {} of the loader", worker + 1, workers);
@@ -88,9 +107,8 @@ void Loader::start() {
       try {
         work(*uploaders_[worker], worker);
       } catch (...) {
-        stop_ = true;
-        queue_.stop();
         arrivals_.fail(std::current_exception());
+        stop();
       }
       if (!uploaders_[worker]->release_waits()) uploaders_[worker].reset();
     }));
@@ -100,6 +118,7 @@ void Loader::start() {
 LoadStatistics Loader::finish() {
   for (std::thread& worker : workers_) worker.join();
   workers_.clear();
+  if (scales_ != nullptr) scales_->finish();
   uploaders_.clear();
   arrivals_.check();
   LoadStatistics statistics;
@@ -219,6 +238,7 @@ void Loader::note_arrival(std::uint32_t units) {
     finished_ns_ = std::chrono::duration_cast<std::chrono::nanoseconds>(
                        std::chrono::steady_clock::now() - started_)
                        .count();
+    all_arrived_ = true;
   }
   arrivals_.advance(units);
 }

@@ -18,6 +18,7 @@
 #include "runtime/device/uploader.h"
 #include "runtime/load/arrivals.h"
 #include "runtime/load/read_queue.h"
+#include "runtime/load/scale_coder.h"
 #include "runtime/storage/range_reader.h"
 #include "sharding/layout.h"
 #include "sharding/read_source.h"
@@ -43,11 +44,13 @@ class Loader {
   /// @param shard this rank's shard memory, zeroed; host memory is best not touched yet
   /// @param files one reader for each of catalog.files; null for files nothing is read from
   /// @param total_bytes what ReadCounter says of this rank, for total_bytes()
+  /// @param scales what codes scales; outlives the loader, null where none are codes
   /// @param timeline told of every read and what follows it; outlives the loader, may be null
   Loader(const ReadSource& source, std::uint32_t rank, const StagingRing& ring,
          UploaderFactory& device, Ledger& ledger, std::span<std::byte> shard,
          std::vector<std::unique_ptr<RangeReader>> files, std::uint64_t total_bytes,
-         Arrivals& arrivals, UnitHook on_unit, Timeline* timeline = nullptr);
+         Arrivals& arrivals, UnitHook on_unit, ScaleCoder* scales = nullptr,
+         Timeline* timeline = nullptr);
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
   /// Stops early if loading is not done.
@@ -78,6 +81,8 @@ class Loader {
   void touch(const UnitReads& plan, const ReadTask& task, const Read& read);
   static std::span<const std::byte> bring(RangeReader& file, const ReadTask& task, const Read& read,
                                           Uploader& uploader);
+  [[nodiscard]] UnitReads plan(std::uint32_t unit);
+  void stop();
   void note_arrival(std::uint32_t units);
 
   const ReadSource source_;
@@ -89,14 +94,16 @@ class Loader {
   std::optional<FirstTouch> touch_;  // where the shard is host memory
   Arrivals& arrivals_;
   const UnitHook on_unit_;
+  ScaleCoder* const scales_;
   Timeline* const timeline_;
 
   ReadQueue queue_;
-  std::atomic<bool> stop_{false};
+  std::atomic<bool> stop_{false}, all_arrived_{false};
   std::atomic<std::uint64_t> done_bytes_{0};
   std::atomic<std::uint64_t> written_bytes_{0};
   const std::uint64_t total_bytes_;
   std::chrono::steady_clock::time_point started_;
+  bool is_started_ = false;
   std::atomic<std::int64_t> finished_ns_{0};
   std::vector<std::thread> workers_;
 };

@@ -52,8 +52,10 @@ Precision asked_precision(const ModelOptions& options) {
 Quantization asked_quantization(const ModelOptions& options) {
   const auto method = quantize_method_from_name(options.quantize.method);
   if (!method) {
-    fail("quantize.method is {}, expected \"none\", \"llm.int8\", \"nf4\", \"fp4\" or \"stored\"",
-         quote(options.quantize.method));
+    fail(
+        "quantize.method is {}, expected \"none\", \"llm.int8\", \"nf4\", \"fp4\", \"nf4-dq\", "
+        "\"fp4-dq\" or \"stored\"",
+        quote(options.quantize.method));
   }
   return {*method, options.quantize.skip, static_cast<float>(options.quantize.threshold)};
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/golden/bitsandbytes/rows.safetensors: rows of weights, and the codes and scales that
-bitsandbytes gives them on a CPU.
+bitsandbytes gives them on a CPU; and scales.safetensors: scales of matrices, and the codes that it
+gives these where it quantizes twice (compress_statistics).
 
 Needs bitsandbytes==0.50.2, torch, gguf and safetensors, and a model for its real weights:
     make_bitsandbytes_reference.py models/SmolLM2-135M-Instruct.Q4_1.gguf tests/golden/bitsandbytes
@@ -10,13 +11,23 @@ Needs bitsandbytes==0.50.2, torch, gguf and safetensors, and a model for its rea
 <case>.<dtype>.<format>.scales  F32 [rows, 1], or [rows, blocks of 64]
 <case>.<dtype>.<format>.values  F32 [rows, columns], of some cases: what the codes are dequantized to
 
+scales.safetensors:
+map                 F32 [256], what codes of scales stand for
+<case>.in           F32 [rows, blocks of 64]
+<case>.mean         F32 [1], the mean of all, rounded once
+<case>.offset       F32 [1], what torch.mean() makes it with one thread
+<case>.codes        U8 [rows, blocks]
+<case>.magnitudes   F32 [blocks of 256]
+<case>.values       F32 [rows, blocks], what the codes are dequantized to
+
 Matrices are quantized as one where columns are a multiple of 64, else row by row. Both functions are
 torch code on a CPU (bitsandbytes/backends/default/ops.py); dequantize_4bit() of an even width is
-bitsandbytes' own library.
+bitsandbytes' own library, and so are quantize_blockwise() and dequantize_blockwise().
 """
 
 import math
 import sys
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 
@@ -147,7 +158,59 @@ def matrices(model):
     yield "q_proj.F16", real_rows(model)["q_proj"].to(torch.float16)
 
 
+def scale_cases(model):
+    """Scales of matrices: [rows, blocks]."""
+    generator = torch.Generator().manual_seed(2)
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(model).tensors}
+    for part, name, count in (("q_proj", "attn_q", 70), ("down_proj", "ffn_down", 20)):
+        tensor = tensors[f"blk.7.{name}.weight"]
+        rows = gguf.quants.dequantize(tensor.data[:count], tensor.tensor_type)
+        yield part, torch.from_numpy(rows).reshape(count, -1, BLOCK).abs().amax(-1)
+    normal = torch.randn(9, 33, BLOCK, generator=generator).abs().amax(-1)
+    yield "normal", normal * 0.02
+    yield "zeros", torch.zeros(7, 3)
+    yield "alike", torch.full((30, 9), 0.3)
+    outlier = normal * 1e-3
+    outlier[3, 2] = 60.0
+    yield "outlier", outlier
+    yield "denormal", normal[:4, :5] * 1e-39
+    yield "tiny", normal * 1e-37
+    yield "one", normal[:1, :1]
+    rising = torch.arange(512, dtype=torch.float32) / 511  # every code
+    yield "rising", rising.reshape(2, 256)
+
+
+def round_once(value):
+    """A fraction to float32, to nearest even."""
+    near = torch.tensor(float(value), dtype=torch.float32)
+    candidates = torch.stack([torch.nextafter(near, torch.tensor(-math.inf)), near,
+                              torch.nextafter(near, torch.tensor(math.inf))])
+    distance = lambda one: (abs(Fraction(one.item()) - value),  # noqa: E731
+                            one.view(torch.int32).item() & 1)
+    return min(candidates, key=distance)
+
+
+def twice_quantized(scales):
+    """What a matrix with these scales has, through quantize_4bit()."""
+    matrix = scales.reshape(-1, 1) * torch.nn.functional.one_hot(torch.tensor([0]), BLOCK)
+    _, state = bnb.quantize_4bit(matrix.reshape(len(scales), -1), blocksize=BLOCK,
+                                 quant_type="nf4", compress_statistics=True)
+    assert state.state2.blocksize == 256
+    values = bnb.dequantize_blockwise(state.absmax, state.state2) + state.offset
+    mean = sum((Fraction(scale) for scale in scales.flatten().tolist()), Fraction(0))
+    return {"in": scales, "mean": round_once(mean / scales.numel()).reshape(1),
+            "offset": state.offset.reshape(1), "codes": state.absmax.reshape(scales.shape),
+            "magnitudes": state.state2.absmax, "values": values.reshape(scales.shape)}
+
+
 def main():
+    torch.set_num_threads(1)
+    versions = {package: version(package) for package in ("bitsandbytes", "torch", "gguf")}
+    twice = {"map": bnb.create_dynamic_map()}
+    for name, scales in scale_cases(sys.argv[1]):
+        twice |= {f"{name}.{part}": found.clone().contiguous()
+                  for part, found in twice_quantized(scales).items()}
+    save_file(twice, Path(sys.argv[2]) / "scales.safetensors", metadata=versions)
     tensors = {}
     for name, matrix in matrices(sys.argv[1]):
         assert matrix.isfinite().all()
@@ -162,7 +225,6 @@ def main():
             for part, found in zip(("codes", "scales", "values"), results):
                 if found:
                     tensors[f"{name}.{kind}.{part}"] = torch.cat(found).contiguous()
-    versions = {package: version(package) for package in ("bitsandbytes", "torch", "gguf")}
     save_file(tensors, Path(sys.argv[2]) / "rows.safetensors", metadata=versions)
 
 

@@ -112,7 +112,7 @@ class StackedExperts : public ::testing::Test {
 
 TEST_F(StackedExperts, InMxfp4AreTheNumbersThatTransformersSaves) {
   const std::pair<const char*, const char*> holdings[] = {
-      {"32-true", "none"}, {"bf16-true", "none"}, {"32-true", "nf4"}, {"bf16-true", "llm.int8"}};
+      {"32-true", "none"}, {"bf16-true", "none"}, {"32-true", "nf4-dq"}, {"bf16-true", "llm.int8"}};
   for (const auto& [precision, quantize] : holdings) {
     const OpenModel codes = open_checkpoint_as(published_.path(), precision, quantize);
     const OpenModel numbers = open_checkpoint_as(saved_.path(), precision, quantize);

@@ -70,6 +70,21 @@ TEST(Quantization, IsOfMatricesOfBlocksAndExpertsButNotOfRouters) {
   EXPECT_THAT(formats({QuantizeMethod::None, {}, 0}, kPlain), ElementsAre());
 }
 
+TEST(Quantization, IsToTheFormatOfItsName) {
+  const std::pair<std::string_view, WeightFormat> formats_by_name[] = {
+      {"llm.int8", WeightFormat::Int8},
+      {"nf4", WeightFormat::Nf4},
+      {"fp4", WeightFormat::Fp4},
+      {"nf4-dq", WeightFormat::Nf4Dq},
+      {"fp4-dq", WeightFormat::Fp4Dq}};
+  for (const auto& [text, format] : formats_by_name) {
+    const auto method = quantize_method_from_name(text);
+    ASSERT_TRUE(method.has_value()) << text;
+    EXPECT_EQ(name(*method), text);
+    EXPECT_EQ(formats({*method, {}, 0}, kPlain).at(2), format) << text;
+  }
+}
+
 TEST(Quantization, SkipsModulesByWholeComponentsOfTheirNames) {
   const auto skip = [](std::vector<std::string> names) {
     return formats({QuantizeMethod::Int8, std::move(names), 6}, kPlain);

@@ -34,11 +34,14 @@ struct LinearBlock {
 };
 
 /// Formats of codes; the index into Kernels::decoders is WeightFormat's.
-inline constexpr std::size_t format_count = 10;
+inline constexpr std::size_t format_count = 12;
 /// Rows of inputs in a CodedBlock at most.
 inline constexpr std::size_t coded_rows = 96;
 /// Columns that are a whole number of blocks in every format of codes.
 inline constexpr std::size_t coded_group = 256;
+
+/// Where scales are codes: what CodedScaleRow and kScaleBlock are.
+inline constexpr std::size_t scale_phase_at = 4, scale_codes_at = 5, scale_block = 256;
 
 /// LinearBlock with rows of codes and rows of scales instead of numbers.
 struct CodedBlock {
@@ -64,6 +67,10 @@ struct Decoder {
   /// All of a product of one row of inputs, where that is quicker at once; else null.
   void (*linear_row)(const CodedBlock&);
   std::size_t group_bytes, group_scale_bytes;  ///< of coded_group columns
+  /// Where scales are codes: writes those of `count` blocks of a row from its block `first` on as
+  /// the float32 that decode() takes; else null. @param columns of the whole row
+  void (*decode_scales)(const std::byte* row, std::size_t columns, std::size_t first,
+                        std::size_t count, float* out);
 };
 
 /// An input row as codes for Int8: this, a code for each column and zeros up to a cache line, a bit

@@ -17,6 +17,7 @@ void linear_decoded(const CodedBlock& block, const Decoder& decoder) {
   using Number = typename Dot::Weight;
   constexpr std::size_t panel_stride = panel_columns + cache_line / sizeof(Number);
   alignas(cache_line) Number panel[tile_outputs][panel_stride];
+  float panel_scales[panel_columns / four_bit_block];
   alignas(cache_line) typename S::F sums[coded_rows][tile_outputs];
   const auto* in = static_cast<const typename Dot::Input*>(block.in);
   const std::size_t in_stride = block.in_stride_bytes / sizeof *in;
@@ -32,10 +33,16 @@ void linear_decoded(const CodedBlock& block, const Decoder& decoder) {
           block.in_columns - k < panel_columns ? block.in_columns - k : panel_columns;
       const std::size_t group = k / coded_group;
       for (std::size_t i = 0; i < outputs; ++i) {
-        decoder.decode(
-            block.codes + (o + i) * block.row_bytes + group * decoder.group_bytes,
-            block.scales + (o + i) * block.scale_row_bytes + group * decoder.group_scale_bytes,
-            columns, tile_outputs * block.row_bytes, panel[i]);
+        const std::byte* scales = block.scales + (o + i) * block.scale_row_bytes;
+        if (decoder.decode_scales != nullptr) {
+          decoder.decode_scales(scales, block.in_columns, k / four_bit_block,
+                                (columns + four_bit_block - 1) / four_bit_block, panel_scales);
+          scales = reinterpret_cast<const std::byte*>(panel_scales);
+        } else {
+          scales += group * decoder.group_scale_bytes;
+        }
+        decoder.decode(block.codes + (o + i) * block.row_bytes + group * decoder.group_bytes,
+                       scales, columns, tile_outputs * block.row_bytes, panel[i]);
       }
       for (std::size_t t = 0; t < block.rows; t += S::tile_rows) {
         const std::size_t rows = block.rows - t < S::tile_rows ? block.rows - t : S::tile_rows;

@@ -2,6 +2,7 @@
 // times the block's scale, rounded; each code then picks one.
 #pragma once
 
+#include "runtime/convert/dynamic_map.h"
 #include "runtime/convert/four_bit.h"
 #include "runtime/device/cpu/kernels_blocks.h"
 
@@ -12,10 +13,38 @@ constexpr std::size_t four_bit_block = 64;  ///< elements that share a scale
 
 struct Nf4 {
   static constexpr const float* values = kNf4Values.data();
+  static constexpr bool coded_scales = false;
 };
 struct Fp4 {
   static constexpr const float* values = kFp4Values.data();
+  static constexpr bool coded_scales = false;
 };
+/// A format whose scales are codes (CodedScaleRow).
+template <class Format>
+struct Dq {
+  static constexpr const float* values = Format::values;
+  static constexpr bool coded_scales = true;
+};
+
+/// A Decoder's decode_scales().
+void decode_coded_scales(const std::byte* row, std::size_t columns, std::size_t first,
+                         std::size_t count, float* __restrict out) {
+  const float* map = dynamic_map();
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(row);
+  const std::uint8_t* codes = bytes + scale_codes_at;
+  const std::uint8_t* magnitudes = codes + (columns + four_bit_block - 1) / four_bit_block;
+  float offset;
+  __builtin_memcpy(&offset, bytes, sizeof offset);
+  for (std::size_t i = 0; i < count;) {
+    const std::size_t at = bytes[scale_phase_at] + first + i;  // in the row's first block
+    const std::size_t left = scale_block - at % scale_block;
+    const std::size_t end = count - i < left ? count : i + left;
+    float magnitude;
+    __builtin_memcpy(&magnitude, magnitudes + at / scale_block * sizeof magnitude,
+                     sizeof magnitude);
+    for (; i < end; ++i) out[i] = map[codes[first + i]] * magnitude + offset;
+  }
+}
 
 /// The codes of a row's last block, with zeros behind them.
 struct LastCodes {

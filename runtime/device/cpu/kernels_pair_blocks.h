@@ -56,7 +56,7 @@ INITRT_INLINE __m512i low_halves(__m512i words) {
 template <class Format>
 struct FourBitPairs {
   static constexpr std::size_t elements = four_bit_block, bytes = four_bit_block / 2, parts = 1;
-  static constexpr bool has_scales = true;
+  static constexpr bool has_scales = true, coded_scales = Format::coded_scales;
   using Shared = NothingShared;
   INITRT_INLINE Shared start(const std::uint8_t*) { return {}; }
   template <class Put>
@@ -93,7 +93,7 @@ INITRT_INLINE __m512i lower_then_upper(const std::uint8_t* codes) {
 template <class Block>
 struct SmallPairs {
   static constexpr std::size_t elements = Block::elements, bytes = Block::bytes, parts = 1;
-  static constexpr bool has_scales = false;
+  static constexpr bool has_scales = false, coded_scales = false;
   using Shared = NothingShared;
   INITRT_INLINE Shared start(const std::uint8_t*) { return {}; }
 };
@@ -130,7 +130,7 @@ template <bool five>
 struct PairsQ45K {
   using Block = BlockQ45K<five>;
   static constexpr std::size_t elements = Block::elements, bytes = Block::bytes, parts = 4;
-  static constexpr bool has_scales = false;
+  static constexpr bool has_scales = false, coded_scales = false;
   struct Shared {
     alignas(64) float scaled[16];  ///< scales of the eight groups, then minima
   };
@@ -187,7 +187,7 @@ struct PairsQ45K {
 
 struct PairsQ6_K {
   static constexpr std::size_t elements = BlockQ6_K::elements, bytes = BlockQ6_K::bytes, parts = 2;
-  static constexpr bool has_scales = false;
+  static constexpr bool has_scales = false, coded_scales = false;
   struct Shared {
     alignas(64) float scales[16];  ///< of sixteen codes each
   };

@@ -58,6 +58,42 @@ void decode_pairs(const std::byte* codes, const std::byte* scales, std::size_t c
   }
 }
 
+/// Scales of a tile's rows that are codes, some blocks' at a time, as the floats that blocks take.
+template <class Block>
+class TileScales {
+ public:
+  TileScales(const CodedBlock& product, const std::byte* const (&rows)[tile_outputs])
+      : product_(product) {
+    for (std::size_t i = 0; i < tile_outputs; ++i) rows_[i] = rows[i];
+  }
+  /// Before each block. @param scales of each row's block: set where they are not there yet
+  [[gnu::always_inline]] void advance(const std::byte* (&scales)[tile_outputs]) {
+    if constexpr (Block::coded_scales) {
+      if (block_ % at_once == 0) decode(scales);
+      ++block_;
+    }
+  }
+
+ private:
+  static constexpr std::size_t at_once = 16;
+
+  void decode(const std::byte* (&scales)[tile_outputs]) {
+    const std::size_t left = (product_.in_columns + Block::elements - 1) / Block::elements - block_;
+    for (std::size_t i = 0; i < tile_outputs; ++i) {
+      decode_coded_scales(rows_[i], product_.in_columns, block_, left < at_once ? left : at_once,
+                          floats_[i]);
+      scales[i] = reinterpret_cast<const std::byte*>(floats_[i]);
+      prefetch<at_once>(reinterpret_cast<const std::uint8_t*>(rows_[i]) + block_,
+                        tile_outputs * product_.scale_row_bytes);
+    }
+  }
+
+  const CodedBlock& product_;
+  const std::byte* rows_[tile_outputs];
+  float floats_[tile_outputs][at_once];
+  std::size_t block_ = 0;
+};
+
 /// A Decoder's linear_row(): numbers meet the inputs as soon as they are decoded.
 template <class Block>
 void linear_row(const CodedBlock& product) {
@@ -73,17 +109,19 @@ void linear_row(const CodedBlock& product) {
       blocks[i] = reinterpret_cast<const std::uint8_t*>(product.codes) + row * product.row_bytes;
       scales[i] = product.scales + row * product.scale_row_bytes;
     }
+    TileScales<Block> coded(product, scales);
     Avx512::F sums[tile_outputs] = {};
     const auto* in = static_cast<const std::uint16_t*>(product.in);
     std::size_t columns = product.in_columns;
     const std::uint8_t* next = blocks[0] + ahead;
     for (; columns >= Block::elements; columns -= Block::elements) {
+      coded.advance(scales);
       typename Block::Shared shared[tile_outputs];
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < tile_outputs; ++i) {
         prefetch<Block::bytes>(next, 0);  // in the order of memory
         next += Block::bytes;
-        if constexpr (Block::has_scales) {
+        if constexpr (Block::has_scales && !Block::coded_scales) {
           prefetch<4>(reinterpret_cast<const std::uint8_t*>(scales[i]),
                       tile_outputs * product.scale_row_bytes);
         }
@@ -107,6 +145,7 @@ void linear_row(const CodedBlock& product) {
       in += Block::elements;
     }
     if constexpr (Block::has_scales) {
+      if (columns > 0) coded.advance(scales);
       for (std::size_t i = 0; i < tile_outputs && columns > 0; ++i) {
         const LastCodes last = LastCodes::of(blocks[i], columns);
         decode_block<Block>(
@@ -139,13 +178,16 @@ struct PairsDecoders {
         .decode = decode_pairs<Block>,
         .linear_row = linear_row<Block>,
         .group_bytes = coded_group / Block::elements * Block::bytes,
-        .group_scale_bytes = Block::has_scales ? coded_group / Block::elements * sizeof(float) : 0};
+        .group_scale_bytes = Block::has_scales ? coded_group / Block::elements * sizeof(float) : 0,
+        .decode_scales = Block::coded_scales ? decode_coded_scales : nullptr};
   }
   static consteval Decoder of(std::size_t format) {
     const Decoder decoders[format_count] = {{},
                                             {},
                                             with<FourBitPairs<Nf4>>(),
                                             with<FourBitPairs<Fp4>>(),
+                                            with<FourBitPairs<Dq<Nf4>>>(),
+                                            with<FourBitPairs<Dq<Fp4>>>(),
                                             with<PairsQ4_0>(),
                                             with<PairsQ4_1>(),
                                             with<PairsQ8_0>(),

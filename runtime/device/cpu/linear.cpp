@@ -12,6 +12,9 @@
 namespace initrt::cpu {
 namespace {
 
+static_assert(scale_phase_at == CodedScaleRow::kPhase && scale_codes_at == CodedScaleRow::kCodes &&
+              scale_block == kScaleBlock);
+
 /// Weight bytes per piece of few rows: some ten microseconds of memory bandwidth.
 constexpr std::uint64_t kPieceBytes = 1024 << 10;
 /// And of many: half of a second-level cache, where they stay while rows pass by.

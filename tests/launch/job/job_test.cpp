@@ -124,6 +124,7 @@ TEST(Job, QuantizeIsAMethodOrAnObjectOfKeys) {
   EXPECT_EQ(job.model.quantize.threshold, 5.0);
   const std::string plain = R"({"model": "m"})";
   EXPECT_EQ(read(plain, {"quantize=fp4"}).model.quantize.method, "fp4");
+  EXPECT_EQ(read(plain, {"quantize=nf4-dq"}).model.quantize.method, "nf4-dq");
   EXPECT_EQ(read(plain, {"quantize.method=stored"}).model.quantize.method, "stored");
   EXPECT_EQ(
       read(plain, {R"(quantize={"method": "nf4", "skip": ["a", "b"]})"}).model.quantize.skip.size(),

@@ -98,7 +98,7 @@ std::string name_of(const ::testing::TestParamInfo<Case>& of) {
   text += of.param.tied ? "Tied" : "Untied";
   if (of.param.quantize == "none") return text;
   text += of.param.blocks == DType::F32 ? of.param.quantize : std::string(name(of.param.blocks));
-  std::erase(text, '.');
+  std::erase_if(text, [](char c) { return c == '.' || c == '-'; });
   return text;
 }
 
@@ -107,16 +107,16 @@ INSTANTIATE_TEST_SUITE_P(Models, SameBits,
                                            Case{"bf16-true", false}, Case{"bf16-true", true},
                                            Case{"16-true", false}, Case{"16-true", true}),
                          name_of);
-INSTANTIATE_TEST_SUITE_P(Quantized, SameBits,
-                         ::testing::Values(Case{"bf16-true", false, "llm.int8"},
-                                           Case{"32-true", true, "llm.int8"},
-                                           Case{"bf16-true", true, "nf4"},
-                                           Case{"16-true", false, "fp4"},
-                                           Case{"bf16-true", false, "stored", DType::Q4_0},
-                                           Case{"bf16-true", true, "stored", DType::Q8_0},
-                                           Case{"32-true", false, "stored", DType::Q4_K},
-                                           Case{"bf16-true", true, "stored", DType::Q6_K}),
-                         name_of);
+INSTANTIATE_TEST_SUITE_P(
+    Quantized, SameBits,
+    ::testing::Values(Case{"bf16-true", false, "llm.int8"}, Case{"32-true", true, "llm.int8"},
+                      Case{"bf16-true", true, "nf4"}, Case{"16-true", false, "fp4"},
+                      Case{"bf16-true", true, "nf4-dq"}, Case{"32-true", false, "fp4-dq"},
+                      Case{"bf16-true", false, "stored", DType::Q4_0},
+                      Case{"bf16-true", true, "stored", DType::Q8_0},
+                      Case{"32-true", false, "stored", DType::Q4_K},
+                      Case{"bf16-true", true, "stored", DType::Q6_K}),
+    name_of);
 
 TEST_P(SameBits, ForEveryWorldSizeAndTransport) {
   for (const std::uint32_t world : {1u, 2u, 3u, 4u, 7u}) {
