@@ -7,7 +7,11 @@ perplexity, KL(32-true || it) in nats (mean over positions), the share of positi
 arg-max, bytes of all units, bytes that decode of one token takes from memory or moves between two
 ranks, the most memory a rank held, and tokens per second of decode (median of some runs, in turn).
 
-With --peers, transformers with bitsandbytes (llm.int8 and nf4 on the CPU) scores the same text with
+The last rows are of the same model with outliers planted: three columns of what each norm gives to
+the matrices behind it are 16 times as large, and the matrices' columns as much smaller, so that all
+products are the same ones. Without a threshold (plain int8) one of them sets the step of all others.
+
+With --peers, transformers with bitsandbytes (llm.int8, nf4 and nf4-dq on the CPU) scores the same text with
 the same weights, which `initrt convert` writes in bf16. Needs bench/requirements.txt.
 
     python bench/quality.py models/SmolLM2-135M-Instruct.Q4_1.gguf --initrt build/release/launch/initrt
@@ -29,12 +33,21 @@ TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 # Name, precision, quantize.
 HOLDINGS = [("32-true", "32-true", "none"), ("bf16-true", "bf16-true", "none"),
             ("llm.int8", "bf16-true", "llm.int8"), ("nf4", "bf16-true", "nf4"),
-            ("fp4", "bf16-true", "fp4"), ("stored", "bf16-true", "stored")]
+            ("fp4", "bf16-true", "fp4"), ("nf4-dq", "bf16-true", "nf4-dq"),
+            ("fp4-dq", "bf16-true", "fp4-dq"), ("stored", "bf16-true", "stored")]
+# With outliers planted: name, quantize, threshold.
+PLANTED = [("bf16-true", "none", 6), ("llm.int8", "llm.int8", 6),
+           ("llm.int8, threshold 0", "llm.int8", 0)]
+PLANTED_COLUMNS = (11, 101, 307)
+PLANTED_FACTOR = 16  # a power of two: no product changes by it
+BEHIND_NORMS = {"input_layernorm": ("q_proj", "k_proj", "v_proj"),
+                "post_attention_layernorm": ("gate_proj", "up_proj")}
 POSITIONS_AT_ONCE = 256
 
 
-def settings(model, precision, quantize):
-    pairs = {"model": model, "precision": precision, "quantize": quantize}
+def settings(model, precision, quantize, threshold=6):
+    pairs = {"model": model, "precision": precision, "quantize.method": quantize,
+             "quantize.threshold": threshold}
     return [part for key, value in pairs.items() for part in ("--set", f"{key}={value}")]
 
 
@@ -93,6 +106,26 @@ def tokens_of(initrt, model, text, count):
     return tokenizer(text).input_ids[:count]
 
 
+def plant_outliers(directory):
+    """In a Hugging Face directory in float32."""
+    from safetensors.numpy import load_file, save_file
+    for path in directory.glob("*.safetensors"):
+        tensors = load_file(path)
+        for name, tensor in tensors.items():
+            for norm, matrices in BEHIND_NORMS.items():
+                if name.endswith(f"{norm}.weight"):
+                    tensor[list(PLANTED_COLUMNS)] *= PLANTED_FACTOR
+                if name.endswith(tuple(f"{matrix}.weight" for matrix in matrices)):
+                    tensor[:, list(PLANTED_COLUMNS)] /= PLANTED_FACTOR
+        save_file(tensors, path, metadata={"format": "pt"})
+
+
+def convert(initrt, model, precision, directory):
+    subprocess.run([initrt, "convert", "--to", "safetensors", "--precision", precision, model,
+                    directory], check=True, capture_output=True)
+    return directory
+
+
 def peer_logits(directory, quantize, ids, path):
     """transformers with bitsandbytes, on the CPU."""
     import torch
@@ -100,7 +133,10 @@ def peer_logits(directory, quantize, ids, path):
     config = {"none": None,
               "llm.int8": BitsAndBytesConfig(load_in_8bit=True),
               "nf4": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
-                                        bnb_4bit_compute_dtype=torch.bfloat16)}[quantize]
+                                        bnb_4bit_compute_dtype=torch.bfloat16),
+              "nf4-dq": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
+                                           bnb_4bit_use_double_quant=True,
+                                           bnb_4bit_compute_dtype=torch.bfloat16)}[quantize]
     model = AutoModelForCausalLM.from_pretrained(
         directory, dtype=torch.bfloat16, quantization_config=config, attn_implementation="eager",
         device_map="cpu").eval()
@@ -156,12 +192,15 @@ def main():
                 "token_megabytes": plan["moves"]["weights_bytes"] * 2 / 1e6,
                 "peak_megabytes": reports[name]["memory"]["peak"]["max"] / 1e6,
                 "tokens_per_second": statistics.median(speeds[name])}
+        planted = convert(arguments.initrt, arguments.model, "32-true", path / "planted")
+        plant_outliers(planted)
+        for name, *holding in PLANTED:
+            other = initrt_logits(arguments.initrt, planted, ("bf16-true", *holding), ids,
+                                  path / "other.npy")
+            rows[f"{name}, outliers planted"] = compare(reference, other, ids)
         if arguments.peers:
-            converted = path / "bf16"
-            subprocess.run([arguments.initrt, "convert", "--to", "safetensors", "--precision",
-                            "bf16-true", arguments.model, converted], check=True,
-                           capture_output=True)
-            for quantize in ("none", "llm.int8", "nf4"):
+            converted = convert(arguments.initrt, arguments.model, "bf16-true", path / "bf16")
+            for quantize in ("none", "llm.int8", "nf4", "nf4-dq"):
                 other = peer_logits(converted, quantize, ids, path / "other.npy")
                 rows[f"transformers {'bf16' if quantize == 'none' else quantize}"] = compare(
                     reference, other, ids)
