@@ -15,6 +15,7 @@ namespace {
 // Where a batch's rows go.
 struct Held {
   const RowBatch& batch;
+  const BatchMemory& parts;
   std::byte* shard;
 
   [[nodiscard]] std::uint64_t row_bytes() const {
@@ -58,7 +59,7 @@ void quantize_read(const Held& held, const Piece& piece, std::span<const std::by
     return;
   }
   const DTypeInfo& from = info(piece.from);
-  const std::uint64_t some = divide_batch_memory(batch).tile_rows;
+  const std::uint64_t some = held.parts.tile_rows;
   for (std::uint64_t row = 0; row < batch.rows; row += some) {
     const std::uint64_t count = std::min(some, batch.rows - row);
     const std::uint64_t first = row * batch.columns;
@@ -67,22 +68,6 @@ void quantize_read(const Held& held, const Piece& piece, std::span<const std::by
             memory.data(), batch.dtype);
     held.quantize(memory.first(count * batch.row_bytes()), row, count);
   }
-}
-
-// Rows of a weight that is stored quantized, held quantized.
-void quantize_batch(const Held& held, std::span<std::byte> memory) {
-  const RowBatch& batch = held.batch;
-  const std::span<std::byte> rounded = memory.subspan(divide_batch_memory(batch).rounded);
-  dequantize_batch(batch, memory, [&](const BatchTile& tile) {
-    const std::uint64_t rows = tile.values.size() / batch.columns;
-    const std::span<const std::byte> bytes = std::as_bytes(tile.values);
-    if (batch.dtype == DType::F32) {
-      held.quantize(bytes, tile.row, rows, tile.lane);
-      return;
-    }
-    convert(bytes, DType::F32, 0, tile.values.size(), rounded.data(), batch.dtype);
-    held.quantize(rounded.first(rows * batch.row_bytes()), tile.row, rows, tile.lane);
-  });
 }
 
 // The source's columns from the tile's first row on, as rows.
@@ -94,11 +79,8 @@ void transpose(const RowBatch& batch, const float* source, std::uint64_t row, st
   }
 }
 
-}  // namespace
-
-void dequantize_batch(const RowBatch& batch, std::span<std::byte> memory,
+void dequantize_batch(const RowBatch& batch, const BatchMemory& parts, std::span<std::byte> memory,
                       const std::function<void(const BatchTile&)>& each) {
-  const BatchMemory parts = divide_batch_memory(batch);
   const std::vector<SourceBox> boxes =
       source_boxes(*batch.source, batch.source_row, batch.source_rows());
   const std::vector<std::uint64_t> offsets = box_offsets(boxes);
@@ -134,13 +116,37 @@ void dequantize_batch(const RowBatch& batch, std::span<std::byte> memory,
   }
 }
 
+// Rows of a weight that is stored quantized, held quantized.
+void quantize_batch(const Held& held, std::span<std::byte> memory) {
+  const RowBatch& batch = held.batch;
+  const std::span<std::byte> rounded = memory.subspan(held.parts.rounded);
+  dequantize_batch(batch, held.parts, memory, [&](const BatchTile& tile) {
+    const std::uint64_t rows = tile.values.size() / batch.columns;
+    const std::span<const std::byte> bytes = std::as_bytes(tile.values);
+    if (batch.dtype == DType::F32) {
+      held.quantize(bytes, tile.row, rows, tile.lane);
+      return;
+    }
+    convert(bytes, DType::F32, 0, tile.values.size(), rounded.data(), batch.dtype);
+    held.quantize(rounded.first(rows * batch.row_bytes()), tile.row, rows, tile.lane);
+  });
+}
+
+}  // namespace
+
+void dequantize_batch(const RowBatch& batch, std::span<std::byte> memory,
+                      const std::function<void(const BatchTile&)>& each) {
+  dequantize_batch(batch, divide_batch_memory(batch), memory, each);
+}
+
 std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,
                                  std::span<const std::byte> bytes, std::span<std::byte> memory,
                                  std::byte* shard) {
   const RowBatch& batch = *task.batch;
-  const Held held{batch, shard};
-  if (const std::uint64_t needed = divide_batch_memory(batch).bytes; memory.size() < needed) {
-    fail("a batch of {} rows takes {} bytes, {} given", batch.rows, needed, memory.size());
+  const BatchMemory parts = divide_batch_memory(batch);
+  const Held held{batch, parts, shard};
+  if (memory.size() < parts.bytes) {
+    fail("a batch of {} rows takes {} bytes, {} given", batch.rows, parts.bytes, memory.size());
   }
   if (const Piece* piece = whole_batch(plan, task)) {
     quantize_read(held, *piece, bytes, memory);
@@ -152,7 +158,7 @@ std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, co
   if (batch.source == nullptr) {
     held.quantize(memory.first(batch.rows * batch.row_bytes()), 0, batch.rows);
   } else if (batch.format == WeightFormat::Plain) {
-    dequantize_batch(batch, memory, [&](const BatchTile& tile) {
+    dequantize_batch(batch, parts, memory, [&](const BatchTile& tile) {
       convert(std::as_bytes(tile.values), DType::F32, 0, tile.values.size(),
               held.codes(tile.lane, tile.row), batch.dtype);
     });
