@@ -8,11 +8,11 @@ arg-max, bytes of all units, bytes that decode of one token takes from memory or
 ranks, the most memory a rank held, and tokens per second of decode (median of some runs, in turn).
 
 The last rows are of the same model with outliers planted: three columns of what each norm gives to
-the matrices behind it are 16 times as large, and the matrices' columns as much smaller, so that all
-products are the same ones. Without a threshold (plain int8) one of them sets the step of all others.
+the matrices behind it are 16 times as large, and the matrices' columns as much smaller, so that
+products stay the same. Without a threshold (plain int8) one of them sets the step of all others.
 
-With --peers, transformers with bitsandbytes (llm.int8, nf4 and nf4-dq on the CPU) scores the same text with
-the same weights, which `initrt convert` writes in bf16. Needs bench/requirements.txt.
+With --peers, transformers with bitsandbytes (llm.int8, nf4 and nf4-dq on the CPU) scores the same
+text with the same weights, which `initrt convert` writes in bf16. Needs bench/requirements.txt.
 
     python bench/quality.py models/SmolLM2-135M-Instruct.Q4_1.gguf --initrt build/release/launch/initrt
 """

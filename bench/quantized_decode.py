@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Decoding with quantized weights beside bf16 and beside llama.cpp: same cores, in turn.
 
-Each round runs every way once: initrt in bf16-true, llm.int8, nf4, fp4 and nf4-dq with a checkpoint's
-weights, and with GGUF files that are made of them (Q4_0, Q8_0, all matrices) "stored", as llama.cpp
-runs them. Prints medians of tokens per second after the first token, what they are of bf16's and of
+Each round runs every way once: initrt in bf16-true, llm.int8, nf4, fp4 and nf4-dq with a
+checkpoint's weights, and with GGUF files that are made of them (Q4_0, Q8_0, all matrices) "stored",
+as llama.cpp runs them. Prints medians of tokens per second after the first token, what they are of bf16's and of
 llama.cpp's, and the weights' bytes times the rate: what was read a second. Load times of the first
-four are printed too. Needs bench/requirements.txt and llama-cpp-python.
+five are printed too. Needs bench/requirements.txt and llama-cpp-python.
 
     python bench/make_model.py models/random-2.2GB --size 2.2GB
     python bench/quantized_decode.py models/random-2.2GB --initrt build/release/launch/initrt
