@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/names/interleaved.h"
 #include "sharding/checkpoint/names/naming_choice.h"
 #include "sharding/checkpoint/names/quantized.h"
 #include "sharding/error.h"
@@ -85,23 +86,6 @@ void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& 
        shape_text(expected));
 }
 
-// A span's rows of heads whose canonical row (half, i) is stored at row 2i + half.
-void add_interleaved(const StoredRows& span, const RowRun& whole, const Tensor& tensor,
-                     std::vector<RowRun>& runs) {
-  const std::uint64_t head_rows = tensor.rows / tensor.rotary_heads;
-  const std::uint64_t half_rows = head_rows / 2;
-  for (std::uint64_t head = 0; head < span.rows; head += head_rows) {
-    for (std::uint64_t half = 0; half < 2; ++half) {
-      RowRun run = whole;
-      run.row = span.row + head + half * half_rows;
-      run.rows = half_rows;
-      run.source_row = span.stored_row + head + half;
-      run.source_stride = 2;
-      runs.push_back(run);
-    }
-  }
-}
-
 Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t source) {
   const std::vector<StoredRows> all = {{0, tensor.rows, 0}};
   RowRun whole;
@@ -114,7 +98,7 @@ Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t sour
   for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
     whole.source_column = span.stored_column;
     if (stored.rotary_interleaved && tensor.rotary_heads > 0) {
-      add_interleaved(span, whole, tensor, binding.runs);
+      add_interleaved_rows(span, whole, tensor, binding.runs);
     } else {
       whole.row = span.row;
       whole.rows = span.rows;
@@ -316,6 +300,7 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
   const auto use = [&](std::uint32_t source) {
     if (used.insert(source).second) bindings.payload_bytes += catalog.tensors[source].bytes();
   };
+  const std::vector<PartlyRotated> partly = partly_rotated_heads(graph);
   bool plain = true;
   for (std::size_t i = 0; i < located.size(); ++i) {
     std::optional<QuantizedWeight>& codes = quantized.weights[i];
@@ -330,6 +315,9 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
     const auto source =
         codes ? codes->components.front().tensor : static_cast<std::uint32_t>(located[i].found);
     if (!codes) check_shape(graph.tensors[i], located[i].stored, catalog.tensors[source], catalog);
+    if (located[i].stored.rotary_interleaved && graph.tensors[i].rotary_heads > 0) {
+      check_rotated_whole(graph.tensors[i], partly, naming.name, catalog, catalog.tensors[source]);
+    }
     bindings.tensors.push_back(bind_rows(graph.tensors[i], located[i].stored, source));
     use(source);
     if (!codes) continue;
