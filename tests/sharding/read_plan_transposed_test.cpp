@@ -177,5 +177,30 @@ TEST(ReadPlan, BlocksOfATransposedMatrixAreReadAsWholeBlocks) {
   }
 }
 
+// As GGUF files of Qwen3.5 have value heads: a block may hold columns of two of them.
+TEST(ReadPlan, ColumnsInAnotherOrderAreReadFromThePartsOfBlocks) {
+  Rng rng(13);
+  constexpr std::uint64_t kRows = 3, kHeads = 8, kSize = 96;
+  for (const DType dtype : kBlocks) {
+    const RandomModel model = matrix_of_blocks(rng, dtype, kRows, kHeads * kSize);
+    const std::vector<float> numbers = numbers_of(model);
+    const Tensor tensor{.name = "t", .rows = kRows, .columns = kHeads * kSize};
+    Binding binding;
+    const auto place_of = [](std::uint64_t head) { return head % 4 * 2 + head / 4; };
+    for (std::uint64_t head = 0; head < kHeads; ++head) {
+      binding.runs.push_back({.rows = kRows,
+                              .column = head * kSize,
+                              .columns = kSize,
+                              .source_column = place_of(head) * kSize});
+    }
+    const std::vector<float> read = read_numbers(model, tensor, binding);
+    for (std::uint64_t i = 0; i < read.size(); ++i) {
+      const std::uint64_t column = i % tensor.columns, in_head = column % kSize;
+      ASSERT_EQ(read[i], numbers[i - column + place_of(column / kSize) * kSize + in_head])
+          << name(dtype) << ", " << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace initrt

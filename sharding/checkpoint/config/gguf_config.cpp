@@ -91,7 +91,6 @@ Json shared_config(const GgufSource& source, std::string_view architecture) {
   const auto rotated = metadata.count(".rope.dimension_count");
   Json config = {
       {"hidden_size", metadata.need_count(".embedding_length")},
-      {"intermediate_size", of_layers(".feed_forward_length")},
       {"num_hidden_layers", metadata.need_count(".block_count")},
       {"num_attention_heads", heads},
       {"num_key_value_heads", metadata.find(".attention.head_count_kv") != nullptr
@@ -108,6 +107,11 @@ Json shared_config(const GgufSource& source, std::string_view architecture) {
       {"mlp_bias", source.has("blk.0.ffn_up.bias")},
       {"torch_dtype", "float32"},
   };
+  // Where all layers have experts, files may say nothing of others.
+  constexpr const char* kFeedForward = ".feed_forward_length";
+  if (architecture != "qwen35moe" || metadata.find(kFeedForward) != nullptr) {
+    config["intermediate_size"] = of_layers(kFeedForward);
+  }
   if (rotated && *rotated != size && size > 0) {
     config["partial_rotary_factor"] = static_cast<double>(*rotated) / static_cast<double>(size);
   }
@@ -191,6 +195,11 @@ void qwen3_next(const GgufSource& source, Json& config) {
   qwen3_moe(source, config);
   config["shared_expert_intermediate_size"] =
       source.metadata.need_count(".expert_shared_feed_forward_length");
+  add_delta_net(source, config);
+}
+
+void qwen3_5(const GgufSource& source, Json& config) {
+  without_further_blocks(source, config);
   add_delta_net(source, config);
 }
 
@@ -407,6 +416,8 @@ constexpr Architecture kArchitectures[] = {
     {"qwen3", "qwen3", "Qwen3ForCausalLM", as_it_is},
     {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", qwen3_moe},
     {"qwen3next", "qwen3_next", "Qwen3NextForCausalLM", qwen3_next},
+    {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", qwen3_5},
+    {"qwen35moe", "qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", qwen3_next},
     {"glm4moe", "glm4_moe", "Glm4MoeForCausalLM", glm4_moe},
     {"minimax-m2", "minimax_m2", "MiniMaxM2ForCausalLM", minimax_m2},
     {"gpt-oss", "gpt_oss", "GptOssForCausalLM", gpt_oss},

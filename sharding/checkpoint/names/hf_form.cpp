@@ -13,7 +13,8 @@
 namespace initrt {
 namespace {
 
-// The part of a run that is canonical rows of `span`.
+// The part of a run that is canonical rows, and columns, of `span`; without rows where there is
+// none.
 RowRun part_of(const RowRun& run, const StoredRows& span) {
   const std::uint64_t begin = std::max(run.row, span.row);
   const std::uint64_t end = std::min(run.row + run.rows, span.row + span.rows);
@@ -21,6 +22,13 @@ RowRun part_of(const RowRun& run, const StoredRows& span) {
   part.rows = begin < end ? end - begin : 0;
   part.row = begin;
   part.source_row = run.source_row + (begin - run.row) * run.source_stride;
+  if (span.columns == 0) return part;
+  const std::uint64_t column = std::max(run.column, span.column);
+  const std::uint64_t column_end = std::min(run.column + run.columns, span.column + span.columns);
+  if (column >= column_end) part.rows = 0;
+  part.column = column;
+  part.columns = column_end - column;
+  part.source_column = run.source_column + (column - run.column);
   return part;
 }
 
@@ -94,7 +102,7 @@ void add_stored(const RowRun& part, const StoredRows& span, const Stored& stored
   for (std::uint64_t row = 0; row < part.rows; row += together) {
     RowRun some = part;
     some.row = span.stored_row + (part.row - span.row + row) * stored.row_step;
-    some.column += span.stored_column;
+    some.column = some.column - span.column + span.stored_column;
     some.rows = together;
     some.source_row += row * part.source_stride;
     if (stored.transposed) {

@@ -90,12 +90,13 @@ Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t sour
   const std::vector<StoredRows> all = {{0, tensor.rows, 0}};
   RowRun whole;
   whole.source = source;
-  whole.columns = tensor.columns;
   whole.source_stride = stored.row_step;
   whole.transposed = stored.transposed;
   whole.map = stored.map;
   Binding binding;
   for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
+    whole.column = span.column;
+    whole.columns = span.columns == 0 ? tensor.columns : span.columns;
     whole.source_column = span.stored_column;
     if (stored.rotary_interleaved && tensor.rotary_heads > 0) {
       add_interleaved_rows(span, whole, tensor, binding.runs);
@@ -200,13 +201,16 @@ std::vector<Located> locate_all(const Graph& graph, const Naming& naming, const 
   return all;
 }
 
-// A tensor as it is needed. One that is moved or several in one is not read quantized.
+// A tensor as it is needed. One that is moved or several in one, or of columns in another order, is
+// not read quantized.
 NeededTensor needed_tensor(const Tensor& tensor, const Located& located, const StoredNames& names) {
   const Stored& stored = located.stored;
   NeededTensor needed;
   needed.found = located.found;
   const bool apart = !stored.stacked || located.codes >= 0;
-  if (!tensor.vector && apart && !stored.map.changes()) {
+  const bool in_order = std::none_of(stored.spans.begin(), stored.spans.end(),
+                                     [](const StoredRows& span) { return span.columns > 0; });
+  if (!tensor.vector && apart && in_order && !stored.map.changes()) {
     needed.rows = stored.rows == 0 ? tensor.rows : stored.rows;
     needed.columns = stored.columns == 0 ? tensor.columns : stored.columns;
     if (stored.transposed) std::swap(needed.rows, needed.columns);

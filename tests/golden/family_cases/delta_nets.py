@@ -78,4 +78,22 @@ WITH_DELTA_NETS = {
         rename=("model.", "model.language_model."), unused=FURTHER | VISION, text_of="qwen3_5_moe",
         stacked=True,
     ),
+    # Heads of one size, three of values for each of keys: what llama.cpp has a place for, and puts
+    # in another order.
+    "qwen3_5_one_size": Case(
+        hf.Qwen3_5TextConfig,
+        gqa(head_dim=16, layer_types=["linear_attention", "full_attention", "linear_attention"],
+            tie_word_embeddings=True, **delta_net(2, 6, 8, 8), **rope(theta=1e4, **MROPE)),
+        {f"{ROPE}.partial_rotary_factor": 0.5},
+    ),
+    "qwen3_5_moe_one_size": Case(
+        hf.Qwen3_5MoeTextConfig,
+        {key: value for key, value in gqa(
+            head_dim=16, **delta_net(3, 6, 8, 8), **SHARED | {"num_experts": 4},
+            full_attention_interval=2, **rope(theta=1e4, **MROPE)).items()
+         if key != "intermediate_size"} | {"num_hidden_layers": 2},
+        {"text_config.num_experts_per_tok": 3},
+        hub={"full_attention_interval": 2}, absent="layer_types",
+        rename=("model.", "model.language_model."), text_of="qwen3_5_moe", stacked=True,
+    ),
 }  # fmt: skip
