@@ -66,8 +66,9 @@ CHANGED = {
     "starcoder2": {"sliding_window": None},
     "qwen2_window": {"use_sliding_window": False},
 }
-# What llama.cpp's graphs leave out, though files say it.
+# What llama.cpp's graphs compute otherwise than files say.
 NOT_COMPUTED = {
+    "gemma4_experts": {"text_config.final_logit_softcapping": 30.0},  # where they say none
     "phi3": {"sliding_window": None},
     "llama_yarn": {f"{ROPE}.beta_fast": 32.0, f"{ROPE}.beta_slow": 1.0},
     "olmo3": {"rope_scaling.beta_fast": 32.0, "rope_scaling.beta_slow": 1.0},
@@ -105,7 +106,6 @@ WITHOUT = {
     "gemma3": "windows other than in five of six layers, a scale of attention",
     "gemma3_conditional": "windows other than in five of six layers, a scale of attention",
     "gemma4_layer_inputs": "keys that are shared but not of the two layers before",
-    "gemma4_experts": "(not tried yet)",
     "smollm3": "layers without rope other than each fourth",
     "qwen3_moe": "layers without experts",
     "falcon_rw": "biases of attention in this architecture",
