@@ -6,15 +6,32 @@
 
 #include "runtime/convert/convert.h"
 #include "runtime/convert/decode.h"
+#include "sharding/checked.h"
 
 namespace initrt {
 namespace {
 
 constexpr std::uint64_t kTile = 256;  // elements gathered at once
 
-/// Elements of a plain dtype, each mapped in float32.
+/// Elements [begin, begin + elements) of a piece whose neighbours follow one another in the file.
+/// @param in the piece's bytes
+void convert_some(std::span<const std::byte> in, const Piece& piece, std::uint64_t begin,
+                  std::uint64_t elements, std::byte* out, DType to) {
+  const DTypeInfo& type = info(piece.from);
+  const std::uint64_t first = piece.skip + begin;
+  const std::uint64_t block = first / type.block_elements;
+  const std::uint64_t blocks = divide_up(first + elements, type.block_elements) - block;
+  convert(in.subspan(block * type.block_bytes, blocks * type.block_bytes), piece.from,
+          static_cast<std::uint32_t>(first % type.block_elements), elements, out, to);
+}
+
+/// Elements of a plain dtype, each mapped in float32 where the map changes any.
 void convert_mapped(std::span<const std::byte> in, DType from, std::uint64_t elements,
                     const ElementMap& map, std::byte* out, DType to) {
+  if (!map.changes()) {
+    convert(in, from, 0, elements, out, to);
+    return;
+  }
   std::array<float, kTile> values;
   auto* const bytes = reinterpret_cast<std::byte*>(values.data());
   convert(in, from, 0, elements, bytes, DType::F32);
@@ -30,16 +47,16 @@ void convert_apart(std::span<const std::byte> in, const Piece& piece, std::byte*
   std::array<std::byte, kTile * sizeof(double)> converted;
   for (std::uint64_t begin = 0; begin < piece.elements; begin += kTile) {
     const std::uint64_t elements = std::min(kTile, piece.elements - begin);
-    const std::byte* from = in.data() + begin * piece.source_step * in_bytes;
-    for (std::uint64_t i = 0; i < elements; ++i) {
-      std::memcpy(gathered.data() + i * in_bytes, from + i * piece.source_step * in_bytes,
-                  in_bytes);
-    }
-    const auto read = std::span(gathered).first(elements * in_bytes);
-    if (piece.map.changes()) {
+    if (piece.source_step == 1 && !piece.map.changes()) {
+      convert_some(in, piece, begin, elements, converted.data(), to);
+    } else {  // of a plain dtype
+      const std::byte* from = in.data() + begin * piece.source_step * in_bytes;
+      for (std::uint64_t i = 0; i < elements; ++i) {
+        std::memcpy(gathered.data() + i * in_bytes, from + i * piece.source_step * in_bytes,
+                    in_bytes);
+      }
+      const auto read = std::span(gathered).first(elements * in_bytes);
       convert_mapped(read, piece.from, elements, piece.map, converted.data(), to);
-    } else {
-      convert(read, piece.from, 0, elements, converted.data(), to);
     }
     std::byte* const scattered = out + begin * piece.destination_step * out_bytes;
     for (std::uint64_t i = 0; i < elements; ++i) {
@@ -77,13 +94,11 @@ void convert_columns(std::span<const std::byte> read, std::uint64_t read_offset,
                      std::span<const Piece> columns, std::byte* to, DType dtype) {
   alignas(64) std::array<std::byte, kSide * kSide * OutBytes> tile;
   const Piece& first = columns.front();
-  const std::uint64_t in_bytes = info(first.from).block_bytes;
   for (std::uint64_t begin = 0; begin < first.elements; begin += kSide) {
     const std::uint64_t elements = std::min(kSide, first.elements - begin);
     for (std::size_t c = 0; c < columns.size(); ++c) {
-      const std::uint64_t at = columns[c].offset - read_offset + begin * in_bytes;
-      convert(read.subspan(at, elements * in_bytes), first.from, 0, elements,
-              tile.data() + c * kSide * OutBytes, dtype);
+      convert_some(read.subspan(columns[c].offset - read_offset, columns[c].bytes), columns[c],
+                   begin, elements, tile.data() + c * kSide * OutBytes, dtype);
     }
     std::byte* row = to + first.destination + begin * first.destination_step * OutBytes;
     for (std::uint64_t i = 0; i < elements; ++i, row += first.destination_step * OutBytes) {

@@ -48,6 +48,14 @@ Rows interleaved(const Rows& rows, std::uint64_t heads) {
   return out;
 }
 
+Rows transposed(const Rows& rows) {
+  Rows out(rows.empty() ? 0 : rows.front().size());
+  for (const std::vector<float>& row : rows) {
+    for (std::size_t column = 0; column < out.size(); ++column) out[column].push_back(row[column]);
+  }
+  return out;
+}
+
 std::vector<float> make(const Json& about, const std::map<std::string, FamilyTensor>& tensors) {
   if (about.contains("values")) return about.at("values").get<std::vector<float>>();
   using Part = std::tuple<std::string, std::ptrdiff_t, std::ptrdiff_t, std::uint64_t>;
@@ -58,6 +66,7 @@ std::vector<float> make(const Json& about, const std::map<std::string, FamilyTen
     const Rows stored = heads > 0 ? interleaved(part, heads) : part;
     rows.insert(rows.end(), stored.begin(), stored.end());
   }
+  if (about.value("columns", false)) rows = transposed(rows);
   const float add = about.value("add", 0.0f);
   std::vector<float> values;
   for (const std::vector<float>& row : rows) {

@@ -22,6 +22,7 @@ families/<case>/gguf.json         metadata: [key, type, value] of each key but t
                                                  rows 2i and 2i + 1 of each are its rows i and
                                                  half + i
                                     transposed   of the transposes of those tensors
+                                    columns      those transposes' rows are columns here
                                     add          to each element
                                     values       instead of all that
 families/<case>/gguf_fused.json   of some cases: the same with the converter's option --fuse-qkv
@@ -65,8 +66,9 @@ CHANGED = {
     "starcoder2": {"sliding_window": None},
     "qwen2_window": {"use_sliding_window": False},
 }
-# What llama.cpp's graphs leave out, though files say it.
+# What llama.cpp's graphs compute otherwise than files say.
 NOT_COMPUTED = {
+    "gemma4_experts": {"text_config.final_logit_softcapping": 30.0},  # where they say none
     "phi3": {"sliding_window": None},
     "llama_yarn": {f"{ROPE}.beta_fast": 32.0, f"{ROPE}.beta_slow": 1.0},
     "olmo3": {"rope_scaling.beta_fast": 32.0, "rope_scaling.beta_slow": 1.0},
@@ -96,15 +98,14 @@ WITHOUT = {
     "llama_dynamic": "rope scaling of this type",
     "qwen3_next": "layers without experts, keys and values of two sizes",
     "qwen3_next_layer_types": "keys and values of two sizes",
-    "qwen3_5": "(its file has heads of values in another order, which is not read)",
-    "qwen3_5_text": "(as qwen3_5)",
-    "qwen3_5_moe": "(as qwen3_5)",
+    "qwen3_5": "keys and values of two sizes",
+    "qwen3_5_text": "keys and values of two sizes",
+    "qwen3_5_moe": "keys and values of two sizes",
     "granitemoehybrid_dense": "state spaces other than of twice the hidden size",
     "nemotron_h_experts": "biases, groups of experts",
     "gemma3": "windows other than in five of six layers, a scale of attention",
     "gemma3_conditional": "windows other than in five of six layers, a scale of attention",
     "gemma4_layer_inputs": "keys that are shared but not of the two layers before",
-    "gemma4_experts": "(not tried yet)",
     "smollm3": "layers without rope other than each fourth",
     "qwen3_moe": "layers without experts",
     "falcon_rw": "biases of attention in this architecture",
@@ -276,6 +277,9 @@ def recipe_of(name, value, tensors, heads):
         if found is None:
             found = of_matrix(value, tensors, transposed=True)
             about["transposed"] = True
+        if found is None and value.ndim == 2:
+            found = of_matrix(np.ascontiguousarray(value.T), tensors, transposed=True)
+            about["columns"] = True
     else:
         value = value.ravel()
         found = of_vector(value, tensors)
@@ -300,7 +304,9 @@ def make_tensor(about, tensors):
             shape, rows = rows.shape, rows.reshape(heads, 2, -1, *rows.shape[1:])
             rows = rows.swapaxes(1, 2).reshape(shape)
         parts.append(rows)
-    return (np.concatenate(parts) + np.float32(about.get("add", 0))).reshape(about["shape"])
+    made = np.concatenate(parts)
+    made = made.T if about.get("columns") else made
+    return (made + np.float32(about.get("add", 0))).reshape(about["shape"])
 
 
 def reference(name, config, tensors, folder, ids, changes):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/families/: for each case of family_cases.py the logits that transformers
+"""Writes tests/golden/families/: for each case of family_cases/ the logits that transformers
 gives for a tiny model of the family, whose weights are not stored but generated: from the same
 rule here and in tests/golden/family_checkpoint.cpp. Nothing of initrt is used. Needs
 bench/requirements.txt; takes about three minutes:

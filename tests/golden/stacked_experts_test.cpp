@@ -3,13 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <map>
 #include <random>
 
+#include "runtime/export/convert.h"
+#include "runtime/load/element_reader.h"
 #include "runtime/load/loader.h"
 #include "runtime/model/family.h"
+#include "runtime/storage/local_files.h"
+#include "runtime/values/verify.h"
 #include "sharding/checkpoint/names/hf_form.h"
 #include "sharding/read_plan.h"
 #include "tests/support/process.h"
@@ -161,6 +166,57 @@ TEST_F(StackedExperts, GateAndUpInTurnsAreOneBatch) {
       EXPECT_EQ(rows[2], kWide / 2);
       EXPECT_EQ(rows[1], kHidden / 2);
     }
+  }
+}
+
+// What convert writes has the experts' outputs as columns, which are rows of the codes: a read for
+// each would be two requests for some bytes, of millions of rows.
+TEST_F(StackedExperts, AreConvertedInBatchesOfRows) {
+  const OpenModel model = open_checkpoint_as(published_.path(), "32-true");
+  std::uint64_t reads = 0, tensors = 0;
+  ElementReader reader(model.catalog, [&] { ++reads; });
+  for (const auto& [tensor, shape, binding] : hf_tensors(model.graph, model.bindings)) {
+    if (!binding.quantized) continue;
+    ++tensors;
+    reads = 0;
+    const std::uint64_t at_once = reader.elements_at_once(binding, DType::BF16);
+    for (std::uint64_t begin = 0; begin < tensor.elements(); begin += at_once) {
+      const std::uint64_t end = std::min(tensor.elements(), begin + at_once);
+      std::vector<std::byte> out(bytes_of(DType::BF16, end - begin));
+      reader.read(tensor, binding, begin, end, DType::BF16, out);
+    }
+    EXPECT_LE(reads, 2 * kExperts) << tensor.name << ": codes and scales of each expert, once";
+  }
+  EXPECT_EQ(tensors, 2 * kLayers);
+}
+
+// As verify reads them, gate and up projections apart.
+TEST_F(StackedExperts, AreComparedInBatchesOfRows) {
+  const OpenModel model = open_checkpoint_as(published_.path(), "32-true");
+  std::uint64_t reads = 0;
+  ElementReader reader(model.catalog, [&] { ++reads; });
+  for (std::size_t i = 0; i < model.graph.tensors.size(); ++i) {
+    const Tensor& tensor = model.graph.tensors[i];
+    const Binding& binding = model.bindings.tensors[i];
+    if (!binding.quantized) continue;
+    EXPECT_GE(reader.elements_at_once(binding, DType::F32), tensor.elements());
+    reads = 0;
+    std::vector<std::byte> out(bytes_of(DType::F32, tensor.elements()));
+    reader.read(tensor, binding, 0, tensor.elements(), DType::F32, out);
+    EXPECT_LE(reads, 2u) << tensor.name << ": codes and scales";
+  }
+}
+
+TEST_F(StackedExperts, AreConvertedToWhatTransformersSaves) {
+  const TemporaryDirectory out;
+  ConvertOptions options;
+  options.model.path = published_.path();
+  options.to = out.file("to");
+  options.precision = "32-true";
+  convert_to_safetensors(options);
+  LocalFiles files;
+  for (const std::string& same : {published_.path(), options.to}) {
+    EXPECT_EQ(compare_checkpoints(files, {saved_.path(), ""}, {same, ""}, false).difference, "");
   }
 }
 

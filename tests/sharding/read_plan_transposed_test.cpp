@@ -122,5 +122,85 @@ TEST(ReadPlan, LogarithmsAreTakenOfPowersBeforeTheyAreNarrowed) {
   expect_mapped_back({0, true}, stored, values);
 }
 
+/// One matrix of blocks whose numbers are finite.
+RandomModel matrix_of_blocks(Rng& rng, DType dtype, std::uint64_t rows, std::uint64_t columns) {
+  RandomModel model;
+  model.catalog.tensors.push_back(testing::dense_entry("t", dtype, {rows, columns}, 0, 0));
+  Bytes& file = model.files.emplace_back(model.catalog.tensors.front().bytes());
+  for (std::byte& byte : file) byte = static_cast<std::byte>(rng() & 0xbf);
+  model.catalog.files.push_back({"file", file.size()});
+  return model;
+}
+
+std::vector<float> numbers_of(const RandomModel& model) {
+  const TensorEntry& entry = model.catalog.tensors.front();
+  std::vector<float> numbers(entry.elements());
+  convert(model.files.front(), entry.dtype, 0, numbers.size(),
+          reinterpret_cast<std::byte*>(numbers.data()), DType::F32);
+  return numbers;
+}
+
+std::vector<float> read_numbers(const RandomModel& model, const Tensor& tensor,
+                                const Binding& binding) {
+  const Bytes read = read_elements(model, tensor, binding, 0, tensor.elements(), DType::F32);
+  std::vector<float> numbers(tensor.elements());
+  std::memcpy(numbers.data(), read.data(), read.size());
+  return numbers;
+}
+
+constexpr DType kBlocks[] = {DType::Q8_0, DType::Q4_K, DType::MXFP4};
+
+// As convert writes a matrix that a GGUF file has the other way round: some of its rows are columns
+// that may be others' neighbours or not.
+TEST(ReadPlan, BlocksOfATransposedMatrixAreReadAsWholeBlocks) {
+  Rng rng(12);
+  for (const DType dtype : kBlocks) {
+    const std::uint64_t rows = 12, columns = 512;
+    const RandomModel model = matrix_of_blocks(rng, dtype, rows, columns);
+    const std::vector<float> numbers = numbers_of(model);
+    const Tensor tensor{.name = "t", .rows = columns, .columns = rows};
+    Binding together, apart;
+    RowRun run{.rows = columns, .columns = rows, .transposed = true};
+    together.runs = {run};
+    run.columns = 1;
+    for (std::uint64_t column = 0; column < rows; ++column) {
+      run.column = column;
+      run.source_column = column;
+      apart.runs.push_back(run);
+    }
+    for (const Binding& binding : {together, apart}) {
+      const std::vector<float> read = read_numbers(model, tensor, binding);
+      for (std::uint64_t i = 0; i < read.size(); ++i) {
+        ASSERT_EQ(read[i], numbers[i % rows * columns + i / rows]) << name(dtype) << ", " << i;
+      }
+    }
+  }
+}
+
+// As GGUF files of Qwen3.5 have value heads: a block may hold columns of two of them.
+TEST(ReadPlan, ColumnsInAnotherOrderAreReadFromThePartsOfBlocks) {
+  Rng rng(13);
+  constexpr std::uint64_t kRows = 3, kHeads = 8, kSize = 96;
+  for (const DType dtype : kBlocks) {
+    const RandomModel model = matrix_of_blocks(rng, dtype, kRows, kHeads * kSize);
+    const std::vector<float> numbers = numbers_of(model);
+    const Tensor tensor{.name = "t", .rows = kRows, .columns = kHeads * kSize};
+    Binding binding;
+    const auto place_of = [](std::uint64_t head) { return head % 4 * 2 + head / 4; };
+    for (std::uint64_t head = 0; head < kHeads; ++head) {
+      binding.runs.push_back({.rows = kRows,
+                              .column = head * kSize,
+                              .columns = kSize,
+                              .source_column = place_of(head) * kSize});
+    }
+    const std::vector<float> read = read_numbers(model, tensor, binding);
+    for (std::uint64_t i = 0; i < read.size(); ++i) {
+      const std::uint64_t column = i % tensor.columns, in_head = column % kSize;
+      ASSERT_EQ(read[i], numbers[i - column + place_of(column / kSize) * kSize + in_head])
+          << name(dtype) << ", " << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace initrt

@@ -77,8 +77,10 @@ OfLayers counts_of_layers(std::string_view architecture) {
 }
 
 // What all architectures have, in the keys that most model classes have.
-Json shared_config(const GgufSource& source, bool llama, OfLayers counts) {
+Json shared_config(const GgufSource& source, std::string_view architecture) {
   const GgufMetadata& metadata = source.metadata;
+  const bool llama = architecture == "llama" || architecture == "mistral3";
+  const OfLayers counts = counts_of_layers(architecture);
   const auto of_layers = [&](const char* key) {
     if (counts == OfLayers::OfThoseThatHaveSome) return hybrid_count(metadata, key);
     if (counts == OfLayers::Least) return std::ranges::min(metadata.need_counts(key));
@@ -89,7 +91,6 @@ Json shared_config(const GgufSource& source, bool llama, OfLayers counts) {
   const auto rotated = metadata.count(".rope.dimension_count");
   Json config = {
       {"hidden_size", metadata.need_count(".embedding_length")},
-      {"intermediate_size", of_layers(".feed_forward_length")},
       {"num_hidden_layers", metadata.need_count(".block_count")},
       {"num_attention_heads", heads},
       {"num_key_value_heads", metadata.find(".attention.head_count_kv") != nullptr
@@ -106,6 +107,11 @@ Json shared_config(const GgufSource& source, bool llama, OfLayers counts) {
       {"mlp_bias", source.has("blk.0.ffn_up.bias")},
       {"torch_dtype", "float32"},
   };
+  // Where all layers have experts, files may say nothing of others.
+  constexpr const char* kFeedForward = ".feed_forward_length";
+  if (architecture != "qwen35moe" || metadata.find(kFeedForward) != nullptr) {
+    config["intermediate_size"] = of_layers(kFeedForward);
+  }
   if (rotated && *rotated != size && size > 0) {
     config["partial_rotary_factor"] = static_cast<double>(*rotated) / static_cast<double>(size);
   }
@@ -189,6 +195,11 @@ void qwen3_next(const GgufSource& source, Json& config) {
   qwen3_moe(source, config);
   config["shared_expert_intermediate_size"] =
       source.metadata.need_count(".expert_shared_feed_forward_length");
+  add_delta_net(source, config);
+}
+
+void qwen3_5(const GgufSource& source, Json& config) {
+  without_further_blocks(source, config);
   add_delta_net(source, config);
 }
 
@@ -389,10 +400,13 @@ void ernie(const GgufSource& source, Json& config) { config["use_bias"] = has_qk
 
 void as_it_is(const GgufSource&, Json&) {}
 
+void olmo3(const GgufSource& source, Json& config) { add_base_of_windows(source.metadata, config); }
+
 /// One of GGUF's architectures, the model it is, and what its config has beside the shared keys.
 struct Architecture {
   std::string_view name, model_type, model_class;
   void (*add)(const GgufSource& source, Json& config);
+  bool two_bases = false;  ///< layers with a window may have a rope base of their own
 };
 
 constexpr Architecture kArchitectures[] = {
@@ -402,14 +416,16 @@ constexpr Architecture kArchitectures[] = {
     {"qwen3", "qwen3", "Qwen3ForCausalLM", as_it_is},
     {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", qwen3_moe},
     {"qwen3next", "qwen3_next", "Qwen3NextForCausalLM", qwen3_next},
+    {"qwen35", "qwen3_5_text", "Qwen3_5ForCausalLM", qwen3_5},
+    {"qwen35moe", "qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", qwen3_next},
     {"glm4moe", "glm4_moe", "Glm4MoeForCausalLM", glm4_moe},
     {"minimax-m2", "minimax_m2", "MiniMaxM2ForCausalLM", minimax_m2},
     {"gpt-oss", "gpt_oss", "GptOssForCausalLM", gpt_oss},
     {"deepseek2", "deepseek_v3", "DeepseekV3ForCausalLM", deepseek2},
     {"gemma", "gemma", "GemmaForCausalLM", gemma},
     {"gemma2", "gemma2", "Gemma2ForCausalLM", gemma2},
-    {"gemma3", "gemma3_text", "Gemma3ForCausalLM", gemma3},
-    {"gemma4", "gemma4_text", "Gemma4ForCausalLM", config_from_gguf_gemma4},
+    {"gemma3", "gemma3_text", "Gemma3ForCausalLM", gemma3, true},
+    {"gemma4", "gemma4_text", "Gemma4ForCausalLM", config_from_gguf_gemma4, true},
     {"phi2", "phi", "PhiForCausalLM", phi},
     {"phi3", "phi3", "Phi3ForCausalLM", as_it_is},
     {"olmo2", "olmo2", "Olmo2ForCausalLM", as_it_is},
@@ -438,7 +454,7 @@ constexpr Architecture kMixtral = {"llama", "mixtral", "MixtralForCausalLM", mix
 // So do Mistral's with a window, which LLaMA's have not; those of Mistral Small 3.1 say "mistral3".
 constexpr Architecture kMistral = {"llama", "mistral", "MistralForCausalLM", as_it_is};
 // OLMo 3's say "olmo2", and have a window.
-constexpr Architecture kOlmo3 = {"olmo2", "olmo3", "Olmo3ForCausalLM", as_it_is};
+constexpr Architecture kOlmo3 = {"olmo2", "olmo3", "Olmo3ForCausalLM", olmo3, true};
 
 const Architecture& model_of(const Architecture& known, const GgufMetadata& metadata) {
   const bool windows = metadata.count(".attention.sliding_window").value_or(0) > 0;
@@ -459,10 +475,10 @@ Json config_from_gguf(const Json& metadata, std::span<const TensorEntry> tensors
     if (known.name != *name) continue;
     const GgufSource source(metadata, *name, tensors, read_floats);
     const Architecture& model = model_of(known, source.metadata);
-    Json config =
-        shared_config(source, *name == "llama" || *name == "mistral3", counts_of_layers(*name));
+    Json config = shared_config(source, *name);
     config["model_type"] = model.model_type;
     config["architectures"] = {model.model_class};
+    if (!model.two_bases) check_one_rope_base(source.metadata, config);
     model.add(source, config);
     return config;
   }

@@ -43,6 +43,14 @@ void add_yarn(const GgufMetadata& metadata, Json& scaling) {
   }
 }
 
+constexpr const char* kBaseOfWindows = ".rope.freq_base_swa";
+
+// The base of layers with a window, where that is not the others'.
+std::optional<double> other_base(const GgufMetadata& metadata, const Json& config) {
+  const std::optional<double> base = metadata.real(kBaseOfWindows);
+  return base && *base != config["rope_theta"].get<double>() ? base : std::nullopt;
+}
+
 }  // namespace
 
 Json gguf_rope_scaling(const GgufSource& source) {
@@ -71,6 +79,29 @@ Json gguf_rope_scaling(const GgufSource& source) {
   }
   if (type == "yarn") add_yarn(metadata, scaling);
   return scaling;
+}
+
+void add_base_of_windows(const GgufMetadata& metadata, Json& config) {
+  const std::optional<double> base = other_base(metadata, config);
+  if (!base) return;
+  Json full = config["rope_scaling"];
+  if (full.is_null()) full = {{"rope_type", "default"}};
+  full["rope_theta"] = config["rope_theta"];
+  config["rope_parameters"] = {
+      {"full_attention", full},
+      {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", *base}}}};
+  config.erase("rope_scaling");
+  config.erase("rope_theta");
+}
+
+void check_one_rope_base(const GgufMetadata& metadata, const Json& config) {
+  const std::optional<double> base = other_base(metadata, config);
+  if (!base) return;
+  fail(
+      "GGUF metadata key {} is {}, but {} is {}: two bases of rotary frequencies are not known of "
+      "this architecture",
+      quote(metadata.full(kBaseOfWindows)), *base, quote(metadata.full(".rope.freq_base")),
+      config["rope_theta"].get<double>());
 }
 
 }  // namespace initrt

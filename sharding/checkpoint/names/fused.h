@@ -49,6 +49,11 @@ void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint
 [[nodiscard]] std::string_view place_delta(Stored& stored, const Tensor& canonical,
                                            const Graph& graph, DeltaForm form);
 
+/// Says where a part's value heads are where not those of one key head follow one another, but the
+/// first of each key head, then the second of each: llama.cpp's order for Qwen3.5. Parts that are
+/// of no value head stay as they are. @param stored as place_delta() has placed it
+void tile_value_heads(Stored& stored, const Tensor& canonical, const DeltaSizes& sizes);
+
 /// Says which rows of a state space's first product, or columns of its convolution, a part of it
 /// is.
 /// @returns as place_latent()

@@ -13,7 +13,8 @@
 namespace initrt {
 namespace {
 
-// The part of a run that is canonical rows of `span`.
+// The part of a run that is canonical rows, and columns, of `span`; without rows where there is
+// none.
 RowRun part_of(const RowRun& run, const StoredRows& span) {
   const std::uint64_t begin = std::max(run.row, span.row);
   const std::uint64_t end = std::min(run.row + run.rows, span.row + span.rows);
@@ -21,6 +22,13 @@ RowRun part_of(const RowRun& run, const StoredRows& span) {
   part.rows = begin < end ? end - begin : 0;
   part.row = begin;
   part.source_row = run.source_row + (begin - run.row) * run.source_stride;
+  if (span.columns == 0) return part;
+  const std::uint64_t column = std::max(run.column, span.column);
+  const std::uint64_t column_end = std::min(run.column + run.columns, span.column + span.columns);
+  if (column >= column_end) part.rows = 0;
+  part.column = column;
+  part.columns = column_end - column;
+  part.source_column = run.source_column + (column - run.column);
   return part;
 }
 
@@ -69,22 +77,47 @@ bool continues(const RowRun& run, const RowRun& next) {
          next.map == run.map;
 }
 
-// Makes one run of neighbours that are one row each.
-void join_rows(std::vector<RowRun>& runs) {
-  std::sort(runs.begin(), runs.end(), [](const RowRun& a, const RowRun& b) {
-    return std::tie(a.column, a.row) < std::tie(b.column, b.row);
-  });
+// Adds a row to the run it follows. @returns whether it does
+bool join_row(RowRun& last, const RowRun& next) {
+  if (next.rows > 1 || !continues(last, next)) return false;
+  if (last.rows == 1) last.source_stride = next.source_row - last.source_row;
+  ++last.rows;
+  return true;
+}
+
+bool is_before_by_rows(const RowRun& a, const RowRun& b) {
+  return std::tie(a.column, a.row) < std::tie(b.column, b.row);
+}
+
+// The same of columns.
+bool join_columns(RowRun& last, const RowRun& next) {
+  const auto rows_of = [](const RowRun& run) {
+    return std::tie(run.source, run.row, run.rows, run.source_row, run.source_stride,
+                    run.transposed);
+  };
+  const bool follows = next.column == last.column + last.columns &&
+                       next.source_column == last.source_column + last.columns &&
+                       rows_of(next) == rows_of(last) && next.map == last.map;
+  if (follows) last.columns += next.columns;
+  return follows;
+}
+
+bool is_before_by_columns(const RowRun& a, const RowRun& b) {
+  return std::tie(a.row, a.column) < std::tie(b.row, b.column);
+}
+
+// Makes one run of neighbours, of the runs from `first` on.
+void join_runs(std::vector<RowRun>& runs, std::size_t first,
+               bool (*is_before)(const RowRun&, const RowRun&),
+               bool (*join)(RowRun&, const RowRun&)) {
+  const auto begin = runs.begin() + static_cast<std::ptrdiff_t>(first);
+  std::sort(begin, runs.end(), is_before);
   std::vector<RowRun> joined;
-  for (const RowRun& run : runs) {
-    if (joined.empty() || run.rows > 1 || !continues(joined.back(), run)) {
-      joined.push_back(run);
-      continue;
-    }
-    RowRun& last = joined.back();
-    if (last.rows == 1) last.source_stride = run.source_row - last.source_row;
-    ++last.rows;
+  for (auto run = begin; run != runs.end(); ++run) {
+    if (joined.empty() || !join(joined.back(), *run)) joined.push_back(*run);
   }
-  runs = std::move(joined);
+  runs.resize(first);
+  runs.insert(runs.end(), joined.begin(), joined.end());
 }
 
 // The same of others: rows that are apart there are runs of their own.
@@ -94,7 +127,7 @@ void add_stored(const RowRun& part, const StoredRows& span, const Stored& stored
   for (std::uint64_t row = 0; row < part.rows; row += together) {
     RowRun some = part;
     some.row = span.stored_row + (part.row - span.row + row) * stored.row_step;
-    some.column += span.stored_column;
+    some.column = some.column - span.column + span.stored_column;
     some.rows = together;
     some.source_row += row * part.source_stride;
     if (stored.transposed) {
@@ -123,6 +156,46 @@ void add_pieces(const Tensor& canonical, const Stored& stored, const Binding& bi
   }
 }
 
+// The stored tensor that a canonical one is, or is a part of, made of nothing yet.
+HfTensor empty_tensor(const Tensor& canonical, const Stored& stored) {
+  Tensor tensor{.name = stored.name,
+                .rows = stored.rows == 0 ? canonical.rows : stored.rows,
+                .columns = stored.columns == 0 ? canonical.columns : stored.columns,
+                .vector = canonical.vector,
+                .float32 = canonical.float32,
+                .matrix_rows = canonical.matrix_rows};
+  if (stored.transposed) std::swap(tensor.rows, tensor.columns);
+  std::vector<std::uint64_t> shape = stored.shape.empty() ? tensor.shape() : stored.shape;
+  return {std::move(tensor), std::move(shape), {}};
+}
+
+// A canonical tensor's part of the stored one. @param part_before the first run of the part that
+// was added before
+void add_part(const Tensor& canonical, const Stored& stored, const Binding& from,
+              std::size_t part_before, std::vector<RowRun>& runs) {
+  const bool interleaved = stored.rotary_interleaved && canonical.rotary_heads > 0;
+  const std::vector<StoredRows> all = {{0, canonical.rows, 0}};
+  for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
+    for (const RowRun& run : from.runs) {
+      const RowRun part = part_of(run, span);
+      if (part.rows == 0) continue;
+      if (interleaved) {
+        add_interleaved(part, span, canonical, runs);
+      } else {
+        add_stored(part, span, stored, runs);
+      }
+    }
+  }
+  if (interleaved) join_runs(runs, 0, is_before_by_rows, join_row);
+  if (stored.row_step == 1) return;
+  // In turns with the part before: most are neighbours now.
+  if (stored.transposed) {
+    join_runs(runs, part_before, is_before_by_columns, join_columns);
+  } else {
+    join_runs(runs, part_before, is_before_by_rows, join_row);
+  }
+}
+
 // Rows of a quantized weight are made as a whole.
 void check_whole_rows(const HfTensor& made) {
   for (const RowRun& run : made.binding.runs) {
@@ -137,25 +210,20 @@ void check_whole_rows(const HfTensor& made) {
 std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
   std::vector<HfTensor> tensors;
   std::unordered_map<std::string, std::size_t> places;
+  std::vector<std::size_t> last_part;  // by tensor: the first run of its last canonical one
   const StoredNames none;
   for (std::size_t i = 0; i < graph.tensors.size(); ++i) {
     const Tensor& canonical = graph.tensors[i];
     const Stored stored = locate_hf(canonical, graph, none);
     if (stored.pieces > 0) {
       add_pieces(canonical, stored, bindings.tensors[i], tensors);
+      last_part.resize(tensors.size(), 0);
       continue;
     }
     const auto [place, is_new] = places.try_emplace(stored.name, tensors.size());
     if (is_new) {
-      Tensor tensor{.name = stored.name,
-                    .rows = stored.rows == 0 ? canonical.rows : stored.rows,
-                    .columns = stored.columns == 0 ? canonical.columns : stored.columns,
-                    .vector = canonical.vector,
-                    .float32 = canonical.float32,
-                    .matrix_rows = canonical.matrix_rows};
-      if (stored.transposed) std::swap(tensor.rows, tensor.columns);
-      std::vector<std::uint64_t> shape = stored.shape.empty() ? tensor.shape() : stored.shape;
-      tensors.push_back({std::move(tensor), std::move(shape), {}});
+      tensors.push_back(empty_tensor(canonical, stored));
+      last_part.push_back(0);
     }
     Binding& binding = tensors[place->second].binding;
     std::vector<RowRun>& runs = binding.runs;
@@ -164,21 +232,13 @@ std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
       fail("{} would be made of several weights that are quantized: not known here",
            quote(stored.name));
     }
-    const bool interleaved = stored.rotary_interleaved && canonical.rotary_heads > 0;
-    const std::vector<StoredRows> all = {{0, canonical.rows, 0}};
-    for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
-      for (const RowRun& run : bindings.tensors[i].runs) {
-        const RowRun part = part_of(run, span);
-        if (part.rows == 0) continue;
-        if (interleaved) {
-          add_interleaved(part, span, canonical, runs);
-        } else {
-          add_stored(part, span, stored, runs);
-        }
-      }
-    }
-    if (interleaved) join_rows(runs);
-    if (binding.quantized) check_whole_rows(tensors[place->second]);
+    std::size_t& last = last_part[place->second];
+    const std::size_t before = std::exchange(last, runs.size());
+    add_part(canonical, stored, bindings.tensors[i], before, runs);
+    last = std::min(last, runs.size());
+  }
+  for (const HfTensor& made : tensors) {
+    if (made.binding.quantized) check_whole_rows(made);
   }
   return tensors;
 }

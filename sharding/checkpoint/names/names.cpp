@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/names/interleaved.h"
 #include "sharding/checkpoint/names/naming_choice.h"
 #include "sharding/checkpoint/names/quantized.h"
 #include "sharding/error.h"
@@ -85,36 +86,20 @@ void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& 
        shape_text(expected));
 }
 
-// A span's rows of heads whose canonical row (half, i) is stored at row 2i + half.
-void add_interleaved(const StoredRows& span, const RowRun& whole, const Tensor& tensor,
-                     std::vector<RowRun>& runs) {
-  const std::uint64_t head_rows = tensor.rows / tensor.rotary_heads;
-  const std::uint64_t half_rows = head_rows / 2;
-  for (std::uint64_t head = 0; head < span.rows; head += head_rows) {
-    for (std::uint64_t half = 0; half < 2; ++half) {
-      RowRun run = whole;
-      run.row = span.row + head + half * half_rows;
-      run.rows = half_rows;
-      run.source_row = span.stored_row + head + half;
-      run.source_stride = 2;
-      runs.push_back(run);
-    }
-  }
-}
-
 Binding bind_rows(const Tensor& tensor, const Stored& stored, std::uint32_t source) {
   const std::vector<StoredRows> all = {{0, tensor.rows, 0}};
   RowRun whole;
   whole.source = source;
-  whole.columns = tensor.columns;
   whole.source_stride = stored.row_step;
   whole.transposed = stored.transposed;
   whole.map = stored.map;
   Binding binding;
   for (const StoredRows& span : stored.spans.empty() ? all : stored.spans) {
+    whole.column = span.column;
+    whole.columns = span.columns == 0 ? tensor.columns : span.columns;
     whole.source_column = span.stored_column;
     if (stored.rotary_interleaved && tensor.rotary_heads > 0) {
-      add_interleaved(span, whole, tensor, binding.runs);
+      add_interleaved_rows(span, whole, tensor, binding.runs);
     } else {
       whole.row = span.row;
       whole.rows = span.rows;
@@ -216,13 +201,16 @@ std::vector<Located> locate_all(const Graph& graph, const Naming& naming, const 
   return all;
 }
 
-// A tensor as it is needed. One that is moved or several in one is not read quantized.
+// A tensor as it is needed. One that is moved or several in one, or of columns in another order, is
+// not read quantized.
 NeededTensor needed_tensor(const Tensor& tensor, const Located& located, const StoredNames& names) {
   const Stored& stored = located.stored;
   NeededTensor needed;
   needed.found = located.found;
   const bool apart = !stored.stacked || located.codes >= 0;
-  if (!tensor.vector && apart && !stored.map.changes()) {
+  const bool in_order = std::none_of(stored.spans.begin(), stored.spans.end(),
+                                     [](const StoredRows& span) { return span.columns > 0; });
+  if (!tensor.vector && apart && in_order && !stored.map.changes()) {
     needed.rows = stored.rows == 0 ? tensor.rows : stored.rows;
     needed.columns = stored.columns == 0 ? tensor.columns : stored.columns;
     if (stored.transposed) std::swap(needed.rows, needed.columns);
@@ -316,6 +304,7 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
   const auto use = [&](std::uint32_t source) {
     if (used.insert(source).second) bindings.payload_bytes += catalog.tensors[source].bytes();
   };
+  const std::vector<PartlyRotated> partly = partly_rotated_heads(graph);
   bool plain = true;
   for (std::size_t i = 0; i < located.size(); ++i) {
     std::optional<QuantizedWeight>& codes = quantized.weights[i];
@@ -330,6 +319,9 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
     const auto source =
         codes ? codes->components.front().tensor : static_cast<std::uint32_t>(located[i].found);
     if (!codes) check_shape(graph.tensors[i], located[i].stored, catalog.tensors[source], catalog);
+    if (located[i].stored.rotary_interleaved && graph.tensors[i].rotary_heads > 0) {
+      check_rotated_whole(graph.tensors[i], partly, naming.name, catalog, catalog.tensors[source]);
+    }
     bindings.tensors.push_back(bind_rows(graph.tensors[i], located[i].stored, source));
     use(source);
     if (!codes) continue;

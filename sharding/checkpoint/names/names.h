@@ -44,6 +44,7 @@ struct Binding {
 /// and begin there with its column `stored_column`.
 struct StoredRows {
   std::uint64_t row = 0, rows = 0, stored_row = 0, stored_column = 0;
+  std::uint64_t column = 0, columns = 0;  ///< that these are of the rows; 0: all
 };
 
 /// Where a naming has a canonical tensor.

@@ -58,6 +58,8 @@ constexpr std::array kInBlock = {
     NamePair{"linear_attn.in_proj_qkv", "attn_qkv"},
     NamePair{"linear_attn.in_proj_z", "attn_gate"},
     NamePair{"linear_attn.in_proj_ba", "ssm_ba"},
+    NamePair{"linear_attn.in_proj_b", "ssm_beta"},
+    NamePair{"linear_attn.in_proj_a", "ssm_alpha"},
     NamePair{"linear_attn.conv1d", "ssm_conv1d"},
     NamePair{"linear_attn.A_log", "ssm_a"},
     NamePair{"linear_attn.dt_bias", "ssm_dt.bias"},
@@ -164,11 +166,18 @@ void locate_state_space(const Tensor& canonical, const BlockName& name, const Gr
       name.module == "mamba.norm" || (name.module == "mamba" && name.kind != "dt_bias");
 }
 
-// Parts of a gated delta net, whose gates alone lie by key head, and of attention that is gated.
+// Qwen3.5, dense and with experts.
+bool is_qwen3_5(std::string_view architecture) {
+  return architecture == "qwen35" || architecture == "qwen35moe";
+}
+
+// Parts of a gated delta net, whose gates alone lie by key head (Qwen3-Next), and of attention that
+// is gated.
 // @returns whether the canonical tensor is one of them
 bool locate_gated(const Tensor& canonical, const BlockName& name, const Graph& graph,
-                  Stored& stored) {
-  const bool by_head = name.module.ends_with(".b_proj") || name.module.ends_with(".a_proj");
+                  std::string_view architecture, Stored& stored) {
+  const bool gate = name.module.ends_with(".b_proj") || name.module.ends_with(".a_proj");
+  const bool by_head = gate && !is_qwen3_5(architecture);
   std::string_view module =
       place_delta(stored, canonical, graph, by_head ? DeltaForm::ByKeyHead : DeltaForm::Apart);
   if (module.empty() && graph.hf_names.gates_behind_queries) {
@@ -182,21 +191,17 @@ bool locate_gated(const Tensor& canonical, const BlockName& name, const Graph& g
 // Files of these have 1 + w where others have w.
 bool has_moved_norms(std::string_view architecture, std::string_view module) {
   return (architecture.starts_with("gemma") && architecture != "gemma4") ||
-         (architecture == "qwen3next" && module != "linear_attn.norm");
+         ((architecture == "qwen3next" || is_qwen3_5(architecture)) &&
+          module != "linear_attn.norm");
 }
 
-}  // namespace
-
-std::vector<std::string> gguf_anchors(const Graph&) {
-  return {"token_embd.weight", "output_norm.weight", "blk.0.attn_q.weight"};
-}
-
-Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredNames& names) {
+// Where a tensor is but for the order of value heads.
+Stored locate_untiled(const Tensor& canonical, const BlockName& name, const Graph& graph,
+                      const StoredNames& names) {
   Stored stored;
   stored.name = translate(kTable, canonical.name);
   stored.rotary_interleaved = is_interleaved(architecture(names));
   const bool is_norm = canonical.name.ends_with("norm.weight");
-  const BlockName name = parse_block_name(canonical.name);
   if (is_norm && has_moved_norms(architecture(names), name.module)) stored.map.add = -1.0f;
   if (name.layer.empty()) return stored;
 
@@ -205,7 +210,7 @@ Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredName
     return stored;
   }
   if (locate_latent(canonical, name, graph, names, stored)) return stored;
-  if (locate_gated(canonical, name, graph, stored)) return stored;
+  if (locate_gated(canonical, name, graph, architecture(names), stored)) return stored;
   stored.map.log_of_negated = name.kind == "A_log";
   if (name.module.starts_with("mamba")) {
     locate_state_space(canonical, name, graph, stored);
@@ -242,6 +247,23 @@ Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredName
       stored.name = in_block(name, "ffn_up");
       place_gate_up(stored, canonical);
     }
+  }
+  return stored;
+}
+
+}  // namespace
+
+std::vector<std::string> gguf_anchors(const Graph&) {
+  return {"token_embd.weight", "output_norm.weight", "blk.0.attn_q.weight"};
+}
+
+Stored locate_gguf(const Tensor& canonical, const Graph& graph, const StoredNames& names) {
+  const BlockName name = parse_block_name(canonical.name);
+  Stored stored = locate_untiled(canonical, name, graph, names);
+  const DeltaSizes& sizes = graph.delta;
+  if (is_qwen3_5(architecture(names)) && sizes.key_heads > 0 &&
+      name.module.starts_with("linear_attn")) {
+    tile_value_heads(stored, canonical, sizes);
   }
   return stored;
 }

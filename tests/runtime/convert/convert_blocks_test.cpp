@@ -121,5 +121,52 @@ TEST(ConvertBlocks, NarrowingRoundsTheFloatValues) {
   }
 }
 
+/// Lines of blocks that become columns of `out`, one after the other from column 1 on.
+/// @param apart columns between two of them
+std::vector<float> as_columns(const Bytes& in, DType from, std::uint64_t columns,
+                              std::uint64_t elements, std::uint32_t skip, std::uint64_t apart) {
+  const std::uint64_t line = in.size() / columns, width = 1 + columns * apart;
+  UnitReads plan;
+  for (std::uint64_t column = 0; column < columns; ++column) {
+    Piece piece;
+    piece.offset = column * line;
+    piece.bytes = line;
+    piece.skip = skip;
+    piece.from = from;
+    piece.elements = elements;
+    piece.destination = (1 + column * apart) * sizeof(float);
+    piece.destination_step = width;
+    plan.pieces.push_back(piece);
+  }
+  const Read read{0, 0, in.size(), 0, static_cast<std::uint32_t>(columns)};
+  std::vector<float> out(elements * width, -1.0f);
+  convert_read(plan, read, in, reinterpret_cast<std::byte*>(out.data()));
+  return out;
+}
+
+// As convert writes matrices that the file has the other way round.
+TEST(ConvertBlocks, LinesThatBecomeColumnsAreWholeLines) {
+  constexpr std::uint64_t kColumns = 5;
+  for (const DType from : kBlockTypes) {
+    const std::uint64_t block = info(from).block_elements, line = 2048;
+    const Bytes in = random_blocks(from, kColumns * line / block, 4);
+    std::vector<float> whole(kColumns * line);
+    convert(in, from, 0, whole.size(), reinterpret_cast<std::byte*>(whole.data()), DType::F32);
+    for (const std::uint64_t apart : {1u, 2u}) {
+      for (const std::uint32_t skip : {0u, 5u}) {
+        const std::uint64_t elements = line - skip - 3, width = 1 + kColumns * apart;
+        const std::vector<float> out = as_columns(in, from, kColumns, elements, skip, apart);
+        for (std::uint64_t i = 0; i < elements; ++i) {
+          for (std::uint64_t column = 0; column < kColumns; ++column) {
+            ASSERT_EQ(out[i * width + 1 + column * apart], whole[column * line + skip + i])
+                << name(from) << ", " << apart << " apart, row " << i << ", column " << column;
+          }
+          ASSERT_EQ(out[i * width], -1.0f);
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace initrt

@@ -347,5 +347,30 @@ TEST(FamilyConfig, ExpertsThatDoNotAddUpAreRefused) {
   EXPECT_THAT(error_of_config(many), HasSubstr("4096 experts in each of 64 layers"));
 }
 
+// As configs of transformers 5 say it, and those made of GGUF files with two bases.
+TEST(FamilyConfig, OfOlmo3MayHaveABaseOfRopeForEachKindOfLayer) {
+  Json config = config_of("olmo3");
+  const Json scaling = config["rope_scaling"];
+  config.erase("rope_scaling");
+  config.erase("rope_theta");
+  config["rope_parameters"] = {{"full_attention", scaling},
+                               {"sliding_attention", {{"rope_theta", 1e4}}}};
+  config["rope_parameters"]["full_attention"]["rope_theta"] = 5e5;
+  const Graph graph = build_graph(config);
+  ASSERT_EQ(graph.rotary.size(), 2u);
+  for (const Unit& unit : graph.units) {
+    bool slides = false;
+    for (const Op& op : unit.ops) {
+      if (const auto* attention = std::get_if<AttentionOp>(&op)) slides = attention->window > 0;
+    }
+    for (const Op& op : unit.ops) {
+      const auto* rotary = std::get_if<RotaryOp>(&op);
+      if (rotary == nullptr) continue;
+      EXPECT_EQ(graph.rotary[rotary->rotary].theta, slides ? 1e4 : 5e5) << unit.name;
+      EXPECT_EQ(graph.rotary[rotary->rotary].attention_factor == 1.0f, slides) << unit.name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace initrt::testing

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sharding/checkpoint/config/gguf_config.h"
 #include "tests/sharding/errors.h"
 
 namespace initrt {
@@ -94,6 +95,46 @@ TEST(GgufHybrid, HeadsThatDoNotMakeUpTheStateSpaceAreRefused) {
   metadata["granitehybrid.ssm.time_step_rank"] = 7;
   EXPECT_EQ(error_of([&] { (void)granite_config(metadata); }),
             "GGUF metadata: 7 heads of state spaces over 96 elements");
+}
+
+// llama.cpp's converter leaves out what the config of a model with experts in all layers does.
+TEST(GgufHybrid, OfQwen35WithExpertsNoOtherFeedForwardNeedBeSaid) {
+  Json metadata = {{"general.architecture", "qwen35moe"}};
+  for (const auto& [key, value] :
+       std::initializer_list<std::pair<const char*, int>>{{"embedding_length", 48},
+                                                          {"block_count", 3},
+                                                          {"attention.head_count", 4},
+                                                          {"context_length", 128},
+                                                          {"expert_count", 8},
+                                                          {"expert_used_count", 2},
+                                                          {"expert_feed_forward_length", 32},
+                                                          {"expert_shared_feed_forward_length", 40},
+                                                          {"ssm.conv_kernel", 4},
+                                                          {"ssm.state_size", 8},
+                                                          {"ssm.group_count", 2},
+                                                          {"ssm.inner_size", 48},
+                                                          {"ssm.time_step_rank", 6},
+                                                          {"nextn_predict_layers", 1},
+                                                          {"vocab_size", 50}}) {
+    metadata[std::string("qwen35moe.") + key] = value;
+  }
+  const auto config_of = [&] {
+    return config_from_gguf(metadata, {}, [](const TensorEntry&) { return std::vector<float>(); });
+  };
+  const Json config = config_of();
+  EXPECT_EQ(config["model_type"], "qwen3_5_moe_text");
+  EXPECT_FALSE(config.contains("intermediate_size"));
+  EXPECT_EQ(config["num_hidden_layers"], 2) << "one of the three guesses further tokens";
+  EXPECT_EQ(config["linear_num_value_heads"], 6);
+  EXPECT_EQ(config["linear_value_head_dim"], 8);
+  EXPECT_EQ(config["shared_expert_intermediate_size"], 40);
+  metadata["general.architecture"] = "qwen35";
+  const Json experts = metadata;
+  for (const auto& [key, value] : experts.items()) {
+    if (key.starts_with("qwen35moe")) metadata["qwen35" + key.substr(9)] = value;
+  }
+  EXPECT_EQ(error_of([&] { (void)config_of(); }),
+            "GGUF metadata key \"qwen35.feed_forward_length\" is missing or 0");
 }
 
 }  // namespace
