@@ -35,6 +35,8 @@ __global__ void spin(const int* gate) {
   while (__atomic_load_n(gate, __ATOMIC_ACQUIRE) == 0) std::this_thread::yield();
 }
 
+__global__ void rest() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+
 template <class Kernel, class... Arguments>
 void run(cudaStream_t stream, Kernel kernel, Arguments... arguments) {
   const cudaLaunchConfig_t config{1, 1, 0, stream, nullptr, 0};
@@ -67,6 +69,20 @@ TEST_F(EmulatedStream, WorkRunsInOrderAndLater) {
   EXPECT_EQ(cudaStreamSynchronize(first), cudaSuccess);
   EXPECT_EQ(cudaStreamQuery(first), cudaSuccess);
   EXPECT_EQ(value.read()[0], 100);
+}
+
+// So that a host that asks again and again leaves the core to what it waits for.
+TEST_F(EmulatedStream, AQueryWaitsALittleBeforeItSaysNotYet) {
+  using namespace std::chrono_literals;
+  run(first, rest);
+  EXPECT_EQ(cudaEventRecord(event, first), cudaSuccess);
+  const auto begin = std::chrono::steady_clock::now();
+  int queries = 0;
+  while (cudaEventQuery(event) == cudaErrorNotReady) ++queries;
+  run(first, rest);
+  while (cudaStreamQuery(first) == cudaErrorNotReady) ++queries;
+  EXPECT_GT(queries, 0);
+  EXPECT_LE(queries, (std::chrono::steady_clock::now() - begin) / 100us);
 }
 
 TEST_F(EmulatedStream, StreamsRunAtOnce) {

@@ -30,7 +30,11 @@ class BlockRunner {
     Fiber fiber;
   };
 
-  void start_block(unsigned number, Random& random);
+  /// Lanes that wait, and those that have ended, as masks.
+  struct Warp {
+    unsigned waiting = 0, ended = 0;
+  };
+
   void run_block(Random& random);
   void work(Worker& worker);
   void end_thread(ThreadState& thread);
@@ -38,6 +42,7 @@ class BlockRunner {
   bool try_block();
   bool try_warp(unsigned warp, unsigned mask);
   std::span<ThreadState> lanes(unsigned warp);
+  Warp& warp_of(const ThreadState& thread) { return warps_[thread.number / 32]; }
   void make_ready(ThreadState& thread);
 
   Context main_;
@@ -45,6 +50,7 @@ class BlockRunner {
   const std::function<void()>* body_ = nullptr;
   SharedMemory shared_memory_;
   std::vector<ThreadState> threads_;
+  std::vector<Warp> warps_;
   std::vector<unsigned> order_;  // of the threads' starts
   std::size_t started_ = 0, first_ = 0, ended_ = 0;
   std::size_t at_barrier_ = 0, at_warp_ = 0;  // threads that wait
@@ -53,6 +59,8 @@ class BlockRunner {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Worker*> idle_;
 };
+
+unsigned lane_of(const ThreadState& thread) { return 1u << thread.number % 32; }
 
 BlockRunner& runner() {
   static thread_local BlockRunner instance;
@@ -95,6 +103,9 @@ void BlockRunner::run(const KernelShape& shape, const std::function<void()>& bod
 
 void BlockRunner::run_block(Random& random) {
   shared_memory_.fill();
+  warps_.assign((threads_.size() + 31) / 32, {});
+  // Lanes that a last warp does not have are as those that have ended.
+  if (const std::size_t last = threads_.size() % 32; last != 0) warps_.back().ended = ~0u << last;
   for (ThreadState& thread : threads_) thread.state = ThreadState::Running;
   started_ = ended_ = 0;
   first_ = random.below(threads_.size());
@@ -139,6 +150,7 @@ void BlockRunner::work(Worker& worker) {
 // Others may have waited for this thread alone.
 void BlockRunner::end_thread(ThreadState& thread) {
   thread.state = ThreadState::Ended;
+  warp_of(thread).ended |= lane_of(thread);
   ++ended_;
   if (at_barrier_ > 0) try_block();
   if (at_warp_ == 0) return;
@@ -214,37 +226,38 @@ std::uint64_t BlockRunner::meet_warp(const WarpRequest& request) {
   if ((request.mask >> (self.number % 32) & 1) == 0)
     abort_thread(*shape_, self, "is not in the mask of its own warp operation");
   ++at_warp_;
+  warp_of(self).waiting |= lane_of(self);
   if (!try_warp(self.number / 32, request.mask)) wait(self);
   return self.warp_result;
 }
 
 // Lets the lanes of `mask` go on where all of them that have not ended are at the same operation.
 bool BlockRunner::try_warp(unsigned warp, unsigned mask) {
+  const unsigned meeting = mask & ~warps_[warp].ended;
+  if (meeting == 0 || (meeting & ~warps_[warp].waiting) != 0) return false;
   const std::span<ThreadState> all = lanes(warp);
   const ThreadState* first = nullptr;
   std::uint64_t ballot = 0;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if ((mask >> i & 1) == 0 || all[i].state == ThreadState::Ended) continue;
-    if (all[i].state != ThreadState::AtWarp) return false;
+    if ((meeting >> i & 1) == 0) continue;
     if (first == nullptr) first = &all[i];
     if (!same_request(all[i].request, first->request)) abort_divergent(*shape_, threads_);
     if (all[i].request.value != 0) ballot |= std::uint64_t{1} << i;
   }
-  if (first == nullptr) return false;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if ((mask >> i & 1) == 0 || all[i].state != ThreadState::AtWarp) continue;
+    if ((meeting >> i & 1) == 0) continue;
     const std::size_t from = source_lane(all[i].request, i);
     if (!is_shuffle(all[i].request.op)) {
       all[i].warp_result = ballot;
-    } else if (from < all.size() && (mask >> from & 1) != 0 &&
-               all[from].state != ThreadState::Ended) {
+    } else if (from < all.size() && (meeting >> from & 1) != 0) {
       all[i].warp_result = all[from].request.value;
     } else {
       abort_thread(*shape_, all[i], "shuffles from a lane that is not there");
     }
   }
+  warps_[warp].waiting &= ~meeting;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if ((mask >> i & 1) == 0 || all[i].state != ThreadState::AtWarp) continue;
+    if ((meeting >> i & 1) == 0) continue;
     --at_warp_;
     make_ready(all[i]);
   }

@@ -12,6 +12,10 @@
 namespace cuda_emulator {
 namespace {
 
+/// How long a query waits before it says "not yet": a host that asks again and again would take the
+/// core from the stream it waits for.
+constexpr auto kPatience = std::chrono::microseconds(100);
+
 /// All streams that are there, but for null streams, which are their devices' own.
 struct Streams {
   static Streams& get() {
@@ -56,8 +60,8 @@ void Completion::wait() {
 
 bool Completion::reached() {
   {
-    const HiddenLock lock(mutex_);
-    if (!reached_) return false;
+    HiddenLock lock(mutex_);
+    if (!condition_.wait_for(lock.get(), kPatience, [this] { return reached_; })) return false;
   }
   acquire(this);
   return true;
@@ -145,8 +149,9 @@ void CUstream_st::synchronize() {
 
 bool CUstream_st::idle() {
   {
-    const HiddenLock lock(mutex_);
-    if (done_ != submitted_) return false;
+    HiddenLock lock(mutex_);
+    if (!changed_.wait_for(lock.get(), kPatience, [this] { return done_ == submitted_; }))
+      return false;
   }
   close_unused();
   acquire(&order_out_);

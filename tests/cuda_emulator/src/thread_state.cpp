@@ -48,7 +48,7 @@ bool alike(const ThreadState& a, const ThreadState& b) {
 
 bool same_place(const Place& a, const Place& b) {
   return a.line() == b.line() && a.column() == b.column() &&
-         std::strcmp(a.file_name(), b.file_name()) == 0;
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 bool same_request(const WarpRequest& a, const WarpRequest& b) {
