@@ -74,6 +74,12 @@ std::ostream& operator<<(std::ostream& out, const Setting& setting) {
              << setting.sweep_rows << " rows, move " << name(setting.move);
 }
 
+std::vector<Transport> transports_between(std::uint32_t ranks) {
+  const Setting mapped{.world = ranks, .transport = Transport::Mapped};
+  if (transport_of(mapped) == Transport::Mpi) return {Transport::Mpi};
+  return {Transport::Mapped, Transport::Mpi};
+}
+
 Placement place(const OpenModel& model, const Setting& setting) {
   return plan_memory(model.graph, model.layout, setting.world, shape_of(model, setting));
 }

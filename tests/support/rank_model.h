@@ -19,8 +19,8 @@ namespace initrt::testing {
 [[nodiscard]] OpenModel open_checkpoint_as(const std::string& path, const std::string& precision,
                                            const std::string& quantize = "none");
 
-/// Whether tests run on GPUs: $INITRT_TEST_DEVICE is "cuda". With the CUDA emulator there are as
-/// many as ranks; else they share what there is, and tests are skipped where that is none.
+/// Whether tests run on GPUs: $INITRT_TEST_DEVICE is "cuda". Ranks share what there
+/// is (the CUDA emulator has one, unless told otherwise), and tests are skipped where that is none.
 [[nodiscard]] bool on_gpus();
 
 /// How a test's world runs a model; the same on all ranks. On GPUs `Mapped` stands for NCCL, or for
@@ -39,6 +39,10 @@ struct Setting {
 
 /// For test messages.
 std::ostream& operator<<(std::ostream& out, const Setting& setting);
+
+/// What ranks may exchange units over: `Mapped` and `Mpi`, or the latter alone where it stands for
+/// both.
+[[nodiscard]] std::vector<Transport> transports_between(std::uint32_t ranks);
 
 /// What the setting's memory plan is.
 [[nodiscard]] Placement place(const OpenModel& model, const Setting& setting);

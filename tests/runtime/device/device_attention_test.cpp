@@ -236,13 +236,15 @@ TEST_P(DeviceAttention, ChunksAreSeenByTheirOwnRowsAlone) {
 
 TEST_P(DeviceAttention, ARingOfWhatAWindowSeesHasTheBitsOfAWholeCache) {
   auto device = this->device();
-  const std::size_t length = 700;
+  const std::size_t length = 210;  // the largest ring holds 192
   for (const auto& [window, chunks] :
        {std::pair{1u, false}, {30u, false}, {64u, false}, {65u, false}, {30u, true}, {65u, true}}) {
     Case c = make({4, 2, 32, 0.2f, 0.0f, window}, DType::BF16, {length});
     c.shape.chunks = chunks;
     const auto whole = Cache(device, c).run(c.all());
-    for (const std::size_t chunk : {1, 37, 128}) {
+    // Row by row is many launches: with the widest alone.
+    for (const std::size_t chunk : {1, 37, 65}) {
+      if (chunk == 1 && window != 65) continue;
       c.ring = true;
       c.context = static_cast<std::uint32_t>((window - 1 + 63 + chunk + 63) / 64 * 64);
       Cache cache(device, c);
@@ -281,6 +283,7 @@ TEST_P(DeviceAttention, ChunksHaveTheBitsOfTheWholePrompt) {
       const Case c = make(shape, dtype, {length});
       const auto whole = Cache(device, c).run(c.all());
       for (const std::size_t chunk : {1, 7, 129}) {
+        if (chunk == 1 && dtype != dtypes[0]) continue;  // many launches
         Cache cache(device, c);
         std::vector<float> out;
         for (std::size_t begin = 0; begin < length; begin += chunk) {

@@ -105,7 +105,7 @@ TEST(Sweep, RefusesLogitRowsThatAreNotItsOwnOrNotAscending) {
 TEST(Sweep, ThatOneRankMayNotRunEndsTheWorld) {
   const SmallCheckpoint checkpoint;
   const OpenModel model = open_checkpoint_as(checkpoint.directory.path(), "bf16-true");
-  for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+  for (const Transport transport : transports_between(3)) {
     Setting setting;
     setting.world = 3;
     setting.transport = transport;

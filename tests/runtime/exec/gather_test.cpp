@@ -232,7 +232,7 @@ TEST(Gather, WaitsForChunksThatArriveLate) {
     expected = score_all(rank.engine(), tokens, 4);
   });
   ASSERT_FALSE(expected.empty());
-  for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+  for (const Transport transport : transports_between(world)) {
     for (const std::uint32_t prefetch : {0u, 2u}) {
       Setting setting;
       setting.world = world;

@@ -41,8 +41,9 @@ INSTANTIATE_TEST_SUITE_P(Tied, PlannedMemory, ::testing::Bool());
 
 TEST_P(PlannedMemory, IsWhatARankHoldsOnceBuiltAndTheMostItEverHolds) {
   for (const std::uint32_t world : {1u, 2u, 4u}) {
-    for (const Transport transport : {Transport::Self, Transport::Mapped, Transport::Mpi}) {
-      if (transport == Transport::Self && world > 1) continue;
+    std::vector<Transport> transports = transports_between(world);
+    if (world == 1) transports.push_back(Transport::Self);
+    for (const Transport transport : transports) {
       for (const Move move : {Move::Weights, Move::Activations, Move::Auto}) {
         Setting setting;
         setting.world = world;
@@ -72,7 +73,7 @@ TEST_P(PlannedMemory, IsHeldWhereWeightsAreQuantized) {
 }
 
 TEST_P(PlannedMemory, IsHeldForEveryBudgetAndStaysWithinIt) {
-  for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+  for (const Transport transport : transports_between(2)) {
     Setting setting;
     setting.world = 2;
     setting.transport = transport;
@@ -94,7 +95,7 @@ TEST_P(PlannedMemory, IsHeldForEveryBudgetAndStaysWithinIt) {
 }
 
 TEST_P(PlannedMemory, HasNoBufferAsLargeAsTheModelWithoutABudget) {
-  for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+  for (const Transport transport : transports_between(2)) {
     Setting setting;
     setting.world = 2;
     setting.transport = transport;
@@ -121,7 +122,7 @@ TEST_P(PlannedMemory, HasNoSlotWhereNoSweepGathersUnits) {
 }
 
 TEST_P(PlannedMemory, IsGivenBackWithTheModel) {
-  for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+  for (const Transport transport : transports_between(2)) {
     const auto failures = run_ranks(2, [&](Communicator& comm) {
       Setting setting;
       setting.world = 2;

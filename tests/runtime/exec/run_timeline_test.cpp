@@ -175,7 +175,7 @@ class RunTimeline : public ::testing::Test {
 TEST_F(RunTimeline, IsOfEveryReadGatherAndUnitOnEveryRank) {
   expect_timeline(model_, {});
   for (const std::uint32_t world : {2u, 3u}) {
-    for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+    for (const Transport transport : transports_between(world)) {
       for (const std::uint32_t prefetch : {0u, 2u}) {
         Setting setting;
         setting.world = world;

@@ -120,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_P(SameBits, ForEveryWorldSizeAndTransport) {
   for (const std::uint32_t world : {1u, 2u, 3u, 4u, 7u}) {
-    for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+    for (const Transport transport : transports_between(world)) {
       Setting setting;
       setting.world = world;
       setting.transport = transport;
@@ -129,12 +129,17 @@ TEST_P(SameBits, ForEveryWorldSizeAndTransport) {
   }
 }
 
+// How many ranks there are is the host's to know: where GPUs compute, one world of several is
+// enough.
+std::vector<std::uint32_t> worlds_of_several() {
+  if (on_gpus()) return {3};
+  return {2, 3, 4, 7};
+}
+
 // All ranks' rows at once, and some of them after the others.
 TEST_P(SameBits, WhateverMoves) {
-  const std::vector<std::uint32_t> worlds =
-      on_gpus() ? std::vector<std::uint32_t>{3} : std::vector<std::uint32_t>{2, 3, 4, 7};
-  for (const std::uint32_t world : worlds) {
-    for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+  for (const std::uint32_t world : worlds_of_several()) {
+    for (const Transport transport : transports_between(world)) {
       for (const Move move : {Move::Activations, Move::Auto}) {
         for (const std::uint64_t rows : {0ull, 5ull}) {
           Setting setting;
@@ -167,7 +172,9 @@ TEST_P(SameBits, WhereRowsMoveWithAnyThreadCountAndBudget) {
 }
 
 TEST_P(SameBits, ForEveryPrefetch) {
-  for (const std::uint32_t world : {1u, 2u, 3u, 4u, 7u}) {
+  std::vector<std::uint32_t> worlds = worlds_of_several();
+  worlds.push_back(1);
+  for (const std::uint32_t world : worlds) {
     for (const std::uint32_t prefetch : {0u, 3u, 100u}) {
       Setting setting;
       setting.world = world;
@@ -179,8 +186,12 @@ TEST_P(SameBits, ForEveryPrefetch) {
 }
 
 TEST_P(SameBits, ForEveryStagingSizeAndThreadCount) {
-  for (const Transport transport : {Transport::Self, Transport::Mapped, Transport::Mpi}) {
-    for (const unsigned threads : {1u, 2u}) {
+  std::vector<Transport> transports = transports_between(3);
+  transports.push_back(Transport::Self);
+  const std::vector<unsigned> thread_counts =  // of CPUs
+      on_gpus() ? std::vector{1u} : std::vector{1u, 2u};
+  for (const Transport transport : transports) {
+    for (const unsigned threads : thread_counts) {
       for (const std::uint64_t staging : {64u << 10, 333'333u, 1u << 20}) {
         Setting setting;
         setting.world = transport == Transport::Self ? 1 : 3;

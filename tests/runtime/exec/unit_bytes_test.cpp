@@ -24,7 +24,7 @@ TEST_P(UnitBytes, AreTheSameForEveryWorldSizeTransportAndBudget) {
     const OpenModel model = open_checkpoint_as(checkpoint_.directory.path(), precision);
     const Units expected = units_of_one_rank(model);
     for (const std::uint32_t world : {2u, 3u, 4u, 7u}) {
-      for (const Transport transport : {Transport::Mapped, Transport::Mpi}) {
+      for (const Transport transport : transports_between(world)) {
         Setting setting;
         setting.world = world;
         setting.transport = transport;
