@@ -5,22 +5,26 @@
 
 --form: clang-format alone. clang-tidy takes its commands from build/asan, which must be configured, but
 without precompiled headers: a file that leaves out what it includes is found.
-A file that passed is not looked at again until it, a header of it, .clang-tidy or clang-tidy changes:
-what passed is kept in $XDG_CACHE_HOME/initrt-lint, by the hash of the preprocessed file. Exits with 1
-if anything was found.
+A file that passed is not looked at again until it, a header of it, .clang-tidy or a package that is
+installed changes: what passed is kept in $XDG_CACHE_HOME/initrt-lint, by a hash of all these. Exits with
+1 if anything was found.
 """
 import concurrent.futures
+import functools
 import hashlib
 import json
 import os
 import pathlib
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FORMAT, TIDY = "clang-format-16", "clang-tidy-16"
-COMMANDS = ROOT / "build/asan/lint"
+LINT = ROOT / "build/asan/lint"
+GROUP = 8  # files
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "initrt-lint"
 
 
@@ -37,7 +41,7 @@ def sources(patterns, wanted):
 
 
 def commands_by_file(listing):
-    """Those of a compile_commands.json, which are written to COMMANDS without precompiled headers."""
+    """Those of a compile_commands.json, without precompiled headers, compiler cache and output."""
     with open(listing) as file:
         entries = json.load(file)
     for entry in entries:
@@ -46,32 +50,87 @@ def commands_by_file(listing):
         while "-include-pch" in arguments:
             first = arguments.index("-include-pch") - 1
             del arguments[first:first + 8]
-        entry["arguments"] = arguments
-    COMMANDS.mkdir(exist_ok=True)
-    (COMMANDS / "compile_commands.json").write_text(json.dumps(entries))
+        entry["arguments"] = arguments[arguments[0].endswith("ccache"):arguments.index("-o")]
     return {os.path.relpath(entry["file"], ROOT): entry for entry in entries}
 
 
-def passes_tidy(command, salt):
+@functools.lru_cache(maxsize=None)
+def includes(path):
+    """Of this tree, what a file includes itself."""
+    named = re.findall(r'^\s*#\s*include\s*["<]([^">]+)', path.read_text(), re.MULTILINE)
+    candidates = [place / name for name in named for place in (ROOT, path.parent)]
+    return [candidate for candidate in candidates if candidate.is_file()]
+
+
+def hash_of(command, salt):
+    """Of a file with all that it includes: of this tree by content, else by the packages in `salt`."""
+    seen, left = set(), [pathlib.Path(command["file"])]
+    while left:
+        path = left.pop()
+        if path not in seen:
+            seen.add(path)
+            left += includes(path)
+    parts = [salt, " ".join(command["arguments"]).replace(str(ROOT), "").encode()]
+    for path in sorted(seen):
+        parts += [str(path.relative_to(ROOT)).encode(), hashlib.sha256(path.read_bytes()).digest()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def declared(path):
+    """Names that a file keeps to itself: what its unnamed namespaces declare."""
+    names = set()
+    unnamed = re.compile(r"^namespace \{\n(.*?)^\}  // namespace$", re.DOTALL | re.MULTILINE)
+    for inside in unnamed.findall(path.read_text()):
+        names.update(re.findall(r"^(?:class|struct|enum|enum class) (\w+)", inside, re.MULTILINE))
+        names.update(re.findall(r"^(?!using |namespace )\w[^=({;]*?\b(\w+)(?:\[\w*\])*(?: =|\(|\{|;)", inside, re.MULTILINE))
+    return names
+
+
+def grouped(names, commands):
+    """Files that can be looked at as one: of the same options, and none declares a name that another does."""
+    groups = []
+    for name in names:
+        options, own = commands[name]["arguments"], declared(ROOT / name)
+        fitting = (group for group in groups if group["options"] == options
+                   and len(group["names"]) < GROUP and not own & group["declared"])
+        group = next(fitting, None)
+        if group is None:
+            group = {"options": options, "names": [], "declared": set()}
+            groups.append(group)
+        group["names"].append(name)
+        group["declared"] |= own
+    return [group["names"] for group in groups]
+
+
+def tidy(files, command):
+    return output_of(TIDY, "--quiet", *files, "--", *command["arguments"][1:])
+
+
+def group_passes(number, names, commands):
+    """Whether clang-tidy finds nothing in files that are included by one: most of its time goes into headers."""
+    group = LINT / f"group_{number}.cpp"
+    lines = [f'#include "{ROOT / name}"' for name in names]
+    group.write_text("// NOLINTBEGIN(bugprone-suspicious-include)\n" + "\n".join(lines)
+                     + "\n// NOLINTEND(bugprone-suspicious-include)\n")
+    return tidy([group], commands[names[0]]).returncode == 0
+
+
+def passes(name, commands):
     """Prints what clang-tidy finds in one file. Returns whether it found nothing."""
-    arguments = command["arguments"]
-    place = arguments.index("-o")
-    preprocess = [argument for argument in arguments[:place] + arguments[place + 2:]
-                  if argument not in ("-c", "ccache")]
-    # With comments: they may say NOLINT.
-    text = subprocess.run(preprocess + ["-E", "-P", "-C"], capture_output=True, cwd=command["directory"],
-                          check=True).stdout
-    stamp = CACHE / hashlib.sha256(salt + text).hexdigest()
-    if stamp.exists():
-        return True
-    found = output_of(TIDY, "--quiet", "-p", COMMANDS, command["file"])
-    if found.returncode == 0:
-        CACHE.mkdir(parents=True, exist_ok=True)
-        stamp.touch()
-        return True
-    crashed = "" if found.stdout else found.stderr
-    print(f"{found.stdout}{crashed}", end="", flush=True)
-    return False
+    found = tidy([ROOT / name], commands[name])
+    if found.returncode != 0:
+        print(f"{found.stdout}{'' if found.stdout else found.stderr}", end="", flush=True)
+    return found.returncode == 0
+
+
+def failing(number, names, commands, stamps):
+    """Those of a group in which clang-tidy finds anything; of the others it is noted that they passed."""
+    whole = len(names) > 1 and group_passes(number, names, commands)
+    failed = [] if whole else [name for name in names if not passes(name, commands)]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for name in set(names) - set(failed):
+        stamps[name].touch()
+    return failed
 
 
 def main():
@@ -92,13 +151,20 @@ def main():
     commands = commands_by_file(listing)
     if unknown := sorted(product - commands.keys()):
         print(f"not compiled here, so not seen by clang-tidy: {' '.join(unknown)}", file=sys.stderr)
-    salt = (ROOT / ".clang-tidy").read_bytes() + output_of(TIDY, "--version").stdout.encode()
+    # Whose headers are included. Elsewhere than on Debian, a new version of one is not noticed.
+    listed = output_of("dpkg-query", "-W", "*-dev").stdout if shutil.which("dpkg-query") else ""
+    packages = "".join(re.findall(r"^\S+\t\S+\n", listed, re.MULTILINE))  # that are installed
+    version = output_of(TIDY, "--version").stdout
+    salt = "\0".join([(ROOT / ".clang-tidy").read_text(), version, packages]).encode()
+    known = sorted(product & commands.keys())
+    stamps = {name: CACHE / hash_of(commands[name], salt) for name in known}
+    groups = grouped([name for name in known if not stamps[name].exists()], commands)
+    LINT.mkdir(exist_ok=True)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        passed = list(pool.map(lambda name: passes_tidy(commands[name], salt),
-                               sorted(product & commands.keys())))
-    print(f"clang-format: {len(formatted)} files; clang-tidy: {len(passed)} files, "
-          f"{passed.count(False)} with findings", file=sys.stderr)
-    sys.exit(form.returncode != 0 or not all(passed))
+        failed = sum(pool.map(lambda group: failing(*group, commands, stamps), enumerate(groups)), [])
+    print(f"clang-format: {len(formatted)} files; clang-tidy: {len(known)} files, "
+          f"{len(failed)} with findings", file=sys.stderr)
+    sys.exit(form.returncode != 0 or bool(failed))
 
 
 main()
