@@ -18,7 +18,7 @@ packages=(
 
 # For tests/run.sh --sanitize and tests/fuzz/run.sh.
 # shellcheck disable=SC2034
-sanitizer_packages=(clang-16 libclang-rt-16-dev)
+sanitizer_packages=(clang-16 libclang-rt-16-dev lld-16)
 # shellcheck disable=SC2034
 lint_packages=(clang-format-16 clang-tidy-16 git)
 

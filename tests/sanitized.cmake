@@ -1,0 +1,40 @@
+# What builds for sanitizers leave out, by the prefix of its CTest tests, as patterns of GoogleTest.
+# The release build runs all of it.
+
+# initrt_left_out(VARIABLE PREFIX)
+function(initrt_left_out variable prefix)
+  set(patterns)
+  if(INITRT_SANITIZE MATCHES address)
+    if(prefix STREQUAL "golden")
+      # The real model: minutes of arithmetic, by code that small models run here.
+      list(APPEND patterns SmolLM2Golden.*)
+      # The largest of published models: minutes of names. Others have sizes beyond 32 bits too.
+      list(APPEND patterns *Flagships.*/kimi_k2 *Flagships.*/deepseek_v3 *Flagships.*/qwen3_next_80b)
+    elseif(prefix STREQUAL "unit.cuda")
+      # Whole models on the emulator: what they ask of kernels, the devices' own tests ask too, and how they
+      # are run, those of engine, memory, failures and timeline.
+      list(APPEND patterns *Families* *Generate* *SameBits* *UnitBytes*)
+    elseif(prefix STREQUAL "integration")
+      # Of worlds that generate the same text, those of two ranks are enough; and of faults, those that
+      # ranks survive: one that is killed reports nothing.
+      list(APPEND patterns *SampledText* SmolLM2.* *Faults.*/Killed* *Faults.*/Memory* *Faults.*/Stalled*)
+      foreach(ranks 1 3 4 7)
+        list(APPEND patterns Worlds/Generate.*/mapped${ranks} Worlds/Generate.*/mpi${ranks})
+      endforeach()
+    endif()
+    # They limit an address space to less than AddressSanitizer reserves.
+    list(APPEND patterns FailureText.Of*)
+  elseif(INITRT_SANITIZE MATCHES thread)
+    if(prefix STREQUAL "unit.cuda")
+      # Minutes of kernels, between the same calls of streams and events as in the cases that are left.
+      list(APPEND patterns *Families* *GivesAPromptTheSame* *StopsEachPrompt* *GivesEachPrompt* *SameBits*
+        *SampledOn* *UnitBytes* *GpuAttention*)
+    else()
+      # Kernels by themselves: between threads of a block nothing is seen.
+      list(APPEND patterns Cuda* *DeviceAttention.*/cuda *DeviceElementwise.*/cuda *DeviceLinear.*/cuda
+        *DeviceNorm.*/cuda *DeviceRo*.*/cuda)
+    endif()
+  endif()
+  list(JOIN patterns ":" patterns)
+  set(${variable} "${patterns}" PARENT_SCOPE)
+endfunction()
