@@ -56,7 +56,6 @@ TEST_P(PlannedMemory, IsWhatARankHoldsOnceBuiltAndTheMostItEverHolds) {
 }
 
 TEST_P(PlannedMemory, IsHeldWhereWeightsAreQuantized) {
-  if (on_gpus()) GTEST_SKIP() << "quantized weights are computed with on CPUs alone";
   for (const char* method : {"llm.int8", "nf4"}) {
     const OpenModel model = open_checkpoint_as(checkpoint_.directory.path(), "bf16-true", method);
     for (const std::uint32_t world : {1u, 3u}) {
