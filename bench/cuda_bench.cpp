@@ -23,6 +23,9 @@ namespace {
 /// More than any cache, so that weights come from memory as in a decode step of a large model.
 constexpr std::uint64_t kArenaBytes = 4ull << 30;
 constexpr std::uint64_t kMaxRows = 2048, kMaxColumns = 16384;
+/// Of each kind that weights are held in.
+constexpr WeightFormat kFormats[] = {WeightFormat::Int8, WeightFormat::Nf4,  WeightFormat::Q4_0,
+                                     WeightFormat::Q8_0, WeightFormat::Q4_K, WeightFormat::Q6_K};
 /// Ops between two looks at whether they are done: looking costs as much as a small one.
 constexpr int kOps = 20;
 
@@ -45,7 +48,9 @@ class Gpu {
 
  private:
   Gpu() {
-    const DeviceNeeds needs = cuda::needs({DType::BF16, kMaxRows, kMaxColumns});
+    ProductSizes products{DType::BF16, kMaxRows, kMaxColumns};
+    for (const WeightFormat format : kFormats) products.formats.add(format);
+    const DeviceNeeds needs = cuda::needs(products);
     const auto make = [&](std::uint64_t bytes) {
       return allocate(*device_, ledger_, MemoryCategory::Scratch, bytes);
     };
@@ -125,6 +130,28 @@ void linear(benchmark::State& state) {
             const std::byte* weights = gpu.arena() + i % (kArenaBytes / bytes) * bytes;
             gpu.device().linear(gpu.in(), {weights, nullptr, dtype, columns, columns}, gpu.out(),
                                 rows, columns);
+          });
+}
+
+/// Arguments: format, rows, columns in and out; in BF16. Bytes are those of codes and scales.
+void linear_coded(benchmark::State& state) {
+  Gpu& gpu = Gpu::get();
+  const auto format = static_cast<WeightFormat>(state.range(0));
+  const auto rows = static_cast<std::uint64_t>(state.range(1));
+  const auto columns = static_cast<std::uint64_t>(state.range(2));
+  const std::uint64_t codes = columns * row_bytes(format, DType::BF16, columns);
+  const std::uint64_t scales = columns * scale_row_bytes(format, columns);
+  const std::uint64_t bytes = codes + scales;
+  measure(state, static_cast<double>(bytes), static_cast<double>(2 * rows * columns * columns),
+          [&](std::uint64_t i) {
+            LinearWeights weights;
+            weights.weight = gpu.arena() + i % (kArenaBytes / bytes) * bytes;
+            if (scales > 0) weights.scales = weights.weight.base + codes;
+            weights.dtype = DType::BF16;
+            weights.in_columns = weights.out_columns = columns;
+            weights.format = format;
+            weights.outlier_threshold = 6.0f;
+            gpu.device().linear(gpu.in(), weights, gpu.out(), rows, columns);
           });
 }
 
@@ -254,6 +281,15 @@ void register_all() {
       for (const int columns : {2048, 4096, 8192, 16384}) {
         benchmark::RegisterBenchmark("linear", linear)
             ->Args({static_cast<std::int64_t>(dtype), rows, columns})
+            ->UseRealTime();
+      }
+    }
+  }
+  for (const WeightFormat format : kFormats) {
+    for (const int rows : {1, 4, 8, 64, 256}) {
+      for (const int columns : {4096, 8192, 16384}) {
+        benchmark::RegisterBenchmark("linear_coded", linear_coded)
+            ->Args({static_cast<std::int64_t>(format), rows, columns})
             ->UseRealTime();
       }
     }

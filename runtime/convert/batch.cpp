@@ -13,31 +13,82 @@ namespace initrt {
 namespace {
 
 // Where a batch's rows go.
-struct Held {
-  const RowBatch& batch;
-  const BatchMemory& parts;
-  std::byte* shard;
+class Held {
+ public:
+  // Into the host's memory.
+  Held(const RowBatch& batch, const BatchMemory& parts, std::byte* shard)
+      : batch_(batch),
+        parts_(parts),
+        shard_(shard),
+        scales_(has_coded_scales(batch.format) ? batch.float_scales : shard) {}
+  // Into staging, from which they are copied.
+  Held(const RowBatch& batch, const BatchMemory& parts, std::span<std::byte> staging,
+       const CopyRows& copy)
+      : batch_(batch), parts_(parts), staging_(staging), copy_(&copy) {}
 
-  [[nodiscard]] std::uint64_t row_bytes() const {
-    return initrt::row_bytes(batch.format, batch.dtype, batch.columns);
-  }
-  [[nodiscard]] std::uint64_t scale_bytes() const {
-    return scale_row_bytes(batch.made_format(), batch.columns);
-  }
+  [[nodiscard]] const RowBatch& batch() const { return batch_; }
+  [[nodiscard]] const BatchMemory& parts() const { return parts_; }
   [[nodiscard]] std::uint64_t bytes() const {
-    return batch.lanes * batch.rows * (row_bytes() + scale_bytes());
-  }
-  [[nodiscard]] std::byte* codes(std::uint32_t lane, std::uint64_t row) const {
-    return shard + batch.to[lane].codes + row * row_bytes();
+    return batch_.lanes * batch_.rows * (row_bytes_ + scale_bytes_);
   }
 
   // @param in rows in the precision @param first of the batch's rows in the lane
   void quantize(std::span<const std::byte> in, std::uint64_t first, std::uint64_t rows,
                 std::uint32_t lane = 0) const {
-    std::byte* const scales = has_coded_scales(batch.format) ? batch.float_scales : shard;
-    quantize_rows(batch.made_format(), in, batch.dtype, rows, batch.columns, codes(lane, first),
-                  scales + batch.to[lane].scales + first * scale_bytes(), batch.first_row + first);
+    put(first, rows, lane, [&](std::uint64_t row, const Rows& to) {
+      quantize_rows(batch_.made_format(), in.subspan((row - first) * batch_.row_bytes()),
+                    batch_.dtype, to.count, batch_.columns, to.codes, to.scales,
+                    batch_.first_row + row);
+    });
   }
+
+  // The tile's numbers, rounded to the precision.
+  void round(const BatchTile& tile) const {
+    put(tile.row, tile.values.size() / batch_.columns, tile.lane,
+        [&](std::uint64_t row, const Rows& to) {
+          const std::uint64_t elements = to.count * batch_.columns;
+          convert(std::as_bytes(tile.values.subspan((row - tile.row) * batch_.columns, elements)),
+                  DType::F32, 0, elements, to.codes, batch_.dtype);
+        });
+  }
+
+ private:
+  struct Rows {
+    std::byte *codes, *scales;
+    std::uint64_t count;
+  };
+
+  // make(first row, where its codes and scales go), for as many rows at a time as there is room.
+  template <class Make>
+  void put(std::uint64_t first, std::uint64_t rows, std::uint32_t lane, const Make& make) const {
+    const RowPlace& place = batch_.to[lane];
+    if (copy_ == nullptr) {
+      make(first, Rows{shard_ + place.codes + first * row_bytes_,
+                       scales_ + place.scales + first * scale_bytes_, rows});
+      return;
+    }
+    const std::uint64_t most = staging_.size() / (row_bytes_ + scale_bytes_);
+    if (most == 0) {
+      fail("a row of {} bytes does not fit {}", row_bytes_ + scale_bytes_, staging_.size());
+    }
+    for (std::uint64_t row = first; row < first + rows; row += most) {
+      const std::uint64_t count = std::min(most, first + rows - row);
+      const std::span<std::byte> codes = staging_.first(count * row_bytes_);
+      const std::span<std::byte> scales = staging_.subspan(codes.size(), count * scale_bytes_);
+      make(row, Rows{codes.data(), scales.data(), count});
+      (*copy_)(codes, place.codes + row * row_bytes_);
+      if (!scales.empty()) (*copy_)(scales, place.scales + row * scale_bytes_);
+    }
+  }
+
+  const RowBatch& batch_;
+  const BatchMemory& parts_;
+  std::byte* const shard_ = nullptr;
+  std::byte* const scales_ = nullptr;
+  const std::span<std::byte> staging_;
+  const CopyRows* const copy_ = nullptr;
+  const std::uint64_t row_bytes_ = row_bytes(batch_.format, batch_.dtype, batch_.columns);
+  const std::uint64_t scale_bytes_ = scale_row_bytes(batch_.made_format(), batch_.columns);
 };
 
 // Whether the task's one piece is all of the batch's rows, in order.
@@ -53,13 +104,13 @@ const Piece* whole_batch(const UnitReads& plan, const ReadTask& task) {
 // Rows that lie in the read, dense: some at a time, which stay in the cache.
 void quantize_read(const Held& held, const Piece& piece, std::span<const std::byte> bytes,
                    std::span<std::byte> memory) {
-  const RowBatch& batch = held.batch;
+  const RowBatch& batch = held.batch();
   if (piece.from == piece.to) {
     held.quantize(bytes, 0, batch.rows);
     return;
   }
   const DTypeInfo& from = info(piece.from);
-  const std::uint64_t some = held.parts.tile_rows;
+  const std::uint64_t some = divide_batch_memory(batch).tile_rows;
   for (std::uint64_t row = 0; row < batch.rows; row += some) {
     const std::uint64_t count = std::min(some, batch.rows - row);
     const std::uint64_t first = row * batch.columns;
@@ -118,9 +169,9 @@ void dequantize_batch(const RowBatch& batch, const BatchMemory& parts, std::span
 
 // Rows of a weight that is stored quantized, held quantized.
 void quantize_batch(const Held& held, std::span<std::byte> memory) {
-  const RowBatch& batch = held.batch;
-  const std::span<std::byte> rounded = memory.subspan(held.parts.rounded);
-  dequantize_batch(batch, held.parts, memory, [&](const BatchTile& tile) {
+  const RowBatch& batch = held.batch();
+  const std::span<std::byte> rounded = memory.subspan(held.parts().rounded);
+  dequantize_batch(batch, held.parts(), memory, [&](const BatchTile& tile) {
     const std::uint64_t rows = tile.values.size() / batch.columns;
     const std::span<const std::byte> bytes = std::as_bytes(tile.values);
     if (batch.dtype == DType::F32) {
@@ -130,6 +181,30 @@ void quantize_batch(const Held& held, std::span<std::byte> memory) {
     convert(bytes, DType::F32, 0, tile.values.size(), rounded.data(), batch.dtype);
     held.quantize(rounded.first(rows * batch.row_bytes()), tile.row, rows, tile.lane);
   });
+}
+
+void check_memory(const Held& held, std::span<const std::byte> memory) {
+  const std::uint64_t needed = held.parts().bytes;
+  if (memory.size() < needed) {
+    fail("a batch of {} rows takes {} bytes, {} given", held.batch().rows, needed, memory.size());
+  }
+}
+
+bool is_last(const UnitReads& plan, const ReadTask& task, const Read& read) {
+  return &read == &plan.reads[task.first_read + task.reads - 1];
+}
+
+// All that was read lies in the batch's memory.
+std::uint64_t make_rows(const Held& held, std::span<std::byte> memory) {
+  const RowBatch& batch = held.batch();
+  if (batch.source == nullptr) {
+    held.quantize(memory.first(batch.rows * batch.row_bytes()), 0, batch.rows);
+  } else if (batch.format == WeightFormat::Plain) {
+    dequantize_batch(batch, held.parts(), memory, [&](const BatchTile& tile) { held.round(tile); });
+  } else {
+    quantize_batch(held, memory);
+  }
+  return held.bytes();
 }
 
 }  // namespace
@@ -142,30 +217,25 @@ void dequantize_batch(const RowBatch& batch, std::span<std::byte> memory,
 std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,
                                  std::span<const std::byte> bytes, std::span<std::byte> memory,
                                  std::byte* shard) {
-  const RowBatch& batch = *task.batch;
-  const BatchMemory parts = divide_batch_memory(batch);
-  const Held held{batch, parts, shard};
-  if (memory.size() < parts.bytes) {
-    fail("a batch of {} rows takes {} bytes, {} given", batch.rows, parts.bytes, memory.size());
-  }
+  const BatchMemory parts = divide_batch_memory(*task.batch);
+  const Held held(*task.batch, parts, shard);
+  check_memory(held, memory);
   if (const Piece* piece = whole_batch(plan, task)) {
     quantize_read(held, *piece, bytes, memory);
     return held.bytes();
   }
   convert_read(plan, read, bytes, memory.data());
-  const bool last = &read == &plan.reads[task.first_read + task.reads - 1];
-  if (!last) return 0;
-  if (batch.source == nullptr) {
-    held.quantize(memory.first(batch.rows * batch.row_bytes()), 0, batch.rows);
-  } else if (batch.format == WeightFormat::Plain) {
-    dequantize_batch(batch, parts, memory, [&](const BatchTile& tile) {
-      convert(std::as_bytes(tile.values), DType::F32, 0, tile.values.size(),
-              held.codes(tile.lane, tile.row), batch.dtype);
-    });
-  } else {
-    quantize_batch(held, memory);
-  }
-  return held.bytes();
+  return is_last(plan, task, read) ? make_rows(held, memory) : 0;
+}
+
+std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,
+                                 std::span<const std::byte> bytes, std::span<std::byte> memory,
+                                 std::span<std::byte> staging, const CopyRows& copy) {
+  const BatchMemory parts = divide_batch_memory(*task.batch);
+  const Held held(*task.batch, parts, staging, copy);
+  check_memory(held, memory);
+  convert_read(plan, read, bytes, memory.data());
+  return is_last(plan, task, read) ? make_rows(held, memory) : 0;
 }
 
 }  // namespace initrt

@@ -21,6 +21,17 @@ std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, co
                                  std::span<const std::byte> bytes, std::span<std::byte> memory,
                                  std::byte* shard);
 
+/// What copies made rows to where they belong, and returns once `from` may be written anew.
+/// @param to an offset into the shard
+using CopyRows = std::function<void(std::span<const std::byte> from, std::uint64_t to)>;
+
+/// The same for a shard that is not the host's memory.
+/// @param staging where rows are made, as many at a time as it has room for; apart from `memory`,
+///        but `bytes` of the last read may lie there
+std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,
+                                 std::span<const std::byte> bytes, std::span<std::byte> memory,
+                                 std::span<std::byte> staging, const CopyRows& copy);
+
 /// Some rows of a batch.
 struct BatchTile {
   std::uint32_t lane = 0;

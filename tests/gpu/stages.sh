@@ -31,12 +31,14 @@ stage_contact() {
   done
   rm -f "$scratch/file"
   step_of cublaslt_probe "" cublaslt_probe
-  for test in device_test cuda_kernels_test gpu_linear_test gpu_attention_test sample_test sampled_sweep_test; do
+  for test in device_test cuda_kernels_test gpu_linear_test gpu_attention_test sample_test sampled_sweep_test \
+    quantized_answers_test; do
     test_step "$test" "${test}_gpu"
   done
   test_step families_test families_test_gpu '--gtest_filter=*Logits*'
-  # Without gathers whose memory a test makes on the host, and what takes minutes and no GPU.
-  test_step exec_test exec_test_gpu '--gtest_filter=-CollectiveGather.*:*ChosenTokens.*'
+  # Without gathers whose memory a test makes on the host, what takes minutes and no GPU, and the bits
+  # of decoded weights, whose products are cuBLASLt's.
+  test_step exec_test exec_test_gpu '--gtest_filter=-CollectiveGather.*:*ChosenTokens.*:*StoredBlocks*'
   for precision in 32-true bf16-true; do
     score "cpu-$precision" 1 device=cpu "precision=$precision"
     score "gpu-$precision" 1 device=cuda "precision=$precision"
@@ -141,7 +143,7 @@ stage_sanitize() {
     done
     # All but what runs many worlds, which takes hours, and gathers as above.
     test_step "$tool-exec_test" exec_test_gpu \
-      '--gtest_filter=-CollectiveGather.*:*ChosenTokens.*:*Generate.*:*SameBits.*:*UnitBytes.*'
+      '--gtest_filter=-CollectiveGather.*:*ChosenTokens.*:*Generate.*:*SameBits.*:*UnitBytes.*:*StoredBlocks*'
   done
   wrapper=()
 }

@@ -17,13 +17,16 @@
 namespace initrt::testing {
 namespace {
 
+bool on_gpus(const Setting& setting) { return testing::on_gpus() && !setting.on_cpu; }
+
 std::unique_ptr<Device> make_device(const Setting& setting, std::uint32_t rank) {
-  if (!on_gpus()) return make_cpu_device(best_instruction_set(), setting.threads, /*spin=*/false);
+  if (!on_gpus(setting))
+    return make_cpu_device(best_instruction_set(), setting.threads, /*spin=*/false);
   return cuda::make_device(static_cast<unsigned>(rank % cuda::visible_gpus().size()));
 }
 
 Transport transport_of(const Setting& setting) {
-  if (!on_gpus() || setting.transport != Transport::Mapped) return setting.transport;
+  if (!on_gpus(setting) || setting.transport != Transport::Mapped) return setting.transport;
   // NCCL from 2.30 on takes several ranks of one GPU, where it is told to.
   const bool one_each = cuda::visible_gpus().size() >= setting.world ||
                         std::getenv("NCCL_MULTI_RANK_GPU_ENABLE") != nullptr;
@@ -44,7 +47,8 @@ RunShape shape_of(const OpenModel& model, const Setting& setting) {
   if (setting.moved_rows > 0) shape.moved_rows = std::min(shape.moved_rows, setting.moved_rows);
   const ProductSizes products{model.layout.dtype, shape.product_rows(),
                               widest_linear_input(model.graph), model.layout.formats()};
-  shape.device = on_gpus() ? cuda::needs(products) : make_device(setting, 0)->needs(products);
+  shape.device =
+      on_gpus(setting) ? cuda::needs(products) : make_device(setting, 0)->needs(products);
   shape.through_host = goes_through_host(transport_of(setting), shape.device.discrete_memory);
   shape.budget = setting.budget;
   return shape;

@@ -34,6 +34,7 @@ struct Setting {
   std::uint64_t budget = 0;  ///< memory.budget
   Move move = Move::Weights;
   std::uint64_t moved_rows = 0;  ///< at once; 0: as a run plans it
+  bool on_cpu = false;           ///< though other tests run on GPUs
   std::uint64_t sequences = 1, context = 32, sweep_rows = 8, logit_rows = 8;
 };
 

@@ -4,9 +4,6 @@
 #pragma once
 
 #include <cuda_runtime.h>
-#ifdef __CUDACC__
-#include <cuda_fp16.h>
-#endif
 
 #include <bit>
 #include <cstdint>
@@ -14,11 +11,10 @@
 
 #include "runtime/device/cuda/elements.cuh"
 #include "runtime/device/cuda/functions.cuh"
+#include "runtime/device/cuda/warp.cuh"
 
 namespace initrt::cuda {
 
-inline constexpr unsigned kAllLanes = 0xffffffffu;
-inline constexpr unsigned kWarp = 32;
 /// Positions of a tile, anchored at position 0: two for each lane.
 inline constexpr std::uint32_t kTile = 2 * kWarp;
 /// A tile's keys pass through shared memory in slices of this many bytes of each key.
@@ -75,15 +71,6 @@ struct KvLines {
 struct Softmax {
   float maximum, sum;
 };
-
-/// The same as Element<Type>::widen(), by the instruction that is there for it.
-template <DType Type>
-__device__ __forceinline__ float widen_quickly(typename Element<Type>::Stored x) {
-#ifdef __CUDACC__
-  if constexpr (Type == DType::F16) return __half2float(__ushort_as_half(x));
-#endif
-  return Element<Type>::widen(x);
-}
 
 /// Where 16 bytes of a key's slice are, so that neither eight neighbouring keys nor eight lanes
 /// that fill four keys meet in a bank.
@@ -172,9 +159,7 @@ __device__ __forceinline__ void softmax_tile(float (&scores)[2], const bool (&se
   }
 #pragma unroll
   for (int i = 0; i < 2; ++i) scores[i] = seen[i] ? exp(scores[i] - largest) : kUnseen;
-  float sum = (seen[0] ? scores[0] : 0.0f) + (seen[1] ? scores[1] : 0.0f);
-#pragma unroll
-  for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(kAllLanes, sum, lanes);
+  const float sum = sum_over_warp((seen[0] ? scores[0] : 0.0f) + (seen[1] ? scores[1] : 0.0f));
   softmax = {largest, sum};
 }
 

@@ -11,13 +11,13 @@
 #include "runtime/convert/decode.h"
 #include "runtime/device/cuda/grid.cuh"
 #include "runtime/device/cuda/kernels.h"
+#include "runtime/device/cuda/warp.cuh"
 
 namespace initrt::cuda {
 namespace {
 
 constexpr std::uint64_t kSpan = 2048;  // elements of a piece of a plain dtype for each block
 constexpr std::uint32_t kPieces = 32;  // for each block
-constexpr std::uint32_t kWarp = 32;
 constexpr std::uint32_t kWarps = kThreads / kWarp;
 static_assert(kPieces == kWarp);
 

@@ -1,6 +1,7 @@
 // The Device of the CUDA backend: one GPU, one stream for all that is asked for.
 #pragma once
 
+#include <cstdint>
 #include <cstring>
 #include <optional>
 
@@ -117,8 +118,20 @@ class CudaDevice final : public Device {
   [[nodiscard]] const RowInfo* rows() const { return scratch<RowInfo>(division_.rows); }
   /// Waits with an eye on the watch.
   void wait_for(cudaEvent_t event) const;
-  const std::byte* product_inputs(const float* in, DType dtype, std::uint64_t rows,
+  /// How a product takes its inputs.
+  struct InputForm {
+    enum class Kind : std::uint8_t { Dense, LaneOrder, Bytes };
+    Kind kind = Kind::Dense;
+    DType dtype = DType::F32;
+    float threshold = 0.0f;  ///< of Bytes
+
+    bool operator==(const InputForm&) const = default;
+  };
+  [[nodiscard]] static InputForm input_form(const LinearWeights& weights);
+  /// Where they are, or in scratch.
+  const std::byte* product_inputs(const float* in, const InputForm& form, std::uint64_t rows,
                                   std::uint64_t columns);
+  void multiply_plain(const LinearProduct& product, const std::byte* inputs, std::uint64_t rows);
   void check_rows(std::uint64_t rows, const char* op) const;
   void check_cache(const KvView& cache, const char* op) const;
 

@@ -1,4 +1,5 @@
-// The ops of the CUDA device: arguments are checked here, and kernels do the work.
+// The ops of the CUDA device but for products (cuda_products.cpp): arguments are checked here, and
+// kernels do the work.
 #include <algorithm>
 #include <limits>
 
@@ -55,67 +56,9 @@ void CudaDevice::to_float(const std::byte* in, DType dtype, float* out, std::uin
   cuda::to_float(stream(), in, dtype, out, elements);
 }
 
-void CudaDevice::decode_rows(const std::byte*, WeightFormat format, DType, float*, std::uint64_t) {
-  fail("cuda decode_rows: {} is not computed with on GPUs", initrt::name(format));  // see needs()
-}
-
 void CudaDevice::norm(NormKind kind, const float* in, const NormWeights& weights, float epsilon,
                       float* out, std::uint64_t rows, std::uint64_t columns) {
   cuda::norm(stream(), kind, in, weights, epsilon, out, rows, columns);
-}
-
-void CudaDevice::linear(const float* in, const LinearWeights& weights, float* out,
-                        std::uint64_t rows, std::uint64_t out_stride) {
-  const LinearProduct product{weights, out, out_stride};
-  linear_of_each(in, std::span(&product, 1), rows);
-}
-
-void CudaDevice::linear_of_each(const float* in, std::span<const LinearProduct> products,
-                                std::uint64_t rows) {
-  if (rows == 0 || products.empty()) return;
-  check_rows(rows, "linear");
-  const std::uint64_t in_stride = products.front().input_columns();
-  const std::byte* const inputs =
-      product_inputs(in, products.front().weights.dtype, rows, in_stride);
-  for (const LinearProduct& product : products) {
-    const auto& [weights, out, out_stride, in_column, stride] = product;
-    if (product.input_columns() != in_stride || in_column + weights.in_columns > in_stride) {
-      fail("cuda linear: columns {} to {} of inputs of {}", in_column,
-           in_column + weights.in_columns, in_stride);
-    }
-    if (out_stride < weights.out_columns) {
-      fail("cuda linear: output rows {} elements apart cannot hold {} columns", out_stride,
-           weights.out_columns);
-    }
-    const std::uint64_t block = weights.block_columns();
-    for (std::uint64_t first = 0; first < weights.out_columns; first += block) {
-      LinearWeights dense = weights;
-      dense.weight = weights.weight.row(first, bytes_of(weights.dtype, weights.in_columns));
-      dense.out_columns = std::min(block, weights.out_columns - first);
-      dense.whole_columns = std::max(weights.whole_columns, weights.out_columns);
-      // Rows up to a whole tile are computed from whatever lies there, and used by nobody.
-      linear_->run(stream(), inputs + bytes_of(weights.dtype, in_column), in_stride, dense,
-                   out + first, (rows + kRowTile - 1) / kRowTile, out_stride,
-                   {scratch<std::byte>(division_.workspace), kWorkspaceBytes});
-      if (!weights.bias) continue;
-      add_bias(stream(), weights.bias.row(first, bytes_of(weights.dtype, 1)), weights.dtype,
-               out + first, rows, dense.out_columns, out_stride);
-    }
-  }
-}
-
-// In the weights' dtype: where they are, or rounded, in scratch.
-const std::byte* CudaDevice::product_inputs(const float* in, DType dtype, std::uint64_t rows,
-                                            std::uint64_t columns) {
-  if (dtype == DType::F32) return reinterpret_cast<const std::byte*>(in);
-  const std::uint64_t elements = rows * columns;
-  const std::uint64_t room = scratch_.size() - division_.inputs;
-  if (bytes_of(dtype, elements) > room) {
-    fail("cuda linear: {} rows of {} columns do not fit {} bytes of scratch", rows, columns, room);
-  }
-  auto* const rounded = scratch<std::byte>(division_.inputs);
-  round_to(stream(), in, dtype, rounded, elements);
-  return rounded;
 }
 
 void CudaDevice::rotary(float* x, std::uint64_t rows, std::uint32_t heads, std::uint32_t head_size,

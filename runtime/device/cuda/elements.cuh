@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cuda_runtime.h>
+#ifdef __CUDACC__
+#include <cuda_fp16.h>
+#endif
 
 #include <cstddef>
 #include <cstdint>
@@ -34,6 +37,15 @@ struct Element<DType::BF16> {
   __device__ __forceinline__ static float widen(std::uint16_t x) { return decode::from_bf16(x); }
   __device__ __forceinline__ static std::uint16_t narrow(float x) { return decode::to_bf16(x); }
 };
+
+/// The same as Element<Type>::widen(), by the instruction that is there for it.
+template <DType Type>
+__device__ __forceinline__ float widen_quickly(typename Element<Type>::Stored x) {
+#ifdef __CUDACC__
+  if constexpr (Type == DType::F16) return __half2float(__ushort_as_half(x));
+#endif
+  return Element<Type>::widen(x);
+}
 
 /// Calls f.template operator()<dtype>(). @throws Error where it is not F32, F16 or BF16
 template <class F>

@@ -6,12 +6,11 @@
 #include "runtime/device/cuda/elements.cuh"
 #include "runtime/device/cuda/kernels.h"
 #include "runtime/device/cuda/launch.h"
+#include "runtime/device/cuda/warp.cuh"
 
 namespace initrt::cuda {
 namespace {
 
-constexpr unsigned kAllLanes = 0xffffffffu;
-constexpr unsigned kWarp = 32;
 constexpr unsigned kGroup = 4;  // neighbours that one thread takes
 
 struct NormArguments {
@@ -32,8 +31,7 @@ struct NormArguments {
 /// rows has one warp for each.
 template <unsigned kRowThreads>
 __device__ float sum_over_row(float x) {
-#pragma unroll
-  for (int lanes = 16; lanes > 0; lanes /= 2) x += __shfl_xor_sync(kAllLanes, x, lanes);
+  x = sum_over_warp(x);
   if constexpr (kRowThreads > kWarp) {
     __shared__ float of_warps[kRowThreads / kWarp];
     __syncthreads();  // whoever still reads the last sum

@@ -10,12 +10,10 @@
 #include "runtime/device/cuda/kernels.h"
 #include "runtime/device/cuda/sequences.cuh"
 #include "runtime/device/cuda/vectors.cuh"
+#include "runtime/device/cuda/warp.cuh"
 
 namespace initrt::cuda {
 namespace {
-
-constexpr unsigned kAllLanes = 0xffffffffu;
-constexpr unsigned kWarp = 32;
 
 /// A column of all rows of the sequence that begins with a row.
 template <DType Type>
@@ -85,10 +83,7 @@ __global__ void __launch_bounds__(kThreads)
     for (std::uint32_t i = threadIdx.x % kWarp; i < size; i += kWarp) {
       squares = fmaf(x[i], x[i], squares);
     }
-#pragma unroll
-    for (int lanes = 16; lanes > 0; lanes /= 2) {
-      squares += __shfl_xor_sync(kAllLanes, squares, lanes);
-    }
+    squares = sum_over_warp(squares);
     const float length = factor / sqrtf(squares + 1e-6f);
     for (std::uint32_t i = threadIdx.x % kWarp; i < size; i += kWarp) x[i] *= length;
   }

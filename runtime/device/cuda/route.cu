@@ -7,12 +7,10 @@
 #include "runtime/device/cuda/kernels.h"
 #include "runtime/device/cuda/launch.h"
 #include "runtime/device/cuda/vectors.cuh"
+#include "runtime/device/cuda/warp.cuh"
 
 namespace initrt::cuda {
 namespace {
-
-constexpr unsigned kAllLanes = 0xffffffffu;
-constexpr unsigned kWarp = 32;
 
 struct Candidate {
   float score;

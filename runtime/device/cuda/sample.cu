@@ -10,12 +10,11 @@
 
 #include "runtime/device/cuda/kernels.h"
 #include "runtime/device/cuda/launch.h"
+#include "runtime/device/cuda/warp.cuh"
 
 namespace initrt::cuda {
 namespace {
 
-constexpr unsigned kAllLanes = 0xffffffffu;
-constexpr unsigned kWarp = 32;
 constexpr unsigned kMaxThreads = 512;
 constexpr unsigned kMaxWarps = kMaxThreads / kWarp;
 constexpr unsigned kDigitBits = 4;
@@ -216,10 +215,7 @@ __device__ std::uint32_t draw(std::uint32_t ids, const Weight& weight, double pa
     for (std::uint32_t id = begin + warp * each + threadIdx.x % kWarp; id < own_end; id += kWarp) {
       sum += weight(id);
     }
-#pragma unroll
-    for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) {
-      sum += __shfl_xor_sync(kAllLanes, sum, lanes);
-    }
+    sum = sum_over_warp(sum);
     __syncthreads();  // whoever still reads the last sums
     if (threadIdx.x % kWarp == 0) of_warps[warp] = sum;
     __syncthreads();

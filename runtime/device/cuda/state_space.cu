@@ -6,11 +6,10 @@
 #include "runtime/device/cuda/kernels.h"
 #include "runtime/device/cuda/sequences.cuh"
 #include "runtime/device/cuda/vectors.cuh"
+#include "runtime/device/cuda/warp.cuh"
 
 namespace initrt::cuda {
 namespace {
-
-constexpr unsigned kWarp = 32;
 
 struct StateSpaceGates {
   RowBlocks a_log, dt_bias;

@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "runtime/convert/batch.h"
-#include "runtime/convert/convert.h"
 #include "runtime/device/cuda/cufile.h"
 #include "runtime/device/cuda/event_times.h"
 #include "runtime/device/cuda/handles.h"
@@ -89,7 +88,7 @@ class CudaUploader final : public Uploader {
     for (const Piece& piece : pieces) written += bytes_of(piece.to, piece.elements);
     const bool copies = std::ranges::all_of(pieces, [&](const Piece& piece) {
       return piece.from == piece.to && piece.source_step == 1 && piece.destination_step == 1 &&
-             !piece.map.changes();
+             piece.skip == 0 && !piece.map.changes();
     });
     const bool fetched = bytes.data() >= raw_.data() && bytes.data() < raw_.data() + raw_.size();
     StoredRead stored{written, std::nullopt, std::nullopt};
@@ -103,7 +102,12 @@ class CudaUploader final : public Uploader {
     } else {
       if (!fetched) copy(bytes, raw_.data());
       record(copied_);
-      convert(pieces, fetched ? bytes.data() : raw_.data(), read.offset, to);
+      const std::byte* const there = fetched ? bytes.data() : raw_.data();
+      if (copies) {
+        place(pieces, there, read.offset, to);
+      } else {
+        convert(pieces, there, read.offset, to);
+      }
       if (!fetched) stored.copy = clock_->between(begun_.get(), copied_.get());
       stored.convert = clock_->between(copied_.get(), done_.get());
     }
@@ -111,33 +115,24 @@ class CudaUploader final : public Uploader {
   }
 
  private:
-  /// The host makes a batch's rows, a tile of some after the other, and copies each from where the
-  /// reads were: a tile in the precision takes no more than its float32 values, which fit the half
-  /// of the block behind that.
+  /// The host makes a batch's rows, some after the others, and copies them from where the reads
+  /// were: what is quantized is so before it travels.
   StoredRead store_batch(const UnitReads& plan, const ReadTask& task, const Read& read,
                          std::span<const std::byte> bytes, std::byte* to) {
-    const RowBatch& batch = *task.batch;
-    if (batch.source == nullptr || batch.format != WeightFormat::Plain) {
-      fail("weights are not quantized on GPUs");  // see needs()
-    }
     const HostTime begin = host_time();
     const std::uint64_t reads = batch_begin(block_.size());
-    const std::span<std::byte> memory = block_.subspan(reads);
-    convert_read(plan, read, bytes, memory.data());
-    StoredRead stored{0, std::nullopt, Interval{begin, host_time()}};
-    if (&read != &plan.reads[task.first_read + task.reads - 1]) return stored;
-    record(begun_);
-    dequantize_batch(batch, memory, [&](const BatchTile& tile) {
-      const std::uint64_t tile_bytes = bytes_of(batch.dtype, tile.values.size());
-      if (tile_bytes > reads) fail("a tile of {} bytes does not fit {}", tile_bytes, reads);
-      initrt::convert(std::as_bytes(tile.values), DType::F32, 0, tile.values.size(), block_.data(),
-                      batch.dtype);
-      copy(block_.first(tile_bytes), to + batch.to[tile.lane].codes + tile.row * batch.row_bytes());
-      wait();  // before the tile is written anew
-      stored.bytes += tile_bytes;
-    });
+    bool copied = false;
+    const auto copy_rows = [&](std::span<const std::byte> from, std::uint64_t place) {
+      if (!copied) record(begun_);
+      copied = true;
+      copy(from, to + place);
+      wait();  // before the next rows take their place
+    };
+    StoredRead stored{convert_batch_read(plan, task, read, bytes, block_.subspan(reads),
+                                         block_.first(reads), copy_rows),
+                      std::nullopt, std::nullopt};
     stored.convert = Interval{begin, host_time()};
-    stored.copy = clock_->between(begun_.get(), done_.get());
+    if (copied) stored.copy = clock_->between(begun_.get(), done_.get());
     return stored;
   }
 
@@ -175,6 +170,25 @@ class CudaUploader final : public Uploader {
     copy(raw_.first(bytes), copied.data());
     wait();
     return std::memcmp(block_.data(), copied.data(), bytes) == 0;
+  }
+
+  /// Copies the pieces of a read that is in the GPU's memory, as many at once as the table
+  /// describes.
+  void place(std::span<const Piece> pieces, const std::byte* read, std::uint64_t read_offset,
+             std::byte* to) {
+    const std::size_t most = table_.size() / sizeof(CopyPiece);
+    auto* const table = reinterpret_cast<CopyPiece*>(table_.data());
+    while (!pieces.empty()) {
+      const std::span<const Piece> some = pieces.first(std::min(most, pieces.size()));
+      std::uint64_t longest = 0;
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        table[i] = {read + (some[i].offset - read_offset), to + some[i].destination, some[i].bytes};
+        longest = std::max(longest, some[i].bytes);
+      }
+      cuda::copy(stream_.get(), table, some.size(), longest);
+      wait();  // before the table is written anew
+      pieces = pieces.subspan(some.size());
+    }
   }
 
   /// Converts the pieces of a read that is in the GPU's memory, as many at once as the table

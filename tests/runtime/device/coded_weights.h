@@ -1,6 +1,8 @@
 // Weights in every format of codes, and the numbers that they stand for.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>

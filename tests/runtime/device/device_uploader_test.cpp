@@ -6,7 +6,6 @@
 #include <thread>
 
 #include "runtime/convert/convert.h"
-#include "runtime/convert/dequantize.h"
 #include "runtime/storage/range_reader.h"
 #include "tests/runtime/device/devices.h"
 
@@ -135,57 +134,36 @@ TEST_P(DeviceUploader, StoresPiecesWithTheBitsOfTheHost) {
   }
 }
 
-// Of 1 MiB of codes 4 MiB of rows: more than is left of a block.
-TEST_P(DeviceUploader, MakesRowsThatAreLargerThanItsBlock) {
-  constexpr std::uint64_t kSide = 1024, kElements = kSide * kSide;
-  QuantizedWeight weight;
-  weight.rows = weight.columns = weight.block_rows = weight.block_columns = kSide;
-  weight.components = {
-      {QuantRole::Codes, 0, DType::F8_E4M3, kSide, kSide, QuantAxis::Rows, 1, 1, "codes"},
-      {QuantRole::Scales, 1, DType::F32, 1, 1, QuantAxis::None, 1, 1, "scale"}};
-  RowBatch batch;
-  batch.rows = batch.columns = kSide;
-  batch.source = &weight;
-  const StagingRing ring{1, 4u << 20};
-  ASSERT_LE(divide_batch_memory(batch).bytes, ring.block_bytes - batch_begin(ring.block_bytes));
-
-  std::vector<std::byte> bytes = random_bytes(kElements);
-  for (std::byte& code : bytes) code &= std::byte{0xbf};  // no NaN
-  const float scale = 0.25f;
-  const auto scale_bytes = std::as_bytes(std::span(&scale, 1));
-  const std::vector<std::span<const std::byte>> boxes = {bytes, scale_bytes};
-  std::vector<float> expected(kElements);
-  dequantize_rows(weight, 0, kSide, boxes, expected.data());
-
-  UnitReads plan;
-  const std::vector<std::uint64_t> offsets = box_offsets(source_boxes(weight, 0, kSide));
-  plan.pieces = {{.offset = 0,
-                  .bytes = kElements,
-                  .from = DType::F8_E4M3,
-                  .to = DType::F8_E4M3,
-                  .elements = kElements,
-                  .destination = offsets[0]},
-                 {.offset = kElements,
-                  .bytes = sizeof scale,
-                  .from = DType::F32,
-                  .to = DType::F32,
-                  .elements = 1,
-                  .destination = offsets[1]}};
-  plan.reads = {{0, 0, kElements + sizeof scale, 0, 2}};
-  plan.tasks = {{0, 1, batch}};
+// As a file interleaves rotary halves: rows that go apart, more than are worth a copy each.
+TEST_P(DeviceUploader, StoresBlocksAsTheyAre) {
   auto device = this->device();
   Ledger ledger;
-  const auto uploaders = device->make_uploaders(ledger, ring);
-  const auto out = device.put(std::vector<float>(kElements, 0.0f));
-  device->synchronize();
-  std::byte* const block = uploaders[0]->block().data();
-  std::copy(bytes.begin(), bytes.end(), block);
-  std::copy(scale_bytes.begin(), scale_bytes.end(), block + kElements);
-  const StoredRead stored = uploaders[0]->store(
-      plan, plan.tasks[0], plan.reads[0], uploaders[0]->block().first(kElements + sizeof scale),
-      reinterpret_cast<std::byte*>(out.get()));
-  EXPECT_EQ(stored.bytes, kElements * sizeof(float));
-  EXPECT_TRUE(device.get(out) == expected);
+  const auto uploaders = device->make_uploaders(ledger, kRing);
+  for (const DType dtype : {DType::Q4_0, DType::Q8_0, DType::Q6_K}) {
+    const std::uint64_t elements = 2 * info(dtype).block_elements;
+    const std::uint64_t bytes = bytes_of(dtype, elements);
+    UnitReads plan;
+    constexpr std::uint64_t kRows = 30;
+    for (std::uint64_t row = 0; row < kRows; ++row) {
+      plan.pieces.push_back({.offset = 4096 + row * bytes,
+                             .bytes = bytes,
+                             .from = dtype,
+                             .to = dtype,
+                             .elements = elements,
+                             .destination = (row % 2 * kRows / 2 + row / 2) * bytes});
+    }
+    plan.reads = {{0, 4096, kRows * bytes, 0, kRows}};
+    plan.tasks = {{0, 1, {}}};
+    const std::vector<std::byte> read = random_bytes(kRows * bytes);
+    std::vector<std::byte> expected(read.size());
+    convert_read(plan, plan.reads[0], read, expected.data());
+    const auto out = device.put(std::vector<std::byte>(read.size()));
+    device->synchronize();
+    const StoredRead stored = uploaders[0]->store(plan, plan.tasks[0], plan.reads[0],
+                                                  put_into_block(*uploaders[0], read), out.get());
+    EXPECT_EQ(stored.bytes, read.size());
+    EXPECT_TRUE(device.get(out) == expected) << name(dtype);
+  }
 }
 
 TEST_P(DeviceUploader, StoresBesideOthersAndOps) {

@@ -64,9 +64,10 @@ class OnDevice {
   [[nodiscard]] Device& operator*() const { return *device_; }
 
   /// Scratch for ops of up to so many rows, with products of inputs of so many columns.
-  void make_scratch(DType dtype, std::uint64_t rows, std::uint64_t columns) {
+  void make_scratch(DType dtype, std::uint64_t rows, std::uint64_t columns,
+                    WeightFormats formats = {}) {
     const std::uint64_t most = std::max(rows, rows_);
-    const DeviceNeeds needs = device_->needs({dtype, most, columns});
+    const DeviceNeeds needs = device_->needs({dtype, most, columns, formats});
     if (most == rows_ && needs.scratch_bytes <= scratch_.bytes()) return;
     rows_ = most;
     device_->synchronize();

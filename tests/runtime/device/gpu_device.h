@@ -11,11 +11,11 @@ namespace initrt::test {
 
 class GpuDevice {
  public:
-  /// @param dtype, rows, columns as of ProductSizes
+  /// @param dtype, rows, columns, formats as of ProductSizes
   GpuDevice(DType dtype, std::uint64_t rows, std::uint64_t columns,
-            const cuda::DeviceOptions& options = {})
+            const cuda::DeviceOptions& options = {}, WeightFormats formats = {})
       : device_(cuda::make_device(0, options)) {
-    const DeviceNeeds needs = device_->needs({dtype, rows, columns});
+    const DeviceNeeds needs = device_->needs({dtype, rows, columns, formats});
     scratch_ = make(needs.scratch_bytes);
     pinned_ = make_pinned(needs.pinned_bytes);
     device_->set_scratch(scratch_.span(), pinned_.span(), rows);

@@ -49,6 +49,7 @@ struct Way {
   std::uint32_t world = 1;
   Transport transport = Transport::Self;
   std::uint32_t batch = 1, prefill_chunk = 64;
+  bool on_cpu = false;  ///< as of Setting
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Way& way) {
@@ -75,6 +76,7 @@ inline Answers answers_of(const OpenModel& model, const std::vector<Prompt>& pro
   Setting setting;
   setting.world = way.world;
   setting.transport = way.transport;
+  setting.on_cpu = way.on_cpu;
   setting.sequences = way.batch;
   setting.logit_rows = way.batch;
   setting.sweep_rows = std::max(way.batch, way.prefill_chunk);

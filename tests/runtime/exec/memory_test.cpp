@@ -57,8 +57,8 @@ TEST_P(PlannedMemory, IsWhatARankHoldsOnceBuiltAndTheMostItEverHolds) {
 }
 
 TEST_P(PlannedMemory, IsHeldWhereWeightsAreQuantized) {
-  if (on_gpus()) GTEST_SKIP() << "quantized weights are computed with on CPUs alone";
-  for (const char* method : {"llm.int8", "nf4", "nf4-dq"}) {
+  for (const std::string method : {"llm.int8", "nf4", "nf4-dq"}) {
+    if (on_gpus() && method == "nf4-dq") continue;  // computed with on CPUs alone
     const OpenModel model = open_checkpoint_as(checkpoint_.directory.path(), "bf16-true", method);
     for (const std::uint32_t world : {1u, 3u}) {
       Setting setting;

@@ -14,6 +14,14 @@ inline int __clzll(long long x) { return std::countl_zero(static_cast<unsigned l
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __ffsll(long long x) { return __builtin_ffsll(x); }
 
+/// Four products of signed bytes, added to `sum`.
+inline int __dp4a(int x, int y, int sum) {
+  for (int shift = 0; shift < 32; shift += 8) {
+    sum += static_cast<signed char>(x >> shift) * static_cast<signed char>(y >> shift);
+  }
+  return sum;
+}
+
 inline float __fadd_rn(float x, float y) { return x + y; }
 inline float __fsub_rn(float x, float y) { return x - y; }
 inline float __fmul_rn(float x, float y) { return x * y; }
