@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <vector>
 
 #include "runtime/convert/batch.h"
 #include "runtime/device/cuda/cufile.h"
@@ -172,23 +173,15 @@ class CudaUploader final : public Uploader {
     return std::memcmp(block_.data(), copied.data(), bytes) == 0;
   }
 
-  /// Copies the pieces of a read that is in the GPU's memory, as many at once as the table
-  /// describes.
+  /// Copies the pieces of a read that is in the GPU's memory.
   void place(std::span<const Piece> pieces, const std::byte* read, std::uint64_t read_offset,
              std::byte* to) {
-    const std::size_t most = table_.size() / sizeof(CopyPiece);
-    auto* const table = reinterpret_cast<CopyPiece*>(table_.data());
-    while (!pieces.empty()) {
-      const std::span<const Piece> some = pieces.first(std::min(most, pieces.size()));
-      std::uint64_t longest = 0;
-      for (std::size_t i = 0; i < some.size(); ++i) {
-        table[i] = {read + (some[i].offset - read_offset), to + some[i].destination, some[i].bytes};
-        longest = std::max(longest, some[i].bytes);
-      }
-      cuda::copy(stream_.get(), table, some.size(), longest);
-      wait();  // before the table is written anew
-      pieces = pieces.subspan(some.size());
+    copies_.clear();
+    for (const Piece& piece : pieces) {
+      copies_.push_back({read + (piece.offset - read_offset), to + piece.destination, piece.bytes});
     }
+    cuda::copy(stream_.get(), copies_);
+    wait();  // before the read's memory is written anew
   }
 
   /// Converts the pieces of a read that is in the GPU's memory, as many at once as the table
@@ -225,6 +218,7 @@ class CudaUploader final : public Uploader {
   const std::span<std::byte> block_;  // pinned
   const std::span<std::byte> raw_;    // the GPU's copy of it
   const std::span<std::byte> table_;  // pinned
+  std::vector<CopyPiece> copies_;     // of one read
   const Stream stream_;
   ClockBaseHandle clock_;
   const Event begun_, copied_, done_;
