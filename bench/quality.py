@@ -7,9 +7,10 @@ perplexity, KL(32-true || it) in nats (mean over positions), the share of positi
 arg-max, bytes of all units, bytes that decode of one token takes from memory or moves between two
 ranks, the most memory a rank held, and tokens per second of decode (median of some runs, in turn).
 
-The last rows are of the same model with outliers planted: three columns of what each norm gives to
-the matrices behind it are 16 times as large, and the matrices' columns as much smaller, so that
-products stay the same. Without a threshold (plain int8) one of them sets the step of all others.
+The last rows are of the same model with outliers planted: of what each norm gives to the matrices
+behind it the three columns that matter least are 16 times as large, and the matrices' columns as
+much smaller, so that products stay the same. Without a threshold (plain int8) such a column sets the
+step of all others.
 
 With --peers, transformers with bitsandbytes (llm.int8, nf4 and nf4-dq on the CPU) scores the same
 text with the same weights, which `initrt convert` writes in bf16. Needs bench/requirements.txt.
@@ -38,10 +39,11 @@ HOLDINGS = [("32-true", "32-true", "none"), ("bf16-true", "bf16-true", "none"),
 # With outliers planted: name, quantize, threshold.
 PLANTED = [("bf16-true", "none", 6), ("llm.int8", "llm.int8", 6),
            ("llm.int8, threshold 0", "llm.int8", 0)]
-PLANTED_COLUMNS = (11, 101, 307)
+PLANTED_COLUMNS = 3
 PLANTED_FACTOR = 16  # a power of two: no product changes by it
-BEHIND_NORMS = {"input_layernorm": ("q_proj", "k_proj", "v_proj"),
-                "post_attention_layernorm": ("gate_proj", "up_proj")}
+BEHIND_NORMS = {
+    "input_layernorm": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "post_attention_layernorm": ("mlp.gate_proj", "mlp.up_proj")}
 POSITIONS_AT_ONCE = 256
 
 
@@ -109,15 +111,20 @@ def tokens_of(initrt, model, text, count):
 def plant_outliers(directory):
     """In a Hugging Face directory in float32."""
     from safetensors.numpy import load_file, save_file
-    for path in directory.glob("*.safetensors"):
-        tensors = load_file(path)
-        for name, tensor in tensors.items():
-            for norm, matrices in BEHIND_NORMS.items():
-                if name.endswith(f"{norm}.weight"):
-                    tensor[list(PLANTED_COLUMNS)] *= PLANTED_FACTOR
-                if name.endswith(tuple(f"{matrix}.weight" for matrix in matrices)):
-                    tensor[:, list(PLANTED_COLUMNS)] /= PLANTED_FACTOR
-        save_file(tensors, path, metadata={"format": "pt"})
+    files = {path: load_file(path) for path in directory.glob("*.safetensors")}
+    tensors = {name: tensor for file in files.values() for name, tensor in file.items()}
+    for name in tensors:
+        layer, _, norm = name.removesuffix(".weight").rpartition(".")
+        behind = [tensors[f"{layer}.{matrix}.weight"] for matrix in BEHIND_NORMS.get(norm, ())]
+        if not behind:
+            continue
+        reach = abs(tensors[name]) * np.sqrt(sum((tensor**2).sum(0) for tensor in behind))
+        columns = np.argsort(reach)[:PLANTED_COLUMNS]
+        tensors[name][columns] *= PLANTED_FACTOR
+        for tensor in behind:
+            tensor[:, columns] /= PLANTED_FACTOR
+    for path, file in files.items():
+        save_file(file, path, metadata={"format": "pt"})
 
 
 def convert(initrt, model, precision, directory):
