@@ -87,10 +87,7 @@ class CudaUploader final : public Uploader {
     const auto pieces = std::span(plan.pieces).subspan(read.first_piece, read.pieces);
     std::uint64_t written = 0;
     for (const Piece& piece : pieces) written += bytes_of(piece.to, piece.elements);
-    const bool copies = std::ranges::all_of(pieces, [&](const Piece& piece) {
-      return piece.from == piece.to && piece.source_step == 1 && piece.destination_step == 1 &&
-             piece.skip == 0 && !piece.map.changes();
-    });
+    const bool copies = std::ranges::all_of(pieces, is_copied);
     const bool fetched = bytes.data() >= raw_.data() && bytes.data() < raw_.data() + raw_.size();
     StoredRead stored{written, std::nullopt, std::nullopt};
     record(begun_);
@@ -104,11 +101,8 @@ class CudaUploader final : public Uploader {
       if (!fetched) copy(bytes, raw_.data());
       record(copied_);
       const std::byte* const there = fetched ? bytes.data() : raw_.data();
-      if (copies) {
-        place(pieces, there, read.offset, to);
-      } else {
-        convert(pieces, there, read.offset, to);
-      }
+      place(pieces, there, read.offset, to);
+      if (!copies) convert(pieces, there, read.offset, to);
       if (!fetched) stored.copy = clock_->between(begun_.get(), copied_.get());
       stored.convert = clock_->between(copied_.get(), done_.get());
     }
@@ -173,31 +167,41 @@ class CudaUploader final : public Uploader {
     return std::memcmp(block_.data(), copied.data(), bytes) == 0;
   }
 
-  /// Copies the pieces of a read that is in the GPU's memory.
+  /// Whether a piece is stored as it is held.
+  static bool is_copied(const Piece& piece) {
+    return piece.from == piece.to && piece.source_step == 1 && piece.destination_step == 1 &&
+           piece.skip == 0 && !piece.map.changes();
+  }
+
+  /// Copies those pieces of a read that is in the GPU's memory which are stored as they are held.
   void place(std::span<const Piece> pieces, const std::byte* read, std::uint64_t read_offset,
              std::byte* to) {
     copies_.clear();
     for (const Piece& piece : pieces) {
+      if (!is_copied(piece)) continue;
       copies_.push_back({read + (piece.offset - read_offset), to + piece.destination, piece.bytes});
     }
+    if (copies_.empty()) return;
     cuda::copy(stream_.get(), copies_);
     wait();  // before the read's memory is written anew
   }
 
-  /// Converts the pieces of a read that is in the GPU's memory, as many at once as the table
-  /// describes. The GPU reads the table where it is: each of its lines once for some thousand
-  /// elements.
+  /// Converts its other pieces, as many at once as the table describes. The GPU reads the table
+  /// where it is: each of its lines once for some thousand elements.
   void convert(std::span<const Piece> pieces, const std::byte* read, std::uint64_t read_offset,
                std::byte* to) {
     const std::size_t most = table_.size() / sizeof(ConvertPiece);
     auto* const table = reinterpret_cast<ConvertPiece*>(table_.data());
     while (!pieces.empty()) {
-      std::size_t count = 0;
+      std::size_t count = 0, seen = 0;
       std::uint64_t longest = 0;
-      const DType from = pieces.front().from, dtype = pieces.front().to;
-      while (count < std::min(most, pieces.size()) && pieces[count].from == from &&
-             pieces[count].to == dtype) {
-        const Piece& piece = pieces[count];
+      DType from{}, dtype{};
+      for (; seen < pieces.size() && count < most; ++seen) {
+        const Piece& piece = pieces[seen];
+        if (is_copied(piece)) continue;
+        if (count > 0 && (piece.from != from || piece.to != dtype)) break;
+        from = piece.from;
+        dtype = piece.to;
         table[count++] = {.from = read + (piece.offset - read_offset),
                           .to = to + piece.destination,
                           .elements = piece.elements,
@@ -209,7 +213,7 @@ class CudaUploader final : public Uploader {
       }
       cuda::convert(stream_.get(), from, dtype, table, count, longest);
       wait();  // before the table is written anew
-      pieces = pieces.subspan(count);
+      pieces = pieces.subspan(seen);
     }
   }
 
