@@ -143,7 +143,7 @@ void ScaleExchange::write_message(std::size_t number) {
     std::copy_n(floats.begin(), count, told.begin());
     std::copy_n(floats.end() - static_cast<std::ptrdiff_t>(count), count,
                 told.end() - static_cast<std::ptrdiff_t>(count));
-    std::memcpy(out + sizeof sum, told.data(), told.size() * sizeof(float));
+    std::ranges::copy(std::as_bytes(std::span(told)), out + sizeof sum);
   }
 }
 
