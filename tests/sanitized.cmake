@@ -13,7 +13,7 @@ function(initrt_left_out variable prefix)
     elseif(prefix STREQUAL "unit.cuda")
       # Whole models on the emulator: what they ask of kernels, the devices' own tests ask too, and how they
       # are run, those of engine, memory, failures and timeline.
-      list(APPEND patterns *Families* *Generate* *SameBits* *UnitBytes*)
+      list(APPEND patterns *Families* *Generate* *SameBits* *UnitBytes* *QuantizedAnswers*)
     elseif(prefix STREQUAL "integration")
       # Of worlds that generate the same text, those of two ranks are enough; and of faults, those that
       # ranks survive: one that is killed reports nothing.
@@ -28,7 +28,7 @@ function(initrt_left_out variable prefix)
     if(prefix STREQUAL "unit.cuda")
       # Minutes of kernels, between the same calls of streams and events as in the cases that are left.
       list(APPEND patterns *Families* *GivesAPromptTheSame* *StopsEachPrompt* *GivesEachPrompt* *SameBits*
-        *SampledOn* *UnitBytes* *GpuAttention*)
+        *SampledOn* *UnitBytes* *GpuAttention* *QuantizedAnswers*)
     else()
       # Kernels by themselves: between threads of a block nothing is seen.
       list(APPEND patterns Cuda* *DeviceAttention.*/cuda *DeviceElementwise.*/cuda *DeviceLinear.*/cuda
