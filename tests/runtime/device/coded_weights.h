@@ -81,6 +81,13 @@ inline CodedMatrix random_codes(Random& random, WeightFormat format, std::size_t
   return matrix;
 }
 
+/// The same of Int8, whose codes are of [-127, 127].
+inline CodedMatrix random_int8_codes(Random& random, std::size_t columns, std::size_t rows) {
+  CodedMatrix matrix = random_codes(random, WeightFormat::Int8, columns, rows);
+  std::ranges::replace(matrix.codes, std::byte{0x80}, std::byte{0x81});
+  return matrix;
+}
+
 template <DType Type>
 void decode_row(const std::byte* codes, std::size_t columns, float* out) {
   for (std::size_t k = 0; k < columns; k += info(Type).block_elements) {

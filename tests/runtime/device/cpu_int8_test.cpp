@@ -10,14 +10,7 @@ namespace {
 class CpuInt8 : public CpuCodedTest {
  protected:
   CodedMatrix make(std::size_t columns, std::size_t rows) {
-    CodedMatrix matrix = random_codes(*this, WeightFormat::Int8, columns, rows);
-    for (std::size_t row = 0; row < rows; ++row) {  // codes are of [-127, 127]
-      for (std::size_t k = 0; k < columns; ++k) {
-        std::byte& code = matrix.codes[row * columns + k];
-        if (code == std::byte{0x80}) code = std::byte{0x81};
-      }
-    }
-    return matrix;
+    return random_int8_codes(*this, columns, rows);
   }
 };
 
