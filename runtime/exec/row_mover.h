@@ -27,7 +27,8 @@ class RowMover {
            std::uint64_t row_tile, Device& device, Communicator& comm, RowLink& link,
            Gather& gather, UnitRunner& runner, UnitTimes& times, Ledger& ledger);
 
-  /// From here on what is done goes by the rows alone, not by earlier sweeps: a device may record it.
+  /// From here on what is done goes by the rows alone, not by earlier sweeps: a device may record
+  /// it.
   void begin_sweep() { next_part_ = 0; }
 
   /// What follows is of so many rows of each rank, this one's being the runner's.
