@@ -4,10 +4,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <numeric>
 #include <thread>
+#include <utility>
 
 #include "device_array.h"
 
@@ -224,6 +226,25 @@ TEST_F(EmulatedNccl, GraphsGather) {
     EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
     EXPECT_EQ(cudaGraphExecDestroy(executable), cudaSuccess);
   });
+}
+
+TEST_F(EmulatedNccl, AbortWaitsForGraphsThatHoldItsOperations) {
+  Rank rank(id, 1, 0);
+  const DeviceArray<int> memory(std::vector<int>{5});
+  cudaGraph_t graph = nullptr;
+  ASSERT_EQ(cudaStreamBeginCapture(rank.stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  EXPECT_EQ(ncclAllGather(memory.get(), memory.get(), 1, ncclInt32, rank.comm, rank.stream),
+            ncclSuccess);
+  ASSERT_EQ(cudaStreamEndCapture(rank.stream, &graph), cudaSuccess);
+  std::atomic<bool> graph_is_there = true;
+  std::thread aborting([comm = std::exchange(rank.comm, nullptr), &graph_is_there] {
+    EXPECT_EQ(ncclCommAbort(comm), ncclSuccess);
+    EXPECT_FALSE(graph_is_there);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  graph_is_there = false;
+  EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+  aborting.join();
 }
 
 TEST_F(EmulatedNccl, ArgumentsAreChecked) {

@@ -89,8 +89,12 @@ void NcclExchange::connect(const ncclUniqueId& id) {
 NcclExchange::~NcclExchange() { abort(); }
 
 // What is under way may never end, if another rank is gone; at rest there is nothing to lose.
+// NCCL waits until no graph holds an operation of the communicator, aborted or not: recordings go
+// first, and where one is being made, the communicator goes with the destructor.
 void NcclExchange::abort() {
-  if (comm_ != nullptr) static_cast<void>(ncclCommAbort(std::exchange(comm_, nullptr)));
+  if (comm_ == nullptr || device_.is_recording()) return;
+  device_.forget_recorded();
+  static_cast<void>(ncclCommAbort(std::exchange(comm_, nullptr)));
 }
 
 ncclComm_t NcclExchange::connected() const {

@@ -49,6 +49,10 @@ class CudaDevice final : public Device {
     return recorded_.record(key, stream(), ops);
   }
   void replay(std::uint64_t key) override { recorded_.replay(key, stream()); }
+  /// Whether what is asked for is recorded, by repeat() or record().
+  [[nodiscard]] bool is_recording() const;
+  /// Gives the recordings back; those by record() are gone.
+  void forget_recorded() { recorded_.forget(); }
   std::vector<std::unique_ptr<Uploader>> make_uploaders(Ledger& ledger,
                                                         const StagingRing& ring) override;
   void set_scratch(std::span<std::byte> scratch, std::span<std::byte> pinned,

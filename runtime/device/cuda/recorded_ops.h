@@ -22,7 +22,7 @@ class RecordedOps {
                             const std::function<void()>& ops);
   void replay(std::uint64_t key, cudaStream_t stream);
 
-  /// Of memory that is no longer the same.
+  /// Of memory that is no longer the same, or of what else must not outlive it.
   void forget() { recorded_.clear(); }
 
  private:

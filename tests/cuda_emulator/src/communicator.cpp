@@ -2,6 +2,8 @@
 #include "communicator.h"
 
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 namespace cuda_emulator {
@@ -85,6 +87,17 @@ ncclResult_t Communicator::state() {
     return ncclInProgress;
   }
   return state_;
+}
+
+void Communicator::wait_for_graphs() {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (recorded > 0) {
+    if (std::chrono::steady_clock::now() > until) {
+      std::fputs("a communicator is destroyed while graphs hold its operations\n", stderr);
+      std::abort();
+    }
+    pause();
+  }
 }
 
 void Communicator::abort() {

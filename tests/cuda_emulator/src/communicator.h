@@ -33,6 +33,9 @@ class Communicator {
   ncclResult_t later();
 
   ncclResult_t state();
+  /// As NCCL, waits until no graph holds an operation of the communicator; where one does for long,
+  /// ends the process, since NCCL would wait for ever.
+  void wait_for_graphs();
   void abort();
 
   /// Runs the transfers, on a stream's thread.
@@ -44,7 +47,8 @@ class Communicator {
   [[nodiscard]] std::string last_error();
   ncclResult_t fail(ncclResult_t error, const std::string& why);
 
-  std::set<void*> registered;  ///< by the thread that uses the communicator
+  std::set<void*> registered;     ///< by the thread that uses the communicator
+  std::atomic<int> recorded = 0;  ///< operations of its that captures and graphs hold
 
  private:
   ncclResult_t meet();

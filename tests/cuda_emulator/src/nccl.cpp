@@ -126,6 +126,7 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm) {
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   if (comm == nullptr) return ncclSuccess;
+  comm->communicator->wait_for_graphs();
   delete comm;
   return ncclSuccess;
 }
@@ -133,6 +134,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
   if (comm == nullptr) return ncclSuccess;
   comm->communicator->abort();
+  comm->communicator->wait_for_graphs();
   delete comm;
   return ncclSuccess;
 }

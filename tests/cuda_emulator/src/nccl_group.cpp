@@ -67,11 +67,19 @@ Part& part_of(ncclComm_t comm, const std::shared_ptr<CUstream_st>& stream) {
   return group().parts.back();
 }
 
+/// That a graph holds an operation: as long as a copy of this is there.
+std::shared_ptr<void> held_by_graph(const std::shared_ptr<Communicator>& communicator) {
+  ++communicator->recorded;
+  return {nullptr, [communicator](void*) { --communicator->recorded; }};
+}
+
 ncclResult_t submit(Part part) {
   const ncclResult_t later = part.communicator->later();
   const std::shared_ptr<CUstream_st> stream = part.stream;
   part.stream = nullptr;  // which the operation would keep alive from its own thread
-  const cudaError_t submitted = stream->submit({[part = std::move(part)](CUstream_st&) {
+  std::shared_ptr<void> held;
+  if (stream->capture != nullptr) held = held_by_graph(part.communicator);
+  const cudaError_t submitted = stream->submit({[part = std::move(part), held](CUstream_st&) {
     for (const Copy& copy : part.copies) std::memcpy(copy.to, copy.from, copy.bytes);
     part.communicator->run(part.transfers);
   }});
