@@ -50,12 +50,16 @@ __device__ void copy_row(const Row& row, std::uint64_t begin, std::uint64_t end)
   }
 }
 
-/// What a kernel takes as its argument, of which there may be 4 KiB.
+/// What a kernel takes as its argument, of which there may be 4 KiB, and which a graph keeps.
+template <int kMost>
 struct CopyPieces {
-  std::array<CopyPiece, 64> pieces;
+  std::array<CopyPiece, kMost> pieces;
 };
+constexpr std::size_t kFewPieces = 4, kManyPieces = 64;
 
-__global__ void __launch_bounds__(kThreads) copy_pieces(CopyPieces all, std::uint64_t count) {
+template <int kMost>
+__global__ void __launch_bounds__(kThreads)
+    copy_pieces(CopyPieces<kMost> all, std::uint64_t count) {
   const std::uint64_t begin = std::uint64_t{blockIdx.x} * kSpan;
   for (std::uint64_t i = blockIdx.y; i < count; i += gridDim.y) {
     const CopyPiece& piece = all.pieces[i];
@@ -68,24 +72,33 @@ __global__ void __launch_bounds__(kThreads) copy_pieces(CopyPieces all, std::uin
   }
 }
 
+template <int kMost>
+void copy_at_once(cudaStream_t stream, std::span<const CopyPiece> pieces) {
+  CopyPieces<kMost> some{};
+  std::ranges::copy(pieces, some.pieces.begin());
+  std::uint64_t longest = 0, most_rows = 1;
+  for (const CopyPiece& piece : pieces) {
+    longest = std::max(longest, piece.bytes);
+    most_rows = std::max(most_rows, piece.rows);
+  }
+  if (longest == 0) return;
+  const dim3 grid(static_cast<unsigned>((longest + kSpan - 1) / kSpan),
+                  static_cast<unsigned>(pieces.size()),
+                  static_cast<unsigned>(std::min<std::uint64_t>(most_rows, 64)));
+  launch<copy_pieces<kMost>>(grid, kThreads, 0, stream, some, std::uint64_t{pieces.size()});
+}
+
 }  // namespace
 
 void copy(cudaStream_t stream, std::span<const CopyPiece> pieces) {
   while (!pieces.empty()) {
-    CopyPieces some{};
-    const std::size_t count = std::min(pieces.size(), some.pieces.size());
-    std::ranges::copy(pieces.first(count), some.pieces.begin());
-    pieces = pieces.subspan(count);
-    std::uint64_t longest = 0, most_rows = 1;
-    for (const CopyPiece& piece : some.pieces) {
-      longest = std::max(longest, piece.bytes);
-      most_rows = std::max(most_rows, piece.rows);
+    const auto some = pieces.first(std::min(pieces.size(), kManyPieces));
+    pieces = pieces.subspan(some.size());
+    if (some.size() <= kFewPieces) {
+      copy_at_once<kFewPieces>(stream, some);
+    } else {
+      copy_at_once<kManyPieces>(stream, some);
     }
-    if (longest == 0) continue;
-    const dim3 grid(static_cast<unsigned>((longest + kSpan - 1) / kSpan),
-                    static_cast<unsigned>(count),
-                    static_cast<unsigned>(std::min<std::uint64_t>(most_rows, 64)));
-    launch<copy_pieces>(grid, kThreads, 0, stream, some, count);
   }
 }
 
