@@ -77,7 +77,8 @@ Descriptor make_tmpfs_file_in_namespace() {
   std::snprintf(users.data(), users.size(), "%u %u 1", ::geteuid(), ::geteuid());
   std::snprintf(groups.data(), groups.size(), "%u %u 1", ::getegid(), ::getegid());
   std::array<int, 2> ends{-1, -1};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return {};
+  // Where SIGCHLD is ignored nothing tells that the child failed but that it wrote nothing.
+  if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) return {};
   const Descriptor from_child(ends[0]), to_parent(ends[1]);
   const auto child = static_cast<pid_t>(
       ::syscall(SYS_clone, CLONE_FILES | CLONE_NEWUSER | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0));
