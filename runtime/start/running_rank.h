@@ -22,8 +22,8 @@ namespace initrt {
 
 struct RankOptions {
   MachineOptions machine;
-  /// What is the same on all ranks is told on rank 0, what is one rank's own there, with its
-  /// number.
+  /// What is the same on all ranks is told on rank 0, what is one rank's own there, without its
+  /// number, which is World::speaker()'s.
   Notices notices;
   /// Told of each unit before each of its reads, from any of the loader's threads, and before
   /// it runs. May be empty.

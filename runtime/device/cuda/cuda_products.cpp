@@ -32,11 +32,13 @@ void check_coded(const LinearProduct& product, std::uint64_t rows) {
     fail("cuda linear: {} rows, and {} rows of {} bytes of {} weights, expected at most {} of each",
          rows, weights.out_columns, bytes, name(weights.format), kMost);
   }
-  if (!aligned(weights.weight, 16) || !aligned(weights.scales, sizeof(float))) {
-    fail("cuda linear: {} weights at {} in blocks {} bytes apart, expected multiples of 16",
-         name(weights.format), static_cast<const void*>(weights.weight.base),
-         weights.weight.stride);
-  }
+  const auto check_aligned = [&](const RowBlocks& blocks, std::size_t to, const char* what) {
+    if (aligned(blocks, to)) return;
+    fail("cuda linear: {} of {} at {} in blocks {} bytes apart, expected multiples of {}", what,
+         name(weights.format), static_cast<const void*>(blocks.base), blocks.stride, to);
+  };
+  check_aligned(weights.weight, 16, "codes");
+  check_aligned(weights.scales, sizeof(float), "scales");
 }
 
 void check_product(const LinearProduct& product, std::uint64_t in_stride) {
