@@ -16,7 +16,8 @@ namespace initrt {
 namespace {
 
 constexpr std::uint64_t kRows = 2048, kColumns = 8192, kElements = kRows * kColumns;
-constexpr std::uint64_t kRowsAtOnce = 64;  // as a staging block has
+constexpr std::uint64_t kRowsAtOnce = 64, kColumnsAtOnce = 1024;  // as a staging block has
+constexpr std::uint64_t kTileRows = 64;                           // as stay in a cache
 
 // Small numbers whatever they are read as: of any dtype, or of blocks.
 std::vector<std::byte> stored(std::uint64_t bytes) {
@@ -72,9 +73,12 @@ struct Stored {
     weight.block_rows = block_rows;
   }
   Stored&& with(QuantRole role, DType dtype, std::uint64_t rows, std::uint64_t columns,
-                QuantAxis axis, std::uint64_t per = 1, std::uint64_t of = 1) && {
+                QuantAxis axis, std::uint64_t per = 1, std::uint64_t of = 1,
+                std::uint64_t column_of = 0) && {
+    const QuantAxis column_axis = column_of == 0 ? QuantAxis::None : QuantAxis::Rows;
     weight.components.push_back({role, static_cast<std::uint32_t>(tensors.size()), dtype, rows,
-                                 columns, axis, per, of, "x"});
+                                 columns, axis, per, of, "x", column_axis,
+                                 std::max<std::uint64_t>(column_of, 1)});
     tensors.push_back(stored(bytes_of(dtype, rows * columns)));
     return std::move(*this);
   }
@@ -92,22 +96,21 @@ Stored mxfp4() {
 }
 Stored gptq() {
   return Stored(QuantMethod::Gptq, 4, 128)
-      .with(QuantRole::Codes, DType::I32, kColumns / 8, kRows, QuantAxis::Columns)
-      .with(QuantRole::Scales, DType::F16, kColumns / 128, kRows, QuantAxis::Columns)
-      .with(QuantRole::Zeros, DType::I32, kColumns / 128, kRows / 8, QuantAxis::Columns, 1, 8);
+      .with(QuantRole::Codes, DType::I32, kColumns / 8, kRows, QuantAxis::Columns, 1, 1, 8)
+      .with(QuantRole::Scales, DType::F16, kColumns / 128, kRows, QuantAxis::Columns, 1, 1, 128)
+      .with(QuantRole::Zeros, DType::I32, kColumns / 128, kRows / 8, QuantAxis::Columns, 1, 8, 128);
 }
 Stored awq() {
   return Stored(QuantMethod::Awq, 4, 128)
-      .with(QuantRole::Codes, DType::I32, kColumns, kRows / 8, QuantAxis::Columns, 1, 8)
-      .with(QuantRole::Scales, DType::F16, kColumns / 128, kRows, QuantAxis::Columns)
-      .with(QuantRole::Zeros, DType::I32, kColumns / 128, kRows / 8, QuantAxis::Columns, 1, 8);
+      .with(QuantRole::Codes, DType::I32, kColumns, kRows / 8, QuantAxis::Columns, 1, 8, 1)
+      .with(QuantRole::Scales, DType::F16, kColumns / 128, kRows, QuantAxis::Columns, 1, 1, 128)
+      .with(QuantRole::Zeros, DType::I32, kColumns / 128, kRows / 8, QuantAxis::Columns, 1, 8, 128);
 }
 
-/// What source_boxes() names of some rows, as a read leaves it.
-std::vector<std::vector<std::byte>> read_boxes(const Stored& stored, std::uint64_t first,
-                                               std::uint64_t rows) {
+/// What source_boxes() names of a part, as a read leaves it.
+std::vector<std::vector<std::byte>> read_boxes(const Stored& stored, const WeightPart& part) {
   std::vector<std::vector<std::byte>> boxes;
-  for (const SourceBox& box : source_boxes(stored.weight, first, rows)) {
+  for (const SourceBox& box : source_boxes(stored.weight, part)) {
     const QuantComponent& of = stored.weight.components[box.tensor];
     std::vector<std::byte> bytes(box.bytes());
     const std::uint64_t row_bytes = bytes_of(box.dtype, box.columns);
@@ -122,21 +125,42 @@ std::vector<std::vector<std::byte>> read_boxes(const Stored& stored, std::uint64
   return boxes;
 }
 
-/// In float32, as Dequantizer makes it; the boxes were put together before.
+/// Parts of a weight as the loader makes them: some rows, or of what is stored by columns some of
+/// these.
+std::vector<WeightPart> parts_of(const QuantizedWeight& weight) {
+  std::vector<WeightPart> parts;
+  const bool slabs = weight.column_step() > 0;
+  const std::uint64_t rows = slabs ? kRows : kRowsAtOnce;
+  const std::uint64_t columns = slabs ? kColumnsAtOnce : kColumns;
+  for (std::uint64_t row = 0; row < kRows; row += rows) {
+    for (std::uint64_t column = 0; column < kColumns; column += columns) {
+      parts.push_back({row, rows, column, columns});
+    }
+  }
+  return parts;
+}
+
+/// In float32, as Dequantizer makes it, a tile of rows after the other; the boxes were put together
+/// before.
 void bm_dequantize(benchmark::State& state, Stored (*make)()) {
   const Stored weight = make();
+  const std::vector<WeightPart> parts = parts_of(weight.weight);
   std::vector<std::vector<std::vector<std::byte>>> all;
   std::uint64_t bytes_in = 0;
-  for (std::uint64_t first = 0; first < kRows; first += kRowsAtOnce) {
-    all.push_back(read_boxes(weight, first, kRowsAtOnce));
+  for (const WeightPart& part : parts) {
+    all.push_back(read_boxes(weight, part));
     for (const std::vector<std::byte>& box : all.back()) bytes_in += box.size();
   }
   std::vector<float> out(kElements);
   for (auto _ : state) {
+    float* to = out.data();
     for (std::uint64_t i = 0; i < all.size(); ++i) {
       const std::vector<std::span<const std::byte>> boxes(all[i].begin(), all[i].end());
-      dequantize_rows(weight.weight, i * kRowsAtOnce, kRowsAtOnce, boxes,
-                      out.data() + i * kRowsAtOnce * kColumns);
+      const Dequantizer dequantizer(weight.weight, parts[i], boxes);
+      for (std::uint64_t row = 0; row < parts[i].rows; row += kTileRows) {
+        dequantizer.make(parts[i].row + row, kTileRows, to);
+        to += kTileRows * parts[i].columns;
+      }
     }
     benchmark::ClobberMemory();
   }

@@ -1,6 +1,7 @@
 #include "sharding/batch_plan.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "sharding/checked.h"
 #include "sharding/checkpoint/quantized/quantized_weight.h"
@@ -10,6 +11,9 @@ namespace initrt {
 namespace {
 
 using FilePiece = std::pair<std::uint32_t, Piece>;
+
+// What is read of a stored row at once, where that could be more.
+constexpr std::uint64_t kLeastPieceBytes = 8u << 10;
 
 // The widest dtype that a tensor's elements are stored in, in bits.
 std::uint64_t bits_stored(const Binding& binding, const Catalog& catalog) {
@@ -21,8 +25,16 @@ std::uint64_t bits_stored(const Binding& binding, const Catalog& catalog) {
   return most;
 }
 
-// Of rows that follow one another, how many are one batch: as many as fit a block's half and, where
-// they are read as they are, one read.
+// Rows that share scales or words are one batch's, where that is possible.
+std::uint64_t without_part_of_a_step(const RowBatch& batch) {
+  const bool is_source_rows = batch.source != nullptr && !batch.transposed && batch.lanes == 1;
+  const std::uint64_t step = is_source_rows ? batch.source->row_step() : 1;
+  const std::uint64_t over = (batch.source_row + batch.rows) % step;
+  return over < batch.rows ? batch.rows - over : batch.rows;
+}
+
+// Of rows of so many columns, how many are one batch: as many as fit a block's half and, where they
+// are read as they are, one read.
 std::uint64_t rows_of_batch(const OwnedRows& owned, RowBatch batch, std::uint64_t most,
                             const Catalog& catalog, const ReadLimits& limits) {
   batch.rows = most;
@@ -43,17 +55,69 @@ std::uint64_t rows_of_batch(const OwnedRows& owned, RowBatch batch, std::uint64_
     }
     batch.rows = std::max<std::uint64_t>(batch.rows - divide_up(batch.rows, 8), 1);
   }
-  // Rows that share scales are one batch's, where that is possible.
-  const bool is_source_rows = batch.source != nullptr && !batch.transposed && batch.lanes == 1;
-  const std::uint64_t block = is_source_rows ? batch.source->block_rows : 1;
-  const std::uint64_t over = (batch.source_row + batch.rows) % block;
-  return batch.rows < most && over < batch.rows ? batch.rows - over : batch.rows;
+  return batch.rows < most ? without_part_of_a_step(batch) : batch.rows;
+}
+
+// Whether part of the columns may be made of all of a batch's rows, and at multiples of how many;
+// all of them else.
+std::uint64_t columns_of_step(const RowBatch& batch) {
+  if (batch.source == nullptr || batch.transposed) return batch.width;
+  const std::uint64_t stored = batch.source->column_step(), held = column_step(batch.format);
+  return stored == 0 || held == 0 ? batch.width : std::min(std::lcm(stored, held), batch.width);
+}
+
+// The most columns of which a batch's rows fit a block's half: of as many batches as it takes,
+// which are about alike. 0: not even one step.
+std::uint64_t columns_that_fit(RowBatch batch, std::uint64_t step, const ReadLimits& limits) {
+  const auto fits = [&](std::uint64_t steps) {
+    batch.columns = std::min(steps * step, batch.width);
+    return divide_batch_memory(batch).bytes <= limits.batch_bytes;
+  };
+  if (!fits(1)) return 0;
+  const std::uint64_t steps = divide_up(batch.width, step);
+  std::uint64_t batches = 1;
+  while (!fits(divide_up(steps, batches))) ++batches;
+  return batch.columns;
+}
+
+struct Extent {
+  std::uint64_t rows = 0, columns = 0;
+};
+
+// What is one batch of `most` rows that follow one another: whole rows; or of a weight that is
+// stored by columns a slab, all the rows and some columns, so that what is read of a stored row is
+// long, and of neighbouring ones of a rank alone one read.
+Extent extent_of_batch(const OwnedRows& owned, RowBatch batch, std::uint64_t most,
+                       const Catalog& catalog, const ReadLimits& limits) {
+  const std::uint64_t step = columns_of_step(batch);
+  if (step == batch.width) return {rows_of_batch(owned, batch, most, catalog, limits), step};
+  // Columns that share scales are one batch's, if that takes no more than a few pieces of a stored
+  // row.
+  const std::uint64_t group = std::min(std::lcm(step, batch.source->block_columns), batch.width);
+  const auto stored_row_bytes = [&] {
+    const SourceBox codes = source_boxes(*batch.source, batch.source_part()).front();
+    return bytes_of(codes.dtype, codes.columns);
+  };
+  batch.columns = group;
+  for (std::uint64_t batches = 1; batches <= most; ++batches) {
+    batch.rows = most;
+    if (batches > 1) {  // no fewer than their part, so that no few are left over
+      batch.rows = std::min(most, divide_up(most, batches) + batch.source->row_step() - 1);
+      batch.rows = without_part_of_a_step(batch);
+    }
+    if (batches > 1 && stored_row_bytes() < kLeastPieceBytes) break;
+    const std::uint64_t columns = columns_that_fit(batch, group, limits);
+    if (columns > 0) return {batch.rows, columns};
+  }
+  // Else parts of what shares scales, which each of them reads.
+  batch.columns = step;
+  batch.rows = rows_of_batch(owned, batch, most, catalog, limits);
+  return {batch.rows, columns_that_fit(batch, step, limits)};
 }
 
 // The pieces of a weight's boxes, each of which lies densely in the batch's memory.
 void plan_boxes(const RowBatch& batch, const Catalog& catalog, std::vector<FilePiece>& pieces) {
-  const std::vector<SourceBox> boxes =
-      source_boxes(*batch.source, batch.source_row, batch.source_rows());
+  const std::vector<SourceBox> boxes = source_boxes(*batch.source, batch.source_part());
   const std::vector<std::uint64_t> offsets = box_offsets(boxes);
   for (std::size_t i = 0; i < boxes.size(); ++i) {
     const SourceBox& box = boxes[i];
@@ -77,6 +141,23 @@ void advance(std::uint64_t rows, const ParamPlace& place, RowBatch& batch) {
   }
 }
 
+// One batch, whose extent is known.
+void plan_batch(const OwnedRows& owned, const Catalog& catalog, const RowBatch& batch,
+                const ReadLimits& limits, Gaps gaps, UnitReads& plan) {
+  std::vector<FilePiece> pieces;
+  if (batch.source != nullptr) {
+    plan_boxes(batch, catalog, pieces);
+  } else {
+    const std::uint64_t begin = batch.first_row * batch.columns;
+    plan_elements(owned.tensor, owned.binding, catalog, begin, begin + batch.rows * batch.columns,
+                  0, batch.dtype, pieces);
+  }
+  const UnitReads reads = coalesce(pieces, limits.batch_read_bytes, gaps);
+  plan.tasks.push_back({static_cast<std::uint32_t>(plan.reads.size()),
+                        static_cast<std::uint32_t>(reads.reads.size()), batch});
+  append_reads(reads, plan);
+}
+
 }  // namespace
 
 void append_reads(const UnitReads& reads, UnitReads& to) {
@@ -92,19 +173,15 @@ void plan_batches(const OwnedRows& owned, const Catalog& catalog, const RowBatch
                   const ParamPlace& place, const ReadLimits& limits, Gaps gaps, UnitReads& plan) {
   RowBatch batch = first;
   for (std::uint64_t left = first.rows; left > 0; left -= batch.rows) {
-    batch.rows = rows_of_batch(owned, batch, left, catalog, limits);
-    std::vector<FilePiece> pieces;
-    if (batch.source != nullptr) {
-      plan_boxes(batch, catalog, pieces);
-    } else {
-      const std::uint64_t begin = batch.first_row * batch.columns;
-      plan_elements(owned.tensor, owned.binding, catalog, begin, begin + batch.rows * batch.columns,
-                    0, batch.dtype, pieces);
+    const Extent extent = extent_of_batch(owned, batch, left, catalog, limits);
+    batch.rows = extent.rows;
+    for (std::uint64_t column = 0; column < batch.width; column += extent.columns) {
+      RowBatch part = batch;
+      part.columns = std::min(extent.columns, batch.width - column);
+      part.first_column += column;
+      if (!batch.transposed) part.source_column += column;
+      plan_batch(owned, catalog, part, limits, gaps, plan);
     }
-    const UnitReads reads = coalesce(pieces, limits.batch_read_bytes, gaps);
-    plan.tasks.push_back({static_cast<std::uint32_t>(plan.reads.size()),
-                          static_cast<std::uint32_t>(reads.reads.size()), batch});
-    append_reads(reads, plan);
     batch.first_row += batch.rows;
     (batch.transposed ? batch.source_column : batch.source_row) += batch.rows * batch.lanes;
     advance(batch.rows, place, batch);
@@ -140,7 +217,7 @@ UnitReads plan_quantized_rows(const Tensor& tensor, const Binding& binding, cons
                               const ReadLimits& limits) {
   RowBatch batch;
   batch.dtype = dtype;
-  batch.columns = tensor.columns;
+  batch.columns = batch.width = tensor.columns;
   ParamPlace place;
   place.row_bytes = bytes_of(dtype, tensor.columns);
   UnitReads plan;

@@ -231,7 +231,7 @@ RowBatch batch_of(const OwnedRows& owned, std::uint32_t tensor, WeightFormat for
   batch.tensor = tensor;
   batch.first_row = owned.first;
   batch.rows = owned.count;
-  batch.columns = owned.tensor.columns;
+  batch.columns = batch.width = owned.tensor.columns;
   return batch;
 }
 

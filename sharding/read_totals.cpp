@@ -58,7 +58,8 @@ class Signature {
         weight.block_columns, weight.components.size());
     for (const QuantComponent& component : weight.components) {
       add(component.rows, component.columns, static_cast<std::uint64_t>(component.axis),
-          component.per, component.of);
+          component.per, component.of, static_cast<std::uint64_t>(component.column_axis),
+          component.column_of);
       add_entry(component.tensor);
     }
   }

@@ -82,6 +82,19 @@ std::uint64_t scale_row_bytes(WeightFormat format, std::uint64_t columns) {
   }
 }
 
+std::uint64_t column_step(WeightFormat format) {
+  switch (with_float_scales(format)) {
+    case WeightFormat::Plain:
+    case WeightFormat::Float32:
+      return 1;
+    case WeightFormat::Nf4:
+    case WeightFormat::Fp4:
+      return kFourBitBlock;
+    default:  // a scale of the whole row; or GGUF's blocks, which are held as they are stored
+      return 0;
+  }
+}
+
 WeightFormat with_float_scales(WeightFormat format) {
   if (format == WeightFormat::Nf4Dq) return WeightFormat::Nf4;
   return format == WeightFormat::Fp4Dq ? WeightFormat::Fp4 : format;

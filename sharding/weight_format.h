@@ -51,6 +51,10 @@ inline constexpr std::uint64_t kFourBitBlock = 64;
 [[nodiscard]] std::uint64_t row_bytes(WeightFormat format, DType precision, std::uint64_t columns);
 [[nodiscard]] std::uint64_t scale_row_bytes(WeightFormat format, std::uint64_t columns);
 
+/// Rows may be made in parts that begin at multiples of so many columns, each with codes and scales
+/// of its own; 0: only as a whole. Of coded scales what they are made of counts.
+[[nodiscard]] std::uint64_t column_step(WeightFormat format);
+
 /// Whether scales are codes, which all scales of a matrix are known for.
 [[nodiscard]] constexpr bool has_coded_scales(WeightFormat format) {
   return format == WeightFormat::Nf4Dq || format == WeightFormat::Fp4Dq;

@@ -29,7 +29,8 @@ class Held {
   [[nodiscard]] const RowBatch& batch() const { return batch_; }
   [[nodiscard]] const BatchMemory& parts() const { return parts_; }
   [[nodiscard]] std::uint64_t bytes() const {
-    return batch_.lanes * batch_.rows * (row_bytes_ + scale_bytes_);
+    return batch_.lanes * batch_.rows *
+           (held_codes(batch_, 0).bytes + held_scales(batch_, 0).bytes);
   }
 
   // @param in rows in the precision @param first of the batch's rows in the lane
@@ -38,7 +39,7 @@ class Held {
     put(first, rows, lane, [&](std::uint64_t row, const Rows& to) {
       quantize_rows(batch_.made_format(), in.subspan((row - first) * batch_.row_bytes()),
                     batch_.dtype, to.count, batch_.columns, to.codes, to.scales,
-                    batch_.first_row + row);
+                    batch_.first_row + row, batch_.first_column);
     });
   }
 
@@ -58,26 +59,28 @@ class Held {
     std::uint64_t count;
   };
 
-  // make(first row, where its codes and scales go), for as many rows at a time as there is room.
+  // make(first row, where its codes and scales go), for as many rows at a time as there is room,
+  // one behind the other.
   template <class Make>
   void put(std::uint64_t first, std::uint64_t rows, std::uint32_t lane, const Make& make) const {
-    const RowPlace& place = batch_.to[lane];
-    if (copy_ == nullptr) {
-      make(first, Rows{shard_ + place.codes + first * row_bytes_,
-                       scales_ + place.scales + first * scale_bytes_, rows});
-      return;
-    }
-    const std::uint64_t most = staging_.size() / (row_bytes_ + scale_bytes_);
-    if (most == 0) {
-      fail("a row of {} bytes does not fit {}", row_bytes_ + scale_bytes_, staging_.size());
-    }
+    const HeldRows codes = held_codes(batch_, lane), scales = held_scales(batch_, lane);
+    const std::uint64_t bytes = codes.bytes + scales.bytes;
+    const std::uint64_t on_host = batch_.columns == batch_.width ? rows : 1;
+    const std::uint64_t most = copy_ == nullptr ? on_host : staging_.size() / bytes;
+    if (most == 0) fail("a row of {} bytes does not fit {}", bytes, staging_.size());
     for (std::uint64_t row = first; row < first + rows; row += most) {
       const std::uint64_t count = std::min(most, first + rows - row);
-      const std::span<std::byte> codes = staging_.first(count * row_bytes_);
-      const std::span<std::byte> scales = staging_.subspan(codes.size(), count * scale_bytes_);
-      make(row, Rows{codes.data(), scales.data(), count});
-      (*copy_)(codes, place.codes + row * row_bytes_);
-      if (!scales.empty()) (*copy_)(scales, place.scales + row * scale_bytes_);
+      const std::uint64_t to = codes.first + row * codes.stride;
+      const std::uint64_t scales_to = scales.first + row * scales.stride;
+      if (copy_ == nullptr) {
+        make(row, Rows{shard_ + to, scales_ + scales_to, count});
+        continue;
+      }
+      const std::span<std::byte> made = staging_.first(count * codes.bytes);
+      const std::span<std::byte> made_scales = staging_.subspan(made.size(), count * scales.bytes);
+      make(row, Rows{made.data(), made_scales.data(), count});
+      (*copy_)({made, codes.bytes, to, codes.stride});
+      if (!made_scales.empty()) (*copy_)({made_scales, scales.bytes, scales_to, scales.stride});
     }
   }
 
@@ -87,8 +90,6 @@ class Held {
   std::byte* const scales_ = nullptr;
   const std::span<std::byte> staging_;
   const CopyRows* const copy_ = nullptr;
-  const std::uint64_t row_bytes_ = row_bytes(batch_.format, batch_.dtype, batch_.columns);
-  const std::uint64_t scale_bytes_ = scale_row_bytes(batch_.made_format(), batch_.columns);
 };
 
 // Whether the task's one piece is all of the batch's rows, in order.
@@ -132,18 +133,18 @@ void transpose(const RowBatch& batch, const float* source, std::uint64_t row, st
 
 void dequantize_batch(const RowBatch& batch, const BatchMemory& parts, std::span<std::byte> memory,
                       const std::function<void(const BatchTile&)>& each) {
-  const std::vector<SourceBox> boxes =
-      source_boxes(*batch.source, batch.source_row, batch.source_rows());
+  const WeightPart part = batch.source_part();
+  const std::vector<SourceBox> boxes = source_boxes(*batch.source, part);
   const std::vector<std::uint64_t> offsets = box_offsets(boxes);
   std::vector<std::span<const std::byte>> bytes;
   bytes.reserve(boxes.size());
   for (std::size_t i = 0; i < boxes.size(); ++i) {
     bytes.emplace_back(memory.subspan(offsets[i], boxes[i].bytes()));
   }
-  const Dequantizer dequantizer(*batch.source, batch.source_row, batch.source_rows(), bytes);
+  const Dequantizer dequantizer(*batch.source, part, bytes);
   auto* const values = reinterpret_cast<float*>(memory.data() + parts.values);
   auto* const source = reinterpret_cast<float*>(memory.data() + parts.source);
-  if (batch.transposed) dequantizer.make(batch.source_row, batch.source_rows(), source);
+  if (batch.transposed) dequantizer.make(part.row, part.rows, source);
   for (std::uint64_t row = 0; row < batch.rows; row += parts.tile_rows) {
     const std::uint64_t rows = std::min(parts.tile_rows, batch.rows - row);
     const auto lane_values = [&](std::uint32_t lane) {

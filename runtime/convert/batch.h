@@ -21,9 +21,14 @@ std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, co
                                  std::span<const std::byte> bytes, std::span<std::byte> memory,
                                  std::byte* shard);
 
-/// What copies made rows to where they belong, and returns once `from` may be written anew.
-/// @param to an offset into the shard
-using CopyRows = std::function<void(std::span<const std::byte> from, std::uint64_t to)>;
+/// Made rows, or their scales, one after the other, and where they belong.
+struct MadeRows {
+  std::span<const std::byte> bytes;
+  std::uint64_t row_bytes = 0;
+  std::uint64_t to = 0, stride = 0;  ///< offsets into the shard: of the first row, from row to row
+};
+/// What copies made rows to where they belong, and returns once they may be written anew.
+using CopyRows = std::function<void(const MadeRows& rows)>;
 
 /// The same for a shard that is not the host's memory.
 /// @param staging where rows are made, as many at a time as it has room for; apart from `memory`,

@@ -38,20 +38,20 @@ INITRT_INLINE void decode_any(const RowTask& task, float* out) {
 
 struct ColumnTask {
   Packing packing = Packing::Down;
-  const std::byte* in = nullptr;
-  std::uint64_t words = 0;
   std::uint32_t bits = 4;
-  std::uint64_t skip = 0, rows = 0, columns = 0;
+  dequantize_detail::CodeColumns codes;
 };
 
 INITRT_INLINE void decode_any(const ColumnTask& task, float* out) {
   using dequantize_detail::decode_columns;
-  if (task.packing == Packing::Down) {
-    decode_columns<Packing::Down>(task.in, task.words, task.bits, task.skip, task.rows,
-                                  task.columns, out);
+  if (task.packing == Packing::Across) {
+    decode_columns<Packing::Across, 4>(task.codes, out);
+  } else if (task.bits == 4) {
+    decode_columns<Packing::Down, 4>(task.codes, out);
+  } else if (task.bits == 8) {
+    decode_columns<Packing::Down, 8>(task.codes, out);
   } else {
-    decode_columns<Packing::Across>(task.in, task.words, task.bits, task.skip, task.rows,
-                                    task.columns, out);
+    decode_columns<Packing::Down, 2>(task.codes, out);
   }
 }
 
@@ -111,36 +111,35 @@ bool is_by_columns(const QuantizedWeight& weight) {
 
 }  // namespace
 
-Dequantizer::Dequantizer(const QuantizedWeight& weight, std::uint64_t first, std::uint64_t rows,
+Dequantizer::Dequantizer(const QuantizedWeight& weight, const WeightPart& part,
                          std::span<const std::span<const std::byte>> boxes)
-    : weight_(weight),
-      first_(first),
-      rows_(rows),
-      parts_(prepare_parts(weight, first, rows, boxes)) {}
+    : weight_(weight), part_(part), parts_(prepare_parts(weight, part, boxes)) {}
 
 void Dequantizer::make(std::uint64_t first, std::uint64_t rows, float* out) const {
-  if (first < first_ || first - first_ > rows_ || rows > rows_ - (first - first_)) {
-    fail("rows {} to {} of a weight were read, not {} to {}", first_, first_ + rows_, first,
-         first + rows);
+  if (first < part_.row || first - part_.row > part_.rows ||
+      rows > part_.rows - (first - part_.row)) {
+    fail("rows {} to {} of a weight were read, not {} to {}", part_.row, part_.row + part_.rows,
+         first, first + rows);
   }
   if (rows == 0) return;
   if (is_by_columns(weight_)) decode_columns(first, rows, out);
-  for (std::uint64_t row = first; row < first + rows; ++row, out += weight_.columns) {
+  for (std::uint64_t row = first; row < first + rows; ++row, out += part_.columns) {
     if (!is_by_columns(weight_)) decode_row(row, out);
     RowScales with;
     with.order = parts_.order.empty() ? nullptr : parts_.order.data();
     with.block = weight_.block_columns;
-    std::uint64_t at = (row / weight_.block_rows - first_ / weight_.block_rows) * parts_.groups;
+    with.skip = part_.column % weight_.block_columns;
+    std::uint64_t at = (row / weight_.block_rows - part_.row / weight_.block_rows) * parts_.groups;
     if (weight_.method == QuantMethod::FourBitTable) {  // whose blocks run on from row to row
       const std::uint64_t element = row * weight_.columns;
-      at = element / weight_.block_columns - first_ * weight_.columns / weight_.block_columns;
+      at = element / weight_.block_columns - part_.row * weight_.columns / weight_.block_columns;
       with.skip = element % weight_.block_columns;
     }
     // 1 / 127, as bitsandbytes writes it.
     if (weight_.method == QuantMethod::LlmInt8) with.factor = 7.874015718698502e-3f;
     with.scales = parts_.scales.data() + at;
     with.zeros = parts_.zeros.data() + at;
-    kernels().scale_row(with, weight_.columns, out);
+    kernels().scale_row(with, part_.columns, out);
   }
 }
 
@@ -148,14 +147,14 @@ void Dequantizer::decode_row(std::uint64_t row, float* out) const {
   const QuantComponent& codes = weight_.components.front();
   const std::uint64_t columns = weight_.columns;
   if (weight_.method == QuantMethod::FourBitTable) {  // from a word of the stored dtype on
-    const std::uint64_t begin = part_of(codes, first_, rows_).first * codes.of;
+    const std::uint64_t begin = part_of(codes, part_.row, part_.rows).first * codes.of;
     kernels().decode_row({Code::HighNibbles, parts_.codes.data(), row * columns - begin, columns,
                           parts_.table.data()},
                          out);
     return;
   }
   const std::uint64_t bytes = bytes_of(codes.dtype, codes.per * codes.columns);
-  const std::span<const std::byte> in = parts_.codes.subspan((row - first_) * bytes, bytes);
+  const std::span<const std::byte> in = parts_.codes.subspan((row - part_.row) * bytes, bytes);
   if (codes.dtype == DType::F8_E4M3) {
     convert(in, codes.dtype, 0, columns, reinterpret_cast<std::byte*>(out), DType::F32);
   } else {
@@ -165,15 +164,15 @@ void Dequantizer::decode_row(std::uint64_t row, float* out) const {
 
 void Dequantizer::decode_columns(std::uint64_t first, std::uint64_t rows, float* out) const {
   const QuantComponent& codes = weight_.components.front();
-  const auto [begin, end] = part_of(codes, first_, rows_);
+  const auto [begin, end] = part_of(codes, part_.row, part_.rows);
   ColumnTask task;
   task.packing = weight_.method == QuantMethod::Awq ? Packing::Across : Packing::Down;
-  task.in = parts_.codes.data();
-  task.words = end - begin;
   task.bits = weight_.bits;
-  task.skip = first - begin * codes.of;
-  task.rows = rows;
-  task.columns = weight_.columns;
+  task.codes = {.in = parts_.codes.data(),
+                .words = end - begin,
+                .skip = first - begin * codes.of,
+                .rows = rows,
+                .columns = part_.columns};
   kernels().decode_columns(task, out);
 }
 

@@ -17,19 +17,26 @@ namespace initrt {
 /// where its scales are float32; where they are halves and it multiplies in halves (GPTQModel,
 /// AutoAWQ, compressed-tensors), rounding to that dtype gives the library's.
 ///
-/// One is made of many rows where a tensor has them as columns (GPTQ, AWQ): what is read of few is
-/// narrow. Rows can then be made a few at a time.
+/// One is made of many rows where a tensor has them as columns (GPTQ, AWQ), and of some of their
+/// columns: what is read of few rows is narrow. Rows can then be made a few at a time.
 class Dequantizer {
  public:
   /// @param weight outlives this, as do the boxes
-  /// @param boxes what source_boxes(weight, first, rows) names, in its order: row-major, without
-  ///        gaps; need not be aligned
+  /// @param boxes what source_boxes(weight, part) names, in its order: row-major, without gaps;
+  /// need
+  ///        not be aligned
   /// @throws Error naming the tensor: for a box of another size; scales that are not finite; group
-  ///         indices without a group; a shape or a state that is another than the weight's
-  Dequantizer(const QuantizedWeight& weight, std::uint64_t first, std::uint64_t rows,
+  ///         indices without a group, or in another order than the config says; a shape or a state
+  ///         that is another than the weight's
+  Dequantizer(const QuantizedWeight& weight, const WeightPart& part,
               std::span<const std::span<const std::byte>> boxes);
+  /// Of whole rows.
+  Dequantizer(const QuantizedWeight& weight, std::uint64_t first, std::uint64_t rows,
+              std::span<const std::span<const std::byte>> boxes)
+      : Dequantizer(weight, whole_rows(weight, first, rows), boxes) {}
 
-  /// @param out rows * weight.columns floats
+  /// @param first a row of the weight
+  /// @param out [rows, part.columns] floats
   /// @throws Error for rows that are not among those of the boxes
   void make(std::uint64_t first, std::uint64_t rows, float* out) const;
 
@@ -38,11 +45,11 @@ class Dequantizer {
   void decode_columns(std::uint64_t first, std::uint64_t rows, float* out) const;
 
   const QuantizedWeight& weight_;
-  std::uint64_t first_, rows_;
+  const WeightPart part_;
   DequantizeParts parts_;
 };
 
-/// The same for all rows of the boxes at once.
+/// The same for all rows of the boxes at once, as a whole.
 void dequantize_rows(const QuantizedWeight& weight, std::uint64_t first, std::uint64_t rows,
                      std::span<const std::span<const std::byte>> boxes, float* out);
 

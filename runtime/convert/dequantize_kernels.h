@@ -67,37 +67,73 @@ INITRT_INLINE void decode_row(const std::byte* in, std::uint64_t first, std::uin
 /// Where in an AWQ word the code of each of its eight columns is.
 inline constexpr std::uint32_t kAwqPlaces[8] = {0, 4, 1, 5, 2, 6, 3, 7};
 
-/// Codes [in, out] of `rows` output rows, as [rows, columns] floats. @param words of a row of codes
-/// @param skip output rows before the first, in `in`
-template <Packing Kind>
-INITRT_INLINE void decode_columns(const std::byte* in, std::uint64_t words, std::uint32_t bits,
-                                  std::uint64_t skip, std::uint64_t rows, std::uint64_t columns,
-                                  float* out) {
-  constexpr std::uint64_t kTile = 16;  // columns at a time: an output row's are a cache line
-  const std::uint32_t mask = (1u << bits) - 1;
-  if constexpr (Kind == Packing::Across) {
-    for (std::uint64_t start = 0; start < columns; start += kTile) {
-      const std::uint64_t end = std::min(columns, start + kTile);
-      for (std::uint64_t row = 0; row < rows; ++row) {
-        const std::byte* const word = in + (skip + row) / 8 * 4;
-        const std::uint32_t shift = kAwqPlaces[(skip + row) % 8] * 4;
-        for (std::uint64_t k = start; k < end; ++k) {
-          const auto codes = decode::load<std::uint32_t>(word + k * words * 4);
-          out[row * columns + k] = static_cast<float>(codes >> shift & 15);
-        }
+/// Codes [in, out], some columns and output rows of them, as floats.
+struct CodeColumns {
+  const std::byte* in = nullptr;
+  std::uint64_t words = 0;  ///< of a row of codes
+  std::uint64_t skip = 0;   ///< output rows before the first, in `in`
+  std::uint64_t rows = 0;   ///< output rows
+  std::uint64_t columns = 0;
+};
+
+/// Columns that are decoded at once: an output row's are a cache line, and the lines of codes that
+/// these are in hold other output rows', too, whose turn comes next.
+inline constexpr std::uint64_t kColumnTile = 16;
+
+/// `tile` columns from `start` on. @param out [rows, columns]
+template <std::uint32_t Bits>
+INITRT_INLINE void decode_down(const CodeColumns& codes, std::uint64_t start, std::uint64_t tile,
+                               float* out) {
+  constexpr std::uint32_t kPerWord = 32 / Bits, kMask = (1u << Bits) - 1;
+  const std::byte* const in = codes.in + (start / kPerWord * codes.words + codes.skip) * 4;
+  for (std::uint64_t row = 0; row < codes.rows; ++row) {
+    float* to = out + row * codes.columns + start;
+    for (std::uint64_t k = 0; k < tile / kPerWord; ++k, to += kPerWord) {
+      const auto word = decode::load<std::uint32_t>(in + (k * codes.words + row) * 4);
+      for (std::uint32_t j = 0; j < kPerWord; ++j) {
+        to[j] = static_cast<float>(static_cast<std::int32_t>(word >> (j * Bits) & kMask));
       }
     }
+  }
+}
+INITRT_INLINE void decode_across(const CodeColumns& codes, std::uint64_t start, std::uint64_t tile,
+                                 float* out) {
+  const std::byte* const in = codes.in + start * codes.words * 4;
+  std::uint32_t words[kColumnTile];
+  for (std::uint64_t row = 0; row < codes.rows;) {
+    const std::uint64_t place = codes.skip + row;
+    const std::byte* const word = in + place / 8 * 4;
+    for (std::uint64_t k = 0; k < tile; ++k) {
+      words[k] = decode::load<std::uint32_t>(word + k * codes.words * 4);
+    }
+    const std::uint64_t end = std::min(codes.rows, row + 8 - place % 8);
+    for (; row < end; ++row) {
+      const std::uint32_t shift = kAwqPlaces[(codes.skip + row) % 8] * 4;
+      float* const to = out + row * codes.columns + start;
+      for (std::uint64_t k = 0; k < tile; ++k) {
+        to[k] = static_cast<float>(static_cast<std::int32_t>(words[k] >> shift & 15));
+      }
+    }
+  }
+}
+
+template <Packing Kind, std::uint32_t Bits>
+INITRT_INLINE void decode_tile(const CodeColumns& codes, std::uint64_t start, std::uint64_t tile,
+                               float* out) {
+  if constexpr (Kind == Packing::Down) {
+    decode_down<Bits>(codes, start, tile, out);
   } else {
-    const std::uint32_t per_word = 32 / bits;
-    for (std::uint64_t row = 0; row < rows; ++row) {
-      float* next = out + row * columns;
-      for (std::uint64_t k = 0; k < columns / per_word; ++k, next += per_word) {
-        const auto codes = decode::load<std::uint32_t>(in + (k * words + skip + row) * 4);
-        for (std::uint32_t j = 0; j < per_word; ++j) {
-          next[j] = static_cast<float>(codes >> (j * bits) & mask);
-        }
-      }
-    }
+    decode_across(codes, start, tile, out);
+  }
+}
+template <Packing Kind, std::uint32_t Bits>
+INITRT_INLINE void decode_columns(const CodeColumns& codes, float* out) {
+  std::uint64_t start = 0;
+  for (; start + kColumnTile <= codes.columns; start += kColumnTile) {
+    decode_tile<Kind, Bits>(codes, start, kColumnTile, out);
+  }
+  if (start < codes.columns) {
+    decode_tile<Kind, Bits>(codes, start, codes.columns - start, out);
   }
 }
 

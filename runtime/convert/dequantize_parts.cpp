@@ -24,17 +24,17 @@ struct Box {
 /// The boxes of a call by their roles, checked to be as large as they must be.
 class Boxes {
  public:
-  Boxes(const QuantizedWeight& weight, std::uint64_t first, std::uint64_t rows,
+  Boxes(const QuantizedWeight& weight, const WeightPart& part,
         std::span<const std::span<const std::byte>> boxes)
       : weight_(weight), boxes_(boxes) {
-    const std::vector<SourceBox> expected = source_boxes(weight, first, rows);
+    const std::vector<SourceBox> expected = source_boxes(weight, part);
     if (boxes.size() != expected.size()) {
       fail("a quantized weight of {} tensors was given {} of them", expected.size(), boxes.size());
     }
     for (std::size_t i = 0; i < boxes.size(); ++i) {
       if (boxes[i].size() == expected[i].bytes()) continue;
       fail("tensor {}: {} bytes of it were read for rows {} to {}: expected {}",
-           quote(weight.components[i].name), boxes[i].size(), first, first + rows,
+           quote(weight.components[i].name), boxes[i].size(), part.row, part.row + part.rows,
            expected[i].bytes());
     }
   }
@@ -111,6 +111,20 @@ std::vector<std::uint32_t> order_of(const Box& box, std::uint64_t columns, std::
     order[i] = static_cast<std::uint32_t>(group);
   }
   return order;
+}
+
+// That groups follow one another, as the config says: the columns are of no other groups than those
+// whose scales are read with them.
+void check_order(const QuantizedWeight& weight, const Box& box, const WeightPart& part) {
+  for (std::uint64_t i = 0; i < part.columns; ++i) {
+    const std::int64_t group = integer_at(box, i);
+    const std::uint64_t column = part.column + i, expected = column / weight.block_columns;
+    if (group == static_cast<std::int64_t>(expected)) continue;
+    fail(
+        "tensor {}: its element {} is {}, where the config says that groups are not in the order "
+        "of activations (desc_act): expected {}",
+        quote(box.component->name), column, group, expected);
+  }
 }
 
 void check_shape(const QuantizedWeight& weight, const Box& box) {
@@ -249,7 +263,7 @@ void prepare_columns(const QuantizedWeight& weight, const Boxes& boxes, std::uin
   const std::vector<float> scales = finite_floats(scales_box);
   const auto [word, word_end] = part_of(*zeros_box.component, first, rows);
   const std::uint64_t skip = first % (32 / weight.bits);
-  parts.groups = scales_box.component->rows;
+  parts.groups = scales.size() / rows;
   parts.scales.resize(rows * parts.groups);
   parts.zeros.resize(rows * parts.groups);
   for (std::uint64_t r = 0; r < rows; ++r) {
@@ -263,10 +277,10 @@ void prepare_columns(const QuantizedWeight& weight, const Boxes& boxes, std::uin
 
 }  // namespace
 
-DequantizeParts prepare_parts(const QuantizedWeight& weight, std::uint64_t first,
-                              std::uint64_t rows,
+DequantizeParts prepare_parts(const QuantizedWeight& weight, const WeightPart& part,
                               std::span<const std::span<const std::byte>> boxes) {
-  const Boxes found(weight, first, rows, boxes);
+  const Boxes found(weight, part, boxes);
+  const std::uint64_t first = part.row, rows = part.rows;
   DequantizeParts parts;
   if (rows == 0) return parts;
   parts.codes = found.get(QuantRole::Codes).bytes;
@@ -290,7 +304,12 @@ DequantizeParts prepare_parts(const QuantizedWeight& weight, std::uint64_t first
       break;
   }
   const Box order = found.find(QuantRole::GroupIndex);
-  if (order.component != nullptr) parts.order = order_of(order, weight.columns, parts.groups);
+  if (order.component == nullptr) return parts;
+  if (order.component->column_axis == QuantAxis::None) {
+    parts.order = order_of(order, weight.columns, parts.groups);
+  } else {
+    check_order(weight, order, part);
+  }
   return parts;
 }
 

@@ -76,13 +76,13 @@ QuantizeSet best_set() {
 
 /// Says which element of a row is not finite.
 [[noreturn]] void fail_at(WeightFormat format, std::span<const std::byte> row, DType from,
-                          std::uint64_t number) {
+                          std::uint64_t number, std::uint64_t first_column) {
   const std::uint64_t bytes = info(from).block_bytes;
   std::vector<float> values(row.size() / bytes);
   convert(row, from, 0, values.size(), reinterpret_cast<std::byte*>(values.data()), DType::F32);
   const auto bad = std::ranges::find_if_not(values, [](float v) { return std::isfinite(v); });
-  fail("row {}, column {} is {}: {} needs finite numbers", number, bad - values.begin(), *bad,
-       name(format));
+  const std::uint64_t column = first_column + static_cast<std::uint64_t>(bad - values.begin());
+  fail("row {}, column {} is {}: {} needs finite numbers", number, column, *bad, name(format));
 }
 
 void dequantize_int8(const std::byte* codes, float scale, std::span<float> out) {
@@ -126,7 +126,7 @@ QuantizeRow quantize_kernel(WeightFormat format, DType from, QuantizeSet set) {
 
 void quantize_rows(WeightFormat format, std::span<const std::byte> in, DType from,
                    std::uint64_t rows, std::uint64_t columns, std::byte* codes, std::byte* scales,
-                   std::uint64_t first_row) {
+                   std::uint64_t first_row, std::uint64_t first_column) {
   const QuantizeRow kernel = quantize_kernel(format, from, best_set());
   if (kernel == nullptr) fail("no conversion from {} to {}", name(from), name(format));
   const std::uint64_t in_bytes = bytes_of(from, columns);
@@ -140,7 +140,7 @@ void quantize_rows(WeightFormat format, std::span<const std::byte> in, DType fro
   for (std::uint64_t row = 0; row < rows; ++row) {
     const auto elements = in.subspan(row * in_bytes, in_bytes);
     if (!kernel(elements.data(), columns, codes + row * code_bytes, scales + row * scale_bytes)) {
-      fail_at(format, elements, from, first_row + row);
+      fail_at(format, elements, from, first_row + row, first_column);
     }
   }
 }

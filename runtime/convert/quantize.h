@@ -23,12 +23,12 @@ namespace initrt {
 /// a multiple of 64; where they are not, its blocks run on into the next row, and these do not. A
 /// shorter block's scale is at least 1e-38. The code of 0 fills up a row of odd width.
 /// @param format Int8, Nf4 or Fp4 @param in at least rows * columns elements
-/// @param from F32, BF16 or F16 @param first_row the number of the first, for errors
+/// @param from F32, BF16 or F16 @param first_row, first_column of the first element, for errors
 /// @throws Error that names row and column of the first element that is not finite, before which
 ///   rows are written; for another format or dtype, and where `in` is too short
 void quantize_rows(WeightFormat format, std::span<const std::byte> in, DType from,
                    std::uint64_t rows, std::uint64_t columns, std::byte* codes, std::byte* scales,
-                   std::uint64_t first_row = 0);
+                   std::uint64_t first_row = 0, std::uint64_t first_column = 0);
 
 /// The inverse, in float32 as bitsandbytes dequantizes to it: code * scale, and for Int8 that by
 /// 1/127. Scales may be codes here, too. @param out rows * columns elements

@@ -107,18 +107,20 @@ void FirstTouch::touch(const std::byte* begin, std::uint64_t bytes) {
   const std::uint64_t last = std::min((end - 1) / kExtent, extents_ - 1);
   for (std::uint64_t extent = first / kExtent; extent <= last; ++extent) {
     std::atomic<State>& state = states_[extent];
-    if (state.load(std::memory_order_acquire) == State::Touched) continue;
     State untouched = State::Untouched;
+    if (state.load(std::memory_order_acquire) != untouched) continue;
     cores_.acquire();
-    const bool mine = state.compare_exchange_strong(untouched, State::Busy);
-    if (mine) {
+    if (state.compare_exchange_strong(untouched, State::Busy)) {
       touch_extent(extent);
       state.store(State::Touched, std::memory_order_release);
       state.notify_all();
     }
     cores_.release();
-    // Pages that another thread is still at would be taken one by one.
-    if (!mine) state.wait(State::Busy, std::memory_order_acquire);
+  }
+  // Pages that another thread is still at would be taken one by one. They come last, so that
+  // threads which write to the same extents touch some of them each.
+  for (std::uint64_t extent = first / kExtent; extent <= last; ++extent) {
+    states_[extent].wait(State::Busy, std::memory_order_acquire);
   }
 }
 

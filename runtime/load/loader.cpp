@@ -196,9 +196,9 @@ void Loader::touch(const UnitReads& plan, const ReadTask& task, const Read& read
     return;
   }
   const RowBatch& batch = *task.batch;
-  const std::uint64_t row = row_bytes(batch.format, batch.dtype, batch.columns);
   for (std::uint32_t lane = 0; lane < batch.lanes; ++lane) {
-    touch_->touch(shard_.data() + batch.to[lane].codes, batch.rows * row);
+    const HeldRows codes = held_codes(batch, lane);
+    touch_->touch(shard_.data() + codes.first, codes.span(batch.rows));
   }
 }
 

@@ -52,6 +52,21 @@ TEST_F(EmulatedMemory, CopiesPastTheEndAreRefused) {
   EXPECT_EQ(cudaMemset(array.get() + 2, 0, 9), cudaErrorInvalidValue);
 }
 
+TEST_F(EmulatedMemory, RowsAreCopiedToWhereTheyAreApart) {
+  const DeviceArray<unsigned char> apart(std::vector<unsigned char>(11, 9));
+  const std::vector<unsigned char> rows = {1, 2, 3, 4, 5, 6};
+  const auto copy = [&](std::size_t to_step, std::size_t from_step, std::size_t count) {
+    return cudaMemcpy2DAsync(apart.get() + 1, to_step, rows.data(), from_step, 2, count,
+                             cudaMemcpyHostToDevice);
+  };
+  ASSERT_EQ(copy(4, 2, 3), cudaSuccess);
+  EXPECT_EQ(apart.read(), (std::vector<unsigned char>{9, 1, 2, 9, 9, 3, 4, 9, 9, 5, 6}));
+  EXPECT_EQ(copy(1, 2, 3), cudaErrorInvalidPitchValue);
+  EXPECT_EQ(copy(4, 1, 3), cudaErrorInvalidPitchValue);
+  EXPECT_EQ(copy(5, 2, 3), cudaErrorInvalidValue) << "past the end";
+  EXPECT_EQ(counters().bytes_to_device, 11u + 6u);
+}
+
 TEST_F(EmulatedMemory, RunsOutAtTheDevicesSize) {
   DeviceDescription small;
   small.memory_bytes = 1 << 20;

@@ -193,32 +193,41 @@ void make_state(const QuantizedWeight& weight, std::vector<std::byte>& content) 
   std::memcpy(content.data(), state.data(), state.size());
 }
 
+void check_part(const QuantizedWeight& weight, const Catalog& catalog, const WeightPart& part,
+                std::uint32_t& random) {
+  std::vector<std::vector<std::byte>> bytes;
+  for (const SourceBox& box : source_boxes(weight, part)) {
+    check_box(box, catalog);
+    std::vector<std::byte>& content = bytes.emplace_back(box.bytes());
+    const bool small = random % 5 != 0;  // so that there are groups and scales of that number
+    for (std::size_t i = 0; i < content.size(); ++i) {
+      random = random * 1664525u + 1013904223u;
+      content[i] = static_cast<std::byte>(small && i % 4 != 0 ? 0 : random >> 24 & 63);
+    }
+    const QuantRole role = weight.components[bytes.size() - 1].role;
+    if (role == QuantRole::State) make_state(weight, content);
+    if (role == QuantRole::RowFormat) content.assign(content.size(), {});
+  }
+  const std::vector<std::span<const std::byte>> spans(bytes.begin(), bytes.end());
+  std::vector<float> out(part.rows * part.columns);
+  try {
+    Dequantizer(weight, part, spans).make(part.row, part.rows, out.data());
+  } catch (const Error& error) {
+    expect(testing::is_one_line(error.what()), "the error of a weight");
+  }
+}
+
 void check_quantized(const QuantizedWeight& weight, const Catalog& catalog) {
   constexpr std::uint64_t kBatch = 3;
   std::uint32_t random = 1;
   for (std::uint64_t first = 0; first < weight.rows; first += kBatch) {
     const std::uint64_t rows = std::min(kBatch, weight.rows - first);
-    std::vector<std::vector<std::byte>> bytes;
-    std::vector<std::span<const std::byte>> spans;
-    for (const SourceBox& box : source_boxes(weight, first, rows)) {
-      check_box(box, catalog);
-      std::vector<std::byte>& content = bytes.emplace_back(box.bytes());
-      const bool small = random % 5 != 0;  // so that there are groups and scales of that number
-      for (std::size_t i = 0; i < content.size(); ++i) {
-        random = random * 1664525u + 1013904223u;
-        content[i] = static_cast<std::byte>(small && i % 4 != 0 ? 0 : random >> 24 & 63);
-      }
-      const QuantRole role = weight.components[bytes.size() - 1].role;
-      if (role == QuantRole::State) make_state(weight, content);
-      if (role == QuantRole::RowFormat) content.assign(content.size(), {});
-    }
-    spans.assign(bytes.begin(), bytes.end());
-    std::vector<float> out(rows * weight.columns);
-    try {
-      dequantize_rows(weight, first, rows, spans, out.data());
-    } catch (const Error& error) {
-      expect(testing::is_one_line(error.what()), "the error of a weight");
-    }
+    check_part(weight, catalog, whole_rows(weight, first, rows), random);
+  }
+  const std::uint64_t step = kBatch * weight.column_step();
+  for (std::uint64_t first = 0; step > 0 && first < weight.columns; first += step) {
+    check_part(weight, catalog, {0, weight.rows, first, std::min(step, weight.columns - first)},
+               random);
   }
 }
 

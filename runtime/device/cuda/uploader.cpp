@@ -117,10 +117,10 @@ class CudaUploader final : public Uploader {
     const HostTime begin = host_time();
     const std::uint64_t reads = batch_begin(block_.size());
     bool copied = false;
-    const auto copy_rows = [&](std::span<const std::byte> from, std::uint64_t place) {
+    const auto copy_rows = [&](const MadeRows& rows) {
       if (!copied) record(begun_);
       copied = true;
-      copy(from, to + place);
+      copy_apart(rows, to + rows.to);
       wait();  // before the next rows take their place
     };
     StoredRead stored{convert_batch_read(plan, task, read, bytes, block_.subspan(reads),
@@ -142,6 +142,14 @@ class CudaUploader final : public Uploader {
   void copy(std::span<const std::byte> from, std::byte* to) {
     check(cudaMemcpyAsync(to, from.data(), from.size(), cudaMemcpyDefault, stream_.get()),
           "copying what was read");
+  }
+
+  /// To where one row is at a distance from another.
+  void copy_apart(const MadeRows& rows, std::byte* to) {
+    if (rows.stride == rows.row_bytes) return copy(rows.bytes, to);
+    check(cudaMemcpy2DAsync(to, rows.stride, rows.bytes.data(), rows.row_bytes, rows.row_bytes,
+                            rows.bytes.size() / rows.row_bytes, cudaMemcpyDefault, stream_.get()),
+          "copying rows");
   }
 
   void record(const Event& event) {

@@ -50,10 +50,15 @@ QuantizedWeight read_awq(const QuantModule& module) {
   module.expect_shape(scales, {{groups, module.rows}});
   module.expect_dtype(zeros, {DType::I32});
   module.expect_shape(zeros, {{groups, words}});
-  weight.components = {
-      component_of(module, QuantRole::Codes, codes, QuantAxis::Columns, 1, kPerWord),
-      component_of(module, QuantRole::Scales, scales, QuantAxis::Columns, 1, 1),
-      component_of(module, QuantRole::Zeros, zeros, QuantAxis::Columns, 1, kPerWord)};
+  const auto add = [&](QuantRole role, const TensorEntry& tensor, std::uint64_t of,
+                       std::uint64_t column_of) {
+    weight.components.push_back(
+        by_columns(module, component_of(module, role, tensor, QuantAxis::Columns, 1, of),
+                   QuantAxis::Rows, column_of));
+  };
+  add(QuantRole::Codes, codes, kPerWord, 1);
+  add(QuantRole::Scales, scales, 1, weight.block_columns);
+  add(QuantRole::Zeros, zeros, kPerWord, weight.block_columns);
   return weight;
 }
 

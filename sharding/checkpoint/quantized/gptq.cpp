@@ -58,6 +58,12 @@ std::uint32_t bits_of(const QuantModule& module, const TensorEntry& codes) {
   return bits;
 }
 
+// Whether the config says of all modules that groups follow one another, whatever "g_idx" is there
+// for: most programs write it in any case.
+bool is_in_order(const QuantModule& module) {
+  return module.config.flag({"desc_act"}) == false && !module.config.has("dynamic");
+}
+
 // Elements of a row that share a scale, where their order is not the activations'.
 std::uint64_t group_of(const QuantModule& module, const TensorEntry& scales, bool ordered) {
   const std::uint64_t groups = scales.shape.size() == 2 ? scales.shape[0] : 0;
@@ -107,14 +113,24 @@ QuantizedWeight read_gptq(const QuantModule& module) {
   module.expect_shape(scales, {{groups, module.rows}});
   module.expect_dtype(zeros, {DType::I32});
   module.expect_shape(zeros, {{groups, divide_up(module.rows, per_word)}});
-  weight.components = {
-      component_of(module, QuantRole::Codes, codes, QuantAxis::Columns, 1, 1),
-      component_of(module, QuantRole::Scales, scales, QuantAxis::Columns, 1, 1),
-      component_of(module, QuantRole::Zeros, zeros, QuantAxis::Columns, 1, per_word)};
+  // Any columns may be of any group where activations gave the order: then only whole rows are
+  // made.
+  const bool in_order = order == nullptr || is_in_order(module);
+  const auto add = [&](QuantRole role, const TensorEntry& tensor, std::uint64_t of,
+                       std::uint64_t column_of) {
+    QuantComponent part = component_of(module, role, tensor, QuantAxis::Columns, 1, of);
+    weight.components.push_back(
+        in_order ? by_columns(module, std::move(part), QuantAxis::Rows, column_of) : part);
+  };
+  add(QuantRole::Codes, codes, 1, per_word);
+  add(QuantRole::Scales, scales, 1, weight.block_columns);
+  add(QuantRole::Zeros, zeros, per_word, weight.block_columns);
   if (order != nullptr) {
     module.expect_dtype(*order, {DType::I32, DType::I64});
     module.expect_shape(*order, {{module.columns}});
-    weight.components.push_back(component_of(module, QuantRole::GroupIndex, *order));
+    const QuantComponent index = component_of(module, QuantRole::GroupIndex, *order);
+    weight.components.push_back(in_order ? by_columns(module, index, QuantAxis::Columns, 1)
+                                         : index);
   }
   return weight;
 }

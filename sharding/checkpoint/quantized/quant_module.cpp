@@ -82,6 +82,19 @@ QuantComponent component_of(const QuantModule& module, QuantRole role, const Ten
   return component;
 }
 
+QuantComponent by_columns(const QuantModule& module, QuantComponent component,
+                          QuantAxis column_axis, std::uint64_t column_of) {
+  component.column_axis = column_axis;
+  component.column_of = column_of;
+  const std::uint64_t extent = column_axis == QuantAxis::Rows ? component.rows : component.columns;
+  if (divide_up(module.columns, column_of) > extent) {
+    module.fail_at(module.catalog.tensors[component.tensor],
+                   "has too few elements for a weight of {}",
+                   shape_text(std::vector{module.rows, module.columns}));
+  }
+  return component;
+}
+
 void add_scale_grid(const QuantModule& module, QuantRole role, const TensorEntry& tensor,
                     QuantizedWeight& weight) {
   const std::uint64_t rows = divide_up(module.rows, weight.block_rows);

@@ -55,6 +55,10 @@ struct QuantModule {
                                           const TensorEntry& tensor, QuantAxis axis,
                                           std::uint64_t per, std::uint64_t of);
 
+/// The same, of which columns need a part, too. @throws Error where they need more than there is
+[[nodiscard]] QuantComponent by_columns(const QuantModule& module, QuantComponent component,
+                                        QuantAxis column_axis, std::uint64_t column_of);
+
 /// One way of storing quantized weights. Adding one is a file and a line in find_quantized.cpp.
 struct QuantFormat {
   /// Whether a weight is stored so, by what lies beside it and what the config says.

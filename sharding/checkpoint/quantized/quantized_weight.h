@@ -57,6 +57,10 @@ struct QuantComponent {
   QuantAxis axis = QuantAxis::None;
   std::uint64_t per = 1, of = 1;
   std::string name;  ///< the tensor's, for errors
+  /// The same of the weight's columns: Rows or Columns, whichever `axis` is not, of which one
+  /// element is `column_of` columns'. None: any columns need all of it.
+  QuantAxis column_axis = QuantAxis::None;
+  std::uint64_t column_of = 1;
 
   bool operator==(const QuantComponent&) const = default;
 };
@@ -67,7 +71,8 @@ struct QuantizedWeight {
   std::vector<QuantComponent> components;  ///< the codes first
   std::uint32_t bits = 8;                  ///< of a code
   /// Elements of a row that share a scale (of FourBitTable: consecutive elements, rows not minded),
-  /// and rows that do. GroupIndex, where there is one, says more.
+  /// and rows that do. GroupIndex, where there is one, says more, or says the same: where it has a
+  /// column_axis.
   std::uint64_t block_columns = 1, block_rows = 1;
   std::uint32_t zero_offset = 0;   ///< added to stored zeros: GPTQ's first format has one less
   bool second_divides = false;     ///< scales are divided by SecondScale, not multiplied
@@ -75,9 +80,22 @@ struct QuantizedWeight {
 
   /// The component of a role, or null.
   [[nodiscard]] const QuantComponent* find(QuantRole role) const;
+  /// What is made of some of its columns begins and ends at multiples of so many, or at an end; 0:
+  /// only whole rows are made.
+  [[nodiscard]] std::uint64_t column_step() const;
+  /// Parts that begin and end at multiples of so many rows share no scales and no codes.
+  [[nodiscard]] std::uint64_t row_step() const;
 
   bool operator==(const QuantizedWeight&) const = default;
 };
+
+/// Some rows of a weight, and some of their columns.
+struct WeightPart {
+  std::uint64_t row = 0, rows = 0;
+  std::uint64_t column = 0, columns = 0;
+};
+[[nodiscard]] WeightPart whole_rows(const QuantizedWeight& weight, std::uint64_t first,
+                                    std::uint64_t rows);
 
 /// One rectangle of a stored tensor that has to be read, the tensor seen as QuantComponent says, in
 /// its own dtype.
@@ -98,8 +116,11 @@ inline constexpr std::uint64_t kBoxAlignment = 64;
                                                               std::uint64_t first,
                                                               std::uint64_t rows);
 
-/// What has to be read to make rows [first, first + rows) of the weight: a box of each component,
-/// in their order. @throws Error where the weight has no such rows
+/// What has to be read to make a part of the weight: a box of each component, in their order.
+/// @throws Error where the weight has no such part
+[[nodiscard]] std::vector<SourceBox> source_boxes(const QuantizedWeight& weight,
+                                                  const WeightPart& part);
+/// Of whole rows.
 [[nodiscard]] std::vector<SourceBox> source_boxes(const QuantizedWeight& weight,
                                                   std::uint64_t first, std::uint64_t rows);
 

@@ -29,11 +29,19 @@ bool kind_is_true(cudaMemcpyKind kind, bool from_device, bool to_device) {
   return false;
 }
 
-cudaError_t copy(CUstream_st& stream, void* to, const void* from, std::size_t bytes,
+// Rows of bytes, each a step behind the one before.
+struct Rows {
+  std::size_t bytes = 0, count = 1, from_step = 0, to_step = 0;
+
+  // From the first byte to the last.
+  [[nodiscard]] std::size_t span(std::size_t step) const { return (count - 1) * step + bytes; }
+};
+
+cudaError_t copy(CUstream_st& stream, void* to, const void* from, const Rows& rows,
                  cudaMemcpyKind kind, bool wait) {
-  if (bytes == 0) return cudaSuccess;
-  const auto source = kind_of(from, bytes);
-  const auto destination = kind_of(to, bytes);
+  if (rows.bytes == 0 || rows.count == 0) return cudaSuccess;
+  const auto source = kind_of(from, rows.span(rows.from_step));
+  const auto destination = kind_of(to, rows.span(rows.to_step));
   if (from == nullptr || to == nullptr || !source || !destination) return cudaErrorInvalidValue;
   const bool from_device = *source == MemoryKind::Device;
   const bool to_device = *destination == MemoryKind::Device;
@@ -48,11 +56,16 @@ cudaError_t copy(CUstream_st& stream, void* to, const void* from, std::size_t by
   std::shared_ptr<const std::vector<std::byte>> staged;
   if (*source == MemoryKind::Pageable) {
     const auto* first = static_cast<const std::byte*>(from);
-    staged = std::make_shared<const std::vector<std::byte>>(first, first + bytes);
+    staged =
+        std::make_shared<const std::vector<std::byte>>(first, first + rows.span(rows.from_step));
   }
   const cudaError_t submitted = stream.submit({[=](CUstream_st&) {
-    count(Runtime::get().counters.bytes[direction], bytes);
-    std::memcpy(to, staged != nullptr ? staged->data() : from, bytes);
+    count(Runtime::get().counters.bytes[direction], rows.count * rows.bytes);
+    auto* const out = static_cast<std::byte*>(to);
+    const auto* const in = staged != nullptr ? staged->data() : static_cast<const std::byte*>(from);
+    for (std::size_t i = 0; i < rows.count; ++i) {
+      std::memcpy(out + i * rows.to_step, in + i * rows.from_step, rows.bytes);
+    }
   }});
   if (submitted != cudaSuccess) return submitted;
   if (!wait && *destination != MemoryKind::Pageable) return cudaSuccess;
@@ -73,13 +86,22 @@ cudaError_t fill(CUstream_st& stream, void* memory, int value, std::size_t bytes
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   return stream_api(__func__, stream,
-                    [&](CUstream_st& on) { return copy(on, to, from, bytes, kind, false); });
+                    [&](CUstream_st& on) { return copy(on, to, from, {bytes}, kind, false); });
+}
+
+cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_step, const void* from,
+                              std::size_t from_step, std::size_t row_bytes, std::size_t rows,
+                              cudaMemcpyKind kind, cudaStream_t stream) {
+  return stream_api(__func__, stream, [&](CUstream_st& on) {
+    if (row_bytes > to_step || row_bytes > from_step) return cudaErrorInvalidPitchValue;
+    return copy(on, to, from, {row_bytes, rows, from_step, to_step}, kind, false);
+  });
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
   return stream_api(__func__, nullptr, [&](CUstream_st& on) {
     if (const cudaError_t refused = refuse_in_capture(); refused != cudaSuccess) return refused;
-    return copy(on, to, from, bytes, kind, true);
+    return copy(on, to, from, {bytes}, kind, true);
   });
 }
 

@@ -153,6 +153,43 @@ TEST(Dequantize, GroupsMayBeInTheOrderOfActivations) {
   EXPECT_THAT(gptq(15, {1, 0, 1, 0, 1, 0, 1, 0}).rows(), ElementsAre(0, 1, 4, 3, 8, 5, 12, 7));
 }
 
+TEST(Dequantize, AnOrderThatTheConfigDeniesIsAnError) {
+  Stored stored = gptq(15, {0, 0, 0, 0, 1, 1, 1, 1});
+  stored.weight.components[3].column_axis = QuantAxis::Columns;
+  EXPECT_THAT(stored.rows(), ElementsAre(0, 1, 2, 3, 8, 10, 12, 14));
+  stored.bytes[3] = bytes_of_values<std::int32_t>({0, 0, 0, 0, 1, 0, 1, 1});
+  EXPECT_EQ(
+      stored.error(),
+      "tensor \"x.tensor3\": its element 5 is 0, where the config says that groups are not in "
+      "the order of activations (desc_act): expected 1");
+}
+
+TEST(Dequantize, SomeColumnsAreMadeOfThoseCodesAndGroupsThatAreTheirs) {
+  Stored stored = gptq(15, {});
+  stored.weight.bits = 8;
+  stored.weight.components = {
+      {QuantRole::Codes, 0, DType::I32, 2, 1, QuantAxis::Columns, 1, 1, "c", QuantAxis::Rows, 4},
+      {QuantRole::Scales, 1, DType::F16, 2, 1, QuantAxis::Columns, 1, 1, "s", QuantAxis::Rows, 6},
+      {QuantRole::Zeros, 2, DType::I32, 2, 1, QuantAxis::Columns, 1, 4, "z", QuantAxis::Rows, 6}};
+  stored.weight.block_columns = 6;
+  const auto last = bytes_of_values<std::uint32_t>({0x07060504});
+  const auto scales = bytes_of_values<std::uint16_t>({0x3c00, 0x4000});  // 1, 2
+  const auto zeros = bytes_of_values<std::uint32_t>({0, 2});
+  const std::vector<std::span<const std::byte>> boxes = {last, scales, zeros};
+  std::array<float, 4> row{};
+  Dequantizer(stored.weight, {0, 1, 4, 4}, boxes).make(0, 1, row.data());
+  EXPECT_THAT(row, ElementsAre(3, 4, 6, 8));
+  for (const WeightPart& part : {WeightPart{0, 1, 2, 4}, WeightPart{0, 1, 0, 6},
+                                 WeightPart{0, 1, 4, 8}, WeightPart{0, 1, 12, 0}}) {
+    EXPECT_THAT(error_of([&] { (void)source_boxes(stored.weight, part); }),
+                HasSubstr("a weight of 8 columns, made 4 at a time, has no "));
+  }
+  EXPECT_THAT(error_of([&] {
+                (void)source_boxes(int8_rows({1, 1}).weight, {0, 1, 0, 2});
+              }),
+              HasSubstr("made 3 at a time"));
+}
+
 TEST(Dequantize, ScalesOfFourBitWeightsMayBeCodesThemselves) {
   const std::vector<float> rows = four_bit(kState).rows();
   EXPECT_EQ(rows[0], 0.5f * (0.25f * 2.0f + 0.125f));

@@ -26,7 +26,7 @@ TEST_P(DeviceBatch, QuantizesRowsWithTheBitsOfTheHost) {
         batch.format = format;
         batch.dtype = DType::BF16;
         batch.rows = 40;
-        batch.columns = 130;
+        batch.columns = batch.width = 130;
         const std::uint64_t code_bytes = 40 * row_bytes(format, batch.dtype, batch.columns);
         batch.to[0] = {256, 512 + code_bytes};
         UnitReads plan;
@@ -85,7 +85,7 @@ TEST_P(DeviceBatch, QuantizesRowsOfAStoredWeightWithTheBitsOfTheHost) {
       RowBatch batch;
       batch.format = format;
       batch.dtype = dtype;
-      batch.rows = batch.columns = kSide;
+      batch.rows = batch.columns = batch.width = kSide;
       batch.source = &weight;
       const std::uint64_t code_bytes = kSide * row_bytes(format, dtype, kSide);
       batch.to[0] = {0, code_bytes};
@@ -124,6 +124,75 @@ TEST_P(DeviceBatch, QuantizesRowsOfAStoredWeightWithTheBitsOfTheHost) {
   }
 }
 
+// AWQ's weight of 64 rows and 256 columns, of which columns 64 to 192 are made: nothing is written
+// between them.
+TEST_P(DeviceBatch, MakesSomeColumnsOfRowsBetweenOthers) {
+  constexpr std::uint64_t kRows = 64, kWidth = 256, kFirst = 64, kColumns = 128, kGroup = 64;
+  QuantizedWeight weight;
+  weight.method = QuantMethod::Awq;
+  weight.rows = kRows;
+  weight.columns = kWidth;
+  weight.bits = 4;
+  weight.block_columns = kGroup;
+  constexpr auto kCut = QuantAxis::Columns, kSlab = QuantAxis::Rows;
+  weight.components = {
+      {QuantRole::Codes, 0, DType::I32, kWidth, kRows / 8, kCut, 1, 8, "codes", kSlab, 1},
+      {QuantRole::Scales, 1, DType::F32, kWidth / kGroup, kRows, kCut, 1, 1, "scales", kSlab,
+       kGroup},
+      {QuantRole::Zeros, 2, DType::I32, kWidth / kGroup, kRows / 8, kCut, 1, 8, "zeros", kSlab,
+       kGroup}};
+  const std::vector<SourceBox> boxes = source_boxes(weight, {0, kRows, kFirst, kColumns});
+  UnitReads plan;
+  std::uint64_t end = 0;
+  for (const SourceBox& box : boxes) {
+    plan.pieces.push_back({.offset = end,
+                           .bytes = box.bytes(),
+                           .from = box.dtype,
+                           .to = box.dtype,
+                           .elements = box.rows * box.columns,
+                           .destination = box_offsets(boxes)[plan.pieces.size()]});
+    end += box.bytes();
+  }
+  plan.reads = {{0, 0, end, 0, 3}};
+  std::vector<std::byte> bytes = random_bytes(end);
+  const auto scales = random(kRows * kColumns / kGroup);
+  std::memcpy(bytes.data() + plan.pieces[1].offset, scales.data(), plan.pieces[1].bytes);
+
+  auto device = this->device();
+  Ledger ledger;
+  const StagingRing ring{1, 128u << 10};
+  const auto uploaders = device->make_uploaders(ledger, ring);
+  for (const WeightFormat format : {WeightFormat::Plain, WeightFormat::Nf4}) {
+    RowBatch batch;
+    batch.format = format;
+    batch.dtype = DType::BF16;
+    batch.rows = kRows;
+    batch.first_column = batch.source_column = kFirst;
+    batch.columns = kColumns;
+    batch.width = kWidth;
+    batch.source = &weight;
+    const std::uint64_t code_bytes = kRows * row_bytes(format, batch.dtype, kWidth);
+    batch.to[0] = {256, 256 + code_bytes};
+    plan.tasks = {{0, 1, batch}};
+    ASSERT_LE(divide_batch_memory(batch).bytes, ring.block_bytes / 2);
+    std::vector<std::byte> memory(divide_batch_memory(batch).bytes);
+    std::vector<std::byte> expected(256 + code_bytes + kRows * scale_row_bytes(format, kWidth),
+                                    std::byte{0x55});
+    const auto out = device.put(expected);
+    device->synchronize();
+    convert_batch_read(plan, plan.tasks[0], plan.reads[0], bytes, memory, expected.data());
+    std::ranges::copy(bytes, uploaders[0]->block().begin());
+    const StoredRead stored = uploaders[0]->store(plan, plan.tasks[0], plan.reads[0],
+                                                  uploaders[0]->block().first(end), out.get());
+    EXPECT_EQ(stored.bytes, kRows * (row_bytes(format, batch.dtype, kColumns) +
+                                     scale_row_bytes(format, kColumns)));
+    EXPECT_TRUE(device.get(out) == expected) << name(format);
+    const std::uint64_t stride = row_bytes(format, batch.dtype, kWidth);
+    const std::uint64_t before = row_bytes(format, batch.dtype, kFirst);
+    EXPECT_EQ(expected[256 + stride + before - 1], std::byte{0x55});
+  }
+}
+
 // Of 1 MiB of codes 4 MiB of rows: more than is left of a block.
 TEST_P(DeviceBatch, MakesRowsThatAreLargerThanItsBlock) {
   constexpr std::uint64_t kSide = 1024, kElements = kSide * kSide;
@@ -133,7 +202,7 @@ TEST_P(DeviceBatch, MakesRowsThatAreLargerThanItsBlock) {
       {QuantRole::Codes, 0, DType::F8_E4M3, kSide, kSide, QuantAxis::Rows, 1, 1, "codes"},
       {QuantRole::Scales, 1, DType::F32, 1, 1, QuantAxis::None, 1, 1, "scale"}};
   RowBatch batch;
-  batch.rows = batch.columns = kSide;
+  batch.rows = batch.columns = batch.width = kSide;
   batch.source = &weight;
   const StagingRing ring{1, 4u << 20};
   ASSERT_LE(divide_batch_memory(batch).bytes, ring.block_bytes - batch_begin(ring.block_bytes));

@@ -1,5 +1,5 @@
 // What ranks read of codes that lie column by column of a weight's rows, GPTQ's and AWQ's: a rank's
-// rows are a stripe through the whole tensor.
+// rows are a stripe through the whole tensor, which is read in slabs of the weight's columns.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -83,6 +83,59 @@ TEST(StripedReads, HaveEachByteReadOnceOverAllRanks) {
 TEST(StripedReads, AreOneForEachRowOfWordsWhereARanksRowsFitABlock) {
   EXPECT_EQ(read_by(gptq_of(4096, 4096), 8).reads, 8u * (512 + 32 + 32));
   EXPECT_EQ(read_by(awq_of(4096, 4096), 8).reads, 8u * (4096 + 32 + 32));
+}
+
+// A rank alone makes all rows of some columns at a time: 768 of a matrix of 4096 by 4096, whose
+// codes, scales and zeros are a read each.
+TEST(SlabReads, OfARankAloneAreFewAndHaveEachByteOnce) {
+  for (const Way& one : {gptq_of(4096, 4096), awq_of(4096, 4096)}) {
+    const Totals totals = read_by(one, 1);
+    EXPECT_EQ(totals.bytes, totals.payload);
+    EXPECT_EQ(totals.reads, 6u * 3);
+  }
+  for (const std::uint64_t rows : {1024ull, 11008ull, 14336ull, 28672ull}) {
+    for (const Way& one : {gptq_of(rows, 8192), awq_of(rows, 8192)}) {
+      const Totals totals = read_by(one, 1);
+      EXPECT_EQ(totals.bytes, totals.payload) << rows;
+      EXPECT_LE(totals.reads, 64u * 3) << rows;
+    }
+  }
+}
+
+// More rows than a group of columns of all of them fits half a block: some of the rows at a time.
+TEST(SlabReads, OfMoreRowsThanFitAreLongPiecesOfStoredRows) {
+  for (const Way& one : {gptq_of(131072, 1024), awq_of(131072, 1024)}) {
+    const Totals totals = read_by(one, 1);
+    EXPECT_EQ(totals.bytes, totals.payload);
+    EXPECT_GE(totals.bytes / totals.reads, 8u << 10);
+  }
+}
+
+// A scale for each row: all columns are one group's, whose scales each slab reads.
+TEST(SlabReads, OfGroupsThatAreCutHaveTheirScalesOnceForEachSlab) {
+  for (Way one : {gptq_of(4096, 4096), awq_of(4096, 4096)}) {
+    for (Part& part : one.parts) {
+      if (part.name != "qweight") part.shape[0] = 1;
+    }
+    one.config["group_size"] = -1;
+    const Totals totals = read_by(one, 1);
+    EXPECT_GT(totals.bytes, totals.payload);
+    EXPECT_LT(static_cast<double>(totals.bytes), 1.01 * static_cast<double>(totals.payload));
+    EXPECT_LE(totals.reads, 6u * 3);
+  }
+}
+
+// Groups in the order of activations: any column may need any scale, so that rows are made whole.
+TEST(SlabReads, AreOfWholeRowsWhereActivationsGaveTheOrder) {
+  Way one = gptq_of(4096, 4096);
+  one.parts.push_back({"g_idx", DType::I32, {4096}});
+  const std::uint64_t few = 6 * 4;
+  one.config["desc_act"] = false;
+  EXPECT_LE(read_by(one, 1).reads, few);
+  one.config["desc_act"] = true;
+  EXPECT_GT(read_by(one, 1).reads, 10 * few);
+  one.config.erase("desc_act");  // nothing is known of the order
+  EXPECT_GT(read_by(one, 1).reads, 10 * few);
 }
 
 }  // namespace
