@@ -21,10 +21,14 @@ class Held {
         parts_(parts),
         shard_(shard),
         scales_(has_coded_scales(batch.format) ? batch.float_scales : shard) {}
-  // Into staging, from which they are copied.
+  // Into staging, from which they are copied; but for scales that become codes later.
   Held(const RowBatch& batch, const BatchMemory& parts, std::span<std::byte> staging,
        const CopyRows& copy)
-      : batch_(batch), parts_(parts), staging_(staging), copy_(&copy) {}
+      : batch_(batch),
+        parts_(parts),
+        scales_(batch.float_scales),
+        staging_(staging),
+        copy_(&copy) {}
 
   [[nodiscard]] const RowBatch& batch() const { return batch_; }
   [[nodiscard]] const BatchMemory& parts() const { return parts_; }
@@ -67,17 +71,20 @@ class Held {
                        scales_ + place.scales + first * scale_bytes_, rows});
       return;
     }
-    const std::uint64_t most = staging_.size() / (row_bytes_ + scale_bytes_);
+    const bool on_host = has_coded_scales(batch_.format);
+    const std::uint64_t staged_scales = on_host ? 0 : scale_bytes_;  // of a row
+    const std::uint64_t most = staging_.size() / (row_bytes_ + staged_scales);
     if (most == 0) {
-      fail("a row of {} bytes does not fit {}", row_bytes_ + scale_bytes_, staging_.size());
+      fail("a row of {} bytes does not fit {}", row_bytes_ + staged_scales, staging_.size());
     }
     for (std::uint64_t row = first; row < first + rows; row += most) {
       const std::uint64_t count = std::min(most, first + rows - row);
       const std::span<std::byte> codes = staging_.first(count * row_bytes_);
-      const std::span<std::byte> scales = staging_.subspan(codes.size(), count * scale_bytes_);
-      make(row, Rows{codes.data(), scales.data(), count});
+      const std::span<std::byte> scales = staging_.subspan(codes.size(), count * staged_scales);
+      const std::uint64_t scales_at = place.scales + row * scale_bytes_;
+      make(row, Rows{codes.data(), on_host ? scales_ + scales_at : scales.data(), count});
       (*copy_)(codes, place.codes + row * row_bytes_);
-      if (!scales.empty()) (*copy_)(scales, place.scales + row * scale_bytes_);
+      if (!scales.empty()) (*copy_)(scales, scales_at);
     }
   }
 

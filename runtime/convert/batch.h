@@ -25,7 +25,8 @@ std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, co
 /// @param to an offset into the shard
 using CopyRows = std::function<void(std::span<const std::byte> from, std::uint64_t to)>;
 
-/// The same for a shard that is not the host's memory.
+/// The same for a shard that is not the host's memory. Scales that become codes later go to
+/// RowBatch::float_scales all the same.
 /// @param staging where rows are made, as many at a time as it has room for; apart from `memory`,
 ///        but `bytes` of the last read may lie there
 std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,

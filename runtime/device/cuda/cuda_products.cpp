@@ -32,7 +32,8 @@ void check_coded(const LinearProduct& product, std::uint64_t rows) {
     fail("cuda linear: {} rows, and {} rows of {} bytes of {} weights, expected at most {} of each",
          rows, weights.out_columns, bytes, name(weights.format), kMost);
   }
-  if (!aligned(weights.weight, 16) || !aligned(weights.scales, sizeof(float))) {
+  const std::uint64_t scales_to = has_coded_scales(weights.format) ? 1 : sizeof(float);
+  if (!aligned(weights.weight, 16) || !aligned(weights.scales, scales_to)) {
     fail("cuda linear: {} weights at {} in blocks {} bytes apart, expected multiples of 16",
          name(weights.format), static_cast<const void*>(weights.weight.base),
          weights.weight.stride);
@@ -89,7 +90,7 @@ void CudaDevice::linear_of_each(const float* in, std::span<const LinearProduct> 
       multiply_plain(product, inputs, rows);
     } else if (weights.format == WeightFormat::Int8) {
       linear_int8(stream(), weights, coded);
-    } else if (weights.format == WeightFormat::Nf4 || weights.format == WeightFormat::Fp4) {
+    } else if (dtype_of(weights.format, weights.dtype) == DType::U8) {
       linear_four_bit(stream(), weights, coded);
     } else {
       linear_blocks(stream(), weights, coded);
