@@ -24,8 +24,9 @@ namespace {
 constexpr std::uint64_t kArenaBytes = 4ull << 30;
 constexpr std::uint64_t kMaxRows = 2048, kMaxColumns = 16384;
 /// Of each kind that weights are held in.
-constexpr WeightFormat kFormats[] = {WeightFormat::Int8, WeightFormat::Nf4,  WeightFormat::Q4_0,
-                                     WeightFormat::Q8_0, WeightFormat::Q4_K, WeightFormat::Q6_K};
+constexpr WeightFormat kFormats[] = {WeightFormat::Int8, WeightFormat::Nf4,  WeightFormat::Nf4Dq,
+                                     WeightFormat::Q4_0, WeightFormat::Q8_0, WeightFormat::Q4_K,
+                                     WeightFormat::Q6_K};
 /// Ops between two looks at whether they are done: looking costs as much as a small one.
 constexpr int kOps = 20;
 

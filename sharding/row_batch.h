@@ -35,7 +35,8 @@ struct RowBatch {
   /// which is held alike. `rows` are of each.
   std::uint32_t lanes = 1;
   std::array<RowPlace, 2> to = {};  ///< by lane, of the first row's column 0
-  /// Of a format with coded scales, said by who carries the plan out: the unit's (UnitScales).
+  /// Of a format with coded scales, said by who carries the plan out: the unit's (UnitScales), in
+  /// the host's memory.
   std::byte* float_scales = nullptr;
   /// Of a weight that is stored quantized: it, and its element that is the batch's first. What is
   /// read is the boxes of its tensors; else the rows themselves.

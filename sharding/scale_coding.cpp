@@ -6,8 +6,12 @@
 
 namespace initrt {
 
+std::uint64_t CodedScales::first_row(std::uint32_t rank) const {
+  return std::min(rows, rank * block_rows);
+}
+
 std::uint64_t CodedScales::begin_of(std::uint32_t rank) const {
-  return std::min(rows, rank * block_rows) * row_scales;
+  return first_row(rank) * row_scales;
 }
 
 UnitScales unit_scales(const Graph& graph, const Layout& layout, std::uint32_t unit,
@@ -24,9 +28,15 @@ UnitScales unit_scales(const Graph& graph, const Layout& layout, std::uint32_t u
     scales.block_rows = divide_up(scales.rows, world);
     const std::uint64_t most = checked_product("scales", {scales.block_rows, scales.row_scales});
     if (world > 1 && most % kScaleBlock != 0) scales.told = std::min(most, kScaleBlock - 1);
-    scales.floats = unit_scales.float_bytes;
-    unit_scales.float_bytes = checked_sum(
-        "scales", {unit_scales.float_bytes, checked_product("scales", {most, sizeof(float)})});
+    // Rows of codes are made from the first one on, and end where the floats do, or behind: so none
+    // reaches the floats of a later row, whichever of both is longer.
+    const std::uint64_t floats = checked_product("scales", {most, sizeof(float)});
+    const std::uint64_t codes =
+        checked_product("scales", {scales.block_rows, place.scale_row_bytes});
+    const std::uint64_t bytes = checked_sum("scales", {std::max(floats, codes), 7}) / 8 * 8;
+    scales.codes = unit_scales.scale_bytes;
+    scales.floats = checked_sum("scales", {scales.codes, bytes - floats});
+    unit_scales.scale_bytes = checked_sum("scales", {scales.codes, bytes});
     scales.message = unit_scales.message_bytes;
     // An even number of floats: the next sum is aligned.
     unit_scales.message_bytes +=
@@ -41,11 +51,9 @@ ScaleMemory scale_memory(const Graph& graph, const Layout& layout, std::uint32_t
   memory.world = world;
   for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
     const UnitScales scales = unit_scales(graph, layout, unit, world);
-    memory.slot_bytes = std::max(memory.slot_bytes, scales.float_bytes);
+    memory.slot_bytes = std::max(memory.slot_bytes, scales.scale_bytes);
     memory.message_bytes = std::max(memory.message_bytes, scales.message_bytes);
   }
-  // Slots are of whole words, so that messages behind them are aligned.
-  memory.slot_bytes = checked_sum("scales", {memory.slot_bytes, 7}) / 8 * 8;
   return memory;
 }
 

@@ -17,12 +17,15 @@ struct CodedScales {
   std::uint64_t rows = 0, columns = 0;
   std::uint64_t row_scales = 0;  ///< of a row
   std::uint64_t block_rows = 0;  ///< ParamCut::block_rows
-  std::uint64_t floats = 0;      ///< bytes from the unit's first: where its rows of float32 begin
-  std::uint64_t message = 0;     ///< the same of a rank's message
+  /// Bytes from the unit's first: where a rank's rows of float32 begin, and where its rows of codes
+  /// are made over them (code_scales()).
+  std::uint64_t floats = 0, codes = 0;
+  std::uint64_t message = 0;  ///< the same of a rank's message
   /// First scales, and as many last ones, that a rank tells others of, since their blocks are
   /// theirs too: 255, or all of its rows' where they are fewer; 0 where no block crosses ranks.
   std::uint64_t told = 0;
 
+  [[nodiscard]] std::uint64_t first_row(std::uint32_t rank) const;
   /// The scales of a rank's rows, counted through the matrix.
   [[nodiscard]] std::uint64_t begin_of(std::uint32_t rank) const;
   [[nodiscard]] std::uint64_t end_of(std::uint32_t rank) const { return begin_of(rank + 1); }
@@ -34,7 +37,7 @@ inline constexpr std::uint64_t kSumWords = 5;
 /// What a unit takes; nothing where no scales are codes.
 struct UnitScales {
   std::vector<CodedScales> params;
-  std::uint64_t float_bytes = 0;    ///< of a rank's scales of all of them
+  std::uint64_t scale_bytes = 0;    ///< of a rank's scales of all of them
   std::uint64_t message_bytes = 0;  ///< of a rank's message: for each its sum and what is told
 };
 [[nodiscard]] UnitScales unit_scales(const Graph& graph, const Layout& layout, std::uint32_t unit,

@@ -21,10 +21,14 @@ class Held {
         parts_(parts),
         shard_(shard),
         scales_(has_coded_scales(batch.format) ? batch.float_scales : shard) {}
-  // Into staging, from which they are copied.
+  // Into staging, from which they are copied; but for scales that become codes later.
   Held(const RowBatch& batch, const BatchMemory& parts, std::span<std::byte> staging,
        const CopyRows& copy)
-      : batch_(batch), parts_(parts), staging_(staging), copy_(&copy) {}
+      : batch_(batch),
+        parts_(parts),
+        scales_(batch.float_scales),
+        staging_(staging),
+        copy_(&copy) {}
 
   [[nodiscard]] const RowBatch& batch() const { return batch_; }
   [[nodiscard]] const BatchMemory& parts() const { return parts_; }
@@ -64,10 +68,13 @@ class Held {
   template <class Make>
   void put(std::uint64_t first, std::uint64_t rows, std::uint32_t lane, const Make& make) const {
     const HeldRows codes = held_codes(batch_, lane), scales = held_scales(batch_, lane);
-    const std::uint64_t bytes = codes.bytes + scales.bytes;
-    const std::uint64_t on_host = batch_.columns == batch_.width ? rows : 1;
-    const std::uint64_t most = copy_ == nullptr ? on_host : staging_.size() / bytes;
+    // Floats that become codes later stay on the host.
+    const bool copies_scales = copy_ != nullptr && !has_coded_scales(batch_.format);
+    const std::uint64_t bytes = codes.bytes + (copies_scales ? scales.bytes : 0);
+    std::uint64_t most = copy_ == nullptr ? rows : staging_.size() / bytes;
     if (most == 0) fail("a row of {} bytes does not fit {}", bytes, staging_.size());
+    // A slab's rows are apart from each other on the host.
+    if (batch_.columns != batch_.width && !copies_scales) most = 1;
     for (std::uint64_t row = first; row < first + rows; row += most) {
       const std::uint64_t count = std::min(most, first + rows - row);
       const std::uint64_t to = codes.first + row * codes.stride;
@@ -77,8 +84,9 @@ class Held {
         continue;
       }
       const std::span<std::byte> made = staging_.first(count * codes.bytes);
-      const std::span<std::byte> made_scales = staging_.subspan(made.size(), count * scales.bytes);
-      make(row, Rows{made.data(), made_scales.data(), count});
+      const std::span<std::byte> made_scales =
+          staging_.subspan(made.size(), copies_scales ? count * scales.bytes : 0);
+      make(row, Rows{made.data(), copies_scales ? made_scales.data() : scales_ + scales_to, count});
       (*copy_)({made, codes.bytes, to, codes.stride});
       if (!made_scales.empty()) (*copy_)({made_scales, scales.bytes, scales_to, scales.stride});
     }

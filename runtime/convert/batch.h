@@ -30,7 +30,8 @@ struct MadeRows {
 /// What copies made rows to where they belong, and returns once they may be written anew.
 using CopyRows = std::function<void(const MadeRows& rows)>;
 
-/// The same for a shard that is not the host's memory.
+/// The same for a shard that is not the host's memory. Scales that become codes later go to
+/// RowBatch::float_scales all the same.
 /// @param staging where rows are made, as many at a time as it has room for; apart from `memory`,
 ///        but `bytes` of the last read may lie there
 std::uint64_t convert_batch_read(const UnitReads& plan, const ReadTask& task, const Read& read,

@@ -7,6 +7,7 @@
 
 #include "runtime/convert/decode.h"
 #include "runtime/convert/dynamic_map.h"
+#include "runtime/convert/make_dynamic_map.h"
 #include "sharding/checked.h"
 
 namespace initrt {
@@ -16,31 +17,6 @@ __extension__ using Wide = unsigned __int128;
 
 // Numbers that the map is searched for.
 constexpr std::uint32_t kSteps = 65536;
-
-// torch.linspace(0.1, 1, parts + 1), whose products and sums are fused, and means of neighbours,
-// for each power of ten twice as many as for the one below.
-std::array<float, 256> make_dynamic_map() {
-  constexpr std::array<float, 7> kPowers = {1e-6f, 1e-5f, 1e-4f, 1e-3f, 1e-2f, 1e-1f, 1.0f};
-  std::array<float, 256> map{};
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < kPowers.size(); ++i) {
-    const int parts = 1 << i;
-    const double step = (1.0f - 0.1f) / static_cast<float>(parts);
-    const auto bound = [&](int at) {
-      return static_cast<float>(at < (parts + 1) / 2 ? static_cast<double>(0.1f) + step * at
-                                                     : 1.0 - step * (parts - at));
-    };
-    for (int part = 0; part < parts; ++part) {
-      const float mean = kPowers.at(i) * ((bound(part) + bound(part + 1)) / 2.0f);
-      map.at(next++) = mean;
-      map.at(next++) = -mean;
-    }
-  }
-  map.at(next++) = 0.0f;
-  map.at(next) = 1.0f;
-  std::ranges::sort(map);
-  return map;
-}
 
 // bitsandbytes does not search for each number, but once for each of 65536 of them, and rounds
 // numbers to these.
@@ -79,8 +55,8 @@ void add_at(std::span<std::uint64_t> words, std::size_t word, std::uint64_t valu
 }  // namespace
 
 const float* dynamic_map() {
-  static const std::array<float, 256> map = make_dynamic_map();
-  return map.data();
+  static constexpr DynamicMap kMap = make_dynamic_map();
+  return kMap.of;
 }
 
 SumWords exact_sum(std::span<const float> scales) {
@@ -146,7 +122,9 @@ void code_scales(std::span<const float> scales, std::uint64_t first_row, std::ui
   if (row.scales == 0) return;
   const std::array<std::uint8_t, kSteps>& codes = steps();
   const std::uint64_t first_block = first_row * row.scales / kScaleBlock;
+  std::vector<float> of_row(row.scales);  // which may lie where the codes go
   for (std::uint64_t r = 0; r < scales.size() / row.scales; ++r, out += row.bytes()) {
+    std::ranges::copy(scales.subspan(r * row.scales, row.scales), of_row.begin());
     const std::uint64_t begin = (first_row + r) * row.scales, block = begin / kScaleBlock;
     const std::uint64_t blocks = divide_up(begin + row.scales, kScaleBlock) - block;
     std::memset(out, 0, row.bytes());
@@ -157,7 +135,7 @@ void code_scales(std::span<const float> scales, std::uint64_t first_row, std::ui
     out[CodedScaleRow::kPhase] = static_cast<std::byte>(phase);
     for (std::uint64_t i = 0; i < row.scales; ++i) {
       const float magnitude = own[(phase + i) / kScaleBlock];
-      const float value = scales[r * row.scales + i] - offset;
+      const float value = of_row[i] - offset;
       out[CodedScaleRow::kCodes + i] = static_cast<std::byte>(
           magnitude == 0.0f ? 0 : code_of(codes, value * (1.0f / magnitude)));
     }

@@ -33,7 +33,8 @@ void add_to(SumWords& sum, const SumWords& other);
 /// Codes the scales of some rows of a matrix, one after the other.
 /// @param scales [rows, scales of a row] @param first_row of the matrix
 /// @param magnitudes of the blocks that the scales lie in, beginning with the first one's
-/// @param out rows as CodedScaleRow has them
+/// @param out rows as CodedScaleRow has them; may lie over the scales where no row reaches those of
+///        a later one
 void code_scales(std::span<const float> scales, std::uint64_t first_row, std::uint64_t columns,
                  float offset, std::span<const float> magnitudes, std::byte* out);
 

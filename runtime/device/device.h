@@ -14,14 +14,14 @@
 
 namespace initrt {
 
-/// One thread uses it; uploaders and downloads may be used beside it.
+/// One thread uses it; uploaders, downloads and store() may be used beside it.
 class Device : public DeviceMemory, public DeviceOps, public DeviceSampler, public UploaderFactory {
  public:
   /// E.g. "cpu avx512_bf16, 2 threads".
   [[nodiscard]] virtual std::string name() const = 0;
 
   /// What planning has to know, for products of such sizes.
-  /// @throws Error for formats that the device cannot compute with
+  /// @throws Error for weights that the device cannot compute with
   [[nodiscard]] virtual DeviceNeeds needs(const ProductSizes& products) const = 0;
 
   // Not every device chooses tokens.

@@ -50,6 +50,10 @@ class DeviceMemory : public DeviceStream {
   /// Copies memory from allocate_host() to the device: it is read later.
   virtual void upload(std::span<const std::byte> from, std::byte* to) = 0;
 
+  /// The same from any thread and beside what is enqueued, to memory that no op uses yet: when this
+  /// returns it is there, for ops that are asked for later.
+  virtual void store(std::span<const std::byte> from, std::byte* to) = 0;
+
   /// Copies to memory from allocate_host().
   virtual void read(const std::byte* from, std::span<std::byte> to) = 0;
 

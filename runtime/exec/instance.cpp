@@ -180,7 +180,8 @@ std::unique_ptr<Loader> Instance::make_loader(Ledger& ledger) {
   const ReadTotals totals =
       ReadCounter(source, read_limits(options_.staging)).of_rank(base_.rank());
   if (model_.layout.formats().has_coded_scales()) {
-    scales_.emplace(model_.graph, model_.layout, placement_.cut, base_, arrivals_, shard(), ledger);
+    scales_.emplace(model_.graph, model_.layout, placement_.cut, base_, device_, arrivals_, shard(),
+                    ledger);
   }
   return std::make_unique<Loader>(
       source, base_.rank(), options_.staging, device_, ledger, shard(), open_files(totals.files),

@@ -13,10 +13,11 @@
 namespace initrt {
 
 ScaleExchange::ScaleExchange(const Graph& graph, const Layout& layout, const Cut& cut,
-                             Communicator& comm, Arrivals& arrivals, std::span<std::byte> shard,
-                             Ledger& ledger)
+                             Communicator& comm, DeviceMemory& device, Arrivals& arrivals,
+                             std::span<std::byte> shard, Ledger& ledger)
     : cut_(cut),
       comm_(comm),
+      device_(device),
       arrivals_(arrivals),
       shard_(shard),
       sizes_(scale_memory(graph, layout, comm.size())),
@@ -27,7 +28,7 @@ ScaleExchange::ScaleExchange(const Graph& graph, const Layout& layout, const Cut
     UnitScales scales = unit_scales(graph, layout, unit, comm.size());
     if (!scales.params.empty()) units_.push_back({unit, std::move(scales), nullptr});
   }
-  memory_ = allocate_host_memory(ledger, MemoryCategory::Staging, sizes_.bytes());
+  memory_ = device.allocate_host(ledger, MemoryCategory::Staging, sizes_.bytes());
 }
 
 ScaleExchange::~ScaleExchange() {
@@ -163,9 +164,13 @@ void ScaleExchange::code(const CodedScales& scales, std::size_t number) {
   const float offset = mean_of(sum, scales.rows * scales.row_scales);
   const std::uint64_t scales_offset = cut_.chunk_offset(unit.unit, rank_) +
                                       cut_.units[unit.unit].params[scales.param].scales_offset;
-  const std::uint64_t first_row = std::min(scales.rows, rank_ * scales.block_rows);
+  const std::uint64_t first_row = scales.first_row(rank_);
+  const std::uint64_t rows = scales.first_row(rank_ + 1) - first_row;
+  const std::span<std::byte> codes{slot(number) + scales.codes,
+                                   rows * coded_scale_row(scales.columns).bytes()};
   code_scales(own(scales, number), first_row, scales.columns, offset,
-              magnitudes(scales, number, offset), shard_.data() + scales_offset);
+              magnitudes(scales, number, offset), codes.data());
+  device_.store(codes, shard_.data() + scales_offset);
 }
 
 std::vector<float> ScaleExchange::magnitudes(const CodedScales& scales, std::size_t number,

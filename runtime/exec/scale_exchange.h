@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "runtime/comm/communicator.h"
-#include "runtime/device/host_memory.h"
+#include "runtime/device/memory.h"
 #include "runtime/load/arrivals.h"
 #include "runtime/load/scale_coder.h"
 #include "sharding/scale_coding.h"
@@ -23,9 +23,10 @@ namespace initrt {
 /// communicator is asked for later waits until this rank's units are read.
 class ScaleExchange final : public ScaleCoder {
  public:
-  /// References outlive this. @param shard this rank's, on the host
+  /// References outlive this. @param shard this rank's, memory of the device
   ScaleExchange(const Graph& graph, const Layout& layout, const Cut& cut, Communicator& comm,
-                Arrivals& arrivals, std::span<std::byte> shard, Ledger& ledger);
+                DeviceMemory& device, Arrivals& arrivals, std::span<std::byte> shard,
+                Ledger& ledger);
   ScaleExchange(const ScaleExchange&) = delete;
   ScaleExchange& operator=(const ScaleExchange&) = delete;
   /// All-gathers under way hold on to this memory: the world must be at rest or have failed.
@@ -62,6 +63,7 @@ class ScaleExchange final : public ScaleCoder {
 
   const Cut& cut_;
   Communicator& comm_;
+  DeviceMemory& device_;
   Arrivals& arrivals_;
   const std::span<std::byte> shard_;
   const ScaleMemory sizes_;

@@ -14,8 +14,9 @@ class ScaleCoder {
 
   /// @param coded told, in order, how many units are whole; from a thread of this
   virtual void start(std::function<void(std::uint32_t units)> coded) = 0;
-  /// Where a unit's scales go as float32 (UnitScales); null where none of them become codes. Asked
-  /// in the order of units; waits until there is room. @throws Error once stopped
+  /// Where a unit's scales go as float32 (UnitScales), in the host's memory; null where none of
+  /// them become codes. Asked in the order of units; waits until there is room.
+  /// @throws Error once stopped
   [[nodiscard]] virtual std::byte* floats(std::uint32_t unit) = 0;
   /// The first `units` units are there, but for the codes of their scales.
   virtual void made(std::uint32_t units) = 0;

@@ -37,8 +37,8 @@ stage_contact() {
   done
   test_step families_test families_test_gpu '--gtest_filter=*Logits*'
   # Without gathers whose memory a test makes on the host, what takes minutes and no GPU, and the bits
-  # of decoded weights, whose products are cuBLASLt's, and coded scales (*4dq*), which CPUs alone hold.
-  test_step exec_test exec_test_gpu '--gtest_filter=-CollectiveGather.*:*ChosenTokens.*:*StoredBlocks*:*4dq*:QuantizedScales.*'
+  # of decoded weights, whose products are cuBLASLt's.
+  test_step exec_test exec_test_gpu '--gtest_filter=-CollectiveGather.*:*ChosenTokens.*:*StoredBlocks*'
   for precision in 32-true bf16-true; do
     score "cpu-$precision" 1 device=cpu "precision=$precision"
     score "gpu-$precision" 1 device=cuda "precision=$precision"
@@ -143,7 +143,7 @@ stage_sanitize() {
     done
     # All but what runs many worlds, which takes hours, and gathers as above.
     test_step "$tool-exec_test" exec_test_gpu \
-      '--gtest_filter=-CollectiveGather.*:*ChosenTokens.*:*Generate.*:*SameBits.*:*UnitBytes.*:*StoredBlocks*:*4dq*:QuantizedScales.*'
+      '--gtest_filter=-CollectiveGather.*:*ChosenTokens.*:*Generate.*:*SameBits.*:*UnitBytes.*:*StoredBlocks*'
   done
   wrapper=()
 }

@@ -56,7 +56,7 @@ TEST(UnitScales, AreEachRanksRowsAndWhatItTellsOfTheirEdges) {
   for (const std::uint32_t world : {1u, 2u, 3u, 7u, 100u}) {
     const UnitScales scales = unit_scales(graph, layout, 0, world);
     ASSERT_EQ(scales.params.size(), 3u);
-    std::uint64_t floats = 0, message = 0;
+    std::uint64_t bytes = 0, message = 0;
     for (const CodedScales& param : scales.params) {
       std::uint64_t end = 0, most = 0;
       for (std::uint32_t rank = 0; rank < world; ++rank) {
@@ -65,12 +65,19 @@ TEST(UnitScales, AreEachRanksRowsAndWhatItTellsOfTheirEdges) {
         most = std::max(most, end - param.begin_of(rank));
       }
       EXPECT_EQ(end, param.rows * param.row_scales);
-      EXPECT_EQ(param.floats, floats);
+      EXPECT_EQ(param.codes, bytes);
       EXPECT_EQ(param.message, message);
-      floats += most * 4;
+      const std::uint64_t code_bytes = scale_row_bytes(WeightFormat::Nf4Dq, param.columns);
+      for (std::uint64_t row = 1; row < param.block_rows; ++row) {
+        EXPECT_LE(param.codes + row * code_bytes, param.floats + row * param.row_scales * 4)
+            << "codes reach floats that are still to be coded";
+      }
+      EXPECT_EQ(param.floats % 4, 0u);
+      bytes += (std::max(most * 4, param.block_rows * code_bytes) + 7) / 8 * 8;
+      EXPECT_EQ(param.floats, bytes - most * 4);
       message += 5 * 8 + 2 * param.told * 4;
     }
-    EXPECT_EQ(scales.float_bytes, floats);
+    EXPECT_EQ(scales.scale_bytes, bytes);
     EXPECT_EQ(scales.message_bytes, message);
   }
   // Rows of 64 scales: a rank of 2 ends where a block does, one of 3 has 22 rows.

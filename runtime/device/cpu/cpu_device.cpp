@@ -96,6 +96,8 @@ class CpuDevice final : public Device {
 
   void upload(std::span<const std::byte> from, std::byte* to) override { write(from, to); }
 
+  void store(std::span<const std::byte> from, std::byte* to) override { write(from, to); }
+
   std::shared_ptr<Download> start_download(const std::byte* from,
                                            std::span<std::byte> to) override {
     read(from, to);

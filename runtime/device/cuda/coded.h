@@ -36,8 +36,8 @@ struct CodedRows {
   std::uint64_t out_stride;  ///< elements
 };
 
-/// out[r, o] = sum_k in[r, k] * weight[o, k] + bias[o]: Nf4, Fp4 and GGUF's blocks dequantized to
-/// the weights' dtype; of Int8 with the bits of the CPU device.
+/// out[r, o] = sum_k in[r, k] * weight[o, k] + bias[o]: formats of four bits and GGUF's blocks
+/// dequantized to the weights' dtype; of Int8 with the bits of the CPU device.
 /// @param weights of a format that is_coded(), 16-byte aligned as all of a unit's parameters are
 void linear_four_bit(cudaStream_t stream, const LinearWeights& weights, const CodedRows& rows);
 void linear_blocks(cudaStream_t stream, const LinearWeights& weights, const CodedRows& rows);

@@ -72,12 +72,21 @@ __device__ __forceinline__ void round_to(Eight& values) {
 
 /// What every lane needs of a row beside its codes.
 struct RowScales {
-  const float* scales;   ///< of the row; null where they are inside
-  std::uint32_t blocks;  ///< scales of the row
-  const float* table;    ///< what codes of four bits stand for, in shared memory
+  const std::byte* scales;  ///< of the row; null where they are inside
+  std::uint32_t count;      ///< of them
+  const float* table;       ///< what codes of four bits stand for, in shared memory
+};
+
+/// Scales of Nf4 and Fp4.
+struct FloatScales {
+  __device__ __forceinline__ static float at(const RowScales& row, std::uint32_t block) {
+    return reinterpret_cast<const float*>(row.scales)[block];
+  }
 };
 
 /// Nf4 and Fp4: the table makes the difference.
+/// @tparam Scales how the scale of a row's block is found
+template <class Scales>
 struct FourBit {
   static constexpr int kBytes = kSegmentElements / 2;
   static constexpr bool kHasTable = true;
@@ -91,7 +100,7 @@ struct FourBit {
     const std::uint32_t lane = threadIdx.x % kWarp;
     const std::uint32_t block = (index * kWarp + lane) / 2;  // of 64 elements
     return {sixteen_at(segment.at(lane * 16)), row.table,
-            block < row.blocks ? row.scales[block] : 0.0f};
+            block < row.count ? Scales::at(row, block) : 0.0f};
   }
 
   template <int kEight>

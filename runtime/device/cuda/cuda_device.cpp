@@ -40,8 +40,10 @@ CudaDevice::CudaDevice(unsigned gpu, const DeviceOptions& options)
   linear_.emplace(options.tf32, options.note, options.note_own);
   stream_ = make_stream();
   downloads_ = make_stream();
+  stores_ = make_stream();
   clock_stream_ = make_stream();
   done_ = make_event();
+  stored_ = make_event(/*blocking=*/true);
 }
 
 void CudaDevice::use() const { check(cudaSetDevice(gpu_), "choosing the GPU"); }
@@ -77,6 +79,15 @@ void CudaDevice::upload(std::span<const std::byte> from, std::byte* to) {
   if (from.empty()) return;
   check(cudaMemcpyAsync(to, from.data(), from.size(), cudaMemcpyHostToDevice, stream()),
         "copying to the GPU");
+}
+
+void CudaDevice::store(std::span<const std::byte> from, std::byte* to) {
+  if (from.empty()) return;
+  use();
+  check(cudaMemcpyAsync(to, from.data(), from.size(), cudaMemcpyHostToDevice, stores_.get()),
+        "copying to the GPU");
+  check(cudaEventRecord(stored_.get(), stores_.get()), "recording an event");
+  check(cudaEventSynchronize(stored_.get()), "copying to the GPU");
 }
 
 void CudaDevice::read(const std::byte* from, std::span<std::byte> to) {

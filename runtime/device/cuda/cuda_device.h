@@ -32,6 +32,7 @@ class CudaDevice final : public Device {
   Buffer allocate_host(Ledger& ledger, MemoryCategory category, std::uint64_t bytes) override;
   void write(std::span<const std::byte> from, std::byte* to) override;
   void upload(std::span<const std::byte> from, std::byte* to) override;
+  void store(std::span<const std::byte> from, std::byte* to) override;
   void read(const std::byte* from, std::span<std::byte> to) override;
   std::shared_ptr<Download> start_download(const std::byte* from, std::span<std::byte> to) override;
   void copy(std::span<const CopyPiece> pieces) override;
@@ -145,10 +146,10 @@ class CudaDevice final : public Device {
   std::function<void()> watch_;
   std::uint64_t used_at_start_ = 0;
   Stream stream_;
-  Stream downloads_;
+  Stream downloads_, stores_;
   Stream clock_stream_;
   ClockBaseHandle clock_;
-  Event done_;
+  Event done_, stored_;
   std::optional<Linear> linear_;  // made once the GPU is this thread's
   RecordedOps recorded_;
   PinnedRing ring_;

@@ -38,7 +38,7 @@ void check_coded(const LinearProduct& product, std::uint64_t rows) {
          name(weights.format), static_cast<const void*>(blocks.base), blocks.stride, to);
   };
   check_aligned(weights.weight, 16, "codes");
-  check_aligned(weights.scales, sizeof(float), "scales");
+  check_aligned(weights.scales, has_coded_scales(weights.format) ? 1 : sizeof(float), "scales");
 }
 
 void check_product(const LinearProduct& product, std::uint64_t in_stride) {
@@ -91,7 +91,7 @@ void CudaDevice::linear_of_each(const float* in, std::span<const LinearProduct> 
       multiply_plain(product, inputs, rows);
     } else if (weights.format == WeightFormat::Int8) {
       linear_int8(stream(), weights, coded);
-    } else if (weights.format == WeightFormat::Nf4 || weights.format == WeightFormat::Fp4) {
+    } else if (dtype_of(weights.format, weights.dtype) == DType::U8) {
       linear_four_bit(stream(), weights, coded);
     } else {
       linear_blocks(stream(), weights, coded);

@@ -56,6 +56,7 @@ __device__ __forceinline__ void add_eight(const Format (&weights)[kCodedOutputs]
 template <class Format, DType Type, int kRows>
 __global__ void __launch_bounds__(kCodedThreads) linear_decoded(CodedArguments product) {
   using Codes = Segment<Format::kBytes>;
+  constexpr std::uint32_t kScaled = kFourBitBlock;
   __shared__ __align__(16) std::byte staged[kCodedWarps][kCodedOutputs][Codes::kRoom];
   __shared__ float table[16];
   if constexpr (Format::kHasTable) {
@@ -74,7 +75,7 @@ __global__ void __launch_bounds__(kCodedThreads) linear_decoded(CodedArguments p
     if constexpr (Format::kHasTable) {
       of_row = row_of(product.scales, product, output, product.scale_row_bytes);
     }
-    scales[o] = {reinterpret_cast<const float*>(of_row), product.scale_row_bytes / 4, table};
+    scales[o] = {of_row, (product.in_columns + kScaled - 1) / kScaled, table};
   }
   const std::byte* in[kRows];
 #pragma unroll

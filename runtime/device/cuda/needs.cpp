@@ -38,6 +38,8 @@ Forms forms_of(WeightFormats formats) {
         break;
       case WeightFormat::Nf4:
       case WeightFormat::Fp4:
+      case WeightFormat::Nf4Dq:
+      case WeightFormat::Fp4Dq:
       case WeightFormat::Q4_0:
       case WeightFormat::Q4_1:
       case WeightFormat::Q8_0:
@@ -46,9 +48,6 @@ Forms forms_of(WeightFormats formats) {
       case WeightFormat::Q6_K:
         forms.lane_order = true;
         break;
-      default:
-        fail("{} weights are not computed with on GPUs: choose another quantize, or set device=cpu",
-             name(format));
     }
   }
   return forms;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -94,6 +95,26 @@ TEST(ScaleCodes, ARowsCodesDoNotDependOnWhatTheyAreMadeWith) {
         EXPECT_NEAR(values[i], scales[flat], magnitudes[flat / kScaleBlock] * 0.0075f);
       }
     }
+  }
+}
+
+// Of rows of one scale to three the codes are longer.
+TEST(ScaleCodes, MayBeMadeOverTheScales) {
+  for (const std::uint64_t row_scales : {1ull, 3ull, 4ull, 9ull, 100ull, 300ull}) {
+    const std::uint64_t rows = 20, columns = row_scales * kFourBitBlock;
+    const std::vector<float> scales = random_scales(rows * row_scales, 2);
+    const std::uint64_t bytes = rows * coded_scale_row(columns).bytes();
+    std::vector<std::byte> apart(bytes);
+    code_all_scales(scales, columns, apart.data());
+    const std::uint64_t all = std::max((bytes + 3) / 4, scales.size());
+    std::vector<float> memory(all);
+    const std::span<float> last = std::span(memory).last(scales.size());
+    std::ranges::copy(scales, last.begin());
+    const float offset = mean(scales);
+    const std::vector<float> magnitudes = block_magnitudes(last, 0, offset);
+    const std::span<std::byte> out = std::as_writable_bytes(std::span(memory)).first(bytes);
+    code_scales(last, 0, columns, offset, magnitudes, out.data());
+    EXPECT_TRUE(std::ranges::equal(out, apart)) << row_scales;
   }
 }
 

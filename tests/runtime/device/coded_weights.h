@@ -10,6 +10,7 @@
 
 #include "runtime/convert/decode.h"
 #include "runtime/convert/four_bit.h"
+#include "runtime/convert/scale_codes.h"
 #include "runtime/device/ops.h"
 #include "tests/runtime/device/numbers.h"
 
@@ -17,8 +18,9 @@ namespace initrt::test {
 
 /// Those that a device decodes to numbers: all but Int8.
 inline constexpr WeightFormat kDecodedFormats[] = {
-    WeightFormat::Nf4,  WeightFormat::Fp4,  WeightFormat::Q4_0, WeightFormat::Q4_1,
-    WeightFormat::Q8_0, WeightFormat::Q4_K, WeightFormat::Q5_K, WeightFormat::Q6_K};
+    WeightFormat::Nf4,  WeightFormat::Fp4,  WeightFormat::Nf4Dq, WeightFormat::Fp4Dq,
+    WeightFormat::Q4_0, WeightFormat::Q4_1, WeightFormat::Q8_0,  WeightFormat::Q4_K,
+    WeightFormat::Q5_K, WeightFormat::Q6_K};
 
 /// Columns that a row's blocks are whole for.
 inline std::size_t block_columns(WeightFormat format) {
@@ -42,6 +44,16 @@ struct CodedMatrix {
     std::memcpy(&value, scales.data() + row * scale_row_bytes() + index * 4, 4);
     return value;
   }
+  /// Of a format of four bits.
+  [[nodiscard]] std::vector<float> row_scales(std::size_t row) const {
+    std::vector<float> values(coded_scale_row(columns).scales);
+    if (has_coded_scales(format)) {
+      decode_scales(scales.data() + row * scale_row_bytes(), columns, values.data());
+    } else {
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] = scale(row, i);
+    }
+    return values;
+  }
 };
 
 /// Where the halves of a block are.
@@ -57,11 +69,31 @@ inline std::vector<std::size_t> half_offsets(WeightFormat format) {
   }
 }
 
+/// Scales of any codes, beside numbers of about 1/100.
+inline std::vector<std::byte> random_coded_scales(Random& random, std::size_t columns,
+                                                  std::size_t rows) {
+  const CodedScaleRow places = coded_scale_row(columns);
+  std::vector<std::byte> bytes = random.random_bytes(rows * places.bytes());
+  const auto offset = random.random(1, 0.01f);
+  for (std::size_t row = 0; row < rows; ++row) {
+    std::byte* const out = bytes.data() + row * places.bytes();
+    const auto magnitudes = random.random(places.magnitudes, 0.01f);
+    std::memcpy(out, offset.data(), sizeof(float));
+    out[CodedScaleRow::kPhase] = static_cast<std::byte>(row * places.scales % kScaleBlock);
+    std::memcpy(out + places.magnitudes_at(), magnitudes.data(), magnitudes.size() * sizeof(float));
+  }
+  return bytes;
+}
+
 /// Random codes with scales of about 1/100; some scales are 0 or negative.
 inline CodedMatrix random_codes(Random& random, WeightFormat format, std::size_t columns,
                                 std::size_t rows) {
   CodedMatrix matrix{format, columns, rows, {}, {}};
   matrix.codes = random.random_bytes(rows * matrix.row_bytes());
+  if (has_coded_scales(format)) {
+    matrix.scales = random_coded_scales(random, columns, rows);
+    return matrix;
+  }
   auto scales = random.random(rows * matrix.scale_row_bytes() / 4, 0.01f);
   if (scales.size() > 5) scales[5] = 0.0f;
   if (!scales.empty()) {
@@ -101,11 +133,15 @@ inline std::vector<float> decoded_row(const CodedMatrix& matrix, std::size_t row
   const std::byte* codes = matrix.codes.data() + row * matrix.row_bytes();
   switch (matrix.format) {
     case WeightFormat::Nf4:
-    case WeightFormat::Fp4: {
-      const auto& table = matrix.format == WeightFormat::Nf4 ? kNf4Values : kFp4Values;
+    case WeightFormat::Fp4:
+    case WeightFormat::Nf4Dq:
+    case WeightFormat::Fp4Dq: {
+      const bool nf4 = with_float_scales(matrix.format) == WeightFormat::Nf4;
+      const auto& table = nf4 ? kNf4Values : kFp4Values;
+      const std::vector<float> scales = matrix.row_scales(row);
       for (std::size_t k = 0; k < matrix.columns; ++k) {
         const auto both = static_cast<unsigned>(codes[k / 2]);
-        values[k] = table.at(k % 2 == 0 ? both >> 4 : both & 15) * matrix.scale(row, k / 64);
+        values[k] = table.at(k % 2 == 0 ? both >> 4 : both & 15) * scales[k / 64];
       }
       break;
     }

@@ -205,6 +205,39 @@ TEST_F(CudaDeviceTest, WritesNothingBeforeItHasPinnedMemory) {
   EXPECT_THROW(device->write(std::vector<std::byte>(4), x.data()), Error);
 }
 
+TEST_F(CudaDeviceTest, IsStoredToByAnotherThreadWhileItRecords) {
+  GpuDevice device(DType::F32, 8, 64);
+  const Buffer x = device.make(256), y = device.make(256), host = device.make_pinned(256);
+  std::fill_n(host.floats(), 64, 3.0f);
+  device->synchronize();
+  int calls = 0;
+  const auto ops = [&] {
+    ++calls;
+    std::thread([&] { device->store(host.span(), y.data()); }).join();
+    device->add(x.floats(), x.floats(), 64);
+  };
+  for (int i = 0; i < 4; ++i) device->repeat(1, ops);
+  device->add(y.floats(), x.floats(), 64);
+  const Buffer got = device.make_pinned(256);
+  device->read(x.data(), got.span());
+  device->synchronize();
+  EXPECT_EQ(calls, 2) << "by themselves, and to be recorded";
+  EXPECT_EQ(got.floats()[63], 3.0f);
+}
+
+TEST_F(CudaDeviceTest, SaysThatItCouldNotBeStoredTo) {
+  Ledger ledger;
+  const auto device = cuda::make_device(0);
+  const Buffer x = allocate(*device, ledger, MemoryCategory::Scratch, 4);
+  const Buffer host = device->allocate_host(ledger, MemoryCategory::Staging, 4);
+  for (const char* call : {"cudaMemcpyAsync", "cudaEventSynchronize"}) {
+    cuda_emulator::fail_call(call, cudaErrorInvalidValue);
+    EXPECT_THAT([&] { device->store(host.span(), x.data()); },
+                ::testing::ThrowsMessage<Error>(HasSubstr("copying to the GPU")))
+        << call;
+  }
+}
+
 TEST_F(CudaDeviceTest, KnowsPartsOfAGpuByTheirOwnUuids) {
   cuda_emulator::DeviceDescription first, second;
   first.uuid[0] = 1;

@@ -14,12 +14,14 @@ namespace {
 class DeviceBatch : public DeviceTest {};
 INSTANTIATE_TEST_SUITE_P(, DeviceBatch, testing::ValuesIn(all_devices()), device_name);
 
-// Rows of numbers, of the precision and of another, in one read and in two.
+// Rows of numbers, of the precision and of another, in one read and in two. Scales that become
+// codes later stay on the host.
 TEST_P(DeviceBatch, QuantizesRowsWithTheBitsOfTheHost) {
   auto device = this->device();
   Ledger ledger;
   const auto uploaders = device->make_uploaders(ledger, {3, 64 << 10});
-  for (const WeightFormat format : {WeightFormat::Int8, WeightFormat::Nf4, WeightFormat::Fp4}) {
+  for (const WeightFormat format : {WeightFormat::Int8, WeightFormat::Nf4, WeightFormat::Fp4,
+                                    WeightFormat::Nf4Dq, WeightFormat::Fp4Dq}) {
     for (const DType from : {DType::F32, DType::BF16}) {
       for (const std::size_t reads : {1, 2}) {
         RowBatch batch;
@@ -45,22 +47,28 @@ TEST_P(DeviceBatch, QuantizesRowsWithTheBitsOfTheHost) {
         auto numbers = random(batch.rows * batch.columns);
         const auto bytes = stored(numbers, from);
 
-        std::vector<std::byte> expected(512 + code_bytes +
-                                        40 * scale_row_bytes(format, batch.columns));
+        const std::uint64_t scale_bytes = 40 * scale_row_bytes(batch.made_format(), batch.columns);
+        std::vector<std::byte> expected(512 + code_bytes + scale_bytes);
+        std::vector<std::byte> expected_floats(expected.size()), floats(expected.size());
         std::vector<std::byte> memory(divide_batch_memory(batch).bytes);
         const auto out = device.put(expected);
         device->synchronize();
         std::uint64_t written = 0;
         for (const Read& read : plan.reads) {
           const auto part = std::span(bytes).subspan(read.offset, read.bytes);
+          plan.tasks[0].batch->float_scales = expected_floats.data();
           convert_batch_read(plan, plan.tasks[0], read, part, memory, expected.data());
+          plan.tasks[0].batch->float_scales = floats.data();
           std::ranges::copy(part, uploaders[0]->block().begin());
           written += uploaders[0]
                          ->store(plan, plan.tasks[0], read, uploaders[0]->block().first(read.bytes),
                                  out.get())
                          .bytes;
         }
-        EXPECT_EQ(written, code_bytes + 40 * scale_row_bytes(format, batch.columns));
+        EXPECT_EQ(written, code_bytes + scale_bytes);
+        EXPECT_EQ(floats, expected_floats) << name(format);
+        EXPECT_NE(std::ranges::all_of(floats, [](std::byte byte) { return byte == std::byte{}; }),
+                  has_coded_scales(format));
         EXPECT_TRUE(device.get(out) == expected)
             << name(format) << " from " << name(from) << ", " << reads << " reads";
       }

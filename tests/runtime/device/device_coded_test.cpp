@@ -85,6 +85,31 @@ TEST_P(DeviceCoded, EveryCodeHasItsNumber) {
   }
 }
 
+// In rows of 15 scales, of which one lies in two blocks of 256.
+TEST_P(DeviceCoded, EveryCodeOfAScaleHasItsNumber) {
+  auto device = this->device();
+  constexpr std::size_t kScales = 15, kOutputs = 18, kColumns = kScales * 64;
+  std::vector<float> in(kScales * kColumns);
+  for (std::size_t i = 0; i < kScales; ++i) in[i * kColumns + i * 64] = 1.0f;
+  for (const WeightFormat format : {WeightFormat::Nf4Dq, WeightFormat::Fp4Dq}) {
+    CodedMatrix matrix = random_codes(*this, format, kColumns, kOutputs);
+    const auto ones = format == WeightFormat::Nf4Dq ? std::byte{0xff} : std::byte{0x33};
+    std::ranges::fill(matrix.codes, ones);
+    for (std::size_t i = 0; i < kOutputs * kScales; ++i) {
+      matrix.scales[i / kScales * matrix.scale_row_bytes() + CodedScaleRow::kCodes + i % kScales] =
+          static_cast<std::byte>(i);
+    }
+    const auto out = run(device, matrix, DType::F32, in);
+    for (std::size_t output = 0; output < kOutputs; ++output) {
+      const auto scales = matrix.row_scales(output);
+      for (std::size_t i = 0; i < kScales; ++i) {
+        ASSERT_EQ(out[i * kOutputs + output], scales[i])
+            << name(format) << ", code " << (output * kScales + i) % 256;
+      }
+    }
+  }
+}
+
 TEST_P(DeviceCoded, ARowHasTheSameBitsInAnyCompanyAndStrideLeavesTheRestAlone) {
   auto device = this->device();
   constexpr std::size_t kRows = 37, kOutputs = 9, kStride = 12;
@@ -196,8 +221,8 @@ TEST_P(DeviceCoded, ProductsOfTheSameInputsHaveTheBitsOfEachByItself) {
   const auto in = random(rows * k);
   for (const DType dtype : dtypes) {
     std::vector<CodedThere> matrices;
-    for (const WeightFormat format :
-         {WeightFormat::Q4_K, WeightFormat::Int8, WeightFormat::Int8, WeightFormat::Nf4}) {
+    for (const WeightFormat format : {WeightFormat::Q4_K, WeightFormat::Int8, WeightFormat::Int8,
+                                      WeightFormat::Nf4, WeightFormat::Fp4Dq}) {
       matrices.emplace_back(device, random_codes(*this, format, k, 20), dtype);
     }
     matrices[1].weights.outlier_threshold = 1.5f;  // of the first Int8 alone

@@ -135,6 +135,27 @@ TEST_P(DeviceMemoryTest, IsDownloadedByOtherThreadsWhileOpsRun) {
   EXPECT_TRUE(same_bits(std::vector<float>(host.floats(), host.floats() + values.size()), values));
 }
 
+TEST_P(DeviceMemoryTest, IsStoredToByOtherThreadsWhileOpsRun) {
+  auto device = this->device();
+  const auto values = random(20000);
+  const auto x = device.put(std::vector<float>(values.size())), y = device.put(values);
+  device->synchronize();
+  Ledger ledger;
+  const Buffer host = device->allocate_host(ledger, MemoryCategory::Staging, 80000);
+  std::copy(values.begin(), values.end(), host.floats());
+  std::thread other([&] {
+    device->store(host.span().first(50000), bytes_at(x));
+    device->store(host.span().subspan(50000), bytes_at(x) + 50000);
+    std::ranges::fill(host.span(), std::byte{0x7f});  // it is there
+  });
+  for (int i = 0; i < 20; ++i) device->scale(y.get(), 1.5f, values.size());
+  other.join();
+  device->store({}, bytes_at(x));
+  device->scale(x.get(), 2.0f, values.size());
+  const auto got = device.get(x);
+  for (std::size_t i = 0; i < got.size(); ++i) ASSERT_EQ(got[i], 2 * values[i]) << i;
+}
+
 TEST_P(DeviceMemoryTest, BelongsToADeviceThatSaysWhatItIs) {
   const auto device = GetParam().make(1);
   EXPECT_THAT(device->name(), HasSubstr(GetParam().name.substr(0, 3)));

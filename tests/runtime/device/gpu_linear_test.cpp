@@ -7,6 +7,7 @@
 
 #include "runtime/device/cuda/cuda_device.h"
 #include "runtime/device/cuda/kernels.h"
+#include "tests/runtime/device/coded_weights.h"
 #include "tests/runtime/device/cpu_support.h"
 #include "tests/runtime/device/gpu_device.h"
 
@@ -87,8 +88,9 @@ TEST(GpuLinearOfModels, HasTheSameBitsForARowInAnyCompany) {
 }
 
 TEST(GpuLinearOfModels, HasThemWithWeightsThatAreHeldQuantized) {
-  for (const WeightFormat format :
-       {WeightFormat::Int8, WeightFormat::Nf4, WeightFormat::Q8_0, WeightFormat::Q4_K}) {
+  Random random;
+  for (const WeightFormat format : {WeightFormat::Int8, WeightFormat::Nf4, WeightFormat::Nf4Dq,
+                                    WeightFormat::Q8_0, WeightFormat::Q4_K}) {
     for (const auto& [out_columns, columns] : shapes_of_models()) {
       const std::uint64_t in_columns = (columns + 255) / 256 * 256;
       WeightFormats formats;
@@ -101,7 +103,11 @@ TEST(GpuLinearOfModels, HasThemWithWeightsThatAreHeldQuantized) {
       const Buffer scales = rows.device().make(std::max<std::uint64_t>(scale_bytes, 4));
       // As random as numbers of 16 bits are, whose bits make scales of blocks that are no NaN.
       cuda::fill_random(rows.stream(), DType::F16, codes.data(), code_bytes / 2, 1);
-      cuda::fill_random(rows.stream(), DType::F32, scales.data(), scale_bytes / 4, 3);
+      if (has_coded_scales(format)) {
+        rows.device()->write(random_coded_scales(random, in_columns, out_columns), scales.data());
+      } else {
+        cuda::fill_random(rows.stream(), DType::F32, scales.data(), scale_bytes / 4, 3);
+      }
       matrix.weight = codes.data();
       if (scale_bytes > 0) matrix.scales = scales.data();
       matrix.dtype = DType::BF16;

@@ -58,7 +58,6 @@ TEST_P(PlannedMemory, IsWhatARankHoldsOnceBuiltAndTheMostItEverHolds) {
 
 TEST_P(PlannedMemory, IsHeldWhereWeightsAreQuantized) {
   for (const std::string method : {"llm.int8", "nf4", "nf4-dq"}) {
-    if (on_gpus() && method == "nf4-dq") continue;  // computed with on CPUs alone
     const OpenModel model = open_checkpoint_as(checkpoint_.directory.path(), "bf16-true", method);
     for (const std::uint32_t world : {1u, 3u}) {
       Setting setting;

@@ -79,6 +79,24 @@ TEST_F(NcclInstance, TakesOrdinaryMemoryWhereNcclHasNone) {
   EXPECT_THAT(failures, Each(IsEmpty()));
 }
 
+// Ranks tell each other of scales by the base communicator while units load.
+TEST_F(NcclInstance, GathersWeightsWhoseScalesBecomeCodesWhileTheyLoad) {
+  const OpenModel model = open_checkpoint_as(checkpoint_.directory.path(), "bf16-true", "nf4-dq");
+  const std::vector<TokenId> tokens = {3, 508, 0, 77, 250};
+  std::vector<float> expected;
+  const auto alone = run_world(model, {}, [&](std::uint32_t, RankModel& rank) {
+    expected = score_all(rank.engine(), tokens, 3);
+  });
+  EXPECT_THAT(alone, Each(IsEmpty()));
+  for (const Move move : {Move::Weights, Move::Activations}) {
+    setting_.move = move;
+    const auto failures = run_world(model, setting_, [&](std::uint32_t, RankModel& rank) {
+      EXPECT_EQ(score_all(rank.engine(), tokens, 3), expected) << name(move);
+    });
+    EXPECT_THAT(failures, Each(IsEmpty()));
+  }
+}
+
 TEST_F(NcclInstance, GathersAheadOfWhatTheGpuComputes) {
   const auto failures = run_ranks(2, [&](Communicator& comm) {
     const RankModel rank(model_, setting_, comm);

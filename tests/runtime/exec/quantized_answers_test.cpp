@@ -20,7 +20,7 @@ void PrintTo(const Held& held, std::ostream* out) { *out << held.quantize; }
 std::string name_of(const ::testing::TestParamInfo<Held>& of) {
   std::string text =
       of.param.blocks == DType::F32 ? of.param.quantize : std::string(name(of.param.blocks));
-  std::erase(text, '.');
+  std::erase_if(text, [](char c) { return c == '.' || c == '-'; });
   return text;
 }
 
@@ -52,6 +52,7 @@ class QuantizedAnswers : public ::testing::TestWithParam<Held> {
 
 INSTANTIATE_TEST_SUITE_P(Formats, QuantizedAnswers,
                          ::testing::Values(Held{"llm.int8"}, Held{"nf4"}, Held{"fp4"},
+                                           Held{"nf4-dq"}, Held{"fp4-dq"},
                                            Held{"stored", DType::Q4_0}, Held{"stored", DType::Q4_1},
                                            Held{"stored", DType::Q8_0}, Held{"stored", DType::Q4_K},
                                            Held{"stored", DType::Q5_K},
