@@ -22,9 +22,8 @@ namespace initrt {
 class Dequantizer {
  public:
   /// @param weight outlives this, as do the boxes
-  /// @param boxes what source_boxes(weight, part) names, in its order: row-major, without gaps;
-  /// need
-  ///        not be aligned
+  /// @param boxes what source_boxes(weight, part) names, in its order: row-major, without gaps, of
+  ///        any alignment
   /// @throws Error naming the tensor: for a box of another size; scales that are not finite; group
   ///         indices without a group, or in another order than the config says; a shape or a state
   ///         that is another than the weight's
