@@ -93,7 +93,8 @@ Extent extent_of_batch(const OwnedRows& owned, RowBatch batch, std::uint64_t mos
   if (step == batch.width) return {rows_of_batch(owned, batch, most, catalog, limits), step};
   // Columns that share scales are one batch's, if that takes no more than a few pieces of a stored
   // row.
-  const std::uint64_t group = std::min(std::lcm(step, batch.source->block_columns), batch.width);
+  const std::uint64_t shared = std::min(batch.source->block_columns, batch.width);
+  const std::uint64_t group = std::min(std::lcm(step, shared), batch.width);
   const auto stored_row_bytes = [&] {
     const SourceBox codes = source_boxes(*batch.source, batch.source_part()).front();
     return bytes_of(codes.dtype, codes.columns);
