@@ -23,8 +23,8 @@ TEST(CpuSet, ZeroThreadsIsAnError) {
 }
 
 TEST(CpuSet, UnsupportedSetIsAnErrorThatNamesTheBest) {
-  for (const InstructionSet set :
-       {InstructionSet::Avx2, InstructionSet::Avx512, InstructionSet::Avx512Bf16}) {
+  for (const InstructionSet set : {InstructionSet::Avx2, InstructionSet::Avx512,
+                                   InstructionSet::Avx512Bf16, InstructionSet::Amx}) {
     if (cpu::supported(set)) continue;
     EXPECT_THAT([set] { (void)make_cpu_device(set, 1); },
                 testing::ThrowsMessage<Error>(
