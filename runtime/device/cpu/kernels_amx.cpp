@@ -6,14 +6,12 @@ namespace initrt::cpu {
 namespace {
 
 constexpr std::size_t pair_rows = 2 * tile_size;
-/// Weights of tiles that all inputs meet at once: they wait in the second-level cache.
-constexpr std::size_t few_rows_bytes = 512 << 10;
 /// Columns that many rows take at once: those of 32 rows of inputs stay in the nearest cache.
 constexpr std::size_t columns_at_once = 512;
 /// Columns of codes that become numbers at once, whole blocks of every format.
-constexpr std::size_t panel_columns = 1024;
+constexpr std::size_t panel_columns = 512;
 
-/// A DeviceOps input as its tile has it: pairs of columns, each of all rows; zeros behind the last
+/// Inputs as their tile has them: pairs of columns, each of all rows; zeros behind the last
 /// column, up to a whole step.
 void interleave_inputs(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
                        void* out) {
@@ -54,14 +52,9 @@ void linear_of_few_rows(const LinearBlock& block) {
   const auto* weights = static_cast<const std::uint16_t*>(block.weight);
   const std::size_t columns = block.in_columns;
   const TileInputs in(block.in, block.in_stride_bytes, block.rows);
-  const std::size_t cached = few_rows_bytes / sizeof *weights / (columns + 1);
-  const std::size_t height = cached >= pair_rows   ? pair_rows
-                             : cached >= tile_size ? tile_size
-                             : cached >= 8         ? 8
-                                                   : 4;
-  for (std::size_t o = 0; o < block.out_columns; o += height) {
+  for (std::size_t o = 0; o < block.out_columns; o += tile_size) {
     TileRows rows;
-    divide_rows(least(block.out_columns - o, height), rows.weights);
+    divide_rows(least(block.out_columns - o, tile_size), rows.weights);
     divide_rows(block.rows, rows.inputs);
     tiles.shape(rows);
     const std::uint16_t* first = weights + o * columns;
@@ -75,7 +68,7 @@ void linear_of_few_rows(const LinearBlock& block) {
               .last = true,
               .out = block.out + o,
               .out_stride = block.out_stride,
-              .ahead = {reinterpret_cast<std::uintptr_t>(first + height * columns), height}});
+              .ahead = {reinterpret_cast<std::uintptr_t>(first + tile_size * columns), tile_size}});
   }
 }
 
@@ -139,7 +132,8 @@ void linear(const LinearBlock& block) {
 }
 static_assert(few_row_tiles == 2);
 
-/// Numbers of some columns of a tile's rows, with zeros behind the last column up to a whole step.
+/// Numbers of some columns of two tiles' rows, with zeros behind the last column up to a whole
+/// step.
 class Panel {
  public:
   static constexpr std::size_t stride = panel_columns + cache_line / 2;  ///< elements
@@ -159,7 +153,7 @@ class Panel {
         scales += group * decoder.group_scale_bytes;
       }
       decoder.decode(block.codes + row * block.row_bytes + group * decoder.group_bytes, scales,
-                     columns, tile_size * block.row_bytes, numbers_[i]);
+                     columns, pair_rows * block.row_bytes, numbers_[i]);
       const std::size_t padded = (columns + step_columns - 1) / step_columns * step_columns;
       for (std::size_t c = columns; c < padded; ++c) numbers_[i][c] = 0;
     }
@@ -168,7 +162,7 @@ class Panel {
   [[nodiscard]] const std::uint16_t* numbers() const { return numbers_[0]; }
 
  private:
-  alignas(cache_line) std::uint16_t numbers_[tile_size][stride];
+  alignas(cache_line) std::uint16_t numbers_[pair_rows][stride];
   float scales_[panel_columns / four_bit_block];
 };
 
@@ -178,11 +172,13 @@ void linear_decoded(const CodedBlock& block, const Decoder& decoder) {
   alignas(cache_line) float sums[coded_rows / pair_rows][4][tile_floats];
   static_assert(coded_rows % pair_rows == 0);
   const TileInputs in(block.in, block.in_stride_bytes, block.rows);
-  for (std::size_t o = 0; o < block.out_columns; o += tile_size) {
-    TileRows rows{.weights = {least(block.out_columns - o, tile_size), 0}, .inputs = {}};
+  for (std::size_t o = 0; o < block.out_columns; o += pair_rows) {
+    const std::size_t outputs = least(block.out_columns - o, pair_rows);
+    TileRows rows{};
+    divide_rows(outputs, rows.weights);
     for (std::size_t k = 0; k < block.in_columns; k += panel_columns) {
       const std::size_t columns = least(block.in_columns - k, panel_columns);
-      panel.decode(block, decoder, o, rows.weights[0], k, columns);
+      panel.decode(block, decoder, o, outputs, k, columns);
       for (std::size_t t = 0; t < block.rows; t += pair_rows) {
         const std::size_t some_rows = least(block.rows - t, pair_rows);
         divide_rows(some_rows, rows.inputs);
