@@ -132,43 +132,102 @@ void linear(const LinearBlock& block) {
 }
 static_assert(few_row_tiles == 2);
 
-/// Numbers of some columns of two tiles' rows, with zeros behind the last column up to a whole
-/// step.
+INITRT_INLINE std::size_t whole_steps(std::size_t columns) {
+  return (columns + step_columns - 1) / step_columns;
+}
+
+/// Numbers of some columns of `height` rows, with zeros behind the last column up to a whole step.
+template <std::size_t height>
 class Panel {
  public:
   static constexpr std::size_t stride = panel_columns + cache_line / 2;  ///< elements
 
+  /// Row i is row `row` of the block, from column k on.
   [[gnu::always_inline]] void decode(const CodedBlock& block, const Decoder& decoder,
-                                     std::size_t first_row, std::size_t rows, std::size_t k,
+                                     std::size_t row, std::size_t i, std::size_t k,
                                      std::size_t columns) {
     const std::size_t group = k / coded_group;
-    for (std::size_t i = 0; i < rows; ++i) {
-      const std::size_t row = first_row + i;
-      const std::byte* scales = block.scales + row * block.scale_row_bytes;
-      if (decoder.decode_scales != nullptr) {
-        decoder.decode_scales(scales, block.in_columns, k / four_bit_block,
-                              (columns + four_bit_block - 1) / four_bit_block, scales_);
-        scales = reinterpret_cast<const std::byte*>(scales_);
-      } else {
-        scales += group * decoder.group_scale_bytes;
-      }
-      decoder.decode(block.codes + row * block.row_bytes + group * decoder.group_bytes, scales,
-                     columns, pair_rows * block.row_bytes, numbers_[i]);
-      const std::size_t padded = (columns + step_columns - 1) / step_columns * step_columns;
-      for (std::size_t c = columns; c < padded; ++c) numbers_[i][c] = 0;
+    const std::byte* scales = block.scales + row * block.scale_row_bytes;
+    if (decoder.decode_scales != nullptr) {
+      decoder.decode_scales(scales, block.in_columns, k / four_bit_block,
+                            (columns + four_bit_block - 1) / four_bit_block, scales_);
+      scales = reinterpret_cast<const std::byte*>(scales_);
+    } else {
+      scales += group * decoder.group_scale_bytes;
     }
+    decoder.decode(block.codes + row * block.row_bytes + group * decoder.group_bytes, scales,
+                   columns, height * block.row_bytes, numbers_[i]);
+    const std::size_t padded = whole_steps(columns) * step_columns;
+    for (std::size_t c = columns; c < padded; ++c) numbers_[i][c] = 0;
+    keep(numbers_[i]);
   }
 
-  [[nodiscard]] const std::uint16_t* numbers() const { return numbers_[0]; }
+  [[nodiscard]] [[gnu::always_inline]] const std::uint16_t* numbers() const { return numbers_[0]; }
 
  private:
-  alignas(cache_line) std::uint16_t numbers_[pair_rows][stride];
+  alignas(cache_line) std::uint16_t numbers_[height][stride];
   float scales_[panel_columns / four_bit_block];
 };
 
-void linear_decoded(const CodedBlock& block, const Decoder& decoder) {
+/// Steps of a tile of weights with a tile of inputs that are yet to be done.
+struct Pending {
+  const std::uint16_t *weights = nullptr, *inputs = nullptr;
+  std::size_t weight_stride = 0, steps = 0;
+  float* out = nullptr;  ///< where the sums belong after these steps, or null
+
+  [[gnu::always_inline]] void step(const TileRows& rows) {
+    multiply_step<1, 1>(weights, weight_stride, inputs, nullptr, rows);
+    weights += step_columns;
+    inputs += rows.inputs[0] * step_columns;
+    --steps;
+  }
+  void finish(const TileRows& rows, std::size_t out_stride) {
+    while (steps > 0) step(rows);
+    if (out == nullptr) return;
+    alignas(cache_line) float sums[tile_floats];
+    _tile_stored(0, sums, cache_line);
+    _tile_zero(0);
+    put_sums(sums, rows.weights[0], rows.inputs[0], out, out_stride);
+  }
+};
+
+/// All inputs are in one tile: while some numbers meet them, which alone would take as long as
+/// decoding, the next ones are decoded, and a step is begun after each row.
+void linear_decoded_of_few_rows(const CodedBlock& block, const Decoder& decoder) {
   Tiles tiles;
-  Panel panel;
+  Panel<tile_size> panels[2];
+  Pending pending;
+  const TileInputs in(block.in, block.in_stride_bytes, block.rows);
+  std::size_t turn = 0;
+  for (std::size_t o = 0; o < block.out_columns; o += tile_size) {
+    const TileRows rows{.weights = {least(block.out_columns - o, tile_size), 0},
+                        .inputs = {block.rows, 0}};
+    if (!(rows == tiles.rows())) {
+      if (o > 0) pending.finish(tiles.rows(), block.out_stride);
+      pending = {};
+      tiles.shape(rows);
+    }
+    for (std::size_t k = 0; k < block.in_columns; k += panel_columns, ++turn) {
+      Panel<tile_size>& panel = panels[turn % 2];
+      const std::size_t columns = least(block.in_columns - k, panel_columns);
+      for (std::size_t i = 0; i < rows.weights[0]; ++i) {
+        panel.decode(block, decoder, o + i, i, k, columns);
+        if (pending.steps > 0) pending.step(rows);
+      }
+      pending.finish(rows, block.out_stride);
+      pending = {.weights = panel.numbers(),
+                 .inputs = in.at(0, k),
+                 .weight_stride = Panel<tile_size>::stride,
+                 .steps = whole_steps(columns),
+                 .out = k + columns == block.in_columns ? block.out + o : nullptr};
+    }
+  }
+  pending.finish(tiles.rows(), block.out_stride);
+}
+
+void linear_decoded_of_many_rows(const CodedBlock& block, const Decoder& decoder) {
+  Tiles tiles;
+  Panel<pair_rows> panel;
   alignas(cache_line) float sums[coded_rows / pair_rows][4][tile_floats];
   static_assert(coded_rows % pair_rows == 0);
   const TileInputs in(block.in, block.in_stride_bytes, block.rows);
@@ -178,16 +237,18 @@ void linear_decoded(const CodedBlock& block, const Decoder& decoder) {
     divide_rows(outputs, rows.weights);
     for (std::size_t k = 0; k < block.in_columns; k += panel_columns) {
       const std::size_t columns = least(block.in_columns - k, panel_columns);
-      panel.decode(block, decoder, o, outputs, k, columns);
+      for (std::size_t i = 0; i < outputs; ++i) {
+        panel.decode(block, decoder, o + i, i, k, columns);
+      }
       for (std::size_t t = 0; t < block.rows; t += pair_rows) {
         const std::size_t some_rows = least(block.rows - t, pair_rows);
         divide_rows(some_rows, rows.inputs);
         tiles.shape(rows);
         multiply(tiles,
                  {.weights = panel.numbers(),
-                  .weight_stride = Panel::stride,
+                  .weight_stride = Panel<pair_rows>::stride,
                   .inputs = {in.at(t, k), in.at(some_rows > tile_size ? t + tile_size : t, k)},
-                  .columns = (columns + step_columns - 1) / step_columns * step_columns,
+                  .columns = whole_steps(columns) * step_columns,
                   .sums = sums[t / pair_rows],
                   .first = k == 0,
                   .last = k + columns == block.in_columns,
@@ -196,6 +257,14 @@ void linear_decoded(const CodedBlock& block, const Decoder& decoder) {
                   .ahead = {}});
       }
     }
+  }
+}
+
+void linear_decoded(const CodedBlock& block, const Decoder& decoder) {
+  if (block.rows <= tile_size) {
+    linear_decoded_of_few_rows(block, decoder);
+  } else {
+    linear_decoded_of_many_rows(block, decoder);
   }
 }
 

@@ -56,9 +56,9 @@ TEST_P(CpuLinear, ARowHasTheSameBitsWithMoreOutputsThanMeetItAtOnce) {
     const auto all = linear(*cpu, in, weight.data(), dtype, rows, k, outputs);
     for (const std::size_t count : {1, 15, 16, 17, 31, 33}) {  // around tiles of rows
       const std::size_t first = rows - count;
-      EXPECT_TRUE(same_bits(linear(*cpu, part(in, first * k, count * k), weight.data(), dtype,
-                                   count, k, outputs),
-                            part(all, first * outputs, count * outputs)))
+      EXPECT_TRUE(same_bits(
+          linear(*cpu, part(in, first * k, count * k), weight.data(), dtype, count, k, outputs),
+          part(all, first * outputs, count * outputs)))
           << name(dtype) << ", " << count << " rows";
     }
   }
