@@ -255,14 +255,34 @@ __attribute__((target("avx512f,avx512bf16"))) float multiply_bf16() {
   return total(sums);
 }
 
-/// @param products that one step makes of each sum: two operations each
+/// As Tiles of the kernels has them: four of sums, two of weights, two of inputs. A step is four
+/// tiles' multiplications; sums are read by nobody.
+__attribute__((target("amx-tile,amx-bf16"))) float multiply_tiles() {
+  struct alignas(64) Config {
+    std::uint8_t palette = 1, reserved[15] = {};
+    std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } config;
+  asm volatile("" : : "r"(&config) : "memory");
+  _tile_loadconfig(&config);  // which makes them 0
+  for (int step = 0; step < kSteps; ++step) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_release();
+  return 0.0f;
+}
+
+/// @param products that one step makes: two operations each
 void multiply_adds(benchmark::State& state, float (*multiply)(), int products) {
   const auto threads = static_cast<unsigned>(state.range(0));
   cpu::ThreadPool pool(threads, true);
   for (auto _ : state) {
     pool.parallel_for(threads, [&](std::uint32_t) { benchmark::DoNotOptimize(multiply()); });
   }
-  state.counters["TFLOP/s"] = benchmark::Counter(2.0 * products * kSums * kSteps * threads / 1e12,
+  state.counters["TFLOP/s"] = benchmark::Counter(2.0 * products * kSteps * threads / 1e12,
                                                  benchmark::Counter::kIsIterationInvariantRate);
 }
 #endif
@@ -272,12 +292,20 @@ void register_limits(int threads) {
 #if defined(__x86_64__)
   const InstructionSet best = best_instruction_set();
   if (best >= InstructionSet::Avx512) {
-    benchmark::RegisterBenchmark("limit/multiply_adds_F32", multiply_adds, multiply_floats, 16)
+    benchmark::RegisterBenchmark("limit/multiply_adds_F32", multiply_adds, multiply_floats,
+                                 kSums * 16)
         ->Arg(threads)
         ->UseRealTime();
   }
   if (best >= InstructionSet::Avx512Bf16) {
-    benchmark::RegisterBenchmark("limit/multiply_adds_BF16", multiply_adds, multiply_bf16, 32)
+    benchmark::RegisterBenchmark("limit/multiply_adds_BF16", multiply_adds, multiply_bf16,
+                                 kSums * 32)
+        ->Arg(threads)
+        ->UseRealTime();
+  }
+  if (best >= InstructionSet::Amx) {
+    benchmark::RegisterBenchmark("limit/multiply_adds_tiles", multiply_adds, multiply_tiles,
+                                 4 * 16 * 16 * 32)
         ->Arg(threads)
         ->UseRealTime();
   }

@@ -11,7 +11,7 @@ namespace initrt {
 
 /// Instruction sets with a kernel file of their own, from the least to the most capable.
 /// Results are bitwise reproducible on one instruction set, not across them.
-enum class InstructionSet : std::uint8_t { Portable, Avx2, Avx512, Avx512Bf16 };
+enum class InstructionSet : std::uint8_t { Portable, Avx2, Avx512, Avx512Bf16, Amx };
 
 [[nodiscard]] std::string_view name(InstructionSet set);
 

@@ -6,7 +6,8 @@
 
 namespace initrt::cpu {
 
-/// Whether this CPU (and its operating system) can run `set` and this build contains it.
+/// Whether this CPU (and its operating system) can run `set` and this build contains it. Of Amx the
+/// system is asked to let this process use tiles.
 [[nodiscard]] bool supported(InstructionSet set);
 
 /// @throws Error where supported() is false.

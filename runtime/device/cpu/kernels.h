@@ -24,7 +24,9 @@ inline constexpr std::size_t few_row_tiles = 2;
 
 /// out[t * out_stride + o] = sum_k in[t, k] * weight[o, k], for t < rows and o < out_columns.
 struct LinearBlock {
-  const void* in;  ///< float32, or what round_inputs() wrote; row t at t * in_stride_bytes
+  /// float32, or what round_inputs() wrote; row t, a multiple of Kernels::input_rows, at
+  /// t * in_stride_bytes
+  const void* in;
   std::size_t in_stride_bytes;
   const void* weight;       ///< [out_columns, in_columns], dense
   const void* next_weight;  ///< what may be needed next: brought nearer, if there are many rows
@@ -39,6 +41,9 @@ inline constexpr std::size_t format_count = 12;
 inline constexpr std::size_t coded_rows = 96;
 /// Columns that are a whole number of blocks in every format of codes.
 inline constexpr std::size_t coded_group = 256;
+
+/// Elements that share a scale in the formats of four bits.
+inline constexpr std::size_t four_bit_block = 64;
 
 /// Where scales are codes: what CodedScaleRow and kScaleBlock are.
 inline constexpr std::size_t scale_phase_at = 4, scale_codes_at = 5, scale_block = 256;
@@ -172,13 +177,19 @@ inline constexpr std::size_t attention_tile = kKvTile;  ///< keys, anchored at p
 
 /// One instruction set's kernels. Arrays are indexed by Storage, or by the function's enum.
 struct Kernels {
-  std::size_t tile_rows;  ///< input rows in a register tile of linear
+  /// Input rows and weight rows in a register tile of linear; blocks begin at a multiple of both.
+  std::size_t tile_rows[storage_count], tile_outputs[storage_count];
   /// Bytes of one input element of linear: 4 (float32), or 2 where products take bf16 pairs.
   std::size_t input_bytes[storage_count];
+  /// Rows that round_inputs() takes at once, but for the last ones.
+  std::size_t input_rows[storage_count];
 
   void (*linear[storage_count])(const LinearBlock&);
   /// Rounds float32 inputs to the storage type, in the form linear reads (16-bit storage only).
-  void (*round_inputs[storage_count])(const float* in, void* out, std::size_t elements);
+  /// @param stride elements from row to row of `in`  @param rows input_rows at most
+  /// @param out cache lines of input_bytes for each row's columns
+  void (*round_inputs[storage_count])(const float* in, std::size_t stride, std::size_t rows,
+                                      std::size_t columns, void* out);
   /// As linear, for formats that `decoders` has.
   void (*linear_decoded[storage_count])(const CodedBlock&, const Decoder&);
   Decoder decoders[format_count][storage_count];
@@ -228,6 +239,8 @@ extern const Kernels portable_kernels;
 extern const Kernels avx2_kernels;
 extern const Kernels avx512_kernels;
 extern const Kernels avx512bf16_kernels;
+/// avx512bf16_kernels with the bf16 products of AMX.
+[[nodiscard]] Kernels amx_kernels();
 #endif
 
 }  // namespace initrt::cpu

@@ -9,8 +9,6 @@
 namespace initrt::cpu {
 namespace {
 
-constexpr std::size_t four_bit_block = 64;  ///< elements that share a scale
-
 struct Nf4 {
   static constexpr const float* values = kNf4Values.data();
   static constexpr bool coded_scales = false;

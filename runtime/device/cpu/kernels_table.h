@@ -22,12 +22,17 @@ namespace initrt::cpu {
 namespace {
 
 template <class S>
-void round_bf16_inputs(const float* in, void* out, std::size_t elements) {
+void round_bf16_inputs(const float* in, std::size_t, std::size_t, std::size_t columns, void* out) {
   if constexpr (sizeof(typename S::Bf16Dot::Input) == 2) {
-    from_float<S, AsBf16<S>>(in, static_cast<std::byte*>(out), elements);
+    from_float<S, AsBf16<S>>(in, static_cast<std::byte*>(out), columns);
   } else {
-    round_to_float<S, AsBf16<S>>(in, out, elements);
+    round_to_float<S, AsBf16<S>>(in, out, columns);
   }
+}
+
+template <class S>
+void round_f16_inputs(const float* in, std::size_t, std::size_t, std::size_t columns, void* out) {
+  round_to_float<S, AsF16<S>>(in, out, columns);
 }
 
 template <class S>
@@ -36,11 +41,13 @@ consteval Kernels make_kernels() {
   using Bf16 = AsBf16<S>;
   using F16 = AsF16<S>;
   Kernels kernels{
-      .tile_rows = S::tile_rows,
+      .tile_rows = {S::tile_rows, S::tile_rows, S::tile_rows},
+      .tile_outputs = {tile_outputs, tile_outputs, tile_outputs},
       .input_bytes = {4, sizeof(typename S::Bf16Dot::Input), 4},
+      .input_rows = {1, 1, 1},
       .linear = {linear<S, WidenedDot<S, F32>>, linear<S, typename S::Bf16Dot>,
                  linear<S, WidenedDot<S, F16>>},
-      .round_inputs = {nullptr, round_bf16_inputs<S>, round_to_float<S, F16>},
+      .round_inputs = {nullptr, round_bf16_inputs<S>, round_f16_inputs<S>},
       .linear_decoded = {linear_decoded<S, WidenedDot<S, F32>>,
                          linear_decoded<S, typename S::Bf16Decoders::Dot>,
                          linear_decoded<S, WidenedDot<S, F32>>},

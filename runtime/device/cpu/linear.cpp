@@ -35,7 +35,7 @@ struct Piece {
 
 /// How an output is cut into pieces.
 struct Grid {
-  std::uint64_t rows, columns;  ///< of a piece at most; columns are a multiple of 4
+  std::uint64_t rows, columns;  ///< of a piece at most; whole tiles, or all of them
 };
 
 /// body(Piece) over all of the output: all rows of some columns, then of the next, so that each
@@ -73,8 +73,6 @@ class Product {
         out_stride_(product.out_stride),
         in_(in),
         inputs_(inputs),
-        in_bytes_(product.in_column *
-                  kernels.input_bytes[index_of(storage_of(weights_.dtype, "linear"))]),
         storage_(index_of(storage_of(weights_.dtype, "linear"))),
         row_bytes_(initrt::row_bytes(weights_.format, weights_.dtype, weights_.in_columns)),
         scale_row_bytes_(initrt::scale_row_bytes(weights_.format, weights_.in_columns)) {}
@@ -86,13 +84,14 @@ class Product {
 
   /// @param block columns whose weights are one block
   [[nodiscard]] Grid grid(unsigned threads, std::uint64_t rows, std::uint64_t block) const {
-    const std::uint64_t tile = kernels_.tile_rows;
+    const std::uint64_t tile = kernels_.tile_rows[storage_];
+    const std::uint64_t outputs = kernels_.tile_outputs[storage_];
     const bool plain = weights_.format == WeightFormat::Plain;
     if (plain && rows > few_row_tiles * tile) return grid_of_many_rows(threads, rows, block);
     // A fair share of many for each thread, but a piece's worth of weights at most.
     const std::uint64_t fair = weights_.out_columns / (std::uint64_t{threads} * 4);
-    const std::uint64_t most = std::max<std::uint64_t>(kPieceBytes / row_bytes(), 4);
-    const std::uint64_t columns = round_up(std::clamp<std::uint64_t>(fair, 1, most), 4);
+    const std::uint64_t most = std::max<std::uint64_t>(kPieceBytes / row_bytes(), outputs);
+    const std::uint64_t columns = round_up(std::clamp<std::uint64_t>(fair, 1, most), outputs);
     if (plain) return {rows, columns};
     const std::uint64_t stride = std::max<std::uint64_t>(inputs_.stride, 1);
     const std::uint64_t cached = std::max<std::uint64_t>(kInputBytes / stride / tile, 4) * tile;
@@ -102,7 +101,7 @@ class Product {
   void multiply(const Piece& piece) const {
     float* out = out_ + piece.r * out_stride_ + piece.o;
     if (weights_.format == WeightFormat::Plain) {
-      kernels_.linear[storage_]({.in = inputs_.data + piece.r * inputs_.stride + in_bytes_,
+      kernels_.linear[storage_]({.in = inputs_.data + piece.r * inputs_.stride,
                                  .in_stride_bytes = inputs_.stride,
                                  .weight = weights_.weight.row(piece.o, row_bytes_),
                                  .next_weight = weights_.weight.row(piece.next, row_bytes_),
@@ -127,10 +126,11 @@ class Product {
   // shared out too, some tiles at least.
   [[nodiscard]] Grid grid_of_many_rows(unsigned threads, std::uint64_t rows,
                                        std::uint64_t block) const {
-    const std::uint64_t tile = kernels_.tile_rows;
+    const std::uint64_t tile = kernels_.tile_rows[storage_];
+    const std::uint64_t outputs = kernels_.tile_outputs[storage_];
     const std::uint64_t most =
-        std::max<std::uint64_t>(kManyRowsPieceBytes / row_bytes() / 4, 1) * 4;
-    const std::uint64_t columns = std::min(round_up(block, 4), most);
+        std::max<std::uint64_t>(kManyRowsPieceBytes / row_bytes() / outputs, 1) * outputs;
+    const std::uint64_t columns = std::min(round_up(block, outputs), most);
     const std::uint64_t pieces = divide_up(weights_.out_columns, columns);
     const std::uint64_t wanted = divide_up(std::uint64_t{threads} * 4, pieces);
     const std::uint64_t shares = std::clamp<std::uint64_t>(rows / (4 * tile), 1, wanted);
@@ -165,7 +165,6 @@ class Product {
   const std::uint64_t out_stride_;
   const float* const in_;
   const Inputs inputs_;
-  const std::uint64_t in_bytes_;  // of a row of inputs before those of the product
   const std::size_t storage_;
   const std::uint64_t row_bytes_, scale_row_bytes_;
 };
@@ -190,11 +189,11 @@ void check(const LinearProduct& product) {
 }  // namespace
 
 std::uint64_t linear_scratch_bytes(const Kernels& kernels, const ProductSizes& products) {
-  InputForm form{.storage = storage_of(products.dtype, "linear")};
-  std::uint64_t stride = input_stride(kernels, form, products.columns);
+  InputForm form{.storage = storage_of(products.dtype, "linear"), .columns = products.columns};
+  std::uint64_t stride = input_stride(kernels, form);
   if (products.formats.has(WeightFormat::Int8)) {
     form.codes = true;
-    stride = std::max(stride, input_stride(kernels, form, products.columns));
+    stride = std::max(stride, input_stride(kernels, form));
   }
   return checked_product("scratch", {products.rows, stride});
 }
@@ -205,7 +204,7 @@ void linear(ThreadPool& pool, const Kernels& kernels, std::span<std::byte> scrat
   Inputs inputs;
   for (const LinearProduct& product : products) {
     const LinearWeights& weights = product.weights;
-    const InputForm form = input_form(weights);
+    const InputForm form = input_form(product);
     check(product);
     if (made != form) {
       inputs = make_inputs(pool, kernels, form, in, rows, product.input_columns(), scratch);

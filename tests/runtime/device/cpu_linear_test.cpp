@@ -46,6 +46,24 @@ TEST_P(CpuLinear, OutputsDoNotDependOnWhereTheWeightsLie) {
   }
 }
 
+TEST_P(CpuLinear, ARowHasTheSameBitsWithMoreOutputsThanMeetItAtOnce) {
+  const auto cpu = device();
+  const std::size_t rows = 70, k = 1071, outputs = 300;
+  for (const DType dtype : dtypes) {
+    const auto in = random(rows * k);
+    auto weights = random(outputs * k);
+    const auto weight = stored(weights, dtype);
+    const auto all = linear(*cpu, in, weight.data(), dtype, rows, k, outputs);
+    for (const std::size_t count : {1, 15, 16, 17, 31, 33}) {  // around tiles of rows
+      const std::size_t first = rows - count;
+      EXPECT_TRUE(same_bits(
+          linear(*cpu, part(in, first * k, count * k), weight.data(), dtype, count, k, outputs),
+          part(all, first * outputs, count * outputs)))
+          << name(dtype) << ", " << count << " rows";
+    }
+  }
+}
+
 TEST_P(CpuLinear, WrongArgumentsAreErrors) {
   const auto cpu = device();
   std::vector<float> in(8), out(8);

@@ -17,14 +17,22 @@ TEST(CpuSet, DeviceNamesItsSetAndThreads) {
   EXPECT_EQ(make_cpu_device(InstructionSet::Portable, 3)->name(), "cpu portable, 3 threads");
 }
 
+TEST(CpuSet, AmxIsTheBestWhereItIsAndBeginsWithAvx512Bf16) {
+  EXPECT_EQ(name(InstructionSet::Amx), "amx_bf16");
+  if (!cpu::supported(InstructionSet::Amx)) GTEST_SKIP() << "no AMX, or no leave to use it";
+  EXPECT_EQ(best_instruction_set(), InstructionSet::Amx);
+  EXPECT_TRUE(cpu::supported(InstructionSet::Avx512Bf16));
+  EXPECT_EQ(make_cpu_device(InstructionSet::Amx, 2)->name(), "cpu amx_bf16, 2 threads");
+}
+
 TEST(CpuSet, ZeroThreadsIsAnError) {
   EXPECT_THAT([] { (void)make_cpu_device(InstructionSet::Portable, 0); },
               testing::ThrowsMessage<Error>("cpu: 0 compute threads, expected at least 1"));
 }
 
 TEST(CpuSet, UnsupportedSetIsAnErrorThatNamesTheBest) {
-  for (const InstructionSet set :
-       {InstructionSet::Avx2, InstructionSet::Avx512, InstructionSet::Avx512Bf16}) {
+  for (const InstructionSet set : {InstructionSet::Avx2, InstructionSet::Avx512,
+                                   InstructionSet::Avx512Bf16, InstructionSet::Amx}) {
     if (cpu::supported(set)) continue;
     EXPECT_THAT([set] { (void)make_cpu_device(set, 1); },
                 testing::ThrowsMessage<Error>(

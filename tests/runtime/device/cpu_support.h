@@ -14,8 +14,9 @@ namespace initrt::test {
 
 inline std::vector<InstructionSet> supported_sets() {
   std::vector<InstructionSet> sets;
-  for (const InstructionSet set : {InstructionSet::Portable, InstructionSet::Avx2,
-                                   InstructionSet::Avx512, InstructionSet::Avx512Bf16}) {
+  for (const InstructionSet set :
+       {InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512,
+        InstructionSet::Avx512Bf16, InstructionSet::Amx}) {
     if (cpu::supported(set)) sets.push_back(set);
   }
   return sets;
