@@ -33,6 +33,31 @@ std::uint64_t without_part_of_a_step(const RowBatch& batch) {
   return over < batch.rows ? batch.rows - over : batch.rows;
 }
 
+// The memory that any of the slabs takes that a batch's rows are made in, of so many columns each:
+// some need one more group's scales than the first, which are at no group's end.
+std::uint64_t memory_of_slabs(RowBatch batch) {
+  std::uint64_t most = divide_batch_memory(batch).bytes;
+  if (batch.columns == batch.width || batch.columns % batch.source->block_columns == 0) return most;
+  const std::uint64_t block = batch.source->block_columns, columns = batch.columns;
+  const auto memory_at = [&](std::uint64_t first) {
+    batch.source_column = first;
+    batch.columns = std::min(columns, batch.width - first);
+    return divide_batch_memory(batch).bytes;
+  };
+  std::uint64_t groups = 0, first = 0, last = 0;
+  for (std::uint64_t begin = 0; begin < batch.width; begin += columns) {
+    last = begin;
+    if (begin + columns > batch.width) break;
+    const std::uint64_t of_slab = (begin + columns - 1) / block - begin / block + 1;
+    if (of_slab > groups) {
+      groups = of_slab;
+      first = begin;
+    }
+  }
+  most = std::max(most, memory_at(first));
+  return std::max(most, memory_at(last));
+}
+
 // Of rows of so many columns, how many are one batch: as many as fit a block's half and, where they
 // are read as they are, one read.
 std::uint64_t rows_of_batch(const OwnedRows& owned, RowBatch batch, std::uint64_t most,
@@ -45,7 +70,7 @@ std::uint64_t rows_of_batch(const OwnedRows& owned, RowBatch batch, std::uint64_
     batch.rows = std::clamp<std::uint64_t>(read, 1, most);
   }
   while (true) {
-    const std::uint64_t bytes = divide_batch_memory(batch).bytes;
+    const std::uint64_t bytes = memory_of_slabs(batch);
     if (bytes <= limits.batch_bytes) break;
     if (batch.rows == 1) {
       fail(
@@ -71,7 +96,7 @@ std::uint64_t columns_of_step(const RowBatch& batch) {
 std::uint64_t columns_that_fit(RowBatch batch, std::uint64_t step, const ReadLimits& limits) {
   const auto fits = [&](std::uint64_t steps) {
     batch.columns = std::min(steps * step, batch.width);
-    return divide_batch_memory(batch).bytes <= limits.batch_bytes;
+    return memory_of_slabs(batch) <= limits.batch_bytes;
   };
   if (!fits(1)) return 0;
   const std::uint64_t steps = divide_up(batch.width, step);
