@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <random>
 
 #include "tests/support/safetensors_writer.h"
@@ -22,6 +23,8 @@ struct Packing {
   std::int64_t group;
   bool says_order;  ///< whether there is "g_idx"
 };
+
+void PrintTo(const Packing& packing, std::ostream* out) { *out << packing.name; }
 
 constexpr Packing kPackings[] = {{"Gptq", false, 4, 64, false},
                                  {"GptqWithItsOrder", false, 4, 32, true},
@@ -128,8 +131,9 @@ TEST_P(ColumnCodes, AreReadOnceByARankAlone) {
   const OpenModel model = open("bf16-true", "none");
   const double payload = static_cast<double>(model.bindings.payload_bytes);
   EXPECT_LE(static_cast<double>(bytes_read(model, 1, 16u << 20)), 1.001 * payload);
-  // Small slabs, between whose codes and scales little lies: that is read with them.
-  EXPECT_LE(static_cast<double>(bytes_read(model, 1, 1u << 20)), 1.01 * payload);
+  // Of matrices as small as these, what lies between a slab's codes and scales is little enough to
+  // be read with them.
+  EXPECT_LE(static_cast<double>(bytes_read(model, 1, 1u << 20)), 1.1 * payload);
 }
 
 }  // namespace
