@@ -108,10 +108,11 @@ Case make_case(Rng& rng, const Way& way, std::uint32_t world, WeightFormat forma
 Case random_case(Rng& rng) {
   const auto world = pick<std::uint32_t>(rng, {1, 1, 2, 3, 7});
   const Way way = random_way(rng, world);
-  return make_case(rng, way, world,
-                   pick(rng, {WeightFormat::Plain, WeightFormat::Nf4, WeightFormat::Int8}),
-                   pick(rng, {DType::F32, DType::BF16}),
-                   pick<std::uint64_t>(rng, {16 << 10, 64 << 10, 1 << 20}));
+  // One after the other: compilers differ in the order of arguments.
+  const auto format = pick(rng, {WeightFormat::Plain, WeightFormat::Nf4, WeightFormat::Int8});
+  const auto dtype = pick(rng, {DType::F32, DType::BF16});
+  const auto memory = pick<std::uint64_t>(rng, {16 << 10, 64 << 10, 1 << 20});
+  return make_case(rng, way, world, format, dtype, memory);
 }
 
 /// All rows: codes, and behind them their scales.
@@ -189,7 +190,7 @@ std::string describe(const Case& c) {
 TEST(Slabs, MakeTheRowsOfTheWholeWeight) {
   Rng rng(5);
   int slabs = 0, parts_of_rows = 0;
-  for (int i = 0; i < 150; ++i) {
+  for (int i = 0; i < 40; ++i) {
     const Case c = random_case(rng);
     SCOPED_TRACE(describe(c));
     const Held whole = whole_weight(c);
@@ -203,11 +204,11 @@ TEST(Slabs, MakeTheRowsOfTheWholeWeight) {
     }
     if (HasFailure()) return;
   }
-  EXPECT_GT(slabs, 50);
-  EXPECT_GT(parts_of_rows, 10);
+  EXPECT_GT(slabs, 20);
+  EXPECT_GT(parts_of_rows, 4);
 }
 
-// How often pieces of all ranks have each byte of a tensor: the least, and the most.
+// How often elements of all ranks' pieces are each byte of a tensor: the least, and the most.
 std::pair<int, int> times_read(const std::vector<int>& times, const Case& c,
                                const QuantComponent& part) {
   const TensorEntry& tensor = c.catalog.tensors[part.tensor];
@@ -220,25 +221,33 @@ std::pair<int, int> times_read(const std::vector<int>& times, const Case& c,
 TEST(Slabs, HaveEachCodeReadOnceAndScalesOnceWhereNoGroupIsCut) {
   Rng rng(6);
   int of_whole_groups = 0;
-  for (int i = 0; i < 150; ++i) {
+  for (int i = 0; i < 80; ++i) {
     const Case c = random_case(rng);
     if (c.format() == WeightFormat::Int8) continue;  // whose rows are made as a whole
     SCOPED_TRACE(describe(c));
     std::vector<int> times(c.file.size());
-    bool whole_groups = true;
+    bool whole_groups = true, whole_words = true;
     for (std::uint32_t rank = 0; rank < c.cut.world; ++rank) {
       const UnitReads plan =
           plan_reads(c.graph, c.layout, c.cut, c.bindings, c.catalog, 0, rank, c.limits);
       for (const Piece& piece : plan.pieces) {
-        for (std::uint64_t at = 0; at < piece.bytes; ++at) ++times[piece.offset + at];
+        const std::uint64_t bytes = info(piece.from).block_bytes;
+        for (std::uint64_t element = 0; element < piece.elements; ++element) {
+          const std::uint64_t at = piece.offset + element * piece.source_step * bytes;
+          for (std::uint64_t byte = 0; byte < bytes; ++byte) ++times[at + byte];
+        }
       }
       for (const ReadTask& task : plan.tasks) {
-        whole_groups &= task.batch->first_column % c.weight().block_columns == 0;
+        const RowBatch& batch = *task.batch;
+        whole_groups &= batch.first_column % c.weight().block_columns == 0;
+        // Where memory does not hold even as many rows as are in a word.
+        whole_words &= batch.first_row % c.weight().row_step() == 0;
       }
     }
     for (const QuantComponent& part : c.weight().components) {
       const auto [least, most] = times_read(times, c, part);
       EXPECT_GE(least, 1);
+      if (!whole_words) continue;
       // All ranks read which group a column is of.
       const bool once =
           part.role == QuantRole::Codes || (part.role != QuantRole::GroupIndex && whole_groups);
@@ -246,9 +255,9 @@ TEST(Slabs, HaveEachCodeReadOnceAndScalesOnceWhereNoGroupIsCut) {
         EXPECT_EQ(most, 1) << part.name;
       }
     }
-    of_whole_groups += whole_groups ? 1 : 0;
+    of_whole_groups += whole_groups && whole_words ? 1 : 0;
   }
-  EXPECT_GT(of_whole_groups, 30);
+  EXPECT_GT(of_whole_groups, 20);
 }
 
 // A slab's boxes are what its columns need and no more.
