@@ -349,10 +349,7 @@ void MpiCommunicator::watch_deadline(Clock::time_point now) {
 void MpiCommunicator::end_for_first_failure(Clock::time_point now) {
   const std::optional<Failure>& other = requests_->heard;
   if (failed_.load(std::memory_order_acquire)) {
-    if (other && other->message != failure_.message) abort_job(*other);
-    Failure own = failure_;
-    if (other) own.speaker.clear();
-    abort_job(own);
+    abort_job(other && other->message != failure_.message ? *other : failure_);
   }
   if (other && now - requests_->heard_at > kSameFailure) abort_job(*other);
 }

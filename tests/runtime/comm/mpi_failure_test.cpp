@@ -69,9 +69,9 @@ TEST_P(MpiWorldWith, AnErrorEndsTheJobWithOneLine) {
   EXPECT_LT(ended.after_failure, 5s);
 }
 
-TEST(MpiWorld, WhatAllRanksFailForIsNoRanksOwn) {
+TEST(MpiWorld, WhatAllRanksFailForIsToldByRank0) {
   const Ended ended = run_world(3, "throw-alike", 2);
-  expect_one_line(ended, "error: there is no such model");
+  expect_one_line(ended, told_of({3, 0}, "there is no such model"));
   EXPECT_LT(ended.after_failure, 5s);
 }
 
