@@ -4,8 +4,8 @@
     tests/lint.py [--form] [FILE...]
 
 --form: clang-format alone. clang-tidy takes its commands from build/asan, which must be configured, but
-without precompiled headers. Files are looked at some at a time, as one: what one of them leaves out that another
-includes is left to the release build to find.
+without precompiled headers. Files are looked at some at a time, as one: what one of them leaves out that
+another includes is left to the release build to find.
 A file that passed is not looked at again until it, a header of it, .clang-tidy or a package that is
 installed changes: what passed is kept in $XDG_CACHE_HOME/initrt-lint, by a hash of all these. Exits with
 1 if anything was found.

@@ -345,7 +345,7 @@ void MpiCommunicator::watch_deadline(Clock::time_point now) {
              1});
 }
 
-// For the first failure that rank 0 has heard of. Where all ranks fail alike, it is no rank's own.
+// For the first failure that rank 0 has heard of; where all ranks fail alike, its own.
 void MpiCommunicator::end_for_first_failure(Clock::time_point now) {
   const std::optional<Failure>& other = requests_->heard;
   if (failed_.load(std::memory_order_acquire)) {

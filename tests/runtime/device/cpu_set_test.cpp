@@ -19,8 +19,9 @@ TEST(CpuSet, DeviceNamesItsSetAndThreads) {
 
 TEST(CpuSet, AmxIsTheBestWhereItIsAndBeginsWithAvx512Bf16) {
   EXPECT_EQ(name(InstructionSet::Amx), "amx_bf16");
-  if (!cpu::supported(InstructionSet::Amx)) GTEST_SKIP() << "no AMX, or no leave to use it";
-  EXPECT_EQ(best_instruction_set(), InstructionSet::Amx);
+  const bool is_there = cpu::supported(InstructionSet::Amx);
+  EXPECT_EQ(best_instruction_set() == InstructionSet::Amx, is_there);
+  if (!is_there) return;
   EXPECT_TRUE(cpu::supported(InstructionSet::Avx512Bf16));
   EXPECT_EQ(make_cpu_device(InstructionSet::Amx, 2)->name(), "cpu amx_bf16, 2 threads");
 }
