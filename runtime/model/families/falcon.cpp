@@ -44,7 +44,12 @@ constexpr auto kModulesOfTwoNorms = modules_with(std::array{
 // one, or one for each query head.
 std::uint32_t kv_heads(const ConfigReader& config, std::uint32_t heads) {
   if (config.flag_or("new_decoder_architecture", false)) {
-    return static_cast<std::uint32_t>(config.whole_or("num_kv_heads", heads, 1, heads));
+    const std::uint64_t kv_heads = config.whole_or("num_kv_heads", heads, 1, heads);
+    if (heads % kv_heads != 0) {
+      fail("model config: num_attention_heads ({}) is not a multiple of num_kv_heads ({})", heads,
+           kv_heads);
+    }
+    return static_cast<std::uint32_t>(kv_heads);
   }
   return config.flag_or("multi_query", true) ? 1 : heads;
 }

@@ -325,6 +325,8 @@ TEST(FamilyConfig, OfGemma4SharesKeysOfTheLastLayerOfAKind) {
 TEST(FamilyConfig, WhatNoFamilyComputesIsRefused) {
   EXPECT_THAT(error_of_config(with(config_of("falcon_40b"), "parallel_attn", false)),
               HasSubstr("parallel_attn"));
+  EXPECT_THAT(error_of_config(with(config_of("falcon_40b"), "num_kv_heads", 4)),
+              HasSubstr("num_attention_heads (6) is not a multiple of num_kv_heads (4)"));
   EXPECT_THAT(error_of_config(with(config_of("phi"), "qk_layernorm", true)),
               HasSubstr("qk_layernorm"));
   EXPECT_THAT(error_of_config(with(config_of("cohere"), "partial_rotary_factor", 0.5)),
