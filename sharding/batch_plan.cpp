@@ -33,29 +33,29 @@ std::uint64_t without_part_of_a_step(const RowBatch& batch) {
   return over < batch.rows ? batch.rows - over : batch.rows;
 }
 
-// The memory that any of the slabs takes that a batch's rows are made in, of so many columns each:
-// some need one more group's scales than the first, which are at no group's end.
+// The most memory that any of the slabs takes that a batch's rows are made in, of so many columns
+// each. The last one has fewer, so that its tiles may have more rows; slabs that end at no group's
+// end may need one more group's scales than the first.
 std::uint64_t memory_of_slabs(RowBatch batch) {
-  std::uint64_t most = divide_batch_memory(batch).bytes;
-  if (batch.columns == batch.width || batch.columns % batch.source->block_columns == 0) return most;
+  const std::uint64_t of_first = divide_batch_memory(batch).bytes;
+  if (batch.columns == batch.width) return of_first;
   const std::uint64_t block = batch.source->block_columns, columns = batch.columns;
   const auto memory_at = [&](std::uint64_t first) {
     batch.source_column = first;
     batch.columns = std::min(columns, batch.width - first);
     return divide_batch_memory(batch).bytes;
   };
-  std::uint64_t groups = 0, first = 0, last = 0;
-  for (std::uint64_t begin = 0; begin < batch.width; begin += columns) {
-    last = begin;
-    if (begin + columns > batch.width) break;
+  const std::uint64_t most = std::max(of_first, memory_at((batch.width - 1) / columns * columns));
+  if (columns % block == 0) return most;
+  std::uint64_t groups = 0, first = 0;
+  for (std::uint64_t begin = 0; begin + columns <= batch.width; begin += columns) {
     const std::uint64_t of_slab = (begin + columns - 1) / block - begin / block + 1;
     if (of_slab > groups) {
       groups = of_slab;
       first = begin;
     }
   }
-  most = std::max(most, memory_at(first));
-  return std::max(most, memory_at(last));
+  return std::max(most, memory_at(first));
 }
 
 // Of rows of so many columns, how many are one batch: as many as fit a block's half and, where they
@@ -101,7 +101,7 @@ std::uint64_t columns_that_fit(RowBatch batch, std::uint64_t step, const ReadLim
   if (!fits(1)) return 0;
   const std::uint64_t steps = divide_up(batch.width, step);
   std::uint64_t batches = 1;
-  while (!fits(divide_up(steps, batches))) ++batches;
+  while (!fits(divide_up(steps, batches))) batches += divide_up(batches, 8);
   return batch.columns;
 }
 
@@ -116,8 +116,8 @@ Extent extent_of_batch(const OwnedRows& owned, RowBatch batch, std::uint64_t mos
                        const Catalog& catalog, const ReadLimits& limits) {
   const std::uint64_t step = columns_of_step(batch);
   if (step == batch.width) return {rows_of_batch(owned, batch, most, catalog, limits), step};
-  // Columns that share scales are one batch's, if that takes no more than a few pieces of a stored
-  // row.
+  // Columns that share scales are one batch's: of fewer and fewer of the rows, as long as pieces of
+  // a stored row are not small.
   const std::uint64_t shared = std::min(batch.source->block_columns, batch.width);
   const std::uint64_t group = std::min(std::lcm(step, shared), batch.width);
   const auto stored_row_bytes = [&] {

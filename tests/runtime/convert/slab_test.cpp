@@ -14,6 +14,7 @@
 #include "sharding/read_plan.h"
 #include "tests/sharding/checkpoint/quantized/quantized_ways.h"
 #include "tests/sharding/random_model.h"
+#include "tests/support/cases.h"
 
 namespace initrt::testing {
 namespace {
@@ -190,7 +191,7 @@ std::string describe(const Case& c) {
 TEST(Slabs, MakeTheRowsOfTheWholeWeight) {
   Rng rng(5);
   int slabs = 0, parts_of_rows = 0;
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < cases(40); ++i) {
     const Case c = random_case(rng);
     SCOPED_TRACE(describe(c));
     const Held whole = whole_weight(c);
@@ -204,8 +205,37 @@ TEST(Slabs, MakeTheRowsOfTheWholeWeight) {
     }
     if (HasFailure()) return;
   }
-  EXPECT_GT(slabs, 20);
-  EXPECT_GT(parts_of_rows, 4);
+  EXPECT_GT(slabs, cases(20));
+  EXPECT_GE(parts_of_rows, cases(5));
+}
+
+// Of fewer columns, a tile of the last slab has room for more rows: it may take more memory than
+// the slabs before it.
+TEST(Slabs, FitMemoryWhereTheLastIsTheLargest) {
+  Rng rng(8);
+  struct {
+    std::uint64_t rows, columns;
+    WeightFormat format;
+    std::uint64_t memory;
+  } const shapes[] = {{328, 21888, WeightFormat::Plain, 2 << 20},
+                      {256, 26240, WeightFormat::Nf4, 2 << 20},
+                      {64, 16512, WeightFormat::Plain, 512 << 10}};
+  for (const auto& [rows, columns, format, memory] : shapes) {
+    Way way{};
+    way.rows = rows;
+    way.columns = columns;
+    way.config = {{"quant_method", "gptq"}, {"bits", 4}, {"group_size", 128}};
+    way.parts = {{"qweight", DType::I32, {columns / 8, rows}},
+                 {"qzeros", DType::I32, {columns / 128, rows / 8}},
+                 {"scales", DType::F16, {columns / 128, rows}}};
+    const Case c = make_case(rng, way, 1, format, DType::BF16, memory);
+    const UnitReads plan =
+        plan_reads(c.graph, c.layout, c.cut, c.bindings, c.catalog, 0, 0, c.limits);
+    EXPECT_GT(plan.tasks.size(), 1u);
+    for (const ReadTask& task : plan.tasks) {
+      EXPECT_LE(divide_batch_memory(*task.batch).bytes, memory) << rows << " x " << columns;
+    }
+  }
 }
 
 // How often elements of all ranks' pieces are each byte of a tensor: the least, and the most.
@@ -221,7 +251,7 @@ std::pair<int, int> times_read(const std::vector<int>& times, const Case& c,
 TEST(Slabs, HaveEachCodeReadOnceAndScalesOnceWhereNoGroupIsCut) {
   Rng rng(6);
   int of_whole_groups = 0;
-  for (int i = 0; i < 80; ++i) {
+  for (int i = 0; i < cases(80); ++i) {
     const Case c = random_case(rng);
     if (c.format() == WeightFormat::Int8) continue;  // whose rows are made as a whole
     SCOPED_TRACE(describe(c));
@@ -257,13 +287,13 @@ TEST(Slabs, HaveEachCodeReadOnceAndScalesOnceWhereNoGroupIsCut) {
     }
     of_whole_groups += whole_groups && whole_words ? 1 : 0;
   }
-  EXPECT_GT(of_whole_groups, 20);
+  EXPECT_GT(of_whole_groups, cases(20));
 }
 
 // A slab's boxes are what its columns need and no more.
 TEST(Slabs, OfAllColumnsAreTheWholeRows) {
   Rng rng(7);
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < cases(50); ++i) {
     const Way way = random_way(rng, 1);
     const Case c = make_case(rng, way, 1, WeightFormat::Plain, DType::F32, 1 << 20);
     const QuantizedWeight& weight = c.weight();
