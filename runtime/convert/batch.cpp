@@ -1,6 +1,7 @@
 #include "runtime/convert/batch.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "runtime/convert/convert.h"
@@ -21,7 +22,8 @@ class Held {
         parts_(parts),
         shard_(shard),
         scales_(has_coded_scales(batch.format) ? batch.float_scales : shard) {}
-  // Into staging, from which they are copied; but for scales that become codes later.
+  // Into staging, from which they are copied; but for scales that become codes later, which stay
+  // on the host.
   Held(const RowBatch& batch, const BatchMemory& parts, std::span<std::byte> staging,
        const CopyRows& copy)
       : batch_(batch),
@@ -68,13 +70,12 @@ class Held {
   template <class Make>
   void put(std::uint64_t first, std::uint64_t rows, std::uint32_t lane, const Make& make) const {
     const HeldRows codes = held_codes(batch_, lane), scales = held_scales(batch_, lane);
-    // Floats that become codes later stay on the host.
-    const bool copies_scales = copy_ != nullptr && !has_coded_scales(batch_.format);
-    const std::uint64_t bytes = codes.bytes + (copies_scales ? scales.bytes : 0);
-    std::uint64_t most = copy_ == nullptr ? rows : staging_.size() / bytes;
+    // A slab's rows are apart from each other where they are held.
+    const bool apart = batch_.columns != batch_.width, coded = has_coded_scales(batch_.format);
+    const bool stages_scales = copy_ != nullptr && (!coded || apart);
+    const std::uint64_t bytes = codes.bytes + (stages_scales ? scales.bytes : 0);
+    std::uint64_t most = copy_ == nullptr ? (apart ? 1 : rows) : staging_.size() / bytes;
     if (most == 0) fail("a row of {} bytes does not fit {}", bytes, staging_.size());
-    // A slab's rows are apart from each other on the host.
-    if (batch_.columns != batch_.width && !copies_scales) most = 1;
     for (std::uint64_t row = first; row < first + rows; row += most) {
       const std::uint64_t count = std::min(most, first + rows - row);
       const std::uint64_t to = codes.first + row * codes.stride;
@@ -85,10 +86,17 @@ class Held {
       }
       const std::span<std::byte> made = staging_.first(count * codes.bytes);
       const std::span<std::byte> made_scales =
-          staging_.subspan(made.size(), copies_scales ? count * scales.bytes : 0);
-      make(row, Rows{made.data(), copies_scales ? made_scales.data() : scales_ + scales_to, count});
+          staging_.subspan(made.size(), stages_scales ? count * scales.bytes : 0);
+      make(row, Rows{made.data(), stages_scales ? made_scales.data() : scales_ + scales_to, count});
+      if (stages_scales && coded) {
+        for (std::uint64_t i = 0; i < count; ++i) {
+          std::memcpy(scales_ + scales_to + i * scales.stride,
+                      made_scales.data() + i * scales.bytes, scales.bytes);
+        }
+      } else if (!made_scales.empty()) {
+        (*copy_)({made_scales, scales.bytes, scales_to, scales.stride});
+      }
       (*copy_)({made, codes.bytes, to, codes.stride});
-      if (!made_scales.empty()) (*copy_)({made_scales, scales.bytes, scales_to, scales.stride});
     }
   }
 

@@ -170,7 +170,7 @@ TEST_P(DeviceBatch, MakesSomeColumnsOfRowsBetweenOthers) {
   Ledger ledger;
   const StagingRing ring{1, 128u << 10};
   const auto uploaders = device->make_uploaders(ledger, ring);
-  for (const WeightFormat format : {WeightFormat::Plain, WeightFormat::Nf4}) {
+  for (const WeightFormat format : {WeightFormat::Plain, WeightFormat::Nf4, WeightFormat::Nf4Dq}) {
     RowBatch batch;
     batch.format = format;
     batch.dtype = DType::BF16;
@@ -184,17 +184,24 @@ TEST_P(DeviceBatch, MakesSomeColumnsOfRowsBetweenOthers) {
     plan.tasks = {{0, 1, batch}};
     ASSERT_LE(divide_batch_memory(batch).bytes, ring.block_bytes / 2);
     std::vector<std::byte> memory(divide_batch_memory(batch).bytes);
-    std::vector<std::byte> expected(256 + code_bytes + kRows * scale_row_bytes(format, kWidth),
-                                    std::byte{0x55});
+    std::vector<std::byte> expected(
+        256 + code_bytes + kRows * scale_row_bytes(batch.made_format(), kWidth), std::byte{0x55});
+    // Of scales that become codes, the host's memory has the floats.
+    std::vector<std::byte> expected_floats = expected, floats = expected;
     const auto out = device.put(expected);
     device->synchronize();
+    plan.tasks[0].batch->float_scales = expected_floats.data();
     convert_batch_read(plan, plan.tasks[0], plan.reads[0], bytes, memory, expected.data());
+    plan.tasks[0].batch->float_scales = floats.data();
     std::ranges::copy(bytes, uploaders[0]->block().begin());
     const StoredRead stored = uploaders[0]->store(plan, plan.tasks[0], plan.reads[0],
                                                   uploaders[0]->block().first(end), out.get());
     EXPECT_EQ(stored.bytes, kRows * (row_bytes(format, batch.dtype, kColumns) +
-                                     scale_row_bytes(format, kColumns)));
+                                     scale_row_bytes(batch.made_format(), kColumns)));
     EXPECT_TRUE(device.get(out) == expected) << name(format);
+    EXPECT_EQ(floats, expected_floats) << name(format);
+    EXPECT_NE(std::ranges::all_of(floats, [](std::byte byte) { return byte == std::byte{0x55}; }),
+              has_coded_scales(format));
     const std::uint64_t stride = row_bytes(format, batch.dtype, kWidth);
     const std::uint64_t before = row_bytes(format, batch.dtype, kFirst);
     EXPECT_EQ(expected[256 + stride + before - 1], std::byte{0x55});
