@@ -111,12 +111,6 @@ StampHandle CudaDevice::stamp(cudaStream_t stream) {
   return std::make_shared<CudaStamp>(stream, clock_);
 }
 
-bool CudaDevice::is_recording() const {
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  return cudaStreamIsCapturing(stream(), &status) == cudaSuccess &&
-         status != cudaStreamCaptureStatusNone;
-}
-
 void CudaDevice::synchronize() {
   check(cudaEventRecord(done_.get(), stream()), "recording an event");
   wait_for(done_.get());

@@ -51,7 +51,7 @@ class CudaDevice final : public Device {
   }
   void replay(std::uint64_t key) override { recorded_.replay(key, stream()); }
   /// Whether what is asked for is recorded, by repeat() or record().
-  [[nodiscard]] bool is_recording() const;
+  [[nodiscard]] bool is_recording() const { return recorded_.is_capturing(); }
   /// Gives the recordings back; those by record() are gone.
   void forget_recorded() { recorded_.forget(); }
   std::vector<std::unique_ptr<Uploader>> make_uploaders(Ledger& ledger,

@@ -18,6 +18,7 @@ RecordedOps::Executable RecordedOps::capture(cudaStream_t stream,
                                              const std::function<void()>& ops) {
   // Of this thread alone: others, which load, go on with what a recording must not contain.
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording ops");
+  is_capturing_ = true;
   cudaGraph_t made = nullptr;
   std::exception_ptr thrown;
   try {
@@ -28,6 +29,7 @@ RecordedOps::Executable RecordedOps::capture(cudaStream_t stream,
   // Some library's call that cannot be recorded is no failure, even where it has thrown: the ops
   // are then run as they are, and what is wrong with more than the recording shows itself again.
   const cudaError_t ended = cudaStreamEndCapture(stream, &made);
+  is_capturing_ = false;
   const Graph graph(made);
   if (thrown && ended == cudaSuccess) std::rethrow_exception(thrown);
   cudaGraphExec_t executable = nullptr;

@@ -25,6 +25,10 @@ class RecordedOps {
   /// Of memory that is no longer the same, or of what else must not outlive it.
   void forget() { recorded_.clear(); }
 
+  /// Whether ops are being recorded, when nothing may be forgotten. Known here, not asked of the
+  /// stream: after an error it may not answer.
+  [[nodiscard]] bool is_capturing() const { return is_capturing_; }
+
  private:
   using Graph =
       std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, HandleDeleter<cudaGraphDestroy>>;
@@ -37,9 +41,10 @@ class RecordedOps {
   };
 
   /// Null where something in `ops` cannot be recorded; nothing has run then.
-  [[nodiscard]] static Executable capture(cudaStream_t stream, const std::function<void()>& ops);
+  [[nodiscard]] Executable capture(cudaStream_t stream, const std::function<void()>& ops);
 
   std::map<std::uint64_t, Recording> recorded_;
+  bool is_capturing_ = false;
 };
 
 }  // namespace initrt::cuda
