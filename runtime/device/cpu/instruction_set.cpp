@@ -27,7 +27,7 @@ bool has_amx() {
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   if ((d & amx_bf16) == 0 || (d & amx_tile) == 0) return false;
   unsigned low = 0, high = 0;
-  asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return (low & tiles_saved) == tiles_saved;
 }
 

@@ -187,7 +187,7 @@ struct Kernels {
   void (*linear[storage_count])(const LinearBlock&);
   /// Rounds float32 inputs to the storage type, in the form linear reads (16-bit storage only).
   /// @param stride elements from row to row of `in`  @param rows input_rows at most
-  /// @param out cache lines of input_bytes for each row's columns
+  /// @param out for each row input_bytes x columns, up to a whole cache line
   void (*round_inputs[storage_count])(const float* in, std::size_t stride, std::size_t rows,
                                       std::size_t columns, void* out);
   /// As linear, for formats that `decoders` has.

@@ -21,15 +21,15 @@ void interleave_inputs(const float* in, std::size_t stride, std::size_t rows, st
     const std::size_t n = least(columns - k, step_columns);
     const __mmask16 low = first_lanes(least(n, tile_size)),
                     high = first_lanes(n - least(n, tile_size));
-    F16 pairs[tile_size];
+    Floats16 pairs[tile_size];
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < tile_size; ++i) {
-      pairs[i] = F16{};
+      pairs[i] = Floats16{};
       if (i < rows) {
         const float* from = in + i * stride + k;
         const auto a = (__m256i)S::to_bf16(_mm512_maskz_loadu_ps(low, from)),
                    b = (__m256i)S::to_bf16(_mm512_maskz_loadu_ps(high, from + tile_size));
-        pairs[i] = (F16)_mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
+        pairs[i] = (Floats16)_mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
       }
     }
     if (rows == 1) {
@@ -124,7 +124,12 @@ void linear_of_many_rows(const LinearBlock& block) {
 }
 
 void linear(const LinearBlock& block) {
-  if (block.rows <= few_row_tiles * tile_size || block.in_columns == 0) {
+  if (block.in_columns == 0) {  // sums of nothing
+    for (std::size_t row = 0; row < block.rows; ++row) {
+      float* const out = block.out + row * block.out_stride;
+      for (std::size_t o = 0; o < block.out_columns; ++o) out[o] = 0.0f;
+    }
+  } else if (block.rows <= few_row_tiles * tile_size) {
     linear_of_few_rows(block);
   } else {
     linear_of_many_rows(block);

@@ -17,7 +17,7 @@ constexpr std::size_t step_columns = 32;  ///< of an instruction
 constexpr std::size_t cache_line = 64;    ///< a tile's row of weights, of inputs or of sums
 constexpr std::size_t tile_floats = tile_size * tile_size;
 
-using F16 = VectorTypes<16>::F;
+using Floats16 = VectorTypes<16>::F;
 
 INITRT_INLINE std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
@@ -27,8 +27,8 @@ INITRT_INLINE __mmask16 first_lanes(std::size_t n) { return static_cast<__mmask1
 INITRT_INLINE void keep(const void* memory) { asm volatile("" : : "r"(memory) : "memory"); }
 
 /// Row i of the result is lane i of each row.
-INITRT_INLINE void transpose(F16 (&rows)[tile_size]) {
-  F16 pairs[tile_size], fours[tile_size];
+INITRT_INLINE void transpose(Floats16 (&rows)[tile_size]) {
+  Floats16 pairs[tile_size], fours[tile_size];
 #pragma GCC unroll 4
   for (std::size_t i = 0; i < tile_size; i += 4) {
     pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
@@ -41,16 +41,16 @@ INITRT_INLINE void transpose(F16 (&rows)[tile_size]) {
 #pragma GCC unroll 2
     for (std::size_t half = 0; half < 2; ++half) {
       const auto low = (__m512d)pairs[i + half], high = (__m512d)pairs[i + half + 2];
-      fours[i + 2 * half] = (F16)_mm512_unpacklo_pd(low, high);
-      fours[i + 2 * half + 1] = (F16)_mm512_unpackhi_pd(low, high);
+      fours[i + 2 * half] = (Floats16)_mm512_unpacklo_pd(low, high);
+      fours[i + 2 * half + 1] = (Floats16)_mm512_unpackhi_pd(low, high);
     }
   }
 #pragma GCC unroll 4
   for (std::size_t i = 0; i < 4; ++i) {
-    const F16 even = _mm512_shuffle_f32x4(fours[i], fours[i + 4], 0x88),
-              odd = _mm512_shuffle_f32x4(fours[i], fours[i + 4], 0xdd),
-              even_after = _mm512_shuffle_f32x4(fours[i + 8], fours[i + 12], 0x88),
-              odd_after = _mm512_shuffle_f32x4(fours[i + 8], fours[i + 12], 0xdd);
+    const Floats16 even = _mm512_shuffle_f32x4(fours[i], fours[i + 4], 0x88),
+                   odd = _mm512_shuffle_f32x4(fours[i], fours[i + 4], 0xdd),
+                   even_after = _mm512_shuffle_f32x4(fours[i + 8], fours[i + 12], 0x88),
+                   odd_after = _mm512_shuffle_f32x4(fours[i + 8], fours[i + 12], 0xdd);
     rows[i] = _mm512_shuffle_f32x4(even, even_after, 0x88);
     rows[i + 4] = _mm512_shuffle_f32x4(odd, odd_after, 0x88);
     rows[i + 8] = _mm512_shuffle_f32x4(even, even_after, 0xdd);
@@ -165,10 +165,10 @@ struct LastColumns {
 /// A tile of sums, stored by rows of weights, to where they belong.
 INITRT_INLINE void put_sums(const float* sums, std::size_t weights, std::size_t inputs, float* out,
                             std::size_t out_stride) {
-  F16 rows[tile_size];
+  Floats16 rows[tile_size];
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < tile_size; ++i) {
-    rows[i] = i < weights ? _mm512_load_ps(sums + i * tile_size) : F16{};
+    rows[i] = i < weights ? _mm512_load_ps(sums + i * tile_size) : Floats16{};
   }
   transpose(rows);
 #pragma GCC unroll 16
@@ -253,7 +253,8 @@ class TileInputs {
         stride_(stride_bytes / sizeof *in_),
         rows_(rows) {}
 
-  /// From column k, a whole step, of the tile that begins with row t.
+  /// @param t the tile's first row, a multiple of tile_size
+  /// @param k the first column, a multiple of step_columns
   [[gnu::always_inline]] const std::uint16_t* at(std::size_t t, std::size_t k) const {
     return in_ + t * stride_ + k * least(rows_ - t, tile_size);
   }

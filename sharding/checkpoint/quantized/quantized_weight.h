@@ -83,7 +83,7 @@ struct QuantizedWeight {
   /// What is made of some of its columns begins and ends at multiples of so many, or at an end; 0:
   /// only whole rows are made.
   [[nodiscard]] std::uint64_t column_step() const;
-  /// Parts that begin and end at multiples of so many rows share no scales and no codes.
+  /// Parts that begin and end at multiples of so many rows share nothing that is cut by columns.
   [[nodiscard]] std::uint64_t row_step() const;
 
   bool operator==(const QuantizedWeight&) const = default;
