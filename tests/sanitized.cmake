@@ -10,18 +10,28 @@ function(initrt_left_out variable prefix)
       list(APPEND patterns SmolLM2Golden.*)
       # The largest of published models: minutes of names. Others have sizes beyond 32 bits too.
       list(APPEND patterns *Flagships.*/kimi_k2 *Flagships.*/deepseek_v3 *Flagships.*/qwen3_next_80b)
+      # Each family again and again: ranks, chunks and what moves are the same code for all of them.
+      list(APPEND patterns *Families.LogitsHaveTheSameBits*)
     elseif(prefix STREQUAL "unit.cuda")
       # Whole models on the emulator: what they ask of kernels, the devices' own tests ask too, and how they
       # are run, those of engine, memory, failures and timeline.
-      list(APPEND patterns *Families* *Generate* *SameBits* *UnitBytes* *QuantizedAnswers*)
+      list(APPEND patterns *Families* *Generate* *SameBits* *UnitBytes* *QuantizedAnswers*
+        GpuLinearOfModels.HasThem*)
+    elseif(prefix STREQUAL "unit")
+      list(APPEND patterns Quantized/SameBits.ForEvery*)
     elseif(prefix STREQUAL "integration")
       # Of worlds that generate the same text, those of two ranks are enough; and of faults, those that
       # ranks survive: one that is killed reports nothing.
       list(APPEND patterns *SampledText* SmolLM2.* *Faults.*/Killed* *Faults.*/Memory* *Faults.*/Stalled*)
       foreach(ranks 1 3 4 7)
-        list(APPEND patterns Worlds/Generate.*/mapped${ranks} Worlds/Generate.*/mpi${ranks})
+        list(APPEND patterns Worlds/Generate.*/mapped${ranks})
       endforeach()
+      # The real model once more, by code that other cases run.
+      list(APPEND patterns Worlds/Generate.*/mpi* Plan.IsWhatARun*
+        Batch.ALine* Batch.Parts* Batch.Results* Batch.StoppedOr*)
     endif()
+    # As CudaAttention's, which stay.
+    list(APPEND patterns DeviceAttention.ChunksHave*/cuda)
     # They limit an address space to less than AddressSanitizer reserves.
     list(APPEND patterns FailureText.Of*)
   elseif(INITRT_SANITIZE MATCHES thread)
@@ -31,8 +41,8 @@ function(initrt_left_out variable prefix)
         *SampledOn* *UnitBytes* *GpuAttention* *QuantizedAnswers*)
     else()
       # Kernels by themselves: between threads of a block nothing is seen.
-      list(APPEND patterns Cuda* *DeviceAttention.*/cuda *DeviceElementwise.*/cuda *DeviceLinear.*/cuda
-        *DeviceNorm.*/cuda *DeviceRo*.*/cuda)
+      list(APPEND patterns Cuda* *DeviceAttention.*/cuda *DeviceCoded.*/cuda *DeviceElementwise.*/cuda
+        *DeviceInt8.*/cuda *DeviceLinear.*/cuda *DeviceNorm.*/cuda *DeviceRo*.*/cuda)
     endif()
   endif()
   list(JOIN patterns ":" patterns)

@@ -59,10 +59,11 @@ class Batch : public WithSmolLM2 {
     return job({"generate.output=" + file});
   }
 
-  // Until a result is there, in order or ahead of it.
-  static void wait_for_a_result(const std::string& file) {
-    for (int i = 0; i < 3000; ++i) {
-      if (!contents(file).empty() || !contents(file + ".ahead").empty()) return;
+  // Until there are more results than these, in order or ahead of it.
+  static void wait_for_results(const std::string& file, std::size_t in_order, std::size_t ahead) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+    while (std::chrono::steady_clock::now() < end) {
+      if (contents(file).size() > in_order || contents(file + ".ahead").size() > ahead) return;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     FAIL() << "no result came";
@@ -79,7 +80,7 @@ TEST_F(Batch, StoppedOrKilledGoesOnWithNoPromptLostOrDoneTwice) {
   ASSERT_EQ(lines_of(expected).size(), kPrompts);
   {
     Process stopped(on_ranks(2, into(output_)));
-    wait_for_a_result(output_);
+    ASSERT_NO_FATAL_FAILURE(wait_for_results(output_, 0, 0));
     stopped.send(SIGUSR1);  // mpirun tells all ranks
     const Finished finished = stopped.wait(std::chrono::seconds(30));
     EXPECT_EQ(finished.exit_code, 75) << finished.err;
@@ -90,11 +91,7 @@ TEST_F(Batch, StoppedOrKilledGoesOnWithNoPromptLostOrDoneTwice) {
   EXPECT_LT(after_stop.size(), expected.size());
   {
     Process killed(alone(into(output_)));
-    for (int i = 0; i < 3000 && contents(output_).size() == after_stop.size() &&
-                    contents(output_ + ".ahead").size() == kept.size();
-         ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+    ASSERT_NO_FATAL_FAILURE(wait_for_results(output_, after_stop.size(), kept.size()));
     killed.send(SIGKILL);
     EXPECT_EQ(killed.wait(std::chrono::seconds(30)).exit_code, 137);
   }

@@ -16,6 +16,7 @@
 #include "tests/sharding/errors.h"
 #include "tests/sharding/random_model.h"
 #include "tests/sharding/stored_elements.h"
+#include "tests/support/cases.h"
 
 namespace initrt {
 namespace {
@@ -229,7 +230,7 @@ void check(const Case& c) {
 
 TEST(ReadPlan, AllRanksTogetherRebuildPlainTensors) {
   Rng rng(1);
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < testing::cases(300); ++round) {
     check(random_case(rng, {DType::F32, DType::BF16, DType::F16, DType::F8_E4M3}, false));
     if (HasFatalFailure()) return;
   }
@@ -237,7 +238,7 @@ TEST(ReadPlan, AllRanksTogetherRebuildPlainTensors) {
 
 TEST(ReadPlan, AllRanksTogetherRebuildQuantizedTensors) {
   Rng rng(2);
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < testing::cases(300); ++round) {
     check(random_case(rng, {DType::Q4_1, DType::Q8_0, DType::Q5_0, DType::BF16}, false));
     if (HasFatalFailure()) return;
   }
@@ -245,7 +246,7 @@ TEST(ReadPlan, AllRanksTogetherRebuildQuantizedTensors) {
 
 TEST(ReadPlan, AllRanksTogetherUndoInterleavedRotaryHeads) {
   Rng rng(3);
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < testing::cases(300); ++round) {
     check(random_case(rng, {DType::Q4_1, DType::Q8_0, DType::F32}, true));
     if (HasFatalFailure()) return;
   }
@@ -253,7 +254,7 @@ TEST(ReadPlan, AllRanksTogetherUndoInterleavedRotaryHeads) {
 
 TEST(ReadPlan, AllRanksTogetherPutViewsAndBoxesTogether) {
   Rng rng(5);
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < testing::cases(400); ++round) {
     const Case c = random_case(rng, {DType::F32, DType::BF16, DType::F64, DType::Q8_0},
                                between(rng, 0, 1) == 1, true);
     ASSERT_NO_FATAL_FAILURE(expect_whole_units(c)) << "round " << round;
@@ -269,7 +270,7 @@ TEST(ReadPlan, AllRanksTogetherPutViewsAndBoxesTogether) {
 
 TEST(ReadPlan, AllRanksTogetherRebuildSuperBlocks) {
   Rng rng(4);
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < testing::cases(100); ++round) {
     check(random_case(rng, {DType::Q4_K, DType::Q6_K, DType::Q3_K}, true));
     if (HasFatalFailure()) return;
   }
@@ -326,7 +327,7 @@ void expect_whole_rows(const UnitReads& plan, const ReadTask& task, const ReadLi
 
 TEST(ReadCounter, CountsThePlansOfAllUnits) {
   Rng rng(12);
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < testing::cases(60); ++i) {
     Case c = random_case(rng, {DType::F32, DType::BF16, DType::F64}, i % 3 == 0, i % 2 == 0);
     if (i % 3 != 0) quantize(c, rng);
     const ReadLimits limits{c.max_read_bytes, c.max_read_bytes,
@@ -353,7 +354,7 @@ TEST(ReadCounter, CountsThePlansOfAllUnits) {
 
 TEST(ReadPlan, BatchesAreAllOfARanksRowsWhole) {
   Rng rng(11);
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < testing::cases(60); ++i) {
     Case c = random_case(rng, {DType::F32, DType::BF16, DType::F64}, false, i % 2 == 0);
     quantize(c, rng);
     const ReadLimits limits{c.max_read_bytes, c.max_read_bytes,

@@ -10,6 +10,7 @@
 #include "sharding/read_plan.h"
 #include "tests/sharding/dense_entry.h"
 #include "tests/sharding/stored_elements.h"
+#include "tests/support/cases.h"
 
 namespace initrt {
 namespace {
@@ -51,7 +52,7 @@ RandomModel stored_matrix(Rng& rng, std::uint64_t rows, std::uint64_t columns) {
 
 TEST(ReadPlan, TransposedMatricesAreReadFromEveryView) {
   Rng rng(11);
-  for (int round = 0; round < 500; ++round) {
+  for (int round = 0; round < testing::cases(500); ++round) {
     const std::uint64_t rows = between(rng, 1, 90), columns = between(rng, 1, 90);
     const RandomModel model = stored_matrix(rng, columns, rows);
     const Bytes whole = testing::stored_elements(model, model.catalog.tensors.front());
@@ -106,7 +107,7 @@ void expect_mapped_back(const ElementMap& map, const std::vector<float>& stored,
 // Values are those that bf16 holds exactly; what is stored is rounded to float32 only.
 TEST(ReadPlan, MovedValuesAreMovedBackBeforeTheyAreNarrowed) {
   std::vector<float> values, stored;
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < testing::cases(1000); ++i) {
     values.push_back(static_cast<float>(i % 200 + 1) * (i % 2 == 0 ? 0x1p-12f : -0x1p-9f));
     stored.push_back(1.0f + values.back());
   }
@@ -115,7 +116,7 @@ TEST(ReadPlan, MovedValuesAreMovedBackBeforeTheyAreNarrowed) {
 
 TEST(ReadPlan, LogarithmsAreTakenOfPowersBeforeTheyAreNarrowed) {
   std::vector<float> values, stored;
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < testing::cases(1000); ++i) {
     values.push_back(static_cast<float>(i % 200 - 100) * 0x1p-5f);
     stored.push_back(-std::exp(values.back()));
   }

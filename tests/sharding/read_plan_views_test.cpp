@@ -8,6 +8,7 @@
 #include "sharding/read_plan.h"
 #include "tests/sharding/dense_entry.h"
 #include "tests/sharding/stored_elements.h"
+#include "tests/support/cases.h"
 
 namespace initrt {
 namespace {
@@ -22,7 +23,7 @@ using testing::stored_elements;
 TEST(ReadPlan, ElementsAreReadAsTheyAreFromEveryView) {
   Rng rng(6);
   for (const DType dtype : {DType::F64, DType::F32, DType::F16, DType::F8_E4M3, DType::C64}) {
-    for (int round = 0; round < 60; ++round) {
+    for (int round = 0; round < testing::cases(60); ++round) {
       const RandomModel model = testing::random_views(rng, {dtype}, false);
       const Bindings bindings = bind(model.graph, model.catalog, false);
       for (std::size_t i = 0; i < model.graph.tensors.size(); ++i) {
@@ -73,7 +74,7 @@ Bytes read_stored(const Catalog& catalog, const std::vector<Bytes>& files, std::
 
 TEST(ReadPlan, BoxesOfAnyNumberOfDimensionsAreRead) {
   Rng rng(7);
-  for (int round = 0; round < 1000; ++round) {
+  for (int round = 0; round < testing::cases(1000); ++round) {
     std::vector<Bytes> files(2);
     TensorEntry entry;
     entry.dtype = DType::U16;
