@@ -42,6 +42,17 @@ def run(arguments, model: pathlib.Path, quantize: str) -> dict:
         return json.loads(report.read_text())
 
 
+def llama_cpp_rate(path: pathlib.Path, arguments) -> tuple[float, bool]:
+    """Tokens per second, and whether weights had to stay as they are in the file."""
+    command = [sys.executable, PEER, path, str(arguments.threads), str(arguments.new_tokens)]
+    done = subprocess.run(command, check=False, capture_output=True)
+    plain = done.returncode < 0
+    if plain:
+        done = subprocess.run([*command, "--plain"], check=True, capture_output=True)
+    done.check_returncode()
+    return float(done.stdout), plain
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", type=pathlib.Path, help="a Hugging Face directory in bf16")
@@ -52,7 +63,7 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path)
     arguments = parser.parse_args()
 
-    rates, loads, held = {}, {}, {}
+    rates, loads, held, plain = {}, {}, {}, {}
     with tempfile.TemporaryDirectory(dir=arguments.model.parent) as directory:
         files = {kind: pathlib.Path(directory) / f"{kind}.gguf" for kind in TYPES}
         for kind, path in files.items():
@@ -68,10 +79,9 @@ def main() -> None:
                     plan = report["memory"]["plan"]
                     held[name] = plan["shard"] + plan["resident"]
             for kind, path in files.items():
-                out = subprocess.run([sys.executable, PEER, path, str(arguments.threads),
-                                      str(arguments.new_tokens)], check=True, capture_output=True)
+                rate, plain[f"llama.cpp {kind}"] = llama_cpp_rate(path, arguments)
                 if round_number > 0:
-                    rates.setdefault(f"llama.cpp {kind}", []).append(float(out.stdout))
+                    rates.setdefault(f"llama.cpp {kind}", []).append(rate)
     rows = {}
     for name, values in rates.items():
         row = {"tokens_per_second": statistics.median(values), "runs": values}
@@ -79,6 +89,8 @@ def main() -> None:
         if name.startswith("stored"):
             peer = statistics.median(rates[name.replace("stored", "llama.cpp")])
             row["of_llama_cpp"] = row["tokens_per_second"] / peer
+        if name in plain:
+            row["weights_as_in_the_file"] = plain[name]
         if name in held:
             row["held_bytes"] = held[name]
             row["load_seconds"] = statistics.median(loads[name])
@@ -86,7 +98,9 @@ def main() -> None:
         print(f"{name:>16}: {row['tokens_per_second']:6.1f} tokens/s, {row['of_bf16']:.2f} of bf16"
               + (f", {row['of_llama_cpp']:.2f} of llama.cpp" if "of_llama_cpp" in row else "")
               + (f", {row['held_bytes'] / 1e9:.2f} GB held, "
-                 f"loaded in {row['load_seconds']:.2f} s" if name in held else ""))
+                 f"loaded in {row['load_seconds']:.2f} s" if name in held else "")
+              + (", weights as in the file: packed anew, it ends by a signal" if plain.get(name)
+                 else ""))
     if arguments.out:
         arguments.out.write_text(json.dumps({
             "machine": platform.platform(), "threads": arguments.threads,

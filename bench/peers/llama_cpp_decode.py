@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Tokens per second of llama.cpp (llama-cpp-python) after a short prompt, greedy, one token a call.
 
-    python bench/peers/llama_cpp_decode.py MODEL.gguf THREADS NEW_TOKENS
+    python bench/peers/llama_cpp_decode.py MODEL.gguf THREADS NEW_TOKENS [--plain]
+
+--plain: weights stay as they are in the file. Else llama.cpp packs them anew where it has kernels for
+that, which end its version 0.3.36 with a signal where those are AMX's.
 """
 
 import pathlib
@@ -11,6 +14,18 @@ from collections.abc import Iterator
 
 import llama_cpp
 import numpy as np
+
+
+def keep_weights_plain() -> None:
+    """Of every model that is opened after this."""
+    defaults = llama_cpp.llama_cpp.llama_model_default_params
+
+    def plain() -> llama_cpp.llama_cpp.llama_model_params:
+        parameters = defaults()
+        parameters.use_extra_bufts = False
+        return parameters
+
+    llama_cpp.llama_cpp.llama_model_default_params = plain
 
 
 def open_model(path: pathlib.Path, threads: int, mapped: bool) -> llama_cpp.Llama:
@@ -29,6 +44,8 @@ def greedy(model: llama_cpp.Llama, prompt: list[int]) -> Iterator[int]:
 
 def main() -> None:
     path, threads, new_tokens = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    if "--plain" in sys.argv[4:]:
+        keep_weights_plain()
     tokens = greedy(open_model(path, threads, False), [1, 2, 3, 4])
     next(tokens)
     begin = time.perf_counter()
