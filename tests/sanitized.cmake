@@ -37,13 +37,16 @@ function(initrt_left_out variable prefix)
   elseif(INITRT_SANITIZE MATCHES thread)
     if(prefix STREQUAL "unit.cuda")
       # Minutes of kernels, between the same calls of streams and events as in the cases that are left.
-      list(APPEND patterns *Families* *GivesAPromptTheSame* *StopsEachPrompt* *GivesEachPrompt* *SameBits*
-        *SampledOn* *UnitBytes* *GpuAttention* *QuantizedAnswers*)
+      list(APPEND patterns *Families* *GivesAPromptTheSame* *StopsEachPrompt* *GivesEachPrompt*
+        *ChoosesEachPrompt* *OfOneNewToken* *SameBits* *SampledOn* *UnitBytes* *GpuAttention*
+        *QuantizedAnswers* *QuantizedUnits* *PlannedMemory*)
     else()
       # Kernels by themselves: between threads of a block nothing is seen.
       list(APPEND patterns Cuda* *DeviceAttention.*/cuda *DeviceCoded.*/cuda *DeviceElementwise.*/cuda
         *DeviceInt8.*/cuda *DeviceLinear.*/cuda *DeviceNorm.*/cuda *DeviceRo*.*/cuda)
     endif()
+    # Threads meet no otherwise where weights are quantized.
+    list(APPEND patterns Quantized/SameBits* *ColumnCodes*)
   endif()
   list(JOIN patterns ":" patterns)
   set(${variable} "${patterns}" PARENT_SCOPE)
