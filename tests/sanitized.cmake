@@ -15,8 +15,7 @@ function(initrt_left_out variable prefix)
     elseif(prefix STREQUAL "unit.cuda")
       # Whole models on the emulator: what they ask of kernels, the devices' own tests ask too, and how they
       # are run, those of engine, memory, failures and timeline.
-      list(APPEND patterns *Families* *Generate* *SameBits* *UnitBytes* *QuantizedAnswers*
-        GpuLinearOfModels.HasThem*)
+      list(APPEND patterns *Families* *Generate* *SameBits* *UnitBytes* *QuantizedAnswers*)
     elseif(prefix STREQUAL "unit")
       list(APPEND patterns Quantized/SameBits.ForEvery*)
     elseif(prefix STREQUAL "integration")
