@@ -40,20 +40,6 @@ constexpr auto kModules =
 constexpr auto kModulesOfTwoNorms = modules_with(std::array{
     NamePair{"input_layernorm", "ln_attn"}, NamePair{"post_attention_layernorm", "ln_mlp"}});
 
-// Falcon's configs have KV heads where there are several groups of them, and no key where there is
-// one, or one for each query head.
-std::uint32_t kv_heads(const ConfigReader& config, std::uint32_t heads) {
-  if (config.flag_or("new_decoder_architecture", false)) {
-    const std::uint64_t kv_heads = config.whole_or("num_kv_heads", heads, 1, heads);
-    if (heads % kv_heads != 0) {
-      fail("model config: num_attention_heads ({}) is not a multiple of num_kv_heads ({})", heads,
-           kv_heads);
-    }
-    return static_cast<std::uint32_t>(kv_heads);
-  }
-  return config.flag_or("multi_query", true) ? 1 : heads;
-}
-
 // Biases are added to scores before these are scaled.
 void read_alibi(DecoderSpec& spec) {
   without_rotary(spec);
@@ -68,19 +54,22 @@ Graph build_falcon(const nlohmann::json& json) {
   const ConfigReader config(json);
   SizeKeys keys;
   keys.intermediate = "ffn_hidden_size";
-  keys.kv_heads = keys.head_size = "";
+  // KV heads where there are several groups of them; no key where there is one, or one for each
+  // query head.
+  const bool later = config.flag_or("new_decoder_architecture", false);
+  keys.kv_heads = later ? "num_kv_heads" : "";
+  keys.head_size = "";
   keys.function = "activation";
   keys.function_fallback = "gelu";
   keys.tied = true;
   DecoderSpec spec = read_sizes(config, "falcon", keys);
-  spec.kv_heads = kv_heads(config, spec.heads);
+  if (!later && config.flag_or("multi_query", true)) spec.kv_heads = 1;
   read_layer_norm(config, spec, "layer_norm_epsilon");
   if (config.flag_or("alibi", false)) {
     read_alibi(spec);
   } else {
     spec.rotary = {read_rotary(config, spec.head_size, spec.context)};
   }
-  const bool later = config.flag_or("new_decoder_architecture", false);
   const bool two_norms = later && config.whole_or("num_ln_in_parallel_attn", 2, 1, 2) == 2;
   if (later && !config.flag_or("parallel_attn", true)) {
     fail(
