@@ -17,6 +17,7 @@ function(initrt_left_out variable prefix)
       # are run, those of engine, memory, failures and timeline.
       list(APPEND patterns *Families* *Generate* *SameBits* *UnitBytes* *QuantizedAnswers*)
     elseif(prefix STREQUAL "unit")
+      # As SameBits of plain weights, which stay.
       list(APPEND patterns Quantized/SameBits.ForEvery*)
     elseif(prefix STREQUAL "integration")
       # Of worlds that generate the same text, those of two ranks are enough; and of faults, those that

@@ -72,6 +72,10 @@ bool refuse_cachestat() {
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
+bool drop_pages(int fd) {
+  return ::fsync(fd) == 0 && ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0;
+}
+
 /// What is wrong with the answers for a file of `pages` pages, in a process without cachestat(2).
 std::string wrong_without_cachestat(const std::string& path, std::uint64_t pages) {
   const OpenFile open = open_regular(path);
@@ -86,7 +90,7 @@ std::string wrong_without_cachestat(const std::string& path, std::uint64_t pages
   struct statfs system {};
   if (::fstatfs(fd, &system) != 0) return "cannot stat";
   if (system.f_type == TMPFS_MAGIC) return "";  // there is nowhere to drop its pages to
-  if (::fsync(fd) != 0 || ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0) return "cannot drop";
+  if (!drop_pages(fd)) return "cannot drop";
   const auto left = cache.cached_pages(0, open.bytes);
   if (!left || *left > pages / 2) return "dropped pages count as cached";
   if (cache.mostly_cached(0, open.bytes)) return "mostly cached, but dropped";
@@ -119,13 +123,9 @@ std::string wrong_for_another_user(const TemporaryFile& file, bool old_kernel) {
   if (!cache.mostly_cached(0, open.bytes)) return "what was just written is not cached";
   if (!cache.mostly_cached(4097, 1)) return "a byte of what was just written is not cached";
   // Pages that something else of the system just looks at are not dropped: once more then.
-  const auto drops = [&] {
-    return ::fsync(owners.descriptor.get()) == 0 &&
-           ::posix_fadvise(owners.descriptor.get(), 0, 0, POSIX_FADV_DONTNEED) == 0;
-  };
   bool cached = true;
   for (int i = 0; i < 100 && cached; ++i) {
-    if (!drops()) return "cannot drop";
+    if (!drop_pages(owners.descriptor.get())) return "cannot drop";
     cached = cache.mostly_cached(0, open.bytes);
     if (cached) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
