@@ -179,6 +179,8 @@ inline constexpr std::size_t attention_tile = kKvTile;  ///< keys, anchored at p
 struct Kernels {
   /// Input rows and weight rows in a register tile of linear; blocks begin at a multiple of both.
   std::size_t tile_rows[storage_count], tile_outputs[storage_count];
+  /// Weight rows that many input rows meet at once; 0: as many as caches hold.
+  std::size_t piece_outputs[storage_count];
   /// Bytes of one input element of linear: 4 (float32), or 2 where products take bf16 pairs.
   std::size_t input_bytes[storage_count];
   /// Rows that round_inputs() takes at once, but for the last ones.

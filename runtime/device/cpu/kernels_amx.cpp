@@ -6,10 +6,14 @@ namespace initrt::cpu {
 namespace {
 
 constexpr std::size_t pair_rows = 2 * tile_size;
-/// Columns that many rows take at once: those of 32 rows of inputs stay in the nearest cache.
-constexpr std::size_t columns_at_once = 512;
 /// Columns of codes that become numbers at once, whole blocks of every format.
 constexpr std::size_t panel_columns = 512;
+
+INITRT_INLINE std::size_t whole_steps(std::size_t columns) {
+  return (columns + step_columns - 1) / step_columns;
+}
+
+INITRT_INLINE std::size_t pairs_of(std::size_t rows) { return (rows + pair_rows - 1) / pair_rows; }
 
 /// Inputs as their tile has them: pairs of columns, each of all rows; zeros behind the last
 /// column, up to a whole step.
@@ -58,66 +62,113 @@ void linear_of_few_rows(const LinearBlock& block) {
     divide_rows(block.rows, rows.inputs);
     tiles.shape(rows);
     const std::uint16_t* first = weights + o * columns;
-    multiply(tiles,
-             {.weights = first,
-              .weight_stride = columns,
-              .inputs = {in.at(0, 0), in.at(block.rows > tile_size ? tile_size : 0, 0)},
-              .columns = columns,
-              .sums = sums,
-              .first = true,
-              .last = true,
-              .out = block.out + o,
-              .out_stride = block.out_stride,
-              .ahead = {reinterpret_cast<std::uintptr_t>(first + tile_size * columns), tile_size}});
+    multiply(tiles, {.weights = first,
+                     .weight_stride = columns,
+                     .weight_step = step_columns,
+                     .packed = nullptr,
+                     .inputs = {in.at(0, 0), in.at(block.rows > tile_size ? tile_size : 0, 0)},
+                     .columns = columns,
+                     .sums = sums,
+                     .first = true,
+                     .last = true,
+                     .out = block.out + o,
+                     .out_stride = block.out_stride,
+                     .ahead = {.at = reinterpret_cast<std::uintptr_t>(first + tile_size * columns),
+                               .lines = tile_size,
+                               .stride = cache_line,
+                               .step = tile_size * cache_line}});
   }
 }
 
-/// Inputs of two tiles meet some weights, which stay in the second-level cache for those after
-/// them, while the weights that follow are brought there.
-void linear_of_many_rows(const LinearBlock& block) {
-  constexpr std::size_t pairs_at_once = 8;
-  Tiles tiles;
-  alignas(cache_line) float sums[pairs_at_once][4][tile_floats];
-  const auto* weights = static_cast<const std::uint16_t*>(block.weight);
-  const std::size_t columns = block.in_columns;
+/// What many rows meet of weights at a time, as the first rows' tiles keep it for the others: rows
+/// that are 4096 bytes apart, as matrices have them, would share a few sets of the nearest cache.
+class PackedWeights {
+ public:
+  static constexpr std::size_t outputs = 128, columns = 1024;
+  static constexpr std::size_t pairs = outputs / pair_rows;
+
+  /// Of two tiles of outputs, all steps.
+  [[nodiscard]] [[gnu::always_inline]] std::uint16_t* pair(std::size_t i) { return tiles_[i]; }
+
+ private:
+  alignas(cache_line) std::uint16_t tiles_[pairs][columns * pair_rows];
+};
+
+/// Sums of many rows while some columns after others are added.
+struct ManySums {
+  static constexpr std::size_t rows = 256;
+  alignas(cache_line) float of[rows / pair_rows][PackedWeights::pairs][4][tile_floats];
+};
+
+/// Some outputs and columns of weights, which meet some rows of inputs, while the weights that
+/// follow are brought to the second-level cache.
+struct ManyRows {
+  std::size_t output, outputs, row, rows, column, columns;
+};
+
+void multiply_many_rows(const LinearBlock& block, const ManyRows& part, std::uintptr_t next,
+                        Tiles& tiles, PackedWeights& packed, ManySums& sums) {
+  const std::size_t stride = block.in_columns;
+  const auto* weights =
+      static_cast<const std::uint16_t*>(block.weight) + part.output * stride + part.column;
   const TileInputs in(block.in, block.in_stride_bytes, block.rows);
-  const std::size_t parts = (columns + columns_at_once - 1) / columns_at_once;
-  const std::size_t at_once =
-      ((columns + parts - 1) / parts + step_columns - 1) / step_columns * step_columns;
-  for (std::size_t begin = 0; begin < block.out_columns; begin += pairs_at_once * pair_rows) {
-    const std::size_t left = block.out_columns - begin;
-    const std::size_t outputs = least(left, pairs_at_once * pair_rows);
-    const std::size_t pairs = (outputs + pair_rows - 1) / pair_rows;
-    const std::size_t steps =
-        (block.rows + pair_rows - 1) / pair_rows * pairs * (columns / step_columns);
-    const std::size_t lines = outputs * columns * sizeof *weights / cache_line;
-    Ahead ahead{outputs < left
-                    ? reinterpret_cast<std::uintptr_t>(weights + (begin + outputs) * columns)
-                    : reinterpret_cast<std::uintptr_t>(block.next_weight),
-                steps > 0 ? lines / steps + 1 : 0};
-    for (std::size_t t = 0; t < block.rows; t += pair_rows) {
-      const std::size_t some_rows = least(block.rows - t, pair_rows);
-      for (std::size_t k = 0; k < columns; k += at_once) {
-        const std::size_t some = least(columns - k, at_once);
-        for (std::size_t pair = 0; pair < pairs; ++pair) {
-          const std::size_t o = begin + pair * pair_rows;
-          TileRows rows;
-          divide_rows(least(block.out_columns - o, pair_rows), rows.weights);
-          divide_rows(some_rows, rows.inputs);
-          tiles.shape(rows);
-          multiply(tiles,
-                   {.weights = weights + o * columns + k,
-                    .weight_stride = columns,
-                    .inputs = {in.at(t, k), in.at(some_rows > tile_size ? t + tile_size : t, k)},
-                    .columns = some,
-                    .sums = sums[pair],
-                    .first = k == 0,
-                    .last = k + some == columns,
-                    .out = block.out + t * block.out_stride + o,
-                    .out_stride = block.out_stride,
-                    .ahead = ahead});
-          ahead.at += some / step_columns * ahead.lines * cache_line;
-        }
+  const std::size_t products = pairs_of(part.rows) * pairs_of(part.outputs);
+  Ahead ahead{.at = next,
+              .lines = (part.outputs + products - 1) / products,
+              .stride = stride * sizeof *weights,
+              .step = cache_line};
+  for (std::size_t t = 0; t < part.rows; t += pair_rows) {
+    const std::size_t row = part.row + t, some_rows = least(part.rows - t, pair_rows);
+    for (std::size_t o = 0; o < part.outputs; o += pair_rows) {
+      TileRows rows;
+      divide_rows(least(part.outputs - o, pair_rows), rows.weights);
+      divide_rows(some_rows, rows.inputs);
+      tiles.shape(rows);
+      TileProduct product{
+          .weights = weights + o * stride,
+          .weight_stride = stride,
+          .weight_step = step_columns,
+          .packed = packed.pair(o / pair_rows),
+          .inputs = {in.at(row, part.column),
+                     in.at(some_rows > tile_size ? row + tile_size : row, part.column)},
+          .columns = part.columns,
+          .sums = sums.of[t / pair_rows][o / pair_rows],
+          .first = part.column == 0,
+          .last = part.column + part.columns == block.in_columns,
+          .out = block.out + row * block.out_stride + part.output + o,
+          .out_stride = block.out_stride,
+          .ahead = ahead};
+      if (t > 0) product.take_packed();
+      multiply(tiles, product);
+      ahead.at += ahead.lines * ahead.stride;
+    }
+  }
+}
+
+void linear_of_many_rows(const LinearBlock& block) {
+  Tiles tiles;
+  PackedWeights packed;
+  ManySums sums;
+  const std::size_t parts =
+      (block.in_columns + PackedWeights::columns - 1) / PackedWeights::columns;
+  const std::size_t columns = whole_steps((block.in_columns + parts - 1) / parts) * step_columns;
+  const auto at = [&](std::size_t output, std::size_t column) {
+    return reinterpret_cast<std::uintptr_t>(static_cast<const std::uint16_t*>(block.weight) +
+                                            output * block.in_columns + column);
+  };
+  for (std::size_t o = 0; o < block.out_columns; o += PackedWeights::outputs) {
+    const std::size_t outputs = least(block.out_columns - o, PackedWeights::outputs);
+    const std::uintptr_t after = o + outputs < block.out_columns
+                                     ? at(o + outputs, 0)
+                                     : reinterpret_cast<std::uintptr_t>(block.next_weight);
+    for (std::size_t row = 0; row < block.rows; row += ManySums::rows) {
+      const std::size_t rows = least(block.rows - row, ManySums::rows);
+      for (std::size_t k = 0; k < block.in_columns; k += columns) {
+        const std::size_t some = least(block.in_columns - k, columns);
+        const std::uintptr_t next = k + some < block.in_columns ? at(o, k + some)
+                                    : row + rows < block.rows   ? at(o, 0)
+                                                                : after;
+        multiply_many_rows(block, {o, outputs, row, rows, k, some}, next, tiles, packed, sums);
       }
     }
   }
@@ -136,10 +187,6 @@ void linear(const LinearBlock& block) {
   }
 }
 static_assert(few_row_tiles == 2);
-
-INITRT_INLINE std::size_t whole_steps(std::size_t columns) {
-  return (columns + step_columns - 1) / step_columns;
-}
 
 /// Numbers of some columns of `height` rows, with zeros behind the last column up to a whole step.
 template <std::size_t height>
@@ -252,6 +299,8 @@ void linear_decoded_of_many_rows(const CodedBlock& block, const Decoder& decoder
         multiply(tiles,
                  {.weights = panel.numbers(),
                   .weight_stride = Panel<pair_rows>::stride,
+                  .weight_step = step_columns,
+                  .packed = nullptr,
                   .inputs = {in.at(t, k), in.at(some_rows > tile_size ? t + tile_size : t, k)},
                   .columns = whole_steps(columns) * step_columns,
                   .sums = sums[t / pair_rows],
@@ -280,6 +329,7 @@ Kernels amx_kernels() {
   Kernels kernels = avx512bf16_kernels;
   kernels.tile_rows[bf16] = tile_size;
   kernels.tile_outputs[bf16] = tile_size;
+  kernels.piece_outputs[bf16] = PackedWeights::outputs;
   kernels.input_rows[bf16] = tile_size;
   kernels.linear[bf16] = linear;
   kernels.round_inputs[bf16] = interleave_inputs;

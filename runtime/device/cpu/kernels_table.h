@@ -43,6 +43,7 @@ consteval Kernels make_kernels() {
   Kernels kernels{
       .tile_rows = {S::tile_rows, S::tile_rows, S::tile_rows},
       .tile_outputs = {tile_outputs, tile_outputs, tile_outputs},
+      .piece_outputs = {},
       .input_bytes = {4, sizeof(typename S::Bf16Dot::Input), 4},
       .input_rows = {1, 1, 1},
       .linear = {linear<S, WidenedDot<S, F32>>, linear<S, typename S::Bf16Dot>,

@@ -107,18 +107,21 @@ class Tiles {
   TileRows rows_{};
 };
 
-/// What comes next of weights, some cache lines a step, in the order of memory. Prefetches may run
-/// past the matrix: they never fault.
+/// What comes next of weights: each step prefetches some cache lines, and the next step what is
+/// behind them. Prefetches may run past the matrix: they never fault.
 struct Ahead {
   std::uintptr_t at = 0;
-  std::size_t lines = 0;  ///< of a step
+  std::size_t lines = 0;             ///< of a step
+  std::size_t stride = 0, step = 0;  ///< bytes from line to line, and from step to step
 };
 
 /// Some columns of a product of the shape that tiles have. Weights begin with a tile's row 0;
 /// inputs of each tile with the first of these columns.
 struct TileProduct {
   const std::uint16_t* weights;
-  std::size_t weight_stride;  ///< elements
+  std::size_t weight_stride;  ///< elements, from row to row
+  std::size_t weight_step;    ///< elements, from step to step
+  std::uint16_t* packed;      ///< keeps tiles of weights as they are loaded, step by step, or null
   const std::uint16_t* inputs[2];
   std::size_t columns;
   float (*sums)[tile_floats];  ///< of four tiles, of all columns before and with these
@@ -126,6 +129,15 @@ struct TileProduct {
   float* out;                  ///< written with the last
   std::size_t out_stride;      ///< elements
   Ahead ahead;
+
+  /// Multiplies what another product of the same weights has packed.
+  [[gnu::always_inline]] void take_packed() {
+    weights = packed;
+    weight_stride = step_columns;
+    weight_step = 2 * tile_size * step_columns;
+    columns = (columns + step_columns - 1) / step_columns * step_columns;
+    packed = nullptr;
+  }
 };
 
 /// Multiplies what tiles of `weights` tiles and `inputs` tiles hold.
@@ -146,6 +158,15 @@ INITRT_INLINE void multiply_step(const std::uint16_t* w, std::size_t w_stride,
     _tile_dpbf16ps(2, 5, 6);
     if constexpr (inputs == 2) _tile_dpbf16ps(3, 5, 7);
   }
+}
+
+/// Stores the tiles of weights. @return where the next step's belong
+template <std::size_t weights>
+INITRT_INLINE std::uint16_t* pack_weights(std::uint16_t* to) {
+  constexpr std::size_t tile = tile_size * step_columns;
+  _tile_stored(4, to, cache_line);
+  if constexpr (weights == 2) _tile_stored(5, to + tile, cache_line);
+  return to + 2 * tile;
 }
 
 /// The last columns of weights, with zeros behind them.
@@ -198,19 +219,22 @@ template <std::size_t weights, std::size_t inputs>
   const std::size_t x0_step = rows.inputs[0] * step_columns,
                     x1_step = rows.inputs[1] * step_columns;
   std::uintptr_t ahead = part.ahead.at;
+  std::uint16_t* packed = part.packed;
   for (std::size_t left = part.columns / step_columns; left > 0; --left) {
-    for (const std::uintptr_t end = ahead + part.ahead.lines * cache_line; ahead < end;
-         ahead += cache_line) {
-      __builtin_prefetch(reinterpret_cast<const void*>(ahead), 0, 2);
+    for (std::size_t i = 0; i < part.ahead.lines; ++i) {
+      __builtin_prefetch(reinterpret_cast<const void*>(ahead + i * part.ahead.stride), 0, 2);
     }
+    ahead += part.ahead.step;
     multiply_step<weights, inputs>(w, part.weight_stride, x0, x1, rows);
-    w += step_columns;
+    if (packed != nullptr) packed = pack_weights<weights>(packed);
+    w += part.weight_step;
     x0 += x0_step;
     x1 += x1_step;
   }
   if (const std::size_t n = part.columns % step_columns; n > 0) {
     const LastColumns padded(w, part.weight_stride, rows.weights[0] + rows.weights[1], n);
     multiply_step<weights, inputs>(padded.weights[0], step_columns, x0, x1, rows);
+    if (packed != nullptr) pack_weights<weights>(packed);
   }
   if (part.last && rows.inputs[0] == 1) {  // as it lies in its tile
     _tile_stored(0, part.out, sizeof(float));

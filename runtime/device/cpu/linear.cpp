@@ -128,8 +128,10 @@ class Product {
                                        std::uint64_t block) const {
     const std::uint64_t tile = kernels_.tile_rows[storage_];
     const std::uint64_t outputs = kernels_.tile_outputs[storage_];
-    const std::uint64_t most =
-        std::max<std::uint64_t>(kManyRowsPieceBytes / row_bytes() / outputs, 1) * outputs;
+    std::uint64_t most = kernels_.piece_outputs[storage_];
+    if (most == 0) {
+      most = std::max<std::uint64_t>(kManyRowsPieceBytes / row_bytes() / outputs, 1) * outputs;
+    }
     const std::uint64_t columns = std::min(round_up(block, outputs), most);
     const std::uint64_t pieces = divide_up(weights_.out_columns, columns);
     const std::uint64_t wanted = divide_up(std::uint64_t{threads} * 4, pieces);
