@@ -46,7 +46,7 @@ TEST_P(CpuLinear, OutputsDoNotDependOnWhereTheWeightsLie) {
   }
 }
 
-TEST_P(CpuLinear, ARowHasTheSameBitsWithMoreOfAllThanMeetsItAtOnce) {
+TEST_P(CpuLinear, ARowHasTheSameBitsAmongManyRowsColumnsAndOutputs) {
   const auto cpu = device();
   const std::size_t rows = 262, k = 1035, outputs = 520;  // enough for pieces of all rows
   for (const DType dtype : dtypes) {
