@@ -29,6 +29,26 @@ std::vector<Run> runs_of(std::span<const RowInfo> rows) {
   return runs;
 }
 
+/// Some values of a head, in the rows of one run.
+struct HeadPiece {
+  const Run& run;
+  std::uint64_t head, first, values;
+};
+
+/// body(HeadPiece) for all heads of all runs, `width` values at a time: a value's column of the
+/// state has nothing to do with the others.
+template <class Body>
+void for_heads(ThreadPool& pool, std::span<const RowInfo> rows, std::uint64_t heads,
+               std::uint64_t head_size, std::uint64_t width, const Body& body) {
+  const std::vector<Run> runs = runs_of(rows);
+  const std::uint64_t blocks = (head_size + width - 1) / width;
+  for_pieces(pool, runs.size() * heads * blocks, 1, [&](std::uint64_t piece, std::uint64_t) {
+    const std::uint64_t first = piece % blocks * width;
+    body(HeadPiece{runs[piece / blocks / heads], piece / blocks % heads, first,
+                   std::min(width, head_size - first)});
+  });
+}
+
 }  // namespace
 
 void convolve(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo> rows, float* x,
@@ -85,15 +105,9 @@ void delta_rule(ThreadPool& pool, const Kernels& kernels, std::span<const RowInf
                           shape.value_heads);
     }
   });
-  // A value's column of the state has nothing to do with the others.
-  const std::vector<Run> runs = runs_of(rows);
-  const std::uint64_t width = kernels.delta_values;
-  const std::uint64_t blocks = (shape.value_size + width - 1) / width;
-  const std::uint64_t pieces_per_run = shape.value_heads * blocks;
   const std::uint64_t group = shape.value_heads / shape.key_heads;
-  for_pieces(pool, runs.size() * pieces_per_run, 1, [&](std::uint64_t piece, std::uint64_t) {
-    const Run& run = runs[piece / pieces_per_run];
-    const std::uint64_t head = piece % pieces_per_run / blocks, first = piece % blocks * width;
+  const auto multiply = [&](const HeadPiece& piece) {
+    const auto& [run, head, first, count] = piece;
     const std::uint64_t key = run.first * keys + head / group * shape.key_size;
     const std::uint64_t value = run.first * values + head * shape.value_size + first;
     const std::uint64_t state = (run.sequence * shape.value_heads + head) * shape.key_size;
@@ -110,9 +124,10 @@ void delta_rule(ThreadPool& pool, const Kernels& kernels, std::span<const RowInf
                    .state_stride = shape.value_size,
                    .rows = run.count,
                    .key_size = shape.key_size,
-                   .values = std::min<std::uint64_t>(width, shape.value_size - first),
+                   .values = count,
                    .fresh = run.fresh});
-  });
+  };
+  for_heads(pool, rows, shape.value_heads, shape.value_size, kernels.delta_values, multiply);
 }
 
 void state_space(ThreadPool& pool, const Kernels& kernels, std::span<const RowInfo> rows,
@@ -131,15 +146,9 @@ void state_space(ThreadPool& pool, const Kernels& kernels, std::span<const RowIn
                                            of.decay + heads, shape.heads);
                }
              });
-  // As of the delta rule, a value's column of the state has nothing to do with the others.
-  const std::vector<Run> runs = runs_of(rows);
-  const std::uint64_t width = kernels.delta_values;
-  const std::uint64_t blocks = (shape.head_size + width - 1) / width;
-  const std::uint64_t pieces_per_run = shape.heads * blocks;
   const std::uint64_t heads_of_group = shape.heads / shape.groups;
-  for_pieces(pool, runs.size() * pieces_per_run, 1, [&](std::uint64_t piece, std::uint64_t) {
-    const Run& run = runs[piece / pieces_per_run];
-    const std::uint64_t head = piece % pieces_per_run / blocks, first = piece % blocks * width;
+  const auto scan = [&](const HeadPiece& piece) {
+    const auto& [run, head, first, count] = piece;
     const std::uint64_t group = run.first * of_groups + head / heads_of_group * shape.state_size;
     const std::uint64_t value = run.first * inner + head * shape.head_size + first;
     const std::uint64_t state = (run.sequence * shape.heads + head) * shape.state_size;
@@ -157,9 +166,10 @@ void state_space(ThreadPool& pool, const Kernels& kernels, std::span<const RowIn
                          .state_stride = shape.head_size,
                          .rows = run.count,
                          .state_size = shape.state_size,
-                         .values = std::min<std::uint64_t>(width, shape.head_size - first),
+                         .values = count,
                          .fresh = run.fresh});
-  });
+  };
+  for_heads(pool, rows, shape.heads, shape.head_size, kernels.delta_values, scan);
 }
 
 }  // namespace initrt::cpu
