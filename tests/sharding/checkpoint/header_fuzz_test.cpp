@@ -13,6 +13,7 @@
 #include "tests/sharding/checkpoint/header_writers.h"
 #include "tests/sharding/memory_files.h"
 #include "tests/sharding/one_line.h"
+#include "tests/support/cases.h"
 
 namespace {
 
@@ -144,18 +145,20 @@ TEST(HeaderFuzz, DamagedGgufIsReadOrRefused) {
   MemoryFiles files;
   files.content["m.gguf"] = small_gguf();
   ASSERT_NO_THROW((void)open_checkpoint(files, "m.gguf"));
-  const Outcome outcome = fuzz(files, "m.gguf", "m.gguf", 20'000);
-  EXPECT_GT(outcome.opened, 500);
-  EXPECT_GT(outcome.refused, 5000);
+  const int rounds = testing::cases(20'000);
+  const Outcome outcome = fuzz(files, "m.gguf", "m.gguf", rounds);
+  EXPECT_GT(outcome.opened, rounds / 40);
+  EXPECT_GT(outcome.refused, rounds / 4);
 }
 
 TEST(HeaderFuzz, DamagedSafetensorsAreReadOrRefused) {
   MemoryFiles files;
   files.content["m.safetensors"] = small_safetensors();
   ASSERT_NO_THROW((void)open_checkpoint(files, "m.safetensors"));
-  const Outcome outcome = fuzz(files, "m.safetensors", "m.safetensors", 20'000);
-  EXPECT_GT(outcome.opened, 500);
-  EXPECT_GT(outcome.refused, 5000);
+  const int rounds = testing::cases(20'000);
+  const Outcome outcome = fuzz(files, "m.safetensors", "m.safetensors", rounds);
+  EXPECT_GT(outcome.opened, rounds / 40);
+  EXPECT_GT(outcome.refused, rounds / 4);
 }
 
 TEST(HeaderFuzz, ADamagedIndexIsReadOrRefused) {
@@ -165,9 +168,10 @@ TEST(HeaderFuzz, ADamagedIndexIsReadOrRefused) {
   files.content["d/weights.safetensors"] = small_safetensors();
   files.content["d/model.safetensors.index.json"] = small_index();
   ASSERT_NO_THROW((void)open_checkpoint(files, "d"));
-  const Outcome outcome = fuzz(files, "d", "d/model.safetensors.index.json", 10'000);
-  EXPECT_GT(outcome.opened, 100);
-  EXPECT_GT(outcome.refused, 5000);
+  const int rounds = testing::cases(10'000);
+  const Outcome outcome = fuzz(files, "d", "d/model.safetensors.index.json", rounds);
+  EXPECT_GT(outcome.opened, rounds / 100);
+  EXPECT_GT(outcome.refused, rounds / 2);
 }
 
 }  // namespace
