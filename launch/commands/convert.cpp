@@ -11,9 +11,8 @@ namespace initrt {
 void convert(ConvertOptions options) {
   options.notices = log_notices();
   options.on_file = [](const std::string& file, std::uint64_t done, std::uint64_t all) {
-    std::fprintf(stderr, "%s: %s of %s\n", file.c_str(),
-                 human_bytes(static_cast<double>(done)).c_str(),
-                 human_bytes(static_cast<double>(all)).c_str());
+    std::fprintf(stderr, "%s: %s of %s\n", file.c_str(), human_bytes(done).c_str(),
+                 human_bytes(all).c_str());
   };
   convert_to_safetensors(options);
 }

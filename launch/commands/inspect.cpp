@@ -93,19 +93,19 @@ std::string catalog_text(const Catalog& catalog) {
       catalog.format == kNoWeights
           ? "no weights"
           : fmt::format("{} file{}", catalog.files.size(), catalog.files.size() == 1 ? "" : "s");
-  std::string text = fmt::format(
-      "{}: {}, {}, {} tensors, {} elements, {}\n", one_line(catalog.path), catalog.format, files,
-      catalog.tensors.size(), elements, human_bytes(static_cast<double>(bytes)));
+  std::string text =
+      fmt::format("{}: {}, {}, {} tensors, {} elements, {}\n", one_line(catalog.path),
+                  catalog.format, files, catalog.tensors.size(), elements, human_bytes(bytes));
   for (const auto& [dtype, total] : totals_by_dtype(catalog)) {
     text += fmt::format("  {:<8} {:>6} tensors {:>10}\n", dtype, total.tensors,
-                        human_bytes(static_cast<double>(total.bytes)));
+                        human_bytes(total.bytes));
   }
   text += fmt::format("\n{:<{}}  {:<8} {:<{}} {:>10}{}\n", "name", widest, "dtype", "shape",
                       widest_shape, "bytes", catalog.files.size() > 1 ? "  file" : "");
   for (const TensorEntry& tensor : catalog.tensors) {
     text += fmt::format("{:<{}}  {:<8} {:<{}} {:>10}", printable(tensor.name), widest,
                         name(tensor.dtype), shape_text(tensor.shape), widest_shape,
-                        human_bytes(static_cast<double>(tensor.bytes())));
+                        human_bytes(tensor.bytes()));
     if (catalog.files.size() > 1) text += "  " + place_text(catalog, tensor);
     text += '\n';
   }

@@ -30,7 +30,7 @@ constexpr std::uint64_t kPinnedBytes = 512u << 20;  // several ranks' staging, a
 constexpr std::uint64_t kUsualMappings = 65530;
 
 std::string bytes_text(std::uint64_t bytes) {
-  return bytes == kUnlimited ? "unlimited" : human_bytes(static_cast<double>(bytes));
+  return bytes == kUnlimited ? "unlimited" : human_bytes(bytes);
 }
 
 std::uint64_t limit_of(__rlimit_resource_t resource) {

@@ -13,8 +13,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string bytes_text(std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
-
 // The least world that fits, where larger ones do; 0: none.
 std::uint32_t least_world(const std::function<bool(std::uint32_t)>& fits, std::uint32_t world) {
   std::uint32_t most = world;
@@ -58,14 +56,15 @@ Json fit_json(const FitQuestion& question,
   const bool shared = !question.gpus && question.nodes == 1;
   const std::uint32_t other =
       shared ? most_on_one_node(fits, question.world) : least_world(fits, question.world);
-  const std::string where =
-      question.memory > 0 ? bytes_text(memory) : fmt::format("this node's {}", bytes_text(memory));
+  const std::string where = question.memory > 0
+                                ? human_bytes(memory)
+                                : fmt::format("this node's {}", human_bytes(memory));
   std::string text;
   if (here <= memory) {
-    text = fmt::format("fits in {} with {} to spare", where, bytes_text(memory - here));
+    text = fmt::format("fits in {} with {} to spare", where, human_bytes(memory - here));
     if (!shared && other > 1) text += fmt::format("; at N = {} it would not", other - 1);
   } else {
-    text = fmt::format("does not fit in {}: {} too much; ", where, bytes_text(here - memory));
+    text = fmt::format("does not fit in {}: {} too much; ", where, human_bytes(here - memory));
     text += other > 0 ? fmt::format("at N = {} it would", other)
             : shared  ? std::string("nor would fewer ranks on one node")
                       : fmt::format("at no N up to {} it would", kMostRanks);

@@ -20,11 +20,9 @@ std::optional<std::uint64_t> process_limit(__rlimit_resource_t resource) {
   return limit.rlim_cur;
 }
 
-std::string bytes_text(std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
-
 void add_address_space(std::vector<std::string>& limits) {
   const auto add = [&](std::optional<std::uint64_t> limit, const char* what) {
-    if (limit) limits.push_back(fmt::format("{} is limited to {}", what, bytes_text(*limit)));
+    if (limit) limits.push_back(fmt::format("{} is limited to {}", what, human_bytes(*limit)));
   };
   const ProcessLimits own = process_limits();
   add(own.address_space, "this process's address space (ulimit -v, RLIMIT_AS)");
@@ -52,7 +50,7 @@ std::string limits_on(Resource resource, const std::string& root) {
   } else {
     if (const auto group = control_group_memory(root)) {
       limits.push_back(
-          fmt::format("memory of its control group (memory.max) to {}", bytes_text(*group)));
+          fmt::format("memory of its control group (memory.max) to {}", human_bytes(*group)));
     }
   }
   return fmt::format("{}", fmt::join(limits, "; "));

@@ -24,8 +24,6 @@ std::uint64_t bytes_of(const std::string& text, const char* key) {
   return kib * 1024;
 }
 
-std::string bytes_text(std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
-
 constexpr const char* kNeedLess =
     "a smaller precision, context, batch or memory.budget would need less";
 
@@ -75,8 +73,8 @@ std::string memory_warning(std::uint64_t planned, std::uint32_t ranks, const Nod
   const bool never = planned > memory.total;
   std::string text = fmt::format(
       "the {} rank{} of {} plan{} {} of memory, but it has {}{}: more nodes, {}", ranks,
-      ranks == 1 ? "" : "s", node, ranks == 1 ? "s" : "", bytes_text(planned),
-      bytes_text(never ? memory.total : memory.available), never ? "" : " available", kNeedLess);
+      ranks == 1 ? "" : "s", node, ranks == 1 ? "s" : "", human_bytes(planned),
+      human_bytes(never ? memory.total : memory.available), never ? "" : " available", kNeedLess);
   if (never) throw Error(text);
   return text;
 }
@@ -109,7 +107,7 @@ std::string beyond_process_limits(const ProcessNeeds& needs, const ProcessLimits
     return fmt::format(
         "this process has {} of {} and plans {} more, but is limited to {} ({}): a higher limit "
         "would do, and more ranks, {}",
-        bytes_text(has), what, bytes_text(needed), bytes_text(limit), by, kNeedLess);
+        human_bytes(has), what, human_bytes(needed), human_bytes(limit), by, kNeedLess);
   };
   std::string address_space =
       beyond("address space", "ulimit -v, RLIMIT_AS", bytes_of(status, "VmSize:"),
@@ -138,9 +136,9 @@ void check_gpu_memory(Communicator& comm, const GpuPlan& mine, const std::string
       sum.ranks == 1 ? fmt::format("rank {} plans", sum.first)
                      : fmt::format("rank {} and {} more on its GPU plan", sum.first, sum.ranks - 1);
   const std::string beside =
-      margin == 0 ? "" : fmt::format(" and the driver some {} beside it", bytes_text(margin));
-  fail("{} {} of that GPU's memory{}, but {} has {} free: more GPUs, {}", who, bytes_text(planned),
-       beside, gpu, bytes_text(available), kNeedLess);
+      margin == 0 ? "" : fmt::format(" and the driver some {} beside it", human_bytes(margin));
+  fail("{} {} of that GPU's memory{}, but {} has {} free: more GPUs, {}", who, human_bytes(planned),
+       beside, gpu, human_bytes(available), kNeedLess);
 }
 
 }  // namespace initrt

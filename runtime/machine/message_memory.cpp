@@ -49,8 +49,7 @@ std::string message_memory_warning(const MessageMemory& memory, const std::strin
       "MPI's messages between the {} ranks of {} may take {} more of /dev/shm, which has {} left: "
       "were it to run out, a rank would die of a bus error; give it more (--shm-size=1g for a "
       "container), or set OMPI_MCA_btl=^vader to send them over sockets",
-      memory.files, node, human_bytes(static_cast<double>(memory.to_come)),
-      human_bytes(static_cast<double>(memory.free)));
+      memory.files, node, human_bytes(memory.to_come), human_bytes(memory.free));
 }
 
 }  // namespace initrt
