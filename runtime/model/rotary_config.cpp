@@ -136,8 +136,11 @@ void scale_yarn(RotarySpec& spec, const RotaryReader& reader) {
   const auto grown = [&](double mscale) {
     return scaling.factor <= 1 ? 1.0 : 0.1 * mscale * std::log(scaling.factor) + 1.0;
   };
+  const auto is_said = [&](const char* key) {  // 0 says nothing
+    return parameters.has(key) && parameters.at(key) != 0;
+  };
   double factor = grown(1);
-  if (parameters.has("mscale") && parameters.has("mscale_all_dim")) {
+  if (is_said("mscale") && is_said("mscale_all_dim")) {
     factor = grown(parameters.positive("mscale")) / grown(parameters.positive("mscale_all_dim"));
   }
   spec.attention_factor = static_cast<float>(parameters.positive_or("attention_factor", factor));

@@ -15,7 +15,8 @@ bool has_part(std::string_view name, std::string_view start) {
 bool is_of_lora(std::string_view name) { return has_part(name, ".lora_"); }
 
 bool is_of_adapter(std::string_view name) {
-  return is_of_lora(name) || has_part(name, ".prompt_embeddings") || has_part(name, ".ia3_l");
+  return is_of_lora(name) || has_part(name, ".prompt_embeddings") || has_part(name, ".ia3_l") ||
+         has_part(name, ".modules_to_save.");
 }
 
 bool is_of_adapted_module(std::string_view name) {

@@ -2,6 +2,7 @@
 // the fourth, experts beside a gated shared one; Qwen3.5 (Qwen Team 2026): the same with other
 // products of the delta net apart, dense or with experts. Of Qwen3.5, which sees, the text model.
 #include <array>
+#include <string>
 
 #include "runtime/model/decoder_config.h"
 #include "runtime/model/families/families.h"
@@ -31,6 +32,9 @@ DecoderSpec read_hybrid(const ConfigReader& config, const char* family) {
     fail("model config: attn_output_gate is false, which is not known here");
   }
   spec.gated_attention = true;
+  if (const std::string function = config.text_or("hidden_act", "silu"); function != "silu") {
+    fail("model config: hidden_act is {}, expected silu beside gated delta nets", function);
+  }
   read_delta(config, spec);
   spec.hf_names.table = {{}, "model.layers.", kModules};
   spec.hf_names.gates_behind_queries = true;

@@ -63,12 +63,13 @@ Json gguf_rope_scaling(const GgufSource& source) {
     return scaling_by_factors(source, "rope_factors_short.weight", "rope_factors_long.weight",
                               factor ? Json(*factor) : Json());
   }
-  const auto old_factor = metadata.real(".rope.scale_linear");
-  const std::string type = metadata.text(".rope.scaling.type")
-                               .value_or(old_factor && *old_factor != 1.0 ? "linear" : "none");
-  if (type == "none") return nullptr;
   auto factor = metadata.real(".rope.scaling.factor");
-  if (!factor) factor = old_factor;
+  if (!factor) factor = metadata.real(".rope.scale_linear");  // the old key
+  // As llama.cpp takes a factor whose type is not said.
+  const std::string type =
+      metadata.text(".rope.scaling.type")
+          .value_or(factor && *factor != 1.0 && *factor != 0.0 ? "linear" : "none");
+  if (type == "none") return nullptr;
   if (!factor) {
     fail("GGUF metadata key {} is missing", quote(metadata.full(".rope.scaling.factor")));
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
+#include <string_view>
 
 #include "sharding/checkpoint/config/config_reader.h"
 #include "sharding/checkpoint/config/llama_config.h"
@@ -14,6 +16,49 @@ using Json = nlohmann::json;
 constexpr std::uint64_t kMax = 1u << 30;
 // A params.json that has none of these is some other program's.
 constexpr std::array kSizes = {"dim", "n_layers", "n_heads"};
+
+// What Meta's and Mistral's files have: it is read here or with the weights, or changes no number.
+constexpr std::array<std::string_view, 31> kKnown = {"causal",
+                                                     "dim",
+                                                     "dtype",
+                                                     "ffn_dim_multiplier",
+                                                     "head_dim",
+                                                     "hidden_dim",
+                                                     "llama_4_scaling",
+                                                     "max_batch_size",
+                                                     "max_position_embeddings",
+                                                     "max_seq_len",
+                                                     "model_type",
+                                                     "moe",
+                                                     "multiple_of",
+                                                     "n_heads",
+                                                     "n_kv_heads",
+                                                     "n_layers",
+                                                     "norm_eps",
+                                                     "quantization",
+                                                     "rope_high_freq_factor",
+                                                     "rope_scaling_factor",
+                                                     "rope_theta",
+                                                     "sliding_window",
+                                                     "tied_embeddings",
+                                                     "torch_dtype",
+                                                     "use_scaled_rope",
+                                                     "vision_chunk_size",
+                                                     "vision_encoder",
+                                                     "vision_max_num_chunks",
+                                                     "vision_num_cross_attention_layers",
+                                                     "vocab_size",
+                                                     "yarn"};
+
+// Names what may change the answer and is not known here, or nothing.
+std::string not_known(const Json& json) {
+  for (const auto& [key, value] : json.items()) {
+    if (value.is_null()) continue;
+    const bool known = std::find(kKnown.begin(), kKnown.end(), key) != kKnown.end();
+    if (key == "causal" ? value != true : !known && value != false) return key;
+  }
+  return "";
+}
 
 // Rows of a matrix; 0 where it is not there.
 std::uint64_t rows_of(const Catalog& catalog, std::string_view name) {
@@ -44,14 +89,42 @@ Json llama3_scaling(const ConfigReader& params, std::uint64_t hidden) {
           {"original_max_position_embeddings", 8192}};
 }
 
+// Mistral's "yarn", whose keys vLLM's transformers_utils/configs/mistral.py gives Hugging Face's
+// names. Null where it scales attention too, in a way that is not known here.
+Json mistral_yarn(const ConfigReader& yarn) {
+  if (yarn.flag_or("apply_scale", true)) return nullptr;
+  return {{"rope_type", "yarn"},
+          {"factor", yarn.positive("factor")},
+          {"beta_fast", yarn.positive_or("beta", 32)},
+          {"beta_slow", yarn.positive_or("alpha", 1)},
+          {"attention_factor", 1.0},
+          {"original_max_position_embeddings",
+           yarn.whole("original_max_position_embeddings", 1, kMax)}};
+}
+
+// Adds Mistral's "llama_4_scaling" to a scaling of the same original context.
+// @return whether it is so
+bool add_steps(const ConfigReader& steps, Json& scaling) {
+  constexpr const char* kOriginal = "original_max_position_embeddings";
+  if (scaling.is_null() || scaling[kOriginal] != steps.whole(kOriginal, 1, kMax)) return false;
+  scaling["llama_4_scaling_beta"] = steps.positive("beta");
+  return true;
+}
+
+// A config that no family takes, whose error names `what`.
+Json not_supported(std::string_view model_type, const std::string& what) {
+  return {{"model_type", model_type}, {"architectures", {what}}};
+}
+
 }  // namespace
 
 Json config_from_meta(const Json& json, const Catalog& catalog) {
   const ConfigReader params(json);
   const auto has = [&](const char* key) { return params.has(key); };
   if (std::none_of(kSizes.begin(), kSizes.end(), has)) return nullptr;
-  if (params.has("moe")) {
-    return {{"model_type", "mixtral"}, {"architectures", {"Mixtral with params.json"}}};
+  if (params.has("moe")) return not_supported("mixtral", "Mixtral with params.json");
+  if (const std::string other = not_known(json); !other.empty()) {
+    return not_supported("params.json", "params.json with " + other);
   }
   LlamaSizes sizes;
   sizes.intermediate = rows_of(catalog, "layers.0.feed_forward.w1.weight");
@@ -66,6 +139,16 @@ Json config_from_meta(const Json& json, const Catalog& catalog) {
   sizes.rope_theta = params.positive_or("rope_theta", 10000.0);
   if (params.flag_or("use_scaled_rope", false)) {
     sizes.rope_scaling = llama3_scaling(params, sizes.hidden);
+  }
+  if (params.has("yarn")) {
+    sizes.rope_scaling = mistral_yarn(ConfigReader(params.at("yarn")));
+    if (sizes.rope_scaling.is_null()) {
+      return not_supported("params.json", "params.json with such a yarn");
+    }
+  }
+  if (params.has("llama_4_scaling") &&
+      !add_steps(ConfigReader(params.at("llama_4_scaling")), sizes.rope_scaling)) {
+    return not_supported("params.json", "params.json with such a llama_4_scaling");
   }
   sizes.context = context_of(sizes);
   sizes.tied = catalog.find("output.weight") < 0;

@@ -81,6 +81,12 @@ void check_shape(const Tensor& tensor, const Stored& stored, const TensorEntry& 
   }
   if (entry.shape == expected) return;
   if (stored.stacked && flattened(entry.shape) == expected) return;
+  if (entry.shape == std::vector<std::uint64_t>{0}) {
+    fail(
+        "{}: tensor {} is empty: DeepSpeed's ZeRO-3 has left its values in other files; its "
+        "zero_to_fp32.py puts them together",
+        catalog.files[entry.parts.front().file].path, quote(entry.name));
+  }
   fail("{}: tensor {} has shape {}, but the model config asks for {}",
        catalog.files[entry.parts.front().file].path, quote(entry.name), shape_text(entry.shape),
        shape_text(expected));
@@ -203,7 +209,8 @@ std::vector<Located> locate_all(const Graph& graph, const Naming& naming, const 
 
 // A tensor as it is needed. One that is moved or several in one, or of columns in another order, is
 // not read quantized.
-NeededTensor needed_tensor(const Tensor& tensor, const Located& located, const StoredNames& names) {
+NeededTensor needed_tensor(const Graph& graph, const Tensor& tensor, const Located& located,
+                           const StoredNames& names) {
   const Stored& stored = located.stored;
   NeededTensor needed;
   needed.found = located.found;
@@ -213,7 +220,7 @@ NeededTensor needed_tensor(const Tensor& tensor, const Located& located, const S
   if (!tensor.vector && apart && in_order && !stored.map.changes()) {
     needed.rows = stored.rows == 0 ? tensor.rows : stored.rows;
     needed.columns = stored.columns == 0 ? tensor.columns : stored.columns;
-    if (stored.transposed) std::swap(needed.rows, needed.columns);
+    if (stored.transposed && !graph.hf_names.transposed) std::swap(needed.rows, needed.columns);
   }
   if (located.found >= 0) {
     needed.name = names.name(static_cast<std::uint32_t>(located.found));
@@ -234,7 +241,7 @@ QuantizedTensors check_found(const Graph& graph, const std::vector<Located>& loc
   std::vector<std::string> missing;
   bool head = true;  // nothing else is missing
   for (std::size_t i = 0; i < located.size(); ++i) {
-    needed.push_back(needed_tensor(graph.tensors[i], located[i], names));
+    needed.push_back(needed_tensor(graph, graph.tensors[i], located[i], names));
     if (!located[i].is_there()) {
       missing.push_back(needed.back().name);
       head = head && graph.tensors[i].name == "lm_head.weight" && catalog.absent_files.empty();
@@ -322,7 +329,10 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
     if (located[i].stored.rotary_interleaved && graph.tensors[i].rotary_heads > 0) {
       check_rotated_whole(graph.tensors[i], partly, naming.name, catalog, catalog.tensors[source]);
     }
-    bindings.tensors.push_back(bind_rows(graph.tensors[i], located[i].stored, source));
+    Stored stored = located[i].stored;
+    // Who quantizes a Conv1D, [in, out], makes a Linear of it.
+    if (codes && graph.hf_names.transposed) stored.transposed = false;
+    bindings.tensors.push_back(bind_rows(graph.tensors[i], stored, source));
     use(source);
     if (!codes) continue;
     plain = false;

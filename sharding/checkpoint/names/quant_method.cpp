@@ -93,6 +93,10 @@ bool changes_weights(std::string_view leaf) {
                      [&](std::string_view word) { return contains(first, word); });
 }
 
+bool scales_activations(std::string_view leaf) {
+  return leaf == ".scales" || leaf == ".scale" || contains(leaf, "smooth");
+}
+
 bool is_lora(std::span<const Companion> companions) {
   return std::any_of(companions.begin(), companions.end(),
                      [](const Companion& companion) { return is_of_lora(companion.leaf); });

@@ -19,6 +19,10 @@ struct Companion {
 /// Scales of KV caches do not.
 [[nodiscard]] bool changes_weights(std::string_view leaf);
 
+/// Whether a tensor called so, in a module without a weight, divides or multiplies activations:
+/// AutoAWQ's "act.scales", what smoothing leaves. @param leaf with its dot
+[[nodiscard]] bool scales_activations(std::string_view leaf);
+
 /// Whether these are a LoRA adapter's.
 [[nodiscard]] bool is_lora(std::span<const Companion> companions);
 

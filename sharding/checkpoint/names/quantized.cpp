@@ -16,6 +16,8 @@
 namespace initrt {
 namespace {
 
+using Json = nlohmann::json;
+
 constexpr std::string_view kNotRead =
     "weights quantized this way are not read: take a checkpoint without quantization, or a GGUF "
     "file";
@@ -48,7 +50,10 @@ std::string method_of(const TensorEntry* weight, std::span<const Companion> comp
                   quote(weight == nullptr ? needed.name : weight->name));
   const bool lora = is_lora(companions);
   const std::string method = method_of(weight, companions, said);
-  const bool adapted = weight != nullptr && is_of_adapted_module(weight->name);
+  const bool adapted =
+      (weight != nullptr && is_of_adapted_module(weight->name)) ||
+      std::any_of(companions.begin(), companions.end(),
+                  [](const Companion& companion) { return is_of_adapter(companion.leaf); });
   if (lora || (adapted && method.empty())) {
     fail("{}: {} adapter that is not merged; merge it {}", who, lora ? "a LoRA" : "an",
          kHowToMerge);
@@ -79,6 +84,31 @@ void refuse_absent_companions(const Catalog& catalog, std::span<const NeededTens
     if (!changes_weights(leaf) || leaves_plain(weight->second, module + ".", leaf)) continue;
     fail("{}: tensor {}, which the index has in {} and no file holds, belongs to {}: download it",
          catalog.path, quote(absent), quote(file), quote(weight->second->name));
+  }
+}
+
+// Fails where an adapter, or what activations are divided by, lies in modules of its own.
+void refuse_apart(const Catalog& catalog, const UnusedTensors& unused,
+                  std::span<const NeededTensor> needed) {
+  std::unordered_set<std::string_view> modules, parents;
+  for (const NeededTensor& tensor : needed) {
+    const std::string_view module = module_of(tensor.name);
+    modules.insert(module);
+    parents.insert(module_of(module));
+  }
+  parents.erase("");
+  for (const auto& [name, index] : unused.sorted()) {
+    const TensorEntry& tensor = catalog.tensors[index];
+    if (is_of_adapter(name)) {
+      fail("{}: tensor {} is of an adapter that is not merged; merge it {}",
+           file_of(catalog, tensor), quote(tensor.name), kHowToMerge);
+    }
+    const std::string_view module = module_of(name);
+    const bool of_block = parents.contains(module) || parents.contains(module_of(module));
+    if (of_block && !modules.contains(module) && scales_activations(name.substr(module.size()))) {
+      fail("{}: tensor {} scales what this model computes, which is not known here; {}",
+           file_of(catalog, tensor), quote(tensor.name), kNotRead);
+    }
   }
 }
 
@@ -118,9 +148,21 @@ std::string text_at(const nlohmann::json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-// Fails where the model's layers quantize the plain weights that they are given.
-void refuse_quantizing_layers(const Catalog& catalog) {
+// Fails where the model's layers quantize the plain weights that they are given, or transform what
+// these are multiplied with.
+void refuse_changing_layers(const Catalog& catalog) {
   if (!catalog.config.is_object()) return;
+  for (const char* key : {"quantization_config", "compression_config"}) {
+    const auto said = catalog.config.find(key);
+    if (said == catalog.config.end() || !said->is_object()) continue;
+    const auto transform = said->find("transform_config");
+    if (transform == said->end() || transform->empty()) continue;
+    if (transform->is_object() && transform->value("config_groups", Json(1)).empty()) continue;
+    fail(
+        "{}: the config says that activations are transformed ({}.transform_config): such models "
+        "are not read",
+        catalog.path, key);
+  }
   const auto said = catalog.config.find("quantization_config");
   if (said == catalog.config.end() || !said->is_object()) return;
   if (text_at(*said, "quant_method") != "bitnet") return;
@@ -164,7 +206,8 @@ QuantizedTensors find_quantized_tensors(const Catalog& catalog, const StoredName
                                   : tensors.weights[first->second]);
   }
   refuse_absent_companions(catalog, needed);
-  refuse_quantizing_layers(catalog);
+  refuse_changing_layers(catalog);
+  refuse_apart(catalog, unused, needed);
   return tensors;
 }
 

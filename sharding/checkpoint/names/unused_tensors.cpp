@@ -22,6 +22,12 @@ bool begins_with_its_name(std::string_view name, std::string_view weight) {
          !is_optimizer_state(name.substr(weight.size() + 1));
 }
 
+// Whether a name within a module is another module's within it.
+bool is_of_module_within(std::string_view leaf) {
+  return leaf.find('.') != std::string_view::npos && !leaf.starts_with("weight.") &&
+         !leaf.starts_with("bias.");
+}
+
 }  // namespace
 
 std::string_view module_of(std::string_view name) {
@@ -69,8 +75,10 @@ std::vector<Companion> UnusedTensors::beside(std::string_view weight,
     const std::string_view leaf = at->name.substr(has_module ? start.size() : 0);
     const TensorEntry& other = catalog_.tensors[at->tensor];
     const bool adapts = adapted && !is_of_adapted_module(other.name);
-    const bool inside = has_module && is_first &&
-                        (adapts || (changes_weights(leaf) && !leaves_plain(entry, module, leaf)));
+    const bool within = weight.ends_with(".weight") && is_of_module_within(leaf);
+    const bool inside =
+        has_module && is_first &&
+        (adapts || within || (changes_weights(leaf) && !leaves_plain(entry, module, leaf)));
     if (inside || begins_with_its_name(at->name, weight)) {
       found.push_back({leaf, &other});
     }

@@ -32,17 +32,21 @@ class UnusedTensors {
                 std::span<const NeededTensor> needed);
 
   /// What belongs to a weight: "X.weight_scale", "X.weight.absmax" and whatever else begins with
-  /// its name; and of what is beside it in its module that which changes_weights(), or all of it
-  /// where an adapter wraps the module. Beside a bias that is the weight's, not the bias's.
+  /// its name; and of what is beside it in its module that which changes_weights(), what a module
+  /// within it has, or all of it where an adapter wraps the module. Beside a bias that is the
+  /// weight's, not the bias's.
   /// @param entry the weight's, or null
   [[nodiscard]] std::vector<Companion> beside(std::string_view weight,
                                               const TensorEntry* entry) const;
 
- private:
   struct Place {
     std::string_view name;
     std::uint32_t tensor;
   };
+  /// All of them, by name.
+  [[nodiscard]] std::span<const Place> sorted() const { return sorted_; }
+
+ private:
   static bool by_name(const Place& a, const Place& b) { return a.name < b.name; }
 
   void note_far_scales(std::span<const NeededTensor> needed);

@@ -117,6 +117,9 @@ TEST(GgufConfig, RotaryScalingIsCarriedOver) {
             Json({{"rope_type", "linear"}, {"factor", 4.0}}));
   EXPECT_EQ(config_of(with("llama.rope.scale_linear", 2.0), table())["rope_scaling"],
             Json({{"rope_type", "linear"}, {"factor", 2.0}}));
+  const Json linear = {{"rope_type", "linear"}, {"factor", 4.0}};
+  EXPECT_EQ(config_of(with("llama.rope.scaling.factor", 4.0), table())["rope_scaling"], linear);
+  EXPECT_TRUE(config_of(with("llama.rope.scaling.factor", 1.0), table())["rope_scaling"].is_null());
   metadata["llama.rope.scaling.type"] = "spiral\n";
   EXPECT_EQ(error_with(metadata),
             "GGUF metadata key \"llama.rope.scaling.type\" is \"spiral\\n\": expected none, linear "

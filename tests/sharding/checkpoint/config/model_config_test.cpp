@@ -209,6 +209,50 @@ TEST(MetaConfig, WhatIsNotKnownHereSaysSo) {
       << "the tensors are another model's";
 }
 
+TEST(MetaConfig, AKeyThatMayChangeTheAnswerIsRefusedByItsName) {
+  const Json plain = {{"dim", 4096}, {"n_heads", 32}, {"n_layers", 32}};
+  const auto architecture = [&](const char* key, const Json& value) {
+    Json params = plain;
+    params[key] = value;
+    return config_from_meta(params, meta_catalog())["architectures"][0].get<std::string>();
+  };
+  EXPECT_EQ(architecture("qk_norm", true), "params.json with qk_norm");
+  EXPECT_EQ(architecture("causal", false), "params.json with causal");
+  EXPECT_EQ(architecture("_sliding_window", {4096, nullptr}), "params.json with _sliding_window");
+  const std::string usual = architecture("causal", true);
+  for (const char* key : {"qk_norm", "use_biases", "attn_scale"}) {
+    EXPECT_EQ(architecture(key, false), usual) << key;
+    EXPECT_EQ(architecture(key, nullptr), usual) << key;
+  }
+}
+
+TEST(MetaConfig, MistralsYarnIsHuggingFaces) {
+  Json params = {{"dim", 4096}, {"n_heads", 32}, {"n_layers", 32}};
+  params["yarn"] = {{"original_max_position_embeddings", 16384},
+                    {"factor", 16},
+                    {"apply_scale", false},
+                    {"beta", 32},
+                    {"alpha", 1}};
+  Json expected = {{"rope_type", "yarn"},     {"factor", 16.0},
+                   {"beta_fast", 32.0},       {"beta_slow", 1.0},
+                   {"attention_factor", 1.0}, {"original_max_position_embeddings", 16384}};
+  EXPECT_EQ(config_from_meta(params, meta_catalog())["rope_scaling"], expected);
+  params["llama_4_scaling"] = {{"original_max_position_embeddings", 16384}, {"beta", 0.1}};
+  expected["llama_4_scaling_beta"] = 0.1;
+  EXPECT_EQ(config_from_meta(params, meta_catalog())["rope_scaling"], expected);
+  params["llama_4_scaling"]["original_max_position_embeddings"] = 8192;
+  EXPECT_EQ(config_from_meta(params, meta_catalog())["architectures"][0],
+            "params.json with such a llama_4_scaling");
+  params.erase("llama_4_scaling");
+  params["yarn"]["apply_scale"] = true;
+  EXPECT_EQ(config_from_meta(params, meta_catalog())["architectures"][0],
+            "params.json with such a yarn");
+  params.erase("yarn");
+  params["llama_4_scaling"] = {{"original_max_position_embeddings", 16384}, {"beta", 0.1}};
+  EXPECT_EQ(config_from_meta(params, meta_catalog())["architectures"][0],
+            "params.json with such a llama_4_scaling");
+}
+
 TEST(ModelConfig, HuggingFacesIsFirstButForLit) {
   MemoryFiles files;
   files.content["d/config.json"] = R"({"model_type": "llama"})";

@@ -169,6 +169,53 @@ TEST(Quantized, AnAdapterIsNotLeftOut) {
               AllOf(HasSubstr("lora_A.default.weight"), HasSubstr("LoRA"), HasSubstr("merge")));
 }
 
+TEST(Quantized, AnAdapterUnderAnotherPrefixIsNotLeftOut) {
+  for (const char* name : {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
+                           "other.ia3_l.default", "lm_head.modules_to_save.default.weight"}) {
+    Catalog catalog = catalog_with({{"weight", DType::BF16, {8, 4}}});
+    add_tensor(catalog, name, DType::BF16, {8, 4});
+    catalog.finish();
+    EXPECT_THAT(error_of([&] { (void)bind(small_graph(), catalog, false); }),
+                HasSubstr("adapter that is not merged; merge it"))
+        << name;
+  }
+}
+
+TEST(Quantized, AModuleWithinAWeightsModuleBelongsToIt) {
+  EXPECT_THAT(
+      error_with({{"weight", DType::BF16, {8, 4}}, {"R4_input.weight", DType::BF16, {4, 4}}}),
+      HasSubstr("belongs to"));
+}
+
+// AutoAWQ's ScaledActivation, SmoothQuant's leftovers.
+TEST(Quantized, WhatScalesActivationsInABlockIsNotLeftOut) {
+  const auto bind_beside = [](const char* name) {
+    Catalog catalog = catalog_with({{"weight", DType::BF16, {8, 4}}});
+    add_tensor(catalog, name, DType::F16, {4});
+    catalog.finish();
+    (void)bind(small_graph(), catalog, false);
+  };
+  for (const char* name :
+       {"model.layers.0.mlp.act.scales", "model.layers.0.mlp.down_proj_smooth_scale"}) {
+    EXPECT_THAT(error_of([&] { bind_beside(name); }), HasSubstr("scales what this model computes"))
+        << name;
+  }
+  EXPECT_NO_THROW(bind_beside("vision.layers.0.mlp.act.scales")) << "another part of the model";
+}
+
+TEST(Quantized, TransformsOfActivationsAreRefusedBesidePlainWeightsToo) {
+  const auto config = [](const Json& transform) {
+    return Json{{"quantization_config",
+                 {{"quant_method", "compressed-tensors"}, {"transform_config", transform}}}};
+  };
+  const std::vector<Beside> plain = {{"weight", DType::BF16, {8, 4}}};
+  EXPECT_THAT(error_with(plain, config({{"config_groups", {{"R4", {{"type", "hadamard"}}}}}})),
+              HasSubstr("transform_config"));
+  for (const Json& none : {Json::object(), Json{{"config_groups", Json::object()}}}) {
+    EXPECT_NO_THROW((void)bind(small_graph(), catalog_with(plain, config(none)), false)) << none;
+  }
+}
+
 TEST(Quantized, WhateverIsInAModuleWithABaseLayerIsAnAdapter) {
   for (const char* name : {"oft_r.default.weight", "ia3_l.default", "hada_w1_a.default"}) {
     EXPECT_THAT(
