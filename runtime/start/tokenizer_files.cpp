@@ -3,6 +3,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "runtime/text/config_tokens.h"
 #include "runtime/text/json_node.h"
 #include "runtime/text/sentencepiece.h"
 #include "runtime/text/tekken.h"
@@ -112,12 +113,15 @@ TokenizerFromFiles read_tokenizer(Files& files, const std::string& path,
       return {make_sentencepiece_tokenizer(content), {}};
     });
   }
-  const Json json = parse_json(content, path);
+  Json json = parse_json(content, path);
   if (!json.is_object()) {
     fail("{}: expected a JSON object, found {}", path, json.type_name());
   }
+  const Json config = object_beside(files, path, kConfig);
+  const Json added = object_beside(files, path, kAdded);
   return make_of(path, [&]() -> TokenizerFromFiles {
     if (is_tekken(json)) return made_from(tokenizer_json_from_tekken(json));
+    add_tokens_beside(json, config, added);
     return {make_tokenizer(json), {}};
   });
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/text/config_tokens.h"
 #include "runtime/text/gguf_kinds.h"
 #include "runtime/text/json_node.h"
 #include "sharding/error.h"
@@ -94,20 +95,14 @@ json merges_of(std::string_view text) {
   return merges;
 }
 
-void take_flags(const JsonNode& from, json& token) {
-  for (const char* flag : {"single_word", "lstrip", "rstrip", "normalized"}) {
-    token[flag] = from.flag(flag, token[flag].get<bool>());
-  }
-}
-
 /// The added tokens of all files, by their text.
 class AddedTokens {
  public:
   AddedTokens(const VocabAndMerges& files, const JsonNode& config, const TokenizerClass& kind)
       : vocabulary_(files.vocabulary),
         config_(config),
-        special_(files.special, "special_tokens_map.json") {
-    read_decoder();
+        special_(files.special, "special_tokens_map.json"),
+        tokens_(tokens_of_config(config)) {
     const JsonNode added(files.added, "added_tokens.json");
     for (const auto& [content, id] : files.added.items()) {
       (void)added.at(content).token_id();
@@ -147,26 +142,6 @@ class AddedTokens {
   }
 
  private:
-  /// tokenizer_config.json's own list, with all that there is to say of a token.
-  void read_decoder() {
-    const std::optional<JsonNode> decoder = config_.find("added_tokens_decoder");
-    if (!decoder) return;
-    if (!decoder->value().is_object()) decoder->expected("an object of id to token");
-    for (const auto& [id, value] : decoder->value().items()) {
-      const JsonNode entry = decoder->at(id);
-      const std::string& content = entry.at("content").string();
-      TokenId number = -1;
-      const auto [rest, error] = std::from_chars(id.data(), id.data() + id.size(), number);
-      if (error != std::errc() || rest != id.data() + id.size() || number < 0) {
-        fail("{}: {} is no token id", decoder->path(), in_quotes(id));
-      }
-      const bool special = entry.flag("special", false);
-      json token = added_token_json(number, content, special, !special);
-      take_flags(entry, token);
-      tokens_[content] = std::move(token);
-    }
-  }
-
   /// Adds the token that a role's member names; returns its text.
   std::string take_special(const std::optional<JsonNode>& member) {
     if (!member) return "";

@@ -44,6 +44,19 @@ struct TokenizerFiles {
   }
 };
 
+TEST(TokenizerOfACheckpoint, HasTheTokensThatOnlyTheFilesBesideItName) {
+  TokenizerFiles test;
+  test.files.content["m/tokenizer.json"] = test.json;
+  test.files.content["m/tokenizer_config.json"] = R"({"added_tokens_decoder": {
+    "7": {"content": "<x>", "special": true}, "9": {"content": "a", "special": false}}})";
+  test.files.content["m/added_tokens.json"] = R"({"<x>": 3, "<y>": 8})";
+  EXPECT_THAT(test.open().tokenizer->encode("a<x>a<y>"), ElementsAre(0, 7, 0, 8));
+  test.files.content["m/added_tokens.json"] = R"({"<y>": 7})";
+  EXPECT_THAT(test.error(), HasSubstr("id 7 is also that of"));
+  test.files.content["m/added_tokens.json"] = R"({"<y>": "8"})";
+  EXPECT_THAT(test.error(), HasSubstr("added_tokens.json"));
+}
+
 TEST(TokenizerOfACheckpoint, IsASentencePieceModelWhereThereIsNoTokenizerJson) {
   TokenizerFiles test;
   EXPECT_EQ(test.error(),
