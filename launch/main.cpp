@@ -22,6 +22,7 @@
 #include "runtime/machine/agreement.h"
 #include "runtime/machine/limits.h"
 #include "sharding/checkpoint/catalog.h"
+#include "sharding/checkpoint/checked_json.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -132,7 +133,12 @@ void describe(CLI::App& app, Options& options) {
   add_run_options(*score, options.run);
   auto* text = score->add_option("--text", options.score.text_path, "Text file")->type_name("FILE");
   auto* tokens =
-      score->add_option("--tokens", options.score.tokens, "Token ids, as 1,2,3")->delimiter(',');
+      score->add_option("--tokens", options.score.tokens, "Token ids, as 1,2,3")
+          ->delimiter(',')
+          ->check([](const std::string& id) -> std::string {
+            const bool digits = id.find_first_not_of("0123456789") == std::string::npos;
+            return digits && !id.empty() ? "" : fmt::format("{} is no token id", quote(id));
+          });
   text->excludes(tokens);
   score
       ->add_option("--logits", options.score.logits_path,

@@ -152,6 +152,7 @@ std::string other_framework_in(Files&, const std::string&, const Names& names) {
       Kind{".mlpackage", "a Core ML model"},
       Kind{".mlmodel", "a Core ML model"},
       Kind{".engine", "a TensorRT engine"},
+      Kind{".nemo", "NeMo's archive"},
       Kind{".npz", "arrays of NumPy or MLX"},
       Kind{".llamafile", "a llamafile, which is a program with a GGUF file in it"},
       Kind{".ggml", "a GGML file from before GGUF"},
@@ -199,6 +200,17 @@ std::string other_case_in(Files& files, const std::string& path, const Names& na
   return "";
 }
 
+// Weights under a name that none is looked for by.
+std::string named_otherwise_in(Files&, const std::string&, const Names& names) {
+  constexpr std::array<std::string_view, 2> kEnds = {".ckpt", ".bin"};
+  for (const std::string& name : names) {
+    if (!ends_with_any(name, kEnds) || name.starts_with("training_args")) continue;
+    return fmt::format("{} is not looked for by that name: if it is the model, name it by its path",
+                       quote(name));
+  }
+  return "";
+}
+
 std::string weights_missing_in(Files&, const std::string&, const Names& names) {
   constexpr std::array<std::string_view, 3> kBeside = {"config.json", "tokenizer.json",
                                                        "params.json"};
@@ -217,7 +229,8 @@ std::string describe_foreign_directory(Files& files, const std::string& path) {
   if (names.empty()) return "the directory is empty";
   constexpr std::array kLooks = {foreign_file_in,   partial_download_in, adapter_in,
                                  deepspeed_in,      models_below,        other_framework_in,
-                                 training_state_in, other_case_in,       weights_missing_in};
+                                 training_state_in, other_case_in,       named_otherwise_in,
+                                 weights_missing_in};
   for (const auto& look : kLooks) {
     std::string what = look(files, path, names);
     if (!what.empty()) return what;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <unordered_set>
 
 #include "sharding/checkpoint/checked_json.h"
@@ -161,6 +163,24 @@ class HeaderParser : public nlohmann::json_sax<nlohmann::json> {
   Fields fields_;
 };
 
+// What a file is that begins so; "" for what is not known.
+std::string_view other_kind(std::span<const std::byte> begin) {
+  struct Kind {
+    std::string_view magic, name;
+  };
+  constexpr Kind kKinds[] = {
+      {"PK\x03\x04", "a zip archive, as torch.save() writes (.bin, .pt)"},
+      {"\x80\x02", "a pickle, as torch.save() wrote before version 1.6 (.bin)"},
+      {"GGUF", "GGUF (.gguf)"},
+      {"\x1f\x8b", "gzip, which is to be unpacked first (.gz)"},
+      {"\x28\xb5\x2f\xfd", "Zstandard, which is to be unpacked first (.zst)"}};
+  const std::string_view text(reinterpret_cast<const char*>(begin.data()), begin.size());
+  for (const auto& [magic, name] : kKinds) {
+    if (text.starts_with(magic)) return name;
+  }
+  return "";
+}
+
 std::uint64_t read_header_bytes(Files& files, const std::string& path, std::uint64_t file_size) {
   if (file_size < kPrefix) {
     fail("{}: truncated: a safetensors file opens with 8 bytes of header length, this has {}", path,
@@ -171,6 +191,10 @@ std::uint64_t read_header_bytes(Files& files, const std::string& path, std::uint
   for (std::size_t i = kPrefix; i-- > 0;) length = length << 8 | static_cast<unsigned>(prefix[i]);
   if (length > kMaxHeader) {
     refuse_foreign(files, path);
+    const std::string_view other = other_kind(prefix);
+    if (!other.empty()) {
+      fail("{}: not safetensors but {}, by its first bytes: give it that kind's name", path, other);
+    }
     fail("{}: header of {} bytes (byte 0) is longer than the {} that safetensors allows", path,
          length, kMaxHeader);
   }

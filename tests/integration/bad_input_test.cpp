@@ -87,6 +87,14 @@ TEST_F(BadInput, MissingJobFile) {
   expect_line_of({"--config", "/nowhere/job.json"}, HasSubstr("/nowhere/job.json: no such file"));
 }
 
+TEST_F(BadInput, TokensThatAreNoIds) {
+  for (const char* tokens : {"", "1,x", "-1"}) {
+    expect_line_of(
+        {"score", "--set", "model=" + directory_.path(), std::string("--tokens=") + tokens},
+        HasSubstr("is no token id"));
+  }
+}
+
 TEST_F(BadInput, MissingFileOfTheIndex) {
   std::filesystem::remove(first_file());
   expect_line(HasSubstr(files_.front()));

@@ -158,6 +158,12 @@ TorchFile read_torch_file(Files& files, const std::string& path) {
          path);
   } else {
     refuse_foreign(files, path);
+    if (begin.size() > 8 && begin[8] == '{') {
+      fail(
+          "{}: not what torch.save() writes but safetensors, by its first bytes: call it "
+          ".safetensors",
+          path);
+    }
     fail("{}: begins neither like a zip archive nor like a pickle that torch.save wrote", path);
   }
   return file;

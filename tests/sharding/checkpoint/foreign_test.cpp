@@ -73,6 +73,20 @@ TEST(ForeignFile, UnderTheNameOfACheckpointIsAnErrorThatSaysSo) {
   }
 }
 
+TEST(ForeignFile, OfAnotherKindThanItsNameSaysIsCalledByItsKind) {
+  const auto says = [](const char* name, std::string content, const char* what) {
+    MemoryFiles files;
+    files.content[std::string("d/") + name] = content + std::string(600, '\0');
+    const std::string text = error_of([&] { (void)open_checkpoint(files, "d"); });
+    EXPECT_NE(text.find(what), std::string::npos) << text;
+  };
+  says("model.safetensors", "PK\x03\x04 and so on", "not safetensors but a zip archive");
+  says("model.safetensors", "GGUF\x03\0\0\x01", "not safetensors but GGUF");
+  says("model.safetensors", "\x1f\x8b\x08\x08 and so on", "not safetensors but gzip");
+  says("pytorch_model.bin", std::string("\x20\0\0\0\0\0\0\0{\"a\"", 12),
+       "but safetensors, by its first bytes");
+}
+
 TEST(ForeignFile, InPlaceOfAJsonFileIsAnErrorThatSaysSo) {
   for (const char* name : {"config.json", "tokenizer.json", "generation_config.json"}) {
     MemoryFiles files;
@@ -157,6 +171,9 @@ TEST(ForeignDirectory, OtherFrameworksAndLeftoversAreCalledByTheirNames) {
   says({"pytorch_model.bin.part"}, "is an unfinished download");
   says({"config.json", "tokenizer.json"}, "config.json is there, but no weights");
   says({"zero_to_fp32.py", "global_step500/x"}, "a DeepSpeed checkpoint");
+  says({"last.ckpt", "config.json"}, "\"last.ckpt\" is not looked for by that name: if it is the");
+  says({"model.q4_0.bin", "config.json"}, "\"model.q4_0.bin\" is not looked for by that name");
+  says({"model.nemo"}, "\"model.nemo\" is NeMo's archive");
   says({"notes.txt"}, "a directory without *.safetensors");
 }
 

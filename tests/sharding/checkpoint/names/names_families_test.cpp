@@ -1,6 +1,8 @@
 // How families' own names, fused and transposed matrices are bound, and written again.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "sharding/checkpoint/names/canonical_name.h"
 #include "sharding/checkpoint/names/hf_form.h"
 #include "tests/sharding/dense_entry.h"
@@ -104,6 +106,24 @@ TEST(FamilyNames, FusedRowsAreThoseOfTheirParts) {
   EXPECT_EQ(source_row(grouped.tensors[1], 6), 12u);
   EXPECT_EQ(source_row(grouped.tensors[2], 3), 18u);
   EXPECT_EQ(source_row(grouped.tensors[3], 0), 9u);
+}
+
+// Who quantizes GPT-2 makes Linears, [out, in], of its Conv1Ds.
+TEST(FamilyNames, OfTransposedMatricesThoseThatAreQuantizedAreNot) {
+  Catalog catalog = fused_catalog("net.", true);
+  const auto quantized = std::find_if(
+      catalog.tensors.begin(), catalog.tensors.end(),
+      [](const TensorEntry& tensor) { return tensor.name == "net.h.0.feed.out.weight"; });
+  ASSERT_NE(quantized, catalog.tensors.end());
+  *quantized = testing::dense_entry(quantized->name, DType::I8, {4, 5}, 0, 40960);
+  catalog.tensors.push_back(
+      testing::dense_entry("net.h.0.feed.out.SCB", DType::F32, {4}, 0, 45056));
+  catalog.finish();
+  const Bindings bindings = bind(fused_graph(QkvOrder::Stacked, true), catalog, false);
+  EXPECT_TRUE(bindings.tensors[6].quantized.has_value());
+  EXPECT_FALSE(bindings.tensors[6].runs.at(0).transposed);
+  EXPECT_FALSE(bindings.tensors[5].quantized.has_value());
+  EXPECT_TRUE(bindings.tensors[5].runs.at(0).transposed);
 }
 
 TEST(FamilyNames, OfAModelWithoutItsHeadTheBasePrefixIsMissing) {

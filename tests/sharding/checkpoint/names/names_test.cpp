@@ -1,5 +1,6 @@
 #include "sharding/checkpoint/names/names.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "sharding/checkpoint/names/names_gguf.h"
@@ -271,6 +272,17 @@ TEST(Names, AFusedMatrixOfAnotherHeightIsAnError) {
             }),
             "file: tensor \"transformer.h.0.attn.attn.weight\" has shape [24, 2], but the model "
             "config asks for [40, 2]");
+}
+
+TEST(Names, AnEmptyWeightIsSaidToBeZero3s) {
+  EXPECT_THAT(error_of([&] {
+                Catalog catalog = one_matrix("transformer.h.0.attn.attn.weight", 40);
+                for (TensorEntry& tensor : catalog.tensors) {
+                  if (tensor.name.ends_with("attn.attn.weight")) tensor.shape = {0};
+                }
+                (void)bind(grouped_llama(), catalog, false);
+              }),
+              ::testing::HasSubstr("DeepSpeed's ZeRO-3"));
 }
 
 TEST(Names, WhatAWrapperPutsBeforeEveryNameIsFound) {
