@@ -87,6 +87,18 @@ void refuse_absent_companions(const Catalog& catalog, std::span<const NeededTens
   }
 }
 
+// Whether one of a name's components is a number.
+bool is_of_block(std::string_view name) {
+  while (!name.empty()) {
+    const std::string_view component = name.substr(0, name.find('.'));
+    if (!component.empty() && component.find_first_not_of("0123456789") == std::string::npos) {
+      return true;
+    }
+    name.remove_prefix(std::min(component.size() + 1, name.size()));
+  }
+  return false;
+}
+
 // Fails where an adapter, or what activations are divided by, lies in modules of its own.
 void refuse_apart(const Catalog& catalog, const UnusedTensors& unused,
                   std::span<const NeededTensor> needed) {
@@ -94,9 +106,8 @@ void refuse_apart(const Catalog& catalog, const UnusedTensors& unused,
   for (const NeededTensor& tensor : needed) {
     const std::string_view module = module_of(tensor.name);
     modules.insert(module);
-    parents.insert(module_of(module));
+    if (is_of_block(tensor.name)) parents.insert(module_of(module));
   }
-  parents.erase("");
   for (const auto& [name, index] : unused.sorted()) {
     const TensorEntry& tensor = catalog.tensors[index];
     if (is_of_adapter(name)) {
