@@ -23,15 +23,11 @@ function(initrt_left_out variable prefix)
       # As SameBits of plain weights, which stay; what moves, in one precision.
       list(APPEND patterns Quantized/SameBits.ForEvery* Quantized/SameBits.*16true*)
     elseif(prefix STREQUAL "integration")
-      # Of worlds that generate the same text, those of two ranks are enough; and of faults, those that
-      # ranks survive: one that is killed reports nothing.
-      list(APPEND patterns *SampledText* SmolLM2.* *Faults.*/Killed* *Faults.*/Memory* *Faults.*/Stalled*)
-      foreach(ranks 1 3 4 7)
-        list(APPEND patterns Worlds/Generate.*/mapped${ranks})
-      endforeach()
+      # Worlds that generate the real model's text, by code that other worlds run; and of faults, those
+      # that ranks do not survive: one that is killed reports nothing.
+      list(APPEND patterns Worlds/Generate.* SmolLM2.* *Faults.*/Killed* *Faults.*/Memory* *Faults.*/Stalled*)
       # The real model once more, by code that other cases run.
-      list(APPEND patterns Worlds/Generate.*/mpi* Worlds/Generate.GreedyText* Plan.IsWhatARun*
-        Batch.ALine* Batch.Parts* Batch.Results* Batch.StoppedOr*)
+      list(APPEND patterns Plan.IsWhatARun* Batch.ALine* Batch.Parts* Batch.Results* Batch.StoppedOr*)
     endif()
     # Of the emulator's minutes of attention, by kernels that other cases run.
     list(APPEND patterns DeviceAttention.ChunksHave*/cuda DeviceAttention.ARing*/cuda

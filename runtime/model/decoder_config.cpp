@@ -185,6 +185,7 @@ void read_latent(const ConfigReader& config, DecoderSpec& spec) {
     if (!config.has(key) || !config.at(key).is_object()) continue;
     const ConfigReader scaling(config.at(key));
     if (!scaling.has("mscale_all_dim") || !scaling.has("factor")) continue;
+    if (scaling.at("mscale_all_dim") == 0) continue;  // says nothing
     const double factor = scaling.positive("factor");
     if (factor > 1) sharper = 0.1 * scaling.positive("mscale_all_dim") * std::log(factor) + 1;
   }

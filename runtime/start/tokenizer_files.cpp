@@ -117,11 +117,12 @@ TokenizerFromFiles read_tokenizer(Files& files, const std::string& path,
   if (!json.is_object()) {
     fail("{}: expected a JSON object, found {}", path, json.type_name());
   }
-  const Json config = object_beside(files, path, kConfig);
-  const Json added = object_beside(files, path, kAdded);
+  const FilesBesideTokenizer beside{object_beside(files, path, kConfig),
+                                    object_beside(files, path, kSpecial),
+                                    object_beside(files, path, kAdded)};
   return make_of(path, [&]() -> TokenizerFromFiles {
     if (is_tekken(json)) return made_from(tokenizer_json_from_tekken(json));
-    add_tokens_beside(json, config, added);
+    add_tokens_beside(json, beside);
     return {make_tokenizer(json), {}};
   });
 }
@@ -130,8 +131,7 @@ SpecialTexts special_texts_beside(Files& files, const std::string& tokenizer) {
   const Json config = object_beside(files, tokenizer, kConfig);
   const Json map = object_beside(files, tokenizer, kSpecial);
   SpecialTexts texts;
-  for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
-                          "cls_token", "mask_token"}) {
+  for (const char* key : kSpecialRoles) {
     auto text = special_token_text(config, key);
     if (!text) text = special_token_text(map, key);
     if (text) texts.emplace(key, *std::move(text));

@@ -1,7 +1,10 @@
 #include "runtime/text/config_tokens.h"
 
+#include <array>
 #include <charconv>
 #include <optional>
+#include <unordered_set>
+#include <vector>
 
 #include "runtime/text/made_tokenizer.h"
 #include "sharding/error.h"
@@ -11,19 +14,74 @@ namespace {
 
 using nlohmann::json;
 
-// The id of a text in a tokenizer.json's model, or null: "vocab" is an object of text to id, or a
-// Unigram's list of [text, score].
-json id_in_vocabulary(const json& tokenizer, const std::string& content) {
+using Tokens = std::map<std::string, json>;  // entries of added_tokens, by their text
+
+// body(text, id) for each token of a tokenizer.json's model, whose "vocab" is an object of text to
+// id, or a Unigram's list of [text, score].
+template <class Body>
+void for_vocabulary(const json& tokenizer, const Body& body) {
   const auto model = tokenizer.find("model");
-  if (model == tokenizer.end() || !model->is_object()) return nullptr;
+  if (model == tokenizer.end() || !model->is_object()) return;
   const auto vocabulary = model->find("vocab");
-  if (vocabulary == model->end()) return nullptr;
-  if (vocabulary->is_object()) return vocabulary->value(content, json());
-  for (std::size_t id = 0; vocabulary->is_array() && id < vocabulary->size(); ++id) {
-    const json& piece = (*vocabulary)[id];
-    if (piece.is_array() && !piece.empty() && piece[0] == content) return id;
+  if (vocabulary == model->end()) return;
+  if (vocabulary->is_object()) {
+    for (const auto& [text, id] : vocabulary->items()) {
+      if (id.is_number_unsigned()) body(text, id.template get<std::uint64_t>());
+    }
+  } else if (vocabulary->is_array()) {
+    for (std::uint64_t id = 0; id < vocabulary->size(); ++id) {
+      const json& piece = (*vocabulary)[id];
+      if (!piece.is_array() || piece.empty() || !piece[0].is_string()) continue;
+      body(piece[0].template get_ref<const std::string&>(), id);
+    }
   }
-  return nullptr;
+}
+
+// Adds special tokens that a member names: a text, an object with its flags, or several of them.
+void add_named(const json& member, Tokens& tokens) {
+  if (member.is_string()) {
+    const auto& content = member.get_ref<const std::string&>();
+    tokens.try_emplace(content, added_token_json(nullptr, content, true, false));
+  } else if (const auto content = member.find("content");
+             member.is_object() && content != member.end() && content->is_string()) {
+    json token = added_token_json(nullptr, content->get<std::string>(), true, false);
+    take_flags(JsonNode(member, "a special token"), token);
+    tokens.try_emplace(content->get<std::string>(), std::move(token));
+  } else if (member.is_structured()) {
+    for (const json& one : member) {
+      if (one.is_string() || one.is_object()) add_named(one, tokens);
+    }
+  }
+}
+
+template <class Keys>
+void add_named(const json& file, const Keys& keys, Tokens& tokens) {
+  for (const char* key : keys) {
+    if (const auto member = file.find(key); member != file.end()) add_named(*member, tokens);
+  }
+}
+
+// What the files beside a tokenizer name; ids are null where none says one.
+Tokens tokens_of(const FilesBesideTokenizer& files) {
+  constexpr std::array kLists = {"additional_special_tokens", "extra_special_tokens"};
+  Tokens tokens = tokens_of_config(JsonNode(files.config, "tokenizer_config.json"));
+  const bool listed = files.config.contains("added_tokens_decoder");
+  Tokens named;
+  if (!listed) add_named(files.special, kSpecialRoles, named);
+  add_named(files.config, kSpecialRoles, named);
+  for (auto& [content, token] : tokens) {
+    if (named.contains(content)) token["special"] = true;
+  }
+  if (!listed) add_named(files.special, kLists, named);
+  add_named(files.config, kLists, named);
+  const JsonNode ids(files.added, "added_tokens.json");
+  for (const auto& [content, id] : files.added.items()) {
+    (void)ids.at(content).token_id();
+    const bool special = named.contains(content);
+    if (!listed) tokens.emplace(content, added_token_json(id, content, special, !special));
+  }
+  tokens.merge(named);
+  return tokens;
 }
 
 }  // namespace
@@ -55,26 +113,44 @@ std::map<std::string, json> tokens_of_config(const JsonNode& config) {
   return tokens;
 }
 
-void add_tokens_beside(json& tokenizer, const json& config, const json& added) {
-  std::map<std::string, json> beside = tokens_of_config(JsonNode(config, "tokenizer_config.json"));
-  const JsonNode ids(added, "added_tokens.json");
-  for (const auto& [content, id] : added.items()) {
-    beside.try_emplace(content, added_token_json(ids.at(content).token_id(), content, false, true));
-  }
-  if (beside.empty()) return;
+void add_tokens_beside(json& tokenizer, const FilesBesideTokenizer& files) {
+  Tokens beside = tokens_of(files);
   json& own = tokenizer["added_tokens"];
   if (own.is_null()) own = json::array();
   if (!own.is_array()) return;  // an error of its reader
+  std::unordered_set<std::uint64_t> taken;
   for (const json& token : own) {
-    const auto content = token.is_object() ? token.find("content") : token.end();
-    if (content != token.end() && content->is_string()) beside.erase(content->get<std::string>());
-  }
-  for (auto& [content, token] : beside) {
-    if (const json known = id_in_vocabulary(tokenizer, content); !known.is_null()) {
-      token["id"] = known;
+    if (!token.is_object()) continue;
+    if (const json content = token.value("content", json()); content.is_string()) {
+      beside.erase(content.get<std::string>());
     }
-    own.push_back(std::move(token));
+    if (const json id = token.value("id", json()); id.is_number_unsigned()) {
+      taken.insert(id.get<std::uint64_t>());
+    }
   }
+  if (beside.empty()) return;
+  std::unordered_set<std::uint64_t> wanted;
+  for (const auto& [content, token] : beside) {
+    if (!token["id"].is_null()) wanted.insert(token["id"].get<std::uint64_t>());
+  }
+  std::vector<json> in_vocabulary;
+  for_vocabulary(tokenizer, [&](const std::string& text, std::uint64_t id) {
+    if (const auto found = beside.find(text); found != beside.end()) {
+      found->second["id"] = id;
+      in_vocabulary.push_back(std::move(found->second));
+      beside.erase(found);
+    } else if (wanted.contains(id)) {
+      taken.insert(id);
+    }
+  });
+  const auto add = [&](json& token) {
+    const json id = token["id"];
+    if (!id.is_null() && taken.insert(id.get<std::uint64_t>()).second) {
+      own.push_back(std::move(token));
+    }
+  };
+  for (json& token : in_vocabulary) add(token);
+  for (auto& [content, token] : beside) add(token);
 }
 
 }  // namespace initrt

@@ -18,15 +18,12 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array kRoles = {"bos_token", "eos_token", "unk_token", "sep_token",
-                               "pad_token", "cls_token", "mask_token"};
-
 /// What a class of tokenizers does, and which special tokens it has where the files name none ("":
-/// none either), in the order of kRoles.
+/// none either), in the order of kSpecialRoles.
 struct TokenizerClass {
   std::string_view kind;  ///< as gguf_kinds.h names it
   bool between_cls_and_sep = false;
-  std::array<std::string_view, kRoles.size()> tokens;
+  std::array<std::string_view, kSpecialRoles.size()> tokens;
 };
 
 constexpr std::string_view kEnd = "<|endoftext|>";
@@ -108,9 +105,9 @@ class AddedTokens {
       (void)added.at(content).token_id();
       tokens_.try_emplace(content, added_token_json(id, content, false, true));
     }
-    for (std::size_t role = 0; role < kRoles.size(); ++role) {
+    for (std::size_t role = 0; role < kSpecialRoles.size(); ++role) {
       for (const JsonNode* file : {&config_, &special_}) {
-        if (named_[role].empty()) named_[role] = take_special(file->find(kRoles[role]));
+        if (named_[role].empty()) named_[role] = take_special(file->find(kSpecialRoles[role]));
       }
       if (named_[role].empty()) named_[role] = kind.tokens[role];
       add_special(named_[role]);
@@ -124,8 +121,8 @@ class AddedTokens {
 
   /// The special token of this role, "" where there is none.
   [[nodiscard]] const std::string& named(std::string_view role) const {
-    const auto* place = std::find(kRoles.begin(), kRoles.end(), role);
-    return named_[static_cast<std::size_t>(place - kRoles.begin())];
+    const auto* place = std::find(kSpecialRoles.begin(), kSpecialRoles.end(), role);
+    return named_[static_cast<std::size_t>(place - kSpecialRoles.begin())];
   }
   /// Its id. @throws Error where no file gives it one
   [[nodiscard]] json id_of(std::string_view role) const {
@@ -176,7 +173,7 @@ class AddedTokens {
   const json& vocabulary_;
   const JsonNode config_, special_;
   std::map<std::string, json> tokens_;
-  std::array<std::string, kRoles.size()> named_;
+  std::array<std::string, kSpecialRoles.size()> named_;
 };
 
 /// What is put around a text.

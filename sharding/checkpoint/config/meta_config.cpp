@@ -18,7 +18,8 @@ constexpr std::uint64_t kMax = 1u << 30;
 constexpr std::array kSizes = {"dim", "n_layers", "n_heads"};
 
 // What Meta's and Mistral's files have: it is read here or with the weights, or changes no number.
-constexpr std::array<std::string_view, 31> kKnown = {"causal",
+constexpr std::array<std::string_view, 33> kKnown = {"activation",
+                                                     "causal",
                                                      "dim",
                                                      "dtype",
                                                      "ffn_dim_multiplier",
@@ -30,6 +31,7 @@ constexpr std::array<std::string_view, 31> kKnown = {"causal",
                                                      "max_seq_len",
                                                      "model_type",
                                                      "moe",
+                                                     "multimodal",
                                                      "multiple_of",
                                                      "n_heads",
                                                      "n_kv_heads",
@@ -55,7 +57,10 @@ std::string not_known(const Json& json) {
   for (const auto& [key, value] : json.items()) {
     if (value.is_null()) continue;
     const bool known = std::find(kKnown.begin(), kKnown.end(), key) != kKnown.end();
-    if (key == "causal" ? value != true : !known && value != false) return key;
+    const bool changes = key == "causal"       ? value != true
+                         : key == "activation" ? value != "silu"
+                                               : !known && value != false;
+    if (changes) return key;
   }
   return "";
 }
@@ -150,7 +155,7 @@ Json config_from_meta(const Json& json, const Catalog& catalog) {
       !add_steps(ConfigReader(params.at("llama_4_scaling")), sizes.rope_scaling)) {
     return not_supported("params.json", "params.json with such a llama_4_scaling");
   }
-  sizes.context = context_of(sizes);
+  sizes.context = params.whole_or("max_position_embeddings", context_of(sizes), 1, kMax);
   sizes.tied = catalog.find("output.weight") < 0;
   Json config = llama_config(sizes);
   if (params.has("sliding_window")) {

@@ -90,6 +90,13 @@ std::vector<Companion> UnusedTensors::beside(std::string_view weight,
   return found;
 }
 
+bool UnusedTensors::has_others(std::string_view name, std::string_view module) const {
+  const std::string start = std::string(module) + ".";
+  auto at = std::lower_bound(sorted_.begin(), sorted_.end(), Place{start, 0}, by_name);
+  if (at != sorted_.end() && at->name == name) ++at;
+  return at != sorted_.end() && at->name.starts_with(start);
+}
+
 // Scales of 8-bit weights that are outside of their modules: "q_proj_scale", "scales.<name>".
 void UnusedTensors::note_far_scales(std::span<const NeededTensor> needed) {
   std::unordered_set<std::string_view> modules;

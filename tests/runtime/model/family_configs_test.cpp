@@ -81,6 +81,19 @@ TEST(FamilyConfig, StretchedRotaryEmbeddingReachesFurtherThanTheConfigSays) {
       << "stretched already";
 }
 
+TEST(FamilyConfig, AnMscaleOfZeroIsNone) {
+  const Json plain = {{"type", "yarn"}, {"factor", 4.0}};
+  for (const char* family : {"llama", "deepseek_v3"}) {
+    const auto graph = [&](const Json& scaling) {
+      return build_graph(with(config_of(family), "rope_scaling", scaling));
+    };
+    const Graph expected = graph(plain);
+    const Graph zero = graph(with(with(plain, "mscale", 1.0), "mscale_all_dim", 0));
+    EXPECT_EQ(zero.rotary[0].attention_factor, expected.rotary[0].attention_factor) << family;
+    EXPECT_EQ(attention_of(zero)[0].scale, attention_of(expected)[0].scale) << family;
+  }
+}
+
 TEST(FamilyConfig, DynamicScalingGoesByTheConfigsContext) {
   const Json scaling = {
       {"type", "dynamic"}, {"factor", 2.0}, {"original_max_position_embeddings", 7}};

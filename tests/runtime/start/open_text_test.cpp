@@ -44,15 +44,30 @@ struct TokenizerFiles {
   }
 };
 
-TEST(TokenizerOfACheckpoint, HasTheTokensThatOnlyTheFilesBesideItName) {
+TEST(TokenizerOfACheckpoint, HasTheTokensThatOnlyItsConfigNames) {
   TokenizerFiles test;
   test.files.content["m/tokenizer.json"] = test.json;
-  test.files.content["m/tokenizer_config.json"] = R"({"added_tokens_decoder": {
-    "7": {"content": "<x>", "special": true}, "9": {"content": "a", "special": false}}})";
-  test.files.content["m/added_tokens.json"] = R"({"<x>": 3, "<y>": 8})";
+  // <z> has the id of "a", which has another here, and <y> is looked for nowhere else.
+  test.files.content["m/tokenizer_config.json"] = R"({"eos_token": "<x>", "added_tokens_decoder": {
+    "7": {"content": "<x>", "special": false}, "9": {"content": "a", "special": false},
+    "0": {"content": "<z>", "special": false}}})";
+  test.files.content["m/added_tokens.json"] = R"({"<y>": 8})";
+  const OpenText text = test.open();
+  EXPECT_THAT(text.tokenizer->encode("a<x>a"), ElementsAre(0, 7, 0));
+  EXPECT_EQ(text.tokenizer->token_id("<z>"), std::nullopt);
+  EXPECT_EQ(text.tokenizer->token_id("<y>"), std::nullopt);
+}
+
+TEST(TokenizerOfACheckpoint, HasTheTokensOfOlderFilesBesideIt) {
+  TokenizerFiles test;
+  test.files.content["m/tokenizer.json"] = test.json;
+  test.files.content["m/added_tokens.json"] = R"({"<x>": 7, "<y>": 8})";
   EXPECT_THAT(test.open().tokenizer->encode("a<x>a<y>"), ElementsAre(0, 7, 0, 8));
-  test.files.content["m/added_tokens.json"] = R"({"<y>": 7})";
-  EXPECT_THAT(test.error(), HasSubstr("id 7 is also that of"));
+  // Special tokens are known by their names, and where the vocabulary has them, without an id.
+  test.files.content["m/special_tokens_map.json"] =
+      R"({"eos_token": {"content": "<x>", "lstrip": false}, "pad_token": "<none>",
+          "additional_special_tokens": ["a"]})";
+  EXPECT_THAT(test.open().tokenizer->encode("a<x>a<y>"), ElementsAre(0, 7, 0, 8));
   test.files.content["m/added_tokens.json"] = R"({"<y>": "8"})";
   EXPECT_THAT(test.error(), HasSubstr("added_tokens.json"));
 }

@@ -218,8 +218,10 @@ TEST(MetaConfig, AKeyThatMayChangeTheAnswerIsRefusedByItsName) {
   };
   EXPECT_EQ(architecture("qk_norm", true), "params.json with qk_norm");
   EXPECT_EQ(architecture("causal", false), "params.json with causal");
+  EXPECT_EQ(architecture("activation", "gelu"), "params.json with activation");
   EXPECT_EQ(architecture("_sliding_window", {4096, nullptr}), "params.json with _sliding_window");
   const std::string usual = architecture("causal", true);
+  EXPECT_EQ(architecture("activation", "silu"), usual);
   for (const char* key : {"qk_norm", "use_biases", "attn_scale"}) {
     EXPECT_EQ(architecture(key, false), usual) << key;
     EXPECT_EQ(architecture(key, nullptr), usual) << key;

@@ -203,6 +203,12 @@ TEST(Quantized, WhatScalesActivationsInABlockIsNotLeftOut) {
   for (const char* name : {"vision.layers.0.mlp.act.scales", "model.embed_vision.scale"}) {
     EXPECT_NO_THROW(bind_beside(name)) << "another part of the model";
   }
+  Catalog catalog = catalog_with({{"weight", DType::BF16, {8, 4}}});
+  for (const char* name : {"qweight", "scales", "qzeros"}) {
+    add_tensor(catalog, std::string("model.layers.0.mlp.other_proj.") + name, DType::I32, {4});
+  }
+  catalog.finish();
+  EXPECT_NO_THROW((void)bind(small_graph(), catalog, false)) << "of a weight that is not needed";
 }
 
 TEST(Quantized, TransformsOfActivationsAreRefusedBesidePlainWeightsToo) {
