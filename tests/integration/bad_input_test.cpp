@@ -91,7 +91,7 @@ TEST_F(BadInput, TokensThatAreNoIds) {
   for (const char* tokens : {"", "1,x", "-1"}) {
     expect_line_of(
         {"score", "--set", "model=" + directory_.path(), std::string("--tokens=") + tokens},
-        HasSubstr("is no token id"));
+        HasSubstr("error: --tokens: "));
   }
 }
 
