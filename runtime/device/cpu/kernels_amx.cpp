@@ -5,13 +5,8 @@
 namespace initrt::cpu {
 namespace {
 
-constexpr std::size_t pair_rows = 2 * tile_size;
 /// Columns of codes that become numbers at once, whole blocks of every format.
 constexpr std::size_t panel_columns = 512;
-
-INITRT_INLINE std::size_t whole_steps(std::size_t columns) {
-  return (columns + step_columns - 1) / step_columns;
-}
 
 INITRT_INLINE std::size_t pairs_of(std::size_t rows) { return (rows + pair_rows - 1) / pair_rows; }
 

@@ -12,7 +12,8 @@
 namespace initrt::cpu {
 namespace {
 
-constexpr std::size_t tile_size = 16;     ///< rows of a tile, of weights or inputs
+constexpr std::size_t tile_size = 16;  ///< rows of a tile, of weights or inputs
+constexpr std::size_t pair_rows = 2 * tile_size;
 constexpr std::size_t step_columns = 32;  ///< of an instruction
 constexpr std::size_t cache_line = 64;    ///< a tile's row of weights, of inputs or of sums
 constexpr std::size_t tile_floats = tile_size * tile_size;
@@ -20,6 +21,10 @@ constexpr std::size_t tile_floats = tile_size * tile_size;
 using Floats16 = VectorTypes<16>::F;
 
 INITRT_INLINE std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+INITRT_INLINE std::size_t whole_steps(std::size_t columns) {
+  return (columns + step_columns - 1) / step_columns;
+}
 
 INITRT_INLINE __mmask16 first_lanes(std::size_t n) { return static_cast<__mmask16>((1u << n) - 1); }
 
@@ -134,8 +139,8 @@ struct TileProduct {
   [[gnu::always_inline]] void take_packed() {
     weights = packed;
     weight_stride = step_columns;
-    weight_step = 2 * tile_size * step_columns;
-    columns = (columns + step_columns - 1) / step_columns * step_columns;
+    weight_step = pair_rows * step_columns;
+    columns = whole_steps(columns) * step_columns;
     packed = nullptr;
   }
 };
@@ -171,7 +176,7 @@ INITRT_INLINE std::uint16_t* pack_weights(std::uint16_t* to) {
 
 /// The last columns of weights, with zeros behind them.
 struct LastColumns {
-  alignas(cache_line) std::uint16_t weights[2 * tile_size][step_columns];
+  alignas(cache_line) std::uint16_t weights[pair_rows][step_columns];
 
   [[gnu::always_inline]] LastColumns(const std::uint16_t* from, std::size_t stride,
                                      std::size_t rows, std::size_t columns) {

@@ -116,7 +116,7 @@ void refuse_apart(const Catalog& catalog, const UnusedTensors& unused,
     }
     const std::string_view module = module_of(name);
     const bool of_block = parents.contains(module) || parents.contains(module_of(module));
-    if (of_block && !modules.contains(module) && !unused.has_others(name, module) &&
+    if (of_block && !modules.contains(module) && !unused.has_others(name) &&
         scales_activations(name.substr(module.size()))) {
       fail("{}: tensor {} scales what this model computes, which is not known here; {}",
            file_of(catalog, tensor), quote(tensor.name), kNotRead);

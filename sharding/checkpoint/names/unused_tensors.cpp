@@ -90,8 +90,8 @@ std::vector<Companion> UnusedTensors::beside(std::string_view weight,
   return found;
 }
 
-bool UnusedTensors::has_others(std::string_view name, std::string_view module) const {
-  const std::string start = std::string(module) + ".";
+bool UnusedTensors::has_others(std::string_view name) const {
+  const std::string start = std::string(module_of(name)) + ".";
   auto at = std::lower_bound(sorted_.begin(), sorted_.end(), Place{start, 0}, by_name);
   if (at != sorted_.end() && at->name == name) ++at;
   return at != sorted_.end() && at->name.starts_with(start);

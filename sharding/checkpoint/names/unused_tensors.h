@@ -47,7 +47,7 @@ class UnusedTensors {
   [[nodiscard]] std::span<const Place> sorted() const { return sorted_; }
 
   /// Whether a tensor is not alone in its module, as scales of weights that are not needed either.
-  [[nodiscard]] bool has_others(std::string_view name, std::string_view module) const;
+  [[nodiscard]] bool has_others(std::string_view name) const;
 
  private:
   static bool by_name(const Place& a, const Place& b) { return a.name < b.name; }

@@ -47,7 +47,8 @@ struct TokenizerFiles {
 TEST(TokenizerOfACheckpoint, HasTheTokensThatOnlyItsConfigNames) {
   TokenizerFiles test;
   test.files.content["m/tokenizer.json"] = test.json;
-  // <z> has the id of "a", which has another here, and <y> is looked for nowhere else.
+  // <z> is left out because its id is that of "a", and <y> because added_tokens.json is read only
+  // where the config lists no tokens.
   test.files.content["m/tokenizer_config.json"] = R"({"eos_token": "<x>", "added_tokens_decoder": {
     "7": {"content": "<x>", "special": false}, "9": {"content": "a", "special": false},
     "0": {"content": "<z>", "special": false}}})";
