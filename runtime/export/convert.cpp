@@ -1,6 +1,8 @@
 #include "runtime/export/convert.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <deque>
 #include <filesystem>
 #include <map>
@@ -80,17 +82,48 @@ std::string safetensors_header(const TensorFile& file, DType dtype) {
   return length + text;
 }
 
+// The index of the first of these float16 values that is infinite, or their number.
+std::uint64_t first_infinite(std::span<const std::byte> halves) {
+  const std::uint64_t elements = halves.size() / sizeof(std::uint16_t);
+  for (std::uint64_t i = 0; i < elements; ++i) {
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, &halves[i * sizeof bits], sizeof bits);
+    if ((bits & 0x7fffu) == 0x7c00u) return i;
+  }
+  return elements;
+}
+
+// What has become infinite in float16 and was not before is an error: no text comes out of it.
+// @param begin the tensor's element that is first in `halves`
+void refuse_overflow(const HfTensor& of, std::uint64_t begin, std::span<const std::byte> halves,
+                     ElementReader& reader) {
+  const std::uint64_t elements = halves.size() / sizeof(std::uint16_t);
+  std::uint64_t i = 0;
+  while ((i += first_infinite(halves.subspan(i * sizeof(std::uint16_t)))) < elements) {
+    float value = 0;
+    reader.read(of.tensor, of.binding, begin + i, begin + i + 1, DType::F32,
+                std::as_writable_bytes(std::span(&value, 1)));
+    if (std::isfinite(value)) {
+      fail("{}: element {} is {}, and float16 ends at 65504: convert to bf16-true or 32-true",
+           of.tensor.name, begin + i, value);
+    }
+    ++i;
+  }
+}
+
 void write_tensors(const TensorFile& file, DType precision, ElementReader& reader,
                    OutputFile& output, std::uint64_t& done) {
   output.write(safetensors_header(file, precision));
   std::vector<std::byte> converted;
-  for (const auto& [tensor, shape, binding] : file.tensors) {
+  for (const HfTensor& written : file.tensors) {
+    const auto& [tensor, shape, binding] = written;
     const DType dtype = dtype_of(tensor, precision);
     const std::uint64_t at_once = reader.elements_at_once(binding, dtype);
     for (std::uint64_t begin = 0; begin < tensor.elements(); begin += at_once) {
       const std::uint64_t end = std::min(tensor.elements(), begin + at_once);
       converted.resize(bytes_of(dtype, end - begin));
       reader.read(tensor, binding, begin, end, dtype, converted);
+      if (dtype == DType::F16) refuse_overflow(written, begin, converted, reader);
       output.write(converted);
       done += converted.size();
     }

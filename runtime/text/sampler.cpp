@@ -161,8 +161,11 @@ double draw_of(std::uint64_t seed, std::uint64_t stream, std::uint64_t step) {
 
 TokenId token_of(const Sampled& sampled, std::size_t vocabulary) {
   if (std::isnan(sampled.logit) || sampled.logit == kInfinity) {
-    fail("sampling: the logit of token {} is {}, so the model's weights or inputs are not finite",
-         sampled.id, sampled.logit);
+    fail(
+        "sampling: the logit of token {} is {}, so the model's weights or inputs are not finite "
+        "(in "
+        "16-true all beyond 65504 is infinite; bf16-true has float32's range)",
+        sampled.id, sampled.logit);
   }
   if (std::isinf(sampled.logit)) fail("sampling: none of the {} logits is finite", vocabulary);
   return static_cast<TokenId>(sampled.id);

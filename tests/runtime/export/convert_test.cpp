@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <limits>
 
 #include "runtime/storage/local_files.h"
 #include "runtime/values/verify.h"
@@ -55,6 +56,27 @@ TEST(Convert, OverwritesNothing) {
   const ConvertOptions options = options_of(checkpoint, out.path());
   convert_to_safetensors(options);
   EXPECT_THAT(error_of([&] { convert_to_safetensors(options); }), HasSubstr("exists already"));
+}
+
+TEST(Convert, RefusesWhatFloat16MakesInfinite) {
+  SmallCheckpoint checkpoint;
+  SmallTensor& tensor = checkpoint.tensors.at(1);
+  tensor.values.at(3) = std::numeric_limits<float>::infinity();  // is so already
+  const TemporaryDirectory from, out;
+  ConvertOptions options = options_of(checkpoint, out.file("infinite"));
+  options.model.path = from.path();
+  options.precision = "16-true";
+  write_safetensors(from.path(), checkpoint.model, checkpoint.tensors, DType::F32, 2);
+  convert_to_safetensors(options);
+
+  tensor.values.at(7) = -65520;  // the least that rounds to infinity
+  options.to = out.file("beyond");
+  write_safetensors(from.path(), checkpoint.model, checkpoint.tensors, DType::F32, 2);
+  EXPECT_THAT(error_of([&] { convert_to_safetensors(options); }),
+              HasSubstr(tensor.name + ": element 7 is -65520"));
+  EXPECT_FALSE(std::filesystem::exists(out.file("beyond/config.json")));
+  options.precision = "bf16-true";
+  convert_to_safetensors(options);
 }
 
 }  // namespace
