@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/text/cut_patterns.h"
 #include "sharding/error.h"
 
 namespace initrt {
@@ -16,21 +17,12 @@ using nlohmann::json;
 
 constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)"
-    R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*)"
     R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kQwen35Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N})"
     R"(| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kGpt4oPattern =
-    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
-    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
-    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kTekkenPattern =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
     R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
@@ -66,6 +58,15 @@ constexpr std::string_view kDeepseek3Pattern =
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
     R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+// Numbers in threes from their end.
+constexpr std::string_view kThreesPattern = R"(\d{1,3}(?=(?:\d{3})*\b))";
+constexpr std::string_view kSeedPattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+)"
+    R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kBailingPattern =
+    R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*)"
+    R"(|\s*[\r\n]|\s+(?!\S)|\s+)";
+
 /// Pre-tokenizers before ByteLevel, and whether that one cuts as well.
 enum class Cut : std::uint8_t {
   Gpt2,    ///< ByteLevel alone
@@ -82,6 +83,10 @@ enum class Cut : std::uint8_t {
   DeepseekLlm,
   DeepseekCoder,
   Deepseek3,
+  Kimi,
+  TinyAya,
+  Seed,
+  Bailing,
 };
 
 struct Kind {
@@ -101,6 +106,10 @@ constexpr std::array kKinds = {
     Kind{"jais"},
     Kind{"trillion"},
     Kind{"exaone4"},
+    Kind{"gigachat"},
+    Kind{"a.x-4.0"},
+    Kind{"mellum"},
+    Kind{"granite-docling"},
     Kind{"smollm", Cut::Digits},
     Kind{"starcoder", Cut::Digits},
     Kind{"refact", Cut::Digits},
@@ -108,6 +117,7 @@ constexpr std::array kKinds = {
     Kind{"command-r", Cut::Digits, true},
     Kind{"exaone", Cut::Digits},
     Kind{"minerva-7b", Cut::Digits},
+    Kind{"mellum2", Cut::Digits},
     Kind{"falcon", Cut::Falcon},
     Kind{"llama-bpe", Cut::Llama3, false, true, true},
     Kind{"llama3", Cut::Llama3, false, true, true},
@@ -123,9 +133,15 @@ constexpr std::array kKinds = {
     Kind{"qwen2", Cut::Qwen2, true},
     Kind{"deepseek-r1-qwen", Cut::Qwen2, true},
     Kind{"stablelm2", Cut::Qwen2},
+    Kind{"megrez", Cut::Qwen2},
+    Kind{"hunyuan", Cut::Qwen2},
+    Kind{"grok-2", Cut::Qwen2},
+    Kind{"solar-open", Cut::Qwen2},
     Kind{"qwen35", Cut::Qwen35, true},
     Kind{"gpt-4o", Cut::Gpt4o},
     Kind{"llama4", Cut::Gpt4o},
+    Kind{"kanana2", Cut::Gpt4o},
+    Kind{"minimax-m2", Cut::Gpt4o},
     Kind{"tekken", Cut::Tekken, false, true, true},
     Kind{"bloom", Cut::Bloom},
     Kind{"poro-chat", Cut::Bloom},
@@ -134,6 +150,15 @@ constexpr std::array kKinds = {
     Kind{"deepseek-llm", Cut::DeepseekLlm},
     Kind{"deepseek-coder", Cut::DeepseekCoder},
     Kind{"deepseek-v3", Cut::Deepseek3},
+    Kind{"hunyuan-dense", Cut::Deepseek3},
+    Kind{"joyai-llm", Cut::Deepseek3},
+    Kind{"kimi-k2", Cut::Kimi},
+    Kind{"tiny_aya", Cut::TinyAya},
+    Kind{"cohere2moe", Cut::TinyAya},
+    Kind{"seed-coder", Cut::Seed},
+    Kind{"bailingmoe", Cut::Bailing},
+    Kind{"bailingmoe2", Cut::Bailing},
+    Kind{"llada-moe", Cut::Bailing},
 };
 
 json split(std::string_view pattern) {
@@ -191,6 +216,14 @@ json steps_of(Cut cut, bool prefix) {
     case Cut::Deepseek3:
       return json::array(
           {split("\\p{N}{1,3}"), split(kDeepseek3Cjk), split(kDeepseek3Pattern), bytes});
+    case Cut::Kimi:
+      return json::array({split(kKimiPattern), bytes});
+    case Cut::TinyAya:
+      return json::array({split(kThreesPattern), split(kGpt4oPattern), bytes});
+    case Cut::Seed:
+      return json::array({split(kSeedPattern), bytes});
+    case Cut::Bailing:
+      return json::array({split(kBailingPattern), bytes});
   }
   return json::array();
 }
@@ -222,7 +255,8 @@ GgufKind gguf_kind(const JsonNode& metadata) {
   if (kind == kKinds.end()) {
     std::string names;
     for (const Kind& known : kKinds) fmt::format_to(std::back_inserter(names), " {}", known.name);
-    pre->expected("a pre-tokenizer kind known here (" + names.substr(1) + ")");
+    pre->expected("a pre-tokenizer kind known here (" + names.substr(1) +
+                  "), unless \"tokenizer\" names a tokenizer.json");
   }
   return made_of(*kind, metadata.flag("tokenizer.ggml.add_space_prefix", false));
 }

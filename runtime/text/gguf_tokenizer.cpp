@@ -134,6 +134,31 @@ json byte_level_parts(const JsonNode& metadata, const GgufTokens& tokens) {
           {"model", model}};
 }
 
+json decoders_of_spaces() {
+  return json::array(
+      {replace({{"String", kSpace}}, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
+}
+
+/// BPE over characters, in the bytes of those that it lacks.
+json character_bpe(const JsonNode& metadata, const GgufTokens& tokens, json merges) {
+  json model = bpe(tokens.vocabulary, std::move(merges));
+  model["fuse_unk"] = true;
+  model["byte_fallback"] = true;
+  const auto unknown =
+      static_cast<std::size_t>(id_at(metadata, "tokenizer.ggml.unknown_token_id", 0, tokens));
+  if (tokens.types[unknown] == GgufTokenType::Unknown) model["unk_token"] = *tokens.texts[unknown];
+  return model;
+}
+
+/// Gemma 4's, in the form of its own tokenizer.json: SentencePiece's spaces, and merges in a list.
+json gemma4_parts(const JsonNode& metadata, const GgufTokens& tokens) {
+  return {{"normalizer", replace({{"String", " "}}, kSpace)},
+          {"pre_tokenizer", nullptr},
+          {"post_processor", post_processor(metadata, {}, tokens)},
+          {"decoder", sequence("decoders", decoders_of_spaces())},
+          {"model", character_bpe(metadata, tokens, listed_merges(metadata))}};
+}
+
 /// A SentencePiece vocabulary, in the form of Llama 2's own tokenizer.json.
 json sentencepiece_parts(const JsonNode& metadata, const GgufTokens& tokens) {
   json normalizers = json::array();
@@ -141,24 +166,17 @@ json sentencepiece_parts(const JsonNode& metadata, const GgufTokens& tokens) {
     normalizers.push_back(replace({{"Regex", R"((?<![\s\S]) +| +(?![\s\S]))"}}, ""));
     normalizers.push_back(replace({{"Regex", " +"}}, " "));
   }
-  json decoders = json::array(
-      {replace({{"String", kSpace}}, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
+  json decoders = decoders_of_spaces();
   if (metadata.flag("tokenizer.ggml.add_space_prefix", true)) {
     normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpace}});
     decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   }
   normalizers.push_back(replace({{"String", " "}}, kSpace));
-  json model = bpe(tokens.vocabulary, merges_by_score(metadata, tokens));
-  model["fuse_unk"] = true;
-  model["byte_fallback"] = true;
-  const auto unknown =
-      static_cast<std::size_t>(id_at(metadata, "tokenizer.ggml.unknown_token_id", 0, tokens));
-  if (tokens.types[unknown] == GgufTokenType::Unknown) model["unk_token"] = *tokens.texts[unknown];
   return {{"normalizer", sequence("normalizers", std::move(normalizers))},
           {"pre_tokenizer", nullptr},
           {"post_processor", post_processor(metadata, {true, 1, 2}, tokens)},
           {"decoder", sequence("decoders", std::move(decoders))},
-          {"model", model}};
+          {"model", character_bpe(metadata, tokens, merges_by_score(metadata, tokens))}};
 }
 
 }  // namespace
@@ -166,13 +184,15 @@ json sentencepiece_parts(const JsonNode& metadata, const GgufTokens& tokens) {
 json tokenizer_json_from_gguf(const json& gguf_metadata) {
   const JsonNode metadata(gguf_metadata, "GGUF metadata");
   const JsonNode model = metadata.at("tokenizer.ggml.model");
-  const bool sentencepiece = model.string() == "llama";
-  if (!sentencepiece && model.string() != "gpt2") {
-    model.expected("a tokenizer model known here (\"gpt2\", \"llama\")");
+  const auto parts = model.string() == "llama"    ? sentencepiece_parts
+                     : model.string() == "gpt2"   ? byte_level_parts
+                     : model.string() == "gemma4" ? gemma4_parts
+                                                  : nullptr;
+  if (parts == nullptr) {
+    model.expected("a tokenizer model known here (\"gpt2\", \"llama\", \"gemma4\")");
   }
   const GgufTokens tokens = gguf_tokens(metadata);
-  json tokenizer =
-      sentencepiece ? sentencepiece_parts(metadata, tokens) : byte_level_parts(metadata, tokens);
+  json tokenizer = parts(metadata, tokens);
   tokenizer.update({{"version", "1.0"},
                     {"truncation", nullptr},
                     {"padding", nullptr},

@@ -1,5 +1,5 @@
-// Patterns and special tokens are those of llama_models (models/llama3 and llama4, tokenizer.py)
-// and of Kimi's tokenization_kimi.py.
+// Special tokens are those of llama_models (models/llama3 and llama4, tokenizer.py) and of Kimi's
+// tokenization_kimi.py.
 #include "runtime/text/tiktoken.h"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 
 #include "runtime/text/base64.h"
 #include "runtime/text/byte_level.h"
+#include "runtime/text/cut_patterns.h"
 #include "runtime/text/json_node.h"
 #include "sharding/error.h"
 
@@ -17,24 +18,6 @@ namespace initrt {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::string_view kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)"
-    R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kLlama4Pattern =
-    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
-    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
-    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-// Its sets are intersections with what is not Han; a look ahead at each character says the same.
-constexpr std::string_view kKimiPattern =
-    R"(\p{Han}+)"
-    R"(|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])*)"
-    R"((?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])+(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
-    R"(|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])+)"
-    R"((?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])*(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
-    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 using Names = std::vector<std::string>;
 
@@ -194,7 +177,7 @@ VocabTokenizer tokenizer_json_from_tiktoken(const TiktokenFiles& files) {
   made.begin_token = "<|begin_of_text|>";
   made.end_token = "<|end_of_text|>";
   made.json = ranked_tokenizer_json(std::move(vocabulary),
-                                    std::string(llama4 ? kLlama4Pattern : kLlama3Pattern),
+                                    std::string(llama4 ? kGpt4oPattern : kLlama3Pattern),
                                     std::move(added), begin_with_json(*made.begin_token, count));
   return made;
 }

@@ -75,6 +75,14 @@ TEST(GgufTokenizer, TheKindDecidesHowTextIsCut) {
   EXPECT_EQ(encode_as("qwen2", "e\u0301"), (Ids{0xC3, 0xA9}));
   // Groups of three, and a BOS even where the metadata does not ask for one.
   EXPECT_EQ(encode_as("llama-bpe", "1111"), (Ids{261, 263, '1', '1'}));
+  // Kimi's, MiniMax's and Hunyuan's numbers in threes from the left, Tiny Aya's from the right.
+  for (const char* pre : {"kimi-k2", "minimax-m2", "hunyuan-dense"}) {
+    EXPECT_EQ(encode_as(pre, "1111"), (Ids{263, '1', '1'})) << pre;
+  }
+  EXPECT_EQ(encode_as("tiny_aya", "1111"), (Ids{'1', 263, '1'}));
+  for (const char* pre : {"seed-coder", "hunyuan", "bailingmoe2"}) {
+    EXPECT_EQ(encode_as(pre, "11"), (Ids{'1', '1'})) << pre;
+  }
   with_numbers.erase("tokenizer.ggml.pre");
   EXPECT_EQ(encode_gguf(with_numbers, "1111"), (Ids{263, '1', '1'}));
 }
@@ -102,10 +110,10 @@ TEST(GgufTokenizer, UnknownKindsAreNamed) {
   EXPECT_THAT(error,
               HasSubstr("GGUF metadata: tokenizer.ggml.pre must be a pre-tokenizer kind known "
                         "here (default gpt-2 "));
-  EXPECT_THAT(error, HasSubstr("), but is \"gpt-5\""));
+  EXPECT_THAT(error, HasSubstr("unless \"tokenizer\" names a tokenizer.json, but is \"gpt-5\""));
   EXPECT_EQ(error_with("tokenizer.ggml.model", "bert"),
             "GGUF metadata: tokenizer.ggml.model must be a tokenizer model known here (\"gpt2\", "
-            "\"llama\"), but is \"bert\"");
+            "\"llama\", \"gemma4\"), but is \"bert\"");
 }
 
 TEST(GgufTokenizer, MalformedMetadataIsAnErrorNamingTheKey) {
@@ -195,6 +203,20 @@ TEST(GgufSentencePiece, TheMetadataMaySayOtherwise) {
   EXPECT_EQ(encode_gguf(metadata, " ab  a "), (Ids{8, 7, 2}));
   metadata["tokenizer.ggml.eos_token_id"] = 1;
   EXPECT_EQ(encode_gguf(metadata, "ab"), (Ids{8, 1}));
+}
+
+TEST(GgufSentencePiece, Gemma4sMergesAreAList) {
+  json metadata = llama_metadata();
+  metadata.erase("tokenizer.ggml.scores");
+  metadata["tokenizer.ggml.model"] = "gemma4";
+  metadata["tokenizer.ggml.merges"] = {"▁ a", "▁a b", "a b"};
+  EXPECT_EQ(encode_gguf(metadata, "ab ab\n"), (Ids{8, 9, 3}));
+  EXPECT_EQ(encode_gguf(metadata, "<u>é"), (Ids{10, 0}));
+  metadata["tokenizer.ggml.add_bos_token"] = true;
+  metadata["tokenizer.ggml.bos_token_id"] = 1;
+  EXPECT_EQ(encode_gguf(metadata, "a"), (Ids{1, 5}));
+  const auto tokenizer = make_tokenizer(tokenizer_json_from_gguf(metadata));
+  EXPECT_EQ(decode(*tokenizer, {8, 9, 3}), "ab ab\n");
 }
 
 TEST(GgufSentencePiece, OfTheTokensOfPhi3MostTakeTheSpaceBehind) {
