@@ -267,21 +267,26 @@ void scale_attention(Json& config, std::uint64_t layers_of_largest) {
                                             : config["head_dim"].get<std::uint64_t>();
 }
 
+constexpr const char* kLogitCap = "final_logit_softcapping";
+
+// @param name of the cap, in files and in Hugging Face's configs alike
+void add_cap(const GgufMetadata& metadata, const std::string& name, Json& config) {
+  if (const auto cap = metadata.real("." + name)) config[name] = *cap;
+}
+
 void gemma2(const GgufSource& source, Json& config) {
   gemma(source, config);
   scale_attention(config, 46);
-  for (const auto& [key, from] :
-       {std::pair{"attn_logit_softcapping", ".attn_logit_softcapping"},
-        std::pair{"final_logit_softcapping", ".final_logit_softcapping"}}) {
-    if (const auto cap = source.metadata.real(from)) config[key] = *cap;
-  }
+  add_cap(source.metadata, "attn_logit_softcapping", config);
+  add_cap(source.metadata, kLogitCap, config);
 }
 
 void gemma3(const GgufSource& source, Json& config) {
   gemma(source, config);
   scale_attention(config, 62);
   if (source.metadata.find(".rope.freq_base") == nullptr) config["rope_theta"] = 1e6;
-  config["sliding_window_pattern"] = 6;
+  config.emplace("sliding_window_pattern", 6);
+  add_cap(source.metadata, kLogitCap, config);
   const auto local = source.metadata.real(".rope.freq_base_swa");
   if (local) config["rope_local_base_freq"] = *local;
 }
@@ -402,6 +407,20 @@ void as_it_is(const GgufSource&, Json&) {}
 
 void olmo3(const GgufSource& source, Json& config) { add_base_of_windows(source.metadata, config); }
 
+// Keys by which llama.cpp computes otherwise, and which no architecture here reads.
+void refuse_what_changes_numbers(const GgufMetadata& metadata) {
+  constexpr const char* kCausal = ".attention.causal";
+  if (!metadata.flag(kCausal).value_or(true)) {
+    fail("GGUF metadata key {} is false: attention to later tokens too is not known here",
+         quote(metadata.full(kCausal)));
+  }
+  constexpr const char* kAlpha = ".rope.scaling.alpha";
+  if (const auto alpha = metadata.real(kAlpha); alpha && *alpha != 0.0) {
+    fail("GGUF metadata key {} is {}, which is not known here", quote(metadata.full(kAlpha)),
+         *alpha);
+  }
+}
+
 /// One of GGUF's architectures, the model it is, and what its config has beside the shared keys.
 struct Architecture {
   std::string_view name, model_type, model_class;
@@ -474,6 +493,7 @@ Json config_from_gguf(const Json& metadata, std::span<const TensorEntry> tensors
   for (const Architecture& known : kArchitectures) {
     if (known.name != *name) continue;
     const GgufSource source(metadata, *name, tensors, read_floats);
+    refuse_what_changes_numbers(source.metadata);
     const Architecture& model = model_of(known, source.metadata);
     Json config = shared_config(source, *name);
     config["model_type"] = model.model_type;

@@ -3,21 +3,48 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace initrt {
 namespace {
 
 using Json = nlohmann::json;
 
+constexpr const char* kType = ".rope.scaling.type";
+constexpr const char* kAttentionFactor = ".rope.scaling.attn_factor";
+
+// By how much positions are stretched, and how, as llama.cpp takes what is not said.
+struct Stretch {
+  std::optional<double> factor;
+  std::string type = "none";
+
+  explicit Stretch(const GgufMetadata& metadata) : factor(metadata.real(".rope.scaling.factor")) {
+    if (!factor) factor = metadata.real(".rope.scale_linear");  // the old key
+    const bool some = factor && *factor != 1.0 && *factor != 0.0;
+    type = metadata.text(kType).value_or(some ? "linear" : "none");
+  }
+};
+
 // The factors by which frequencies are divided are a tensor, or two for short and long sequences:
-// Hugging Face's "longrope".
+// Hugging Face's "longrope". What positions are stretched by comes on top.
 Json scaling_by_factors(const GgufSource& source, const std::string& short_name,
                         const std::string& long_name, const Json& attention_factor) {
+  const Stretch stretch(source.metadata);
+  if (stretch.type == "yarn") {
+    fail("GGUF metadata key {} is {} beside the tensor {}: the two are not known together",
+         quote(source.metadata.full(kType)), quote(stretch.type), quote(short_name));
+  }
+  const float by = stretch.type == "none" ? 1.0f : static_cast<float>(stretch.factor.value_or(1.0));
+  const auto factors = [&](const std::string& name) {
+    std::vector<float> all = source.floats(name);
+    for (float& factor : all) factor *= by;
+    return all;
+  };
   const std::uint64_t context = source.metadata.need_count(".context_length");
   Json scaling = {
       {"rope_type", "longrope"},
-      {"short_factor", source.floats(short_name)},
-      {"long_factor", source.floats(long_name)},
+      {"short_factor", factors(short_name)},
+      {"long_factor", factors(long_name)},
       {"original_max_position_embeddings",
        source.metadata.count(".rope.scaling.original_context_length").value_or(context)}};
   if (!attention_factor.is_null()) scaling["attention_factor"] = attention_factor;
@@ -55,30 +82,30 @@ std::optional<double> other_base(const GgufMetadata& metadata, const Json& confi
 
 Json gguf_rope_scaling(const GgufSource& source) {
   const GgufMetadata& metadata = source.metadata;
+  const auto attention = metadata.real(kAttentionFactor);
   if (source.has("rope_freqs.weight")) {  // Llama 3.1's
-    return scaling_by_factors(source, "rope_freqs.weight", "rope_freqs.weight", 1.0);
+    return scaling_by_factors(source, "rope_freqs.weight", "rope_freqs.weight",
+                              attention.value_or(1.0));
   }
   if (source.has("rope_factors_short.weight") && source.has("rope_factors_long.weight")) {
-    const auto factor = metadata.real(".rope.scaling.attn_factor");
     return scaling_by_factors(source, "rope_factors_short.weight", "rope_factors_long.weight",
-                              factor ? Json(*factor) : Json());
+                              attention ? Json(*attention) : Json());
   }
-  auto factor = metadata.real(".rope.scaling.factor");
-  if (!factor) factor = metadata.real(".rope.scale_linear");  // the old key
-  // As llama.cpp takes a factor whose type is not said.
-  const std::string type =
-      metadata.text(".rope.scaling.type")
-          .value_or(factor && *factor != 1.0 && *factor != 0.0 ? "linear" : "none");
-  if (type == "none") return nullptr;
-  if (!factor) {
+  if (attention && *attention != 1.0) {
+    fail("GGUF metadata key {} is {} without a tensor of factors, which is not known here",
+         quote(metadata.full(kAttentionFactor)), *attention);
+  }
+  const Stretch stretch(metadata);
+  if (stretch.type == "none") return nullptr;
+  if (!stretch.factor) {
     fail("GGUF metadata key {} is missing", quote(metadata.full(".rope.scaling.factor")));
   }
-  Json scaling = {{"rope_type", type}, {"factor", *factor}};
-  if (type != "linear" && type != "yarn") {
-    fail("GGUF metadata key {} is {}: expected none, linear or yarn",
-         quote(metadata.full(".rope.scaling.type")), quote(type));
+  Json scaling = {{"rope_type", stretch.type}, {"factor", *stretch.factor}};
+  if (stretch.type != "linear" && stretch.type != "yarn") {
+    fail("GGUF metadata key {} is {}: expected none, linear or yarn", quote(metadata.full(kType)),
+         quote(stretch.type));
   }
-  if (type == "yarn") add_yarn(metadata, scaling);
+  if (stretch.type == "yarn") add_yarn(metadata, scaling);
   return scaling;
 }
 

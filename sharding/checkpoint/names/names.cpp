@@ -260,6 +260,21 @@ QuantizedTensors check_found(const Graph& graph, const std::vector<Located>& loc
                   missing.size() == 1 ? "is" : "are", absent_files_text(catalog)));
 }
 
+// A GGUF file has no key that says which layers have biases: they are added where they are stored.
+// Source: llama.cpp, src/llama-model.cpp. One that the family does not know is no tensor to leave
+// out.
+void refuse_bias(const Catalog& catalog, std::uint32_t index,
+                 const std::unordered_set<std::uint32_t>& used) {
+  constexpr std::string_view kBias = ".bias";
+  std::string_view module = catalog.tensors[index].name;
+  if (!module.ends_with(kBias)) return;
+  module.remove_suffix(kBias.size());
+  const std::int64_t weight = catalog.find(std::string(module) + ".weight");
+  if (weight < 0 || !used.contains(static_cast<std::uint32_t>(weight))) return;
+  fail("{}: {} is the bias of a weight that has none in this model family as it is known here",
+       catalog.path, quote(catalog.tensors[index].name));
+}
+
 }  // namespace
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
@@ -345,6 +360,7 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
     if (not_needed.contains(i) || is_harmless(names.name(i), graph)) {
       ++bindings.skipped;
     } else {
+      if (bindings.naming == "gguf") refuse_bias(catalog, i, used);
       bindings.unexpected.push_back(catalog.tensors[i].name);
     }
   }

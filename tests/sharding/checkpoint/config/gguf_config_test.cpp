@@ -158,6 +158,60 @@ TEST(GgufConfig, FactorsOfFrequenciesAreReadFromTheirTensors) {
   EXPECT_EQ(two["attention_factor"], 1.25);
 }
 
+TEST(GgufConfig, StretchingComesOnTopOfTheFactorsOfFrequencies) {
+  const auto config_with = [](const Json& keys) {
+    Json metadata = small_llama();
+    metadata.update(keys);
+    return config_of(metadata, table({"rope_freqs.weight"}))["rope_scaling"];
+  };
+  for (const Json& keys :
+       {Json{{"llama.rope.scaling.factor", 4.0}}, Json{{"llama.rope.scale_linear", 4.0}},
+        Json{{"llama.rope.scaling.type", "linear"}, {"llama.rope.scaling.factor", 4.0}}}) {
+    EXPECT_EQ(config_with(keys)["short_factor"], Json({4.0, 32.0}));
+    EXPECT_EQ(config_with(keys)["long_factor"], Json({4.0, 32.0}));
+  }
+  EXPECT_EQ(config_with({{"llama.rope.scaling.type", "none"},
+                         {"llama.rope.scaling.factor", 4.0}})["short_factor"],
+            Json({1.0, 8.0}));
+  EXPECT_EQ(config_with({{"llama.rope.scaling.attn_factor", 0.5}})["attention_factor"], 0.5);
+  EXPECT_EQ(error_of([&] {
+              (void)config_with(
+                  {{"llama.rope.scaling.type", "yarn"}, {"llama.rope.scaling.factor", 4.0}});
+            }),
+            "GGUF metadata key \"llama.rope.scaling.type\" is \"yarn\" beside the tensor "
+            "\"rope_freqs.weight\": the two are not known together");
+}
+
+TEST(GgufConfig, WhatChangesNumbersAndIsNotKnownIsRefused) {
+  EXPECT_EQ(error_with(with("llama.attention.causal", false)),
+            "GGUF metadata key \"llama.attention.causal\" is false: attention to later tokens too "
+            "is not known here");
+  EXPECT_NO_THROW((void)config_of(with("llama.attention.causal", true), table()));
+  EXPECT_EQ(error_with(with("llama.rope.scaling.alpha", 1000.0)),
+            "GGUF metadata key \"llama.rope.scaling.alpha\" is 1000, which is not known here");
+  EXPECT_EQ(error_with(with("llama.rope.scaling.attn_factor", 0.5)),
+            "GGUF metadata key \"llama.rope.scaling.attn_factor\" is 0.5 without a tensor of "
+            "factors, which is not known here");
+  EXPECT_NO_THROW((void)config_of(with("llama.rope.scaling.attn_factor", 1.0), table()));
+}
+
+TEST(GgufConfig, OfGemma3SaysItsWindowsAndItsCap) {
+  Json metadata;
+  metadata["general.architecture"] = "gemma3";
+  const Json llama = small_llama();
+  for (const auto& [key, value] : llama.items()) {
+    if (key.starts_with("llama.")) metadata["gemma3" + key.substr(5)] = value;
+  }
+  metadata["gemma3.attention.sliding_window"] = 512;
+  EXPECT_EQ(config_of(metadata, table())["sliding_window_pattern"], 6);
+  EXPECT_FALSE(config_of(metadata, table()).contains("final_logit_softcapping"));
+  metadata["gemma3.attention.sliding_window_pattern"] = 2;
+  metadata["gemma3.final_logit_softcapping"] = 30.0;
+  const Json config = config_of(metadata, table());
+  EXPECT_EQ(config["sliding_window_pattern"], 2);
+  EXPECT_EQ(config["final_logit_softcapping"], 30.0);
+}
+
 TEST(GgufConfig, OtherArchitecturesAreNamedAndNothingElse) {
   EXPECT_EQ(config_of({{"general.architecture", "bert"}}, {}), Json({{"model_type", "bert"}}));
   EXPECT_TRUE(config_of(Json::object(), {}).is_null());

@@ -106,6 +106,19 @@ TEST(Names, GgufNamesAreTranslatedOneByOne) {
   }
 }
 
+TEST(Names, ABiasThatAGgufFileHasIsNotLeftOut) {
+  const Graph graph = small_llama(2);
+  for (const char* bias : {"blk.1.attn_output.bias", "blk.0.attn_k.bias", "output_norm.bias"}) {
+    std::vector<std::string> names = gguf_names(2);
+    names.emplace_back(bias);
+    EXPECT_THAT(error_of([&] { (void)bind(graph, catalog_of(names, "gguf"), false); }),
+                HasSubstr(std::string("\"") + bias + "\" is the bias of a weight that has none"));
+  }
+  std::vector<std::string> names = gguf_names(2);
+  names.emplace_back("v.blk.0.attn_q.bias");  // of what looks at images
+  EXPECT_EQ(bind(graph, catalog_of(names, "gguf"), false).unexpected.size(), 1u);
+}
+
 TEST(Names, WhatGgufHasNoNameForIsNotTranslated) {
   const auto translate = [](const char* canonical) {
     return locate_gguf({canonical, 8, 4, false, 0}, {}, {}).name;
