@@ -24,6 +24,20 @@ bool is_plain_file_name(std::string_view name) {
          name.find('/') == std::string_view::npos && one_line(name) == name && is_utf8(name);
 }
 
+namespace {
+
+// A file in the index's folder or in one below it.
+bool is_below(std::string_view path) {
+  while (true) {
+    const std::size_t slash = path.find('/');
+    if (!is_plain_file_name(path.substr(0, slash))) return false;
+    if (slash == std::string_view::npos) return true;
+    path.remove_prefix(slash + 1);
+  }
+}
+
+}  // namespace
+
 WeightMap read_weight_map(Files& files, const std::string& path) {
   const nlohmann::json index = read_json_object(files, path, kMaxIndexBytes);
   const auto found = index.find("weight_map");
@@ -32,9 +46,9 @@ WeightMap read_weight_map(Files& files, const std::string& path) {
   for (const auto& [tensor, file] : found->items()) {
     if (!file.is_string()) fail("{}: weight_map: {} has no file name", path, quote(tensor));
     const auto& name = file.get_ref<const std::string&>();
-    if (!is_plain_file_name(name)) {
-      fail("{}: weight_map: {} is in {}, which is not a plain file name", path, quote(tensor),
-           quote(name));
+    if (!is_below(name)) {
+      fail("{}: weight_map: {} is in {}, which is no file of the index's folder or of one below it",
+           path, quote(tensor), quote(name));
     }
     map.emplace(tensor, name);
   }

@@ -10,9 +10,10 @@
 
 namespace initrt {
 
-using WeightMap = std::map<std::string, std::string>;  ///< tensor name -> file name
+using WeightMap = std::map<std::string, std::string>;  ///< tensor name -> path of its file
 
-/// @throws Error where the file is no index, or names what is not a plain file name
+/// Paths are of files in the index's folder or in one below it.
+/// @throws Error where the file is no index, or names another path
 [[nodiscard]] WeightMap read_weight_map(Files& files, const std::string& path);
 
 /// Whether `name`, which a file gave, is that of a file beside it: no path, no "..", printable

@@ -96,10 +96,11 @@ TEST_F(HostileFiles, KeysGivenTwiceAreErrors) {
 }
 
 TEST_F(HostileFiles, NamesInAnIndexLeadNowhereElse) {
-  for (const char* name : {"/etc/passwd", "../model.safetensors", "a/../../b", "..", "sub/x"}) {
+  for (const char* name :
+       {"/etc/passwd", "../model.safetensors", "a/../../b", "..", "sub/../../x"}) {
     for (const char* index : {"m.safetensors.index.json", "m.bin.index.json"}) {
       expect_line_of(index, std::string(R"({"weight_map": {"a": ")") + name + R"("}})",
-                     HasSubstr("not a plain file name"));
+                     HasSubstr("no file of the index's folder"));
     }
   }
 }
