@@ -104,6 +104,33 @@ constexpr std::array kCausal = {
     Causal{"qwen3_5_moe"},
 };
 
+// What text configs leave out because it is their class's default (transformers,
+// configuration_llama.py, configuration_mistral.py): LLaVA's and Pixtral's hold what differs.
+void add_class_defaults(Json& text) {
+  const Json type = text["model_type"];
+  Json all = Json::object();
+  if (type == "llama") {
+    all = {{"vocab_size", 32000},
+           {"hidden_size", 4096},
+           {"intermediate_size", 11008},
+           {"num_hidden_layers", 32},
+           {"num_attention_heads", 32},
+           {"rms_norm_eps", 1e-6},
+           {"max_position_embeddings", 2048}};
+  } else if (type == "mistral") {
+    all = {{"vocab_size", 32000},
+           {"hidden_size", 4096},
+           {"intermediate_size", 14336},
+           {"num_hidden_layers", 32},
+           {"num_attention_heads", 32},
+           {"num_key_value_heads", 8},
+           {"rms_norm_eps", 1e-6},
+           {"sliding_window", 4096},
+           {"max_position_embeddings", 131072}};
+  }
+  for (const auto& [key, value] : all.items()) text.emplace(key, value);
+}
+
 }  // namespace
 
 Json text_model_config(Json config) {
@@ -124,6 +151,7 @@ Json text_model_config(Json config) {
         "dtype", "quantization_config", "compression_config", "quantization"}) {
     if (config.contains(key) && !found.contains(key)) found[key] = config[key];
   }
+  add_class_defaults(found);
   return found;
 }
 

@@ -317,6 +317,25 @@ TEST(ModelConfig, OfKimisTextIsDeepseeksWhereItSaysNothing) {
   EXPECT_EQ(text_model_config(whole), whole) << "nobody knows what that is";
 }
 
+// As llava-1.5-7b's and pixtral-12b's text configs are.
+TEST(ModelConfig, OfTextHasWhatItsClassHasWhereItSaysNothing) {
+  const Json llama = text_model_config(
+      {{"model_type", "llava"},
+       {"text_config", {{"model_type", "llama"}, {"vocab_size", 32064}, {"rms_norm_eps", 1e-5}}}});
+  EXPECT_EQ(llama["vocab_size"], 32064);
+  EXPECT_EQ(llama["rms_norm_eps"], 1e-5);
+  EXPECT_EQ(llama["intermediate_size"], 11008);
+  EXPECT_EQ(llama["num_attention_heads"], 32);
+  EXPECT_FALSE(llama.contains("sliding_window"));
+  const Json mistral = text_model_config(
+      {{"model_type", "llava"},
+       {"text_config",
+        {{"model_type", "mistral"}, {"hidden_size", 5120}, {"sliding_window", nullptr}}}});
+  EXPECT_EQ(mistral["hidden_size"], 5120);
+  EXPECT_EQ(mistral["num_key_value_heads"], 8);
+  EXPECT_TRUE(mistral["sliding_window"].is_null());
+}
+
 TEST(ModelConfig, ParametersOfSomethingElseAreLeftAlone) {
   MemoryFiles files;
   files.content["d/params.json"] = R"({"learning_rate": 0.1})";
