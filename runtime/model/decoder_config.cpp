@@ -145,7 +145,8 @@ void read_sparse_layers(const ConfigReader& config, DecoderSpec& spec) {
   }
 }
 
-void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec) {
+void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec,
+                            const CorrectedExpertsDefaults& defaults) {
   constexpr std::uint64_t kMax = 4096;
   ExpertsSpec& experts = spec.experts;
   // Published configs have the first key, those that transformers 5 writes may have the second.
@@ -156,11 +157,14 @@ void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec) {
   experts.correction = true;
   experts.routing.score = RouteScore::Sigmoid;
   experts.routing.normalize = config.flag_or("norm_topk_prob", true);
-  experts.routing.scale = static_cast<float>(config.positive_or("routed_scaling_factor", 1.0));
-  experts.routing.groups = static_cast<std::uint32_t>(config.whole_or("n_group", 1, 1, kMax));
+  experts.routing.scale =
+      static_cast<float>(config.positive_or("routed_scaling_factor", defaults.scale));
+  experts.routing.groups =
+      static_cast<std::uint32_t>(config.whole_or("n_group", defaults.groups, 1, kMax));
   experts.routing.kept_groups =
-      static_cast<std::uint32_t>(config.whole_or("topk_group", 1, 1, kMax));
-  const std::uint64_t dense = config.whole_or("first_k_dense_replace", 1, 0, kMaxLayers);
+      static_cast<std::uint32_t>(config.whole_or("topk_group", defaults.kept_groups, 1, kMax));
+  const std::uint64_t dense =
+      config.whole_or("first_k_dense_replace", defaults.dense, 0, kMaxLayers);
   for (std::uint64_t layer = dense; layer < spec.layers.size(); ++layer) {
     spec.layers[layer].experts = true;
   }
@@ -185,6 +189,9 @@ void read_latent(const ConfigReader& config, DecoderSpec& spec) {
     if (!config.has(key) || !config.at(key).is_object()) continue;
     const ConfigReader scaling(config.at(key));
     if (!scaling.has("mscale_all_dim") || !scaling.has("factor")) continue;
+    // What was left of a stretch that is no more.
+    const std::string type = scaling.text_or("rope_type", scaling.text_or("type", "default"));
+    if (type == "default") continue;
     if (scaling.at("mscale_all_dim") == 0) continue;  // says nothing
     const double factor = scaling.positive("factor");
     if (factor > 1) sharper = 0.1 * scaling.positive("mscale_all_dim") * std::log(factor) + 1;

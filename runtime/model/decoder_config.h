@@ -51,9 +51,18 @@ void read_experts(const ConfigReader& config, DecoderSpec& spec, std::string_vie
 /// Which layers have experts: every `decoder_sparse_step`-th but for `mlp_only_layers`.
 void read_sparse_layers(const ConfigReader& config, DecoderSpec& spec);
 
+/// What a family's experts have where the config does not say.
+struct CorrectedExpertsDefaults {
+  double scale = 1.0;             ///< `routed_scaling_factor`
+  std::uint64_t groups = 1;       ///< `n_group`
+  std::uint64_t kept_groups = 1;  ///< `topk_group`
+  std::uint64_t dense = 1;        ///< `first_k_dense_replace`
+};
+
 /// The experts of DeepSeek-V3's kind (arXiv:2412.19437): sigmoid scores with a correction, groups,
 /// shared experts, dense layers first.
-void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec);
+void read_corrected_experts(const ConfigReader& config, DecoderSpec& spec,
+                            const CorrectedExpertsDefaults& defaults = {});
 
 /// Sizes and rotary embedding of latent attention, and the scale of its scores.
 void read_latent(const ConfigReader& config, DecoderSpec& spec);

@@ -24,12 +24,24 @@ struct Claim {
         classes->front().is_string()) {
       architecture = classes->front();
     }
+    // FSDP2 makes a class of its own of each that it shards.
+    constexpr std::string_view kSharded = "FSDP";
+    if (architecture.starts_with(kSharded)) architecture.erase(0, kSharded.size());
+    if (architecture == "LLaMAForCausalLM") architecture = "LlamaForCausalLM";  // of first configs
   }
 
   // Some models of another class say model_type "llama": the class decides where it is given.
   [[nodiscard]] bool is_of(const Family& family) const {
-    if (architecture.empty()) return model_type == family.model_type;
+    if (architecture.empty() || is_wrapper()) return model_type == family.model_type;
     return architecture == family.architecture || is_base_of(family);
+  }
+
+  // Classes that wrap a model, which is then said by its model_type alone.
+  [[nodiscard]] bool is_wrapper() const {
+    constexpr std::string_view kWrappers[] = {"DistributedDataParallel", "FullyShardedDataParallel",
+                                              "OptimizedModule", "PeftModelForCausalLM"};
+    return std::find(std::begin(kWrappers), std::end(kWrappers), architecture) !=
+           std::end(kWrappers);
   }
 
   // The class of the same model without its head, as of LlamaForCausalLM it is LlamaModel.
@@ -64,6 +76,15 @@ Graph build_graph(const nlohmann::json& config) {
     if (claim.is_of(family)) return family.build(config);
     if (family.architecture == std::exchange(last, family.architecture)) continue;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", family.architecture);
+  }
+  const auto* const by_type =
+      std::find_if(std::begin(kFamilies), std::end(kFamilies),
+                   [&](const Family& family) { return claim.model_type == family.model_type; });
+  if (by_type != std::end(kFamilies)) {
+    fail(
+        "unknown architecture {}, though model_type {} is that of {}: if it is one, say so in the "
+        "config's \"architectures\"",
+        quote(claim.architecture), quote(claim.model_type), by_type->architecture);
   }
   fail("unknown architecture {} (model_type {}); known are: {}", quote(claim.architecture),
        quote(claim.model_type), known);

@@ -15,14 +15,20 @@ namespace {
 // What looks at images in Kimi K2.5.
 constexpr std::string_view kUnread[] = {"vision_tower.", "mm_projector."};
 
-DecoderSpec read_deepseek(const ConfigReader& config, const char* family, double epsilon) {
+// Defaults are those of transformers' config classes (configuration_deepseek_v3.py,
+// configuration_glm4_moe_lite.py).
+constexpr CorrectedExpertsDefaults kDeepseekExperts = {2.5, 8, 4, 3};
+constexpr CorrectedExpertsDefaults kLiteExperts = {1.8, 1, 1, 1};
+
+DecoderSpec read_deepseek(const ConfigReader& config, const char* family, double epsilon,
+                          const CorrectedExpertsDefaults& experts) {
   SizeKeys keys;
   keys.head_size = "qk_rope_head_dim";
   DecoderSpec spec = read_sizes(config, family, keys);
   spec.epsilon = static_cast<float>(config.positive_or("rms_norm_eps", epsilon));
   spec.qkv_bias = spec.out_bias = config.flag_or("attention_bias", false);
   read_latent(config, spec);
-  read_corrected_experts(config, spec);
+  read_corrected_experts(config, spec, experts);
   spec.hf_names.further_blocks = true;
   return spec;
 }
@@ -34,14 +40,14 @@ Graph build_deepseek_v3(const nlohmann::json& json) {
   if (const std::string scores = config.text_or("scoring_func", "sigmoid"); scores != "sigmoid") {
     fail("model config: scoring_func is {}: expected sigmoid", quote(scores));
   }
-  DecoderSpec spec = read_deepseek(config, "deepseek_v3", 1e-6);
+  DecoderSpec spec = read_deepseek(config, "deepseek_v3", 1e-6, kDeepseekExperts);
   spec.hf_names.unread = kUnread;
   return build_decoder(spec);
 }
 
 Graph build_glm4_moe_lite(const nlohmann::json& json) {
   const ConfigReader config(json);
-  DecoderSpec spec = read_deepseek(config, "glm4_moe_lite", 1e-5);
+  DecoderSpec spec = read_deepseek(config, "glm4_moe_lite", 1e-5, kLiteExperts);
   if (config.has("mlp_layer_types")) {
     const nlohmann::json& types = config.at("mlp_layer_types");
     if (!types.is_array() || types.size() != spec.layers.size()) {

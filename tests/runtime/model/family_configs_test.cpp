@@ -94,6 +94,40 @@ TEST(FamilyConfig, AnMscaleOfZeroIsNone) {
   }
 }
 
+TEST(FamilyConfig, WhatIsLeftOfAStretchThatIsNoMoreScalesNoScores) {
+  const Json left = {{"factor", 40.0}, {"mscale_all_dim", 1.0}};
+  const auto scale = [](const Json& config) { return attention_of(build_graph(config))[0].scale; };
+  const float plain = scale(config_of("deepseek_v3"));
+  EXPECT_EQ(scale(with(config_of("deepseek_v3"), "rope_scaling", with(left, "type", "default"))),
+            plain);
+  EXPECT_EQ(scale(with(config_of("deepseek_v3"), "rope_parameters", left)), plain);
+  EXPECT_GT(scale(with(config_of("deepseek_v3"), "rope_scaling", with(left, "type", "yarn"))),
+            plain);
+}
+
+TEST(FamilyConfig, OfDeepseeksExpertsHasWhatItsClassHas) {
+  Json config = config_of("deepseek_v3");
+  config["n_routed_experts"] = 16;
+  config["num_hidden_layers"] = 4;
+  const auto routes = [&] {
+    std::vector<RouteOp> found;
+    for (const Unit& unit : build_graph(config).units) {
+      for (const Op& op : unit.ops) {
+        if (const auto* route = std::get_if<RouteOp>(&op)) found.push_back(*route);
+      }
+    }
+    return found;
+  };
+  for (const char* key :
+       {"routed_scaling_factor", "n_group", "topk_group", "first_k_dense_replace"}) {
+    config.erase(key);
+  }
+  ASSERT_EQ(routes().size(), 1u) << "three dense layers come first";
+  EXPECT_EQ(routes()[0].routing.scale, 2.5f);
+  EXPECT_EQ(routes()[0].routing.groups, 8u);
+  EXPECT_EQ(routes()[0].routing.kept_groups, 4u);
+}
+
 TEST(FamilyConfig, DynamicScalingGoesByTheConfigsContext) {
   const Json scaling = {
       {"type", "dynamic"}, {"factor", 2.0}, {"original_max_position_embeddings", 7}};

@@ -57,6 +57,24 @@ TEST(Family, ThatIsNotKnownIsAnErrorThatNamesItAndTheKnownOnes) {
   EXPECT_THAT(error_of_config(config), HasSubstr("\"bert\""));
 }
 
+TEST(Family, OfAClassThatShardsOrWrapsAModelIsTheModels) {
+  nlohmann::json config = llama();
+  for (const char* name : {"FSDPLlamaForCausalLM", "LLaMAForCausalLM", "PeftModelForCausalLM",
+                           "DistributedDataParallel", "OptimizedModule"}) {
+    config["architectures"] = {name};
+    EXPECT_EQ(build_graph(config).family, "llama") << name;
+  }
+  config["model_type"] = "bert";
+  EXPECT_THAT(error_of_config(config), HasSubstr("unknown architecture"));
+}
+
+TEST(Family, OfAnotherClassOfAKnownTypeIsAnErrorThatSaysWhatToDo) {
+  nlohmann::json config = llama();
+  config["architectures"] = {"LigerLlamaForCausalLM"};
+  EXPECT_THAT(error_of_config(config),
+              HasSubstr("model_type \"llama\" is that of LlamaForCausalLM: if it is one, say so"));
+}
+
 TEST(Family, OfAConfigWithoutEitherIsAnError) {
   for (const nlohmann::json& config : {nlohmann::json::object(), nlohmann::json{{"model_type", 7}},
                                        nlohmann::json{{"architectures", "LlamaForCausalLM"}},
