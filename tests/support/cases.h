@@ -1,13 +1,9 @@
 // How many cases a test with random ones makes.
 #pragma once
 
-namespace initrt::testing {
+#include "tests/support/sanitized.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define INITRT_SANITIZED 1
-#endif
-#endif
+namespace initrt::testing {
 
 /// `n`, and under sanitizers, where each takes about ten times as long, an eighth of them.
 constexpr int cases([[maybe_unused]] int n) {

@@ -17,12 +17,13 @@ INSTANTIATE_TEST_SUITE_P(, DeviceCoded, testing::ValuesIn(all_devices()), device
 TEST_P(DeviceCoded, AgreesWithSumsInDoubleAndAddsTheBiasLast) {
   auto device = this->device();
   const std::size_t rows = 3, outputs = 7;
+  std::size_t turn = 0;
   for (const WeightFormat format : kDecodedFormats) {
     for (const std::size_t k : coded_widths(format)) {
       const CodedMatrix matrix = random_codes(*this, format, k, outputs);
       const auto values = decoded(matrix);
       const auto in = random(rows * k);
-      for (const DType dtype : dtypes) {
+      for (const DType dtype : dtypes_in_turn(turn++)) {
         CodedThere there(device, matrix, dtype);
         const auto sums = run(device, there.weights, in);
         auto bias = random(outputs);
@@ -50,6 +51,7 @@ TEST_P(DeviceCoded, AgreesWithSumsInDoubleAndAddsTheBiasLast) {
 TEST_P(DeviceCoded, EveryNumberIsWhatItsCodeStandsFor) {
   auto device = this->device();
   const std::size_t outputs = 21;
+  std::size_t turn = 0;
   for (const WeightFormat format : kDecodedFormats) {
     const std::size_t k = block_columns(format) == 1 ? 2131 : 2048 + 3 * block_columns(format);
     const CodedMatrix matrix = random_codes(*this, format, k, outputs);
@@ -58,7 +60,7 @@ TEST_P(DeviceCoded, EveryNumberIsWhatItsCodeStandsFor) {
     while (places.size() < 150) places.push_back(below(k));
     std::vector<float> in(places.size() * k);
     for (std::size_t row = 0; row < places.size(); ++row) in[row * k + places[row]] = 1.0f;
-    for (const DType dtype : dtypes) {
+    for (const DType dtype : dtypes_in_turn(turn++)) {
       const auto out = run(device, matrix, dtype, in);
       for (std::size_t i = 0; i < out.size(); ++i) {
         const std::size_t place = places[i / outputs];
@@ -113,6 +115,7 @@ TEST_P(DeviceCoded, EveryCodeOfAScaleHasItsNumber) {
 TEST_P(DeviceCoded, ARowHasTheSameBitsInAnyCompanyAndStrideLeavesTheRestAlone) {
   auto device = this->device();
   constexpr std::size_t kRows = 37, kOutputs = 9, kStride = 12;
+  std::size_t turn = 0;
   for (const WeightFormat format : kDecodedFormats) {
     // One segment of a GPU's, and several, which warps share.
     for (const std::size_t segments : {0, 4}) {
@@ -120,7 +123,7 @@ TEST_P(DeviceCoded, ARowHasTheSameBitsInAnyCompanyAndStrideLeavesTheRestAlone) {
       const std::size_t k = segments * 1024 + (block == 1 ? 101 : block);
       const CodedMatrix matrix = random_codes(*this, format, k, kOutputs);
       const auto in = random(kRows * k);
-      for (const DType dtype : dtypes) {
+      for (const DType dtype : dtypes_in_turn(turn++)) {
         const CodedThere there(device, matrix, dtype);
         const auto all = run(device, there.weights, in, kStride);
         for (std::size_t i = 0; i < all.size(); ++i) {
@@ -144,11 +147,12 @@ TEST_P(DeviceCoded, ARowHasTheSameBitsInAnyCompanyAndStrideLeavesTheRestAlone) {
 TEST_P(DeviceCoded, WeightsInBlocksHaveTheBitsOfWeightsInOnePiece) {
   auto device = this->device();
   const std::size_t rows = 5, outputs = 53;
+  std::size_t turn = 0;
   for (const WeightFormat format : kDecodedFormats) {
     const std::size_t k = block_columns(format) == 1 ? 131 : block_columns(format);
     const CodedMatrix matrix = random_codes(*this, format, k, outputs);
     const auto in = random(rows * k);
-    for (const DType dtype : dtypes) {
+    for (const DType dtype : dtypes_in_turn(turn++)) {
       CodedThere there(device, matrix, dtype);
       auto bias = random(outputs);
       const auto bias_dense = stored(bias, dtype);
@@ -176,10 +180,11 @@ TEST_P(DeviceCoded, WeightsInBlocksHaveTheBitsOfWeightsInOnePiece) {
 TEST_P(DeviceCoded, NanAndInfinityStayInTheirRow) {
   auto device = this->device();
   const std::size_t rows = 7, outputs = 6;
+  std::size_t turn = 0;
   for (const WeightFormat format : kDecodedFormats) {
     const std::size_t k = block_columns(format) == 1 ? 70 : block_columns(format);
     const CodedMatrix matrix = random_codes(*this, format, k, outputs);
-    for (const DType dtype : dtypes) {
+    for (const DType dtype : dtypes_in_turn(turn++)) {
       auto in = random(rows * k);
       const auto clean = run(device, matrix, dtype, in);
       in[2 * k + k - 1] = std::numeric_limits<float>::quiet_NaN();
@@ -257,6 +262,7 @@ TEST_P(DeviceCoded, ProductsOfTheSameInputsHaveTheBitsOfEachByItself) {
 
 TEST_P(DeviceCoded, RowsOfATableAreTheNumbersThatTheirCodesStandFor) {
   auto device = this->device();
+  std::size_t turn = 0;
   for (const WeightFormat format : kDecodedFormats) {
     const std::size_t block = block_columns(format);
     if (block == 1) continue;
@@ -264,7 +270,7 @@ TEST_P(DeviceCoded, RowsOfATableAreTheNumbersThatTheirCodesStandFor) {
       const CodedMatrix matrix = random_codes(*this, format, k, 5);
       const auto values = decoded(matrix);
       const auto codes = device.put(matrix.codes);
-      for (const DType dtype : dtypes) {
+      for (const DType dtype : dtypes_in_turn(turn++)) {
         const auto out = device.put(std::vector<float>(values.size()));
         device->decode_rows(codes.get(), format, dtype, out.get(), values.size());
         const auto got = device.get(out);

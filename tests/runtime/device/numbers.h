@@ -10,9 +10,11 @@
 #include <iterator>
 #include <limits>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "sharding/dtype.h"
+#include "tests/support/sanitized.h"
 
 namespace initrt::test {
 
@@ -128,6 +130,16 @@ inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) 
 }
 
 inline constexpr DType dtypes[] = {DType::F32, DType::BF16, DType::F16};
+
+/// All of them, and under sanitizers one, another for each `turn`: of what is tried with each dtype
+/// there, each is tried with one.
+constexpr std::span<const DType> dtypes_in_turn([[maybe_unused]] std::size_t turn) {
+#if defined(INITRT_SANITIZED)
+  return std::span(dtypes).subspan(turn % std::size(dtypes), 1);
+#else
+  return dtypes;
+#endif
+}
 
 /// Whether all numbers have the same bits, but for NaN, which are all the same.
 inline bool same_numbers(const std::vector<float>& a, const std::vector<float>& b) {

@@ -10,6 +10,7 @@
 namespace initrt {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::error_of;
 
 const std::vector<std::string> kModules = {
