@@ -60,6 +60,8 @@ constexpr std::string_view kLaterPunctuation =
     R"(\x{11C41}-\x{11C45}\x{11C70}\x{11C71}\x{11EF7}\x{11EF8}\x{11FFF}\x{12FF1}\x{12FF2})"
     R"(\x{16E97}-\x{16E9A}\x{16FE2}\x{1E95E}\x{1E95F})";
 
+constexpr std::string_view kWordProperties = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+
 // Word characters that Unicode 15, 15.1 and 16 added.
 constexpr std::string_view kNewWordCharacters =
     R"(\x{897}\x{CF3}\x{ECE}\x{1C89}\x{1C8A}\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC})"
@@ -88,9 +90,15 @@ std::string punctuation_pattern() {
   return fmt::format("(?![{}])[\\p{{P}}$+<=>^`|~\\x{{166D}}\\x{{111C9}}]", kLaterPunctuation);
 }
 
+std::string word_set() {
+  // Superscripts and fractions of Latin-1 are word characters of its own.
+  return std::string(kWordProperties) + R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})" +
+         std::string(kNewWordCharacters);
+}
+
 std::string word_or_symbols_pattern() {
-  const std::string word = std::string("\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}") +
-                           std::string(kNewWordCharacters);
+  const std::string word =
+      std::string(kWordProperties) + "\\p{Join_Control}" + std::string(kNewWordCharacters);
   return fmt::format("[{0}]+|[^{0}\\p{{White_Space}}]+", word);
 }
 

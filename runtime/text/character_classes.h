@@ -12,6 +12,9 @@ namespace initrt {
 /// @param name e.g. "Lu", or "L" for all categories that begin so, or "Han"
 [[nodiscard]] std::string property_set(std::string_view name);
 
+/// The inside of a set that holds what Oniguruma's \w matches.
+[[nodiscard]] std::string word_set();
+
 /// Matches one character that the pre-tokenizer Punctuation takes for one.
 [[nodiscard]] std::string punctuation_pattern();
 

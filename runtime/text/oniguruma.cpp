@@ -12,6 +12,19 @@ namespace {
 
 bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
 
+/// What \W, \b or \B matches.
+std::string word_assertion(char letter) {
+  const std::string word = fmt::format("[{}]", word_set());
+  switch (letter) {
+    case 'b':
+      return fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", word);
+    case 'B':
+      return fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", word);
+    default:
+      return fmt::format("[^{}]", word_set());
+  }
+}
+
 class Translation {
  public:
   Translation(std::string_view pattern, std::string_view where)
@@ -63,6 +76,12 @@ class Translation {
       at_ += 2;
     } else if (letter == 'd' || letter == 'D') {
       property("Nd", letter == 'D', 2);
+    } else if (letter == 'w') {
+      out_ += sets_ == 0 ? fmt::format("[{}]", word_set()) : word_set();
+      at_ += 2;
+    } else if (sets_ == 0 && (letter == 'W' || letter == 'b' || letter == 'B')) {
+      out_ += word_assertion(letter);
+      at_ += 2;
     } else if (rest().starts_with("\\p{") || rest().starts_with("\\P{")) {
       const std::size_t end = rest().find('}');
       if (end == std::string_view::npos) unsupported("a property without an end");

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/text/byte_level.h"
+#include "runtime/text/utf8.h"
 #include "tests/runtime/text/small_tokenizer.h"
 
 namespace initrt {
@@ -130,9 +131,34 @@ TEST(PreTokenizer, LettersAndNumbersAreThoseOfUnicode16) {
             (Words{"a", "\U00010d40"}));
 }
 
+TEST(PreTokenizer, WordsHaveTheBoundariesOfTheReference) {
+  EXPECT_EQ(split(regex_split("\\w+", "Isolated"), "a_1\u0301\u00b2 -\u200d"),
+            (Words{"a_1\u0301\u00b2", " -\u200d"}));
+  EXPECT_EQ(split(regex_split("[\\w-]+", "Isolated"), "a-b c"), (Words{"a-b", " ", "c"}));
+  EXPECT_EQ(split(regex_split("\\W", "Isolated"), "a-b"), (Words{"a", "-", "b"}));
+  EXPECT_EQ(split(regex_split("b\\b", "Isolated"), "bb b\u00e9"), (Words{"b", "b", " b\u00e9"}));
+  EXPECT_EQ(split(regex_split("b\\B", "Isolated"), "bb b\u00e9"),
+            (Words{"b", "b ", "b", "\u00e9"}));
+  EXPECT_EQ(split(regex_split("\\bb", "Isolated"), "bb b"), (Words{"b", "b ", "b"}));
+  // Numbers in threes from their end, as Tiny Aya's.
+  EXPECT_EQ(split(regex_split("\\d{1,3}(?=(?:\\d{3})*\\b)", "Isolated"), "1234567-12a"),
+            (Words{"1", "234", "567", "-12a"}));
+}
+
+// As many as tokenizers 0.23 has, whose regular expressions are Oniguruma's.
+TEST(PreTokenizer, WordCharactersAreAsManyAsTheReferences) {
+  std::string all;
+  for (std::uint32_t code = 0x21; code < 0x110000; ++code) {
+    if (code < 0xd800 || code >= 0xe000) append_utf8(all, code), all += '\n';
+  }
+  const Words words = split(regex_split("[^\\w]+", "Removed"), all);
+  EXPECT_EQ(words.size(), 144'671u);
+}
+
 TEST(PreTokenizer, WhatRubyAndPcre2ReadDifferentlyIsAnError) {
-  for (const char* pattern : {"\\h", "\\w+", "[a&&b]", "[a[^b]]", "[[:alpha:]]", "\\p{^L}",
-                              "(a){1,3}+", "(?m:.)", "(?m).", "(*UTF)a", "(?R)", "a\\"}) {
+  for (const char* pattern :
+       {"\\h", "[\\W]", "[\\b]", "[a&&b]", "[a[^b]]", "[[:alpha:]]", "\\p{^L}", "(a){1,3}+",
+        "(?m:.)", "(?m).", "(*UTF)a", "(?R)", "a\\"}) {
     EXPECT_THAT(error_of([&] { split(regex_split(pattern, "Isolated"), "a"); }),
                 testing::AllOf(testing::HasSubstr("test: pattern.Regex: "),
                                testing::HasSubstr("is not supported")))
