@@ -154,7 +154,7 @@ json character_bpe(const JsonNode& metadata, const GgufTokens& tokens, json merg
 json gemma4_parts(const JsonNode& metadata, const GgufTokens& tokens) {
   return {{"normalizer", replace({{"String", " "}}, kSpace)},
           {"pre_tokenizer", nullptr},
-          {"post_processor", post_processor(metadata, {}, tokens)},
+          {"post_processor", post_processor(metadata, {true, {}, {}}, tokens)},
           {"decoder", sequence("decoders", decoders_of_spaces())},
           {"model", character_bpe(metadata, tokens, listed_merges(metadata))}};
 }

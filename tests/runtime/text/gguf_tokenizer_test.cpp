@@ -210,11 +210,11 @@ TEST(GgufSentencePiece, Gemma4sMergesAreAList) {
   metadata.erase("tokenizer.ggml.scores");
   metadata["tokenizer.ggml.model"] = "gemma4";
   metadata["tokenizer.ggml.merges"] = {"▁ a", "▁a b", "a b"};
-  EXPECT_EQ(encode_gguf(metadata, "ab ab\n"), (Ids{8, 9, 3}));
-  EXPECT_EQ(encode_gguf(metadata, "<u>é"), (Ids{10, 0}));
-  metadata["tokenizer.ggml.add_bos_token"] = true;
   metadata["tokenizer.ggml.bos_token_id"] = 1;
-  EXPECT_EQ(encode_gguf(metadata, "a"), (Ids{1, 5}));
+  EXPECT_EQ(encode_gguf(metadata, "ab ab\n"), (Ids{1, 8, 9, 3}));
+  EXPECT_EQ(encode_gguf(metadata, "<u>é"), (Ids{1, 10, 0}));
+  metadata["tokenizer.ggml.add_bos_token"] = false;
+  EXPECT_EQ(encode_gguf(metadata, "a"), Ids{5});
   const auto tokenizer = make_tokenizer(tokenizer_json_from_gguf(metadata));
   EXPECT_EQ(decode(*tokenizer, {8, 9, 3}), "ab ab\n");
 }
