@@ -119,6 +119,19 @@ std::string file_in(Files& files, const std::string& directory, std::vector<std:
   return join_path(directory, models.front());
 }
 
+/// What a program may compute by and this one does not is said.
+void note_unread(const std::vector<std::string>& keys, const std::string& file, Catalog& catalog) {
+  constexpr std::size_t kShown = 3;
+  if (keys.empty()) return;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(kShown, keys.size()); ++i) {
+    names += (i == 0 ? "" : ", ") + quote(keys[i]);
+  }
+  catalog.notes.push_back(fmt::format("{}: {} metadata key{} not known here: {}{}", file,
+                                      keys.size(), keys.size() == 1 ? " is" : "s are", names,
+                                      keys.size() > kShown ? ", ..." : ""));
+}
+
 /// The values of a small tensor that is a parameter of the model, as a header would hold it.
 std::vector<float> read_floats(Files& files, const Catalog& catalog, const TensorEntry& tensor) {
   constexpr std::uint64_t kMaxElements = 4096;
@@ -162,13 +175,15 @@ Catalog open_gguf(Files& files, const std::string& path) {
     add_piece(catalog, file, std::move(header));
   }
   catalog.finish();
+  std::vector<std::string> unread;
   try {
     catalog.config = config_from_gguf(
         catalog.metadata, catalog.tensors,
-        [&](const TensorEntry& tensor) { return read_floats(files, catalog, tensor); });
+        [&](const TensorEntry& tensor) { return read_floats(files, catalog, tensor); }, &unread);
   } catch (const Error& error) {
     fail("{}: {}", file, error.what());
   }
+  note_unread(unread, file, catalog);
   return catalog;
 }
 

@@ -72,6 +72,7 @@ class GgufFamilies : public ::testing::TestWithParam<Case> {
 
 TEST_P(GgufFamilies, UnitsAreThoseOfTheHuggingFaceCheckpoint) {
   EXPECT_THAT(model_.bindings.unexpected, ::testing::IsEmpty());
+  EXPECT_THAT(model_.catalog.notes, ::testing::IsEmpty()) << "all that converters write is known";
   const TemporaryDirectory other;
   write_family_checkpoint(family_, other.path());
   const OpenModel original = open_checkpoint_as(other.path(), "32-true");

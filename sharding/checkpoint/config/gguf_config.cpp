@@ -421,6 +421,27 @@ void refuse_what_changes_numbers(const GgufMetadata& metadata) {
   }
 }
 
+// What was not read and may change numbers: all but sizes that tensors have, and what is not of text.
+std::vector<std::string> keys_that_may_matter(const GgufMetadata& metadata) {
+  constexpr std::string_view kHarmless[] = {
+      ".attention.value_length",
+      ".attention.value_length_swa",
+      ".pooling_type",
+      ".rope.dimension_count_swa",
+      ".rope.dimension_sections",
+      ".rope.scaling.finetuned",
+      ".rope.scaling.original_context_length",
+      ".tensor_data_layout",
+      ".vocab_size",
+  };
+  std::vector<std::string> keys = metadata.unread();
+  std::erase_if(keys, [&](const std::string& key) {
+    return std::any_of(std::begin(kHarmless), std::end(kHarmless),
+                       [&](std::string_view harmless) { return key == metadata.full(harmless); });
+  });
+  return keys;
+}
+
 /// One of GGUF's architectures, the model it is, and what its config has beside the shared keys.
 struct Architecture {
   std::string_view name, model_type, model_class;
@@ -487,7 +508,7 @@ const Architecture& model_of(const Architecture& known, const GgufMetadata& meta
 }  // namespace
 
 Json config_from_gguf(const Json& metadata, std::span<const TensorEntry> tensors,
-                      const ReadFloats& read_floats) {
+                      const ReadFloats& read_floats, std::vector<std::string>* unread) {
   const auto name = GgufMetadata(metadata, "").text("general.architecture");
   if (!name) return nullptr;
   for (const Architecture& known : kArchitectures) {
@@ -500,6 +521,7 @@ Json config_from_gguf(const Json& metadata, std::span<const TensorEntry> tensors
     config["architectures"] = {model.model_class};
     if (!model.two_bases) check_one_rope_base(source.metadata, config);
     model.add(source, config);
+    if (unread != nullptr) *unread = keys_that_may_matter(source.metadata);
     return config;
   }
   return {{"model_type", *name}};

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,7 +30,18 @@ class GgufMetadata {
 
   [[nodiscard]] const nlohmann::json* find(std::string_view key) const {
     const auto found = values_.find(full(key));
-    return found == values_.end() ? nullptr : &*found;
+    if (found == values_.end()) return nullptr;
+    read_.insert(found.key());
+    return &*found;
+  }
+
+  /// Keys of the architecture that find() was not asked for.
+  [[nodiscard]] std::vector<std::string> unread() const {
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : values_.items()) {
+      if (key.starts_with(architecture_ + ".") && !read_.contains(key)) keys.push_back(key);
+    }
+    return keys;
   }
 
   /// The value of a key that may have a number for each layer: the one that all layers share.
@@ -137,6 +149,7 @@ class GgufMetadata {
 
   const nlohmann::json& values_;
   const std::string architecture_;
+  mutable std::set<std::string> read_;  // the answers do not depend on it
 };
 
 }  // namespace initrt

@@ -195,6 +195,18 @@ TEST(GgufConfig, WhatChangesNumbersAndIsNotKnownIsRefused) {
   EXPECT_NO_THROW((void)config_of(with("llama.rope.scaling.attn_factor", 1.0), table()));
 }
 
+TEST(GgufConfig, WhatIsNotReadAndMayMatterIsTold) {
+  Json metadata = small_llama();
+  metadata["llama.vocab_size"] = 49'152;
+  metadata["llama.attention.value_length"] = 64;
+  metadata["llama.attention.scale"] = 0.5;
+  metadata["llama.logit_scale"] = 2.0;
+  metadata["tokenizer.ggml.something"] = 1;
+  std::vector<std::string> unread;
+  (void)config_from_gguf(metadata, table(), {}, &unread);
+  EXPECT_EQ(unread, (std::vector<std::string>{"llama.attention.scale", "llama.logit_scale"}));
+}
+
 TEST(GgufConfig, OfGemma3SaysItsWindowsAndItsCap) {
   Json metadata;
   metadata["general.architecture"] = "gemma3";
