@@ -45,6 +45,9 @@ function(initrt_left_out variable prefix)
       list(APPEND patterns Cuda* *DeviceAttention.*/cuda *DeviceCoded.*/cuda *DeviceElementwise.*/cuda
         *DeviceInt8.*/cuda *DeviceLinear.*/cuda *DeviceNorm.*/cuda *DeviceRo*.*/cuda)
     endif()
+    # Nor do threads meet otherwise with other instructions: those of AVX2 stay, and AMX's, whose tiles
+    # are a thread's own.
+    list(APPEND patterns */*portable */*avx512 */*avx512_bf16)
     # Threads meet no otherwise where weights are quantized.
     list(APPEND patterns Quantized/SameBits* *ColumnCodes*)
   endif()
