@@ -35,8 +35,13 @@ std::uint32_t least_world(const std::function<bool(std::uint32_t)>& fits, std::u
 // Where each rank more takes more of what all share: the most of them that fit; 0: none.
 std::uint32_t most_on_one_node(const std::function<bool(std::uint32_t)>& fits,
                                std::uint32_t world) {
-  while (world > 0 && !fits(world)) --world;
-  return world;
+  if (fits(world)) return world;
+  std::uint32_t most = 0;
+  while (most + 1 < world) {
+    const std::uint32_t middle = most + (world - most) / 2;
+    (fits(middle) ? most : world) = middle;
+  }
+  return most;
 }
 
 }  // namespace

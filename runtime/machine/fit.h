@@ -18,7 +18,8 @@ inline constexpr std::uint32_t kMostRanks = 4096;
 
 /// "memory", "needed" (of a GPU or a node, in bytes), "fits", "fitting_world" and "text". The
 /// fitting world is the least that fits, on as many ranks a node; on one node, whose memory all
-/// share, the largest up to the one asked for; null where there is none (up to kMostRanks).
+/// share, the largest up to the one asked for; null where there is none (up to kMostRanks). It is
+/// found by halving, with some twenty plans.
 /// Null for GPUs whose memory is not known.
 /// @param planned bytes of a rank on its GPU, or on CPUs its host, in a world of that size; what is
 ///        more ranks is not more
