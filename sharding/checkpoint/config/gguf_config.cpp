@@ -166,14 +166,19 @@ void without_further_blocks(const GgufSource& source, Json& config) {
   config["num_hidden_layers"] = blocks - further;
 }
 
-// Experts of DeepSeek-V3's kind.
-void corrected_experts(const GgufSource& source, Json& config) {
-  const GgufMetadata& metadata = source.metadata;
+// Scores of experts are a sigmoid's where files say what they are.
+void check_sigmoid(const GgufMetadata& metadata) {
   constexpr std::uint64_t kSigmoid = 2;
   if (const auto gating = metadata.count(".expert_gating_func"); gating && *gating != kSigmoid) {
     fail("GGUF metadata key {} is {}: expected {}, sigmoid",
          quote(metadata.full(".expert_gating_func")), *gating, kSigmoid);
   }
+}
+
+// Experts of DeepSeek-V3's kind.
+void corrected_experts(const GgufSource& source, Json& config) {
+  const GgufMetadata& metadata = source.metadata;
+  check_sigmoid(metadata);
   without_further_blocks(source, config);
   add_experts(source, "n_routed_experts", config);
   config["moe_intermediate_size"] = metadata.need_count(".expert_feed_forward_length");
@@ -204,6 +209,7 @@ void qwen3_5(const GgufSource& source, Json& config) {
 }
 
 void minimax_m2(const GgufSource& source, Json& config) {
+  check_sigmoid(source.metadata);
   without_further_blocks(source, config);
   add_experts(source, "num_local_experts", config);
   config["intermediate_size"] = source.metadata.need_count(".expert_feed_forward_length");
@@ -421,7 +427,8 @@ void refuse_what_changes_numbers(const GgufMetadata& metadata) {
   }
 }
 
-// What was not read and may change numbers: all but sizes that tensors have, and what is not of text.
+// What was not read and may change numbers: all but what tensors say, what is 0, and what is not of
+// text.
 std::vector<std::string> keys_that_may_matter(const GgufMetadata& metadata) {
   constexpr std::string_view kHarmless[] = {
       ".attention.value_length",
@@ -432,11 +439,13 @@ std::vector<std::string> keys_that_may_matter(const GgufMetadata& metadata) {
       ".rope.scaling.finetuned",
       ".rope.scaling.original_context_length",
       ".tensor_data_layout",
+      ".use_parallel_residual",
       ".vocab_size",
   };
   std::vector<std::string> keys = metadata.unread();
   std::erase_if(keys, [&](const std::string& key) {
-    return std::any_of(std::begin(kHarmless), std::end(kHarmless),
+    return *metadata.find(key) == 0 || key.starts_with(metadata.full(".ssm.")) ||
+           std::any_of(std::begin(kHarmless), std::end(kHarmless),
                        [&](std::string_view harmless) { return key == metadata.full(harmless); });
   });
   return keys;

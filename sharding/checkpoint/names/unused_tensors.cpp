@@ -110,7 +110,7 @@ void UnusedTensors::note_far_scales(std::span<const NeededTensor> needed) {
   for (const Place& place : sorted_) {
     const bool scale = place.name.find("scale") != std::string_view::npos ||
                        place.name.find("zero") != std::string_view::npos;
-    if (scale) note_modules_within(place, modules);
+    if (scale && !modules.contains(module_of(place.name))) note_modules_within(place, modules);
   }
 }
 

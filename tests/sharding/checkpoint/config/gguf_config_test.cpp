@@ -201,6 +201,7 @@ TEST(GgufConfig, WhatIsNotReadAndMayMatterIsTold) {
   metadata["llama.attention.value_length"] = 64;
   metadata["llama.attention.scale"] = 0.5;
   metadata["llama.logit_scale"] = 2.0;
+  metadata["llama.residual_scale"] = 0.0;
   metadata["tokenizer.ggml.something"] = 1;
   std::vector<std::string> unread;
   (void)config_from_gguf(metadata, table(), {}, &unread);
