@@ -256,6 +256,21 @@ void column_zeros(const QuantizedWeight& weight, const Box& box, std::uint64_t r
   }
 }
 
+// Zeros that are all one too many were stored as they are, by a program that did not say so.
+void check_symmetric(const QuantizedWeight& weight, const QuantComponent& component,
+                     std::span<const float> zeros) {
+  if (!weight.symmetric || weight.zero_offset == 0) return;
+  const std::uint32_t half = 1u << (weight.bits - 1);
+  const auto one_more = static_cast<float>(half + 1);
+  if (!std::all_of(zeros.begin(), zeros.end(), [&](float zero) { return zero == one_more; }))
+    return;
+  fail(
+      "tensor {}: zeros are stored as {}, which is {} in the format \"gptq\", though the config "
+      "says "
+      "that they are {} (\"sym\"): is \"checkpoint_format\" \"gptq_v2\"?",
+      quote(component.name), half, half + 1, half);
+}
+
 // Scales and zeros [groups, rows] as [rows][groups].
 void prepare_columns(const QuantizedWeight& weight, const Boxes& boxes, std::uint64_t first,
                      std::uint64_t rows, DequantizeParts& parts) {
@@ -273,6 +288,7 @@ void prepare_columns(const QuantizedWeight& weight, const Boxes& boxes, std::uin
     column_zeros(weight, zeros_box, skip + r, word_end - word,
                  std::span(parts.zeros).subspan(r * parts.groups, parts.groups));
   }
+  check_symmetric(weight, *zeros_box.component, parts.zeros);
 }
 
 }  // namespace

@@ -108,6 +108,7 @@ QuantizedWeight read_gptq(const QuantModule& module) {
   weight.bits = bits_of(module, codes);
   weight.block_columns = group_of(module, scales, order != nullptr);
   weight.zero_offset = layout.zeros_less_one ? 1 : 0;
+  weight.symmetric = module.config.flag({"sym"}) == true && !module.config.has("dynamic");
   const std::uint64_t groups = scales.shape[0], per_word = 32 / weight.bits;
   module.expect_dtype(scales, {DType::F16, DType::BF16, DType::F32});
   module.expect_shape(scales, {{groups, module.rows}});

@@ -75,6 +75,7 @@ struct QuantizedWeight {
   /// column_axis.
   std::uint64_t block_columns = 1, block_rows = 1;
   std::uint32_t zero_offset = 0;   ///< added to stored zeros: GPTQ's first format has one less
+  bool symmetric = false;          ///< of GPTQ: the config says that zeros are half of the codes
   bool second_divides = false;     ///< scales are divided by SecondScale, not multiplied
   std::uint64_t nested_block = 0;  ///< scales that share one of NestedScales; 0: they are no codes
 

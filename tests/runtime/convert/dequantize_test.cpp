@@ -144,6 +144,19 @@ TEST(Dequantize, ACodeLessItsZeroIsMultipliedWithItsRowsScale) {
   EXPECT_THAT(stored.rows(), ElementsAre(0.0f, -1.5f, 63.0f, -0.0f, -256.0f, -262.0f));
 }
 
+TEST(Dequantize, GptqsZerosThatAreOneTooManyWhereTheyAreHalfOfTheCodesAreAnError) {
+  Stored stored = gptq(8, {});
+  EXPECT_THAT(stored.rows(), ElementsAre(-9, -8, -7, -6, -10, -8, -6, -4));
+  stored.weight.symmetric = true;
+  EXPECT_THAT(stored.error(),
+              HasSubstr("zeros are stored as 8, which is 9 in the format \"gptq\""));
+  Stored others = gptq(7, {});
+  others.weight.symmetric = true;
+  EXPECT_THAT(others.rows(), ElementsAre(-8, -7, -6, -5, -8, -6, -4, -2));
+  others.bytes[2] = bytes_of_values<std::uint32_t>({8, 3});
+  EXPECT_THAT(others.rows(), ElementsAre(-9, -8, -7, -6, 0, 2, 4, 6));
+}
+
 TEST(Dequantize, GptqsFirstFormatHasZerosLessOneThatWrapAround) {
   EXPECT_THAT(gptq(7, {}).rows(), ElementsAre(-8, -7, -6, -5, -8, -6, -4, -2));
   EXPECT_THAT(gptq(15, {}).rows(), ElementsAre(0, 1, 2, 3, 8, 10, 12, 14));
