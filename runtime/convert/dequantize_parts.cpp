@@ -265,10 +265,9 @@ void check_symmetric(const QuantizedWeight& weight, const QuantComponent& compon
   if (!std::all_of(zeros.begin(), zeros.end(), [&](float zero) { return zero == one_more; }))
     return;
   fail(
-      "tensor {}: zeros are stored as {}, which is {} in the format \"gptq\", though the config "
-      "says "
-      "that they are {} (\"sym\"): is \"checkpoint_format\" \"gptq_v2\"?",
-      quote(component.name), half, half + 1, half);
+      "tensor {}: all zeros are stored as {}, which stands for {} in the format \"gptq\", but the "
+      "config says \"sym\": set its \"checkpoint_format\" to \"gptq_v2\"",
+      quote(component.name), half, half + 1);
 }
 
 // Scales and zeros [groups, rows] as [rows][groups].

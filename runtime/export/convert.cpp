@@ -82,15 +82,11 @@ std::string safetensors_header(const TensorFile& file, DType dtype) {
   return length + text;
 }
 
-// The index of the first of these float16 values that is infinite, or their number.
-std::uint64_t first_infinite(std::span<const std::byte> halves) {
-  const std::uint64_t elements = halves.size() / sizeof(std::uint16_t);
-  for (std::uint64_t i = 0; i < elements; ++i) {
-    std::uint16_t bits = 0;
-    std::memcpy(&bits, &halves[i * sizeof bits], sizeof bits);
-    if ((bits & 0x7fffu) == 0x7c00u) return i;
-  }
-  return elements;
+// Whether float16 value i of these is infinite.
+bool is_infinite(std::span<const std::byte> halves, std::uint64_t i) {
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, &halves[i * sizeof bits], sizeof bits);
+  return (bits & 0x7fffu) == 0x7c00u;
 }
 
 // What has become infinite in float16 and was not before is an error: no text comes out of it.
@@ -99,15 +95,15 @@ void refuse_overflow(const HfTensor& of, std::uint64_t begin, std::span<const st
                      ElementReader& reader) {
   const std::uint64_t elements = halves.size() / sizeof(std::uint16_t);
   std::uint64_t i = 0;
-  while ((i += first_infinite(halves.subspan(i * sizeof(std::uint16_t)))) < elements) {
-    float value = 0;
-    reader.read(of.tensor, of.binding, begin + i, begin + i + 1, DType::F32,
-                std::as_writable_bytes(std::span(&value, 1)));
-    if (std::isfinite(value)) {
-      fail("{}: element {} is {}, and float16 ends at 65504: convert to bf16-true or 32-true",
-           of.tensor.name, begin + i, value);
-    }
-    ++i;
+  while (i < elements && !is_infinite(halves, i)) ++i;
+  if (i == elements) return;
+  std::vector<float> values(elements);
+  reader.read(of.tensor, of.binding, begin, begin + elements, DType::F32,
+              std::as_writable_bytes(std::span(values)));
+  for (; i < elements; ++i) {
+    if (!is_infinite(halves, i) || !std::isfinite(values[i])) continue;
+    fail("{}: element {} is {}, and float16 ends at 65504: convert to bf16-true or 32-true",
+         of.tensor.name, begin + i, values[i]);
   }
 }
 

@@ -36,10 +36,10 @@ std::uint32_t least_world(const std::function<bool(std::uint32_t)>& fits, std::u
 std::uint32_t most_on_one_node(const std::function<bool(std::uint32_t)>& fits,
                                std::uint32_t world) {
   if (fits(world)) return world;
-  std::uint32_t most = 0;
-  while (most + 1 < world) {
-    const std::uint32_t middle = most + (world - most) / 2;
-    (fits(middle) ? most : world) = middle;
+  std::uint32_t most = 0, too_many = world;
+  while (most + 1 < too_many) {
+    const std::uint32_t middle = most + (too_many - most) / 2;
+    (fits(middle) ? most : too_many) = middle;
   }
   return most;
 }

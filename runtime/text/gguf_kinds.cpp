@@ -58,14 +58,11 @@ constexpr std::string_view kDeepseek3Pattern =
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
     R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-// Numbers in threes from their end.
-constexpr std::string_view kThreesPattern = R"(\d{1,3}(?=(?:\d{3})*\b))";
+// Numbers in threes from their end; possessive, since no boundary lies between digits.
+constexpr std::string_view kThreesPattern = R"(\d{1,3}(?=(?:\d{3})*+\b))";
 constexpr std::string_view kSeedPattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+)"
     R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kBailingPattern =
-    R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*)"
-    R"(|\s*[\r\n]|\s+(?!\S)|\s+)";
 
 /// Pre-tokenizers before ByteLevel, and whether that one cuts as well.
 enum class Cut : std::uint8_t {
@@ -86,7 +83,6 @@ enum class Cut : std::uint8_t {
   Kimi,
   TinyAya,
   Seed,
-  Bailing,
 };
 
 struct Kind {
@@ -156,9 +152,9 @@ constexpr std::array kKinds = {
     Kind{"tiny_aya", Cut::TinyAya},
     Kind{"cohere2moe", Cut::TinyAya},
     Kind{"seed-coder", Cut::Seed},
-    Kind{"bailingmoe", Cut::Bailing},
-    Kind{"bailingmoe2", Cut::Bailing},
-    Kind{"llada-moe", Cut::Bailing},
+    Kind{"bailingmoe", Cut::Qwen2},
+    Kind{"bailingmoe2", Cut::Qwen2},
+    Kind{"llada-moe", Cut::Qwen2},
 };
 
 json split(std::string_view pattern) {
@@ -222,8 +218,6 @@ json steps_of(Cut cut, bool prefix) {
       return json::array({split(kThreesPattern), split(kGpt4oPattern), bytes});
     case Cut::Seed:
       return json::array({split(kSeedPattern), bytes});
-    case Cut::Bailing:
-      return json::array({split(kBailingPattern), bytes});
   }
   return json::array();
 }

@@ -21,7 +21,8 @@ constexpr std::string_view kSpace = "\u2581";
 /// What a model of `tokenizer.ggml.model` does where the metadata does not say.
 struct Defaults {
   bool add_bos = false;
-  std::optional<TokenId> bos, eos;
+  std::optional<TokenId> bos = {}, eos = {};
+  bool always_bos = false;  ///< whatever it says
 };
 
 /// Whether the whitespace behind a token goes with it. GGUF files do not say; llama.cpp knows of
@@ -69,7 +70,8 @@ TokenId id_at(const JsonNode& metadata, std::string_view key, std::optional<Toke
 
 /// A template with the BOS and EOS that the metadata asks for, or null.
 json post_processor(const JsonNode& metadata, const Defaults& defaults, const GgufTokens& tokens) {
-  const bool bos = metadata.flag("tokenizer.ggml.add_bos_token", defaults.add_bos);
+  const bool bos =
+      defaults.always_bos || metadata.flag("tokenizer.ggml.add_bos_token", defaults.add_bos);
   const bool eos = metadata.flag("tokenizer.ggml.add_eos_token", false);
   if (!bos && !eos) return nullptr;
   json special = json::object();
@@ -151,10 +153,12 @@ json character_bpe(const JsonNode& metadata, const GgufTokens& tokens, json merg
 }
 
 /// Gemma 4's, in the form of its own tokenizer.json: SentencePiece's spaces, and merges in a list.
+/// The first files say that there is no BOS, which llama.cpp does not believe either (its pull
+/// request 21500).
 json gemma4_parts(const JsonNode& metadata, const GgufTokens& tokens) {
   return {{"normalizer", replace({{"String", " "}}, kSpace)},
           {"pre_tokenizer", nullptr},
-          {"post_processor", post_processor(metadata, {true, {}, {}}, tokens)},
+          {"post_processor", post_processor(metadata, {.always_bos = true}, tokens)},
           {"decoder", sequence("decoders", decoders_of_spaces())},
           {"model", character_bpe(metadata, tokens, listed_merges(metadata))}};
 }

@@ -163,8 +163,7 @@ TokenId token_of(const Sampled& sampled, std::size_t vocabulary) {
   if (std::isnan(sampled.logit) || sampled.logit == kInfinity) {
     fail(
         "sampling: the logit of token {} is {}, so the model's weights or inputs are not finite "
-        "(in "
-        "16-true all beyond 65504 is infinite; bf16-true has float32's range)",
+        "(float16 ends at 65504; bf16-true has float32's range)",
         sampled.id, sampled.logit);
   }
   if (std::isinf(sampled.logit)) fail("sampling: none of the {} logits is finite", vocabulary);

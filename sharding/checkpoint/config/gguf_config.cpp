@@ -277,7 +277,7 @@ constexpr const char* kLogitCap = "final_logit_softcapping";
 
 // @param name of the cap, in files and in Hugging Face's configs alike
 void add_cap(const GgufMetadata& metadata, const std::string& name, Json& config) {
-  if (const auto cap = metadata.real("." + name)) config[name] = *cap;
+  if (const auto cap = metadata.real_unless_0("." + name)) config[name] = *cap;
 }
 
 void gemma2(const GgufSource& source, Json& config) {
@@ -421,14 +421,14 @@ void refuse_what_changes_numbers(const GgufMetadata& metadata) {
          quote(metadata.full(kCausal)));
   }
   constexpr const char* kAlpha = ".rope.scaling.alpha";
-  if (const auto alpha = metadata.real(kAlpha); alpha && *alpha != 0.0) {
+  if (const auto alpha = metadata.real_unless_0(kAlpha)) {
     fail("GGUF metadata key {} is {}, which is not known here", quote(metadata.full(kAlpha)),
          *alpha);
   }
 }
 
-// What was not read and may change numbers: all but what tensors say, what is 0, and what is not of
-// text.
+// Keys that were not read and may change numbers: all but those that repeat the shapes of tensors,
+// zeros, and keys of vision.
 std::vector<std::string> keys_that_may_matter(const GgufMetadata& metadata) {
   constexpr std::string_view kHarmless[] = {
       ".attention.value_length",

@@ -128,6 +128,12 @@ class GgufMetadata {
     return std::strtod(fmt::format("{}", single).c_str(), nullptr);
   }
 
+  /// real(), of a key whose 0 says nothing.
+  [[nodiscard]] std::optional<double> real_unless_0(std::string_view key) const {
+    const nlohmann::json* value = find(key);
+    return value != nullptr && *value == 0 ? std::nullopt : real(key);
+  }
+
   [[nodiscard]] std::optional<bool> flag(std::string_view key) const {
     const nlohmann::json* value = find(key);
     if (value == nullptr) return {};

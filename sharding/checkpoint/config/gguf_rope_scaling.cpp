@@ -1,5 +1,6 @@
 #include "sharding/checkpoint/config/gguf_rope_scaling.h"
 
+#include <cmath>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,12 +19,19 @@ struct Stretch {
   std::optional<double> factor;
   std::string type = "none";
 
-  explicit Stretch(const GgufMetadata& metadata) : factor(metadata.real(".rope.scaling.factor")) {
-    if (!factor) factor = metadata.real(".rope.scale_linear");  // the old key
-    const bool some = factor && *factor != 1.0 && *factor != 0.0;
+  explicit Stretch(const GgufMetadata& metadata)
+      : factor(metadata.real_unless_0(".rope.scaling.factor")) {
+    if (!factor) factor = metadata.real_unless_0(".rope.scale_linear");  // the old key
+    const bool some = factor && *factor != 1.0;
     type = metadata.text(kType).value_or(some ? "linear" : "none");
   }
 };
+
+// Whether a factor of scores is what YaRN has in any case: converters have written OLMo 3's so.
+bool is_of_yarn(double attention, const Stretch& stretch) {
+  if (stretch.type != "yarn" || !stretch.factor) return false;
+  return std::abs(attention - (0.1 * std::log(*stretch.factor) + 1)) < 1e-4;
+}
 
 // The factors by which frequencies are divided are a tensor, or two for short and long sequences:
 // Hugging Face's "longrope". What positions are stretched by comes on top.
@@ -82,7 +90,7 @@ std::optional<double> other_base(const GgufMetadata& metadata, const Json& confi
 
 Json gguf_rope_scaling(const GgufSource& source) {
   const GgufMetadata& metadata = source.metadata;
-  const auto attention = metadata.real(kAttentionFactor);
+  const auto attention = metadata.real_unless_0(kAttentionFactor);
   if (source.has("rope_freqs.weight")) {  // Llama 3.1's
     return scaling_by_factors(source, "rope_freqs.weight", "rope_freqs.weight",
                               attention.value_or(1.0));
@@ -91,11 +99,11 @@ Json gguf_rope_scaling(const GgufSource& source) {
     return scaling_by_factors(source, "rope_factors_short.weight", "rope_factors_long.weight",
                               attention ? Json(*attention) : Json());
   }
-  if (attention && *attention != 1.0) {
+  const Stretch stretch(metadata);
+  if (attention && *attention != 1.0 && !is_of_yarn(*attention, stretch)) {
     fail("GGUF metadata key {} is {} without a tensor of factors, which is not known here",
          quote(metadata.full(kAttentionFactor)), *attention);
   }
-  const Stretch stretch(metadata);
   if (stretch.type == "none") return nullptr;
   if (!stretch.factor) {
     fail("GGUF metadata key {} is missing", quote(metadata.full(".rope.scaling.factor")));

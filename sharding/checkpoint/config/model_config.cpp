@@ -97,9 +97,9 @@ constexpr std::array kCausal = {
     Causal{"gemma4", "gemma4_text"},
     Causal{"kimi_k25", "deepseek_v3"},
     Causal{"llama4", "llama4_text"},
-    Causal{"llava"},
-    Causal{"llava_next"},
-    Causal{"mistral3"},
+    Causal{"llava", "llama"},
+    Causal{"llava_next", "llama"},
+    Causal{"mistral3", "mistral"},
     Causal{"qwen3_5"},
     Causal{"qwen3_5_moe"},
 };

@@ -261,15 +261,16 @@ QuantizedTensors check_found(const Graph& graph, const std::vector<Located>& loc
 }
 
 // A GGUF file has no key that says which layers have biases: they are added where they are stored.
-// Source: llama.cpp, src/llama-model.cpp. One that the family does not know is no tensor to leave
-// out.
+// Source: llama.cpp, src/llama-model.cpp. One that the family does not read would be left out
+// silently.
 void refuse_bias(const Catalog& catalog, std::uint32_t index,
                  const std::unordered_set<std::uint32_t>& used) {
   constexpr std::string_view kBias = ".bias";
   std::string_view module = catalog.tensors[index].name;
   if (!module.ends_with(kBias)) return;
   module.remove_suffix(kBias.size());
-  const std::int64_t weight = catalog.find(std::string(module) + ".weight");
+  std::int64_t weight = catalog.find(std::string(module) + ".weight");
+  if (weight < 0 && module == "output") weight = catalog.find("token_embd.weight");  // tied
   if (weight < 0 || !used.contains(static_cast<std::uint32_t>(weight))) return;
   fail("{}: {} is the bias of a weight that has none in this model family as it is known here",
        catalog.path, quote(catalog.tensors[index].name));

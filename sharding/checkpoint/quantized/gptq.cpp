@@ -64,6 +64,16 @@ bool is_in_order(const QuantModule& module) {
   return module.config.flag({"desc_act"}) == false && !module.config.has("dynamic");
 }
 
+// Whether zeros are half of the codes in all modules: "dynamic" may leave modules out
+// ("-:PATTERN"), or say of some what differs.
+bool is_symmetric(const QuantConfig& config) {
+  const nlohmann::json& dynamic = config.object().value("dynamic", nlohmann::json());
+  for (const auto& [pattern, settings] : dynamic.items()) {
+    if (settings.is_object() && settings.contains("sym")) return false;
+  }
+  return config.flag({"sym"}) == true;
+}
+
 // Elements of a row that share a scale, where their order is not the activations'.
 std::uint64_t group_of(const QuantModule& module, const TensorEntry& scales, bool ordered) {
   const std::uint64_t groups = scales.shape.size() == 2 ? scales.shape[0] : 0;
@@ -108,7 +118,7 @@ QuantizedWeight read_gptq(const QuantModule& module) {
   weight.bits = bits_of(module, codes);
   weight.block_columns = group_of(module, scales, order != nullptr);
   weight.zero_offset = layout.zeros_less_one ? 1 : 0;
-  weight.symmetric = module.config.flag({"sym"}) == true && !module.config.has("dynamic");
+  weight.symmetric = is_symmetric(module.config);
   const std::uint64_t groups = scales.shape[0], per_word = 32 / weight.bits;
   module.expect_dtype(scales, {DType::F16, DType::BF16, DType::F32});
   module.expect_shape(scales, {{groups, module.rows}});

@@ -43,6 +43,16 @@ TEST(Fit, OnOneNodeRanksShareItsMemory) {
             "does not fit in 100 GB: 80 GB too much; nor would fewer ranks on one node");
 }
 
+TEST(Fit, OfManyRanksTakesFewPlans) {
+  int plans = 0;
+  const auto fit = fit_json({16'384, 1, 1000 * kGB, false}, [&](std::uint32_t world) {
+    ++plans;
+    return planned(world);
+  });
+  EXPECT_NEAR(fit["fitting_world"].get<int>(), 86, 1);
+  EXPECT_LT(plans, 30);
+}
+
 TEST(Fit, OnSeveralNodesEachHoldsItsRanks) {
   // Two ranks of 45 GB each on a node.
   const auto fit = fit_json({4, 2, 100 * kGB, false}, planned);

@@ -83,8 +83,29 @@ TEST(GgufTokenizer, TheKindDecidesHowTextIsCut) {
   for (const char* pre : {"seed-coder", "hunyuan", "bailingmoe2"}) {
     EXPECT_EQ(encode_as(pre, "11"), (Ids{'1', '1'})) << pre;
   }
+  const std::string digits(30'000, '1');
+  EXPECT_EQ(encode_as("tiny_aya", digits).size(), 20'000u);
   with_numbers.erase("tokenizer.ggml.pre");
   EXPECT_EQ(encode_gguf(with_numbers, "1111"), (Ids{263, '1', '1'}));
+}
+
+// A merge shows what is not cut.
+TEST(GgufTokenizer, KindsThatCutNumbersAlikeDifferElsewhere) {
+  const auto encode_as = [&](const char* pre, const char* merge, std::string_view text) {
+    json metadata = small_metadata(pre);
+    std::string token = merge;
+    token.erase(token.find(' '), 1);
+    metadata["tokenizer.ggml.tokens"][263] = token;
+    metadata["tokenizer.ggml.merges"].push_back(merge);
+    return encode_gguf(metadata, text);
+  };
+  // Han are words of their own.
+  EXPECT_EQ(encode_as("kimi-k2", "a ä", "a\u4e2d"), (Ids{'a', 0xE4, 0xB8, 0xAD}));
+  EXPECT_EQ(encode_as("hunyuan-dense", "a ä", "a\u4e2d"), (Ids{'a', 0xE4, 0xB8, 0xAD}));
+  EXPECT_EQ(encode_as("minimax-m2", "a ä", "a\u4e2d"), (Ids{263, 0xB8, 0xAD}));
+  // A newline goes with what is before it, but for Seed's.
+  EXPECT_EQ(encode_as("hunyuan", "! Ċ", "!\n"), Ids{263});
+  EXPECT_EQ(encode_as("seed-coder", "! Ċ", "!\n"), (Ids{'!', '\n'}));
 }
 
 TEST(GgufTokenizer, BosAndEosAreAddedWhereAskedFor) {
@@ -214,7 +235,7 @@ TEST(GgufSentencePiece, Gemma4sMergesAreAList) {
   EXPECT_EQ(encode_gguf(metadata, "ab ab\n"), (Ids{1, 8, 9, 3}));
   EXPECT_EQ(encode_gguf(metadata, "<u>é"), (Ids{1, 10, 0}));
   metadata["tokenizer.ggml.add_bos_token"] = false;
-  EXPECT_EQ(encode_gguf(metadata, "a"), Ids{5});
+  EXPECT_EQ(encode_gguf(metadata, "a"), (Ids{1, 5})) << "as the first files wrongly say";
   const auto tokenizer = make_tokenizer(tokenizer_json_from_gguf(metadata));
   EXPECT_EQ(decode(*tokenizer, {8, 9, 3}), "ab ab\n");
 }

@@ -192,7 +192,17 @@ TEST(GgufConfig, WhatChangesNumbersAndIsNotKnownIsRefused) {
   EXPECT_EQ(error_with(with("llama.rope.scaling.attn_factor", 0.5)),
             "GGUF metadata key \"llama.rope.scaling.attn_factor\" is 0.5 without a tensor of "
             "factors, which is not known here");
-  EXPECT_NO_THROW((void)config_of(with("llama.rope.scaling.attn_factor", 1.0), table()));
+  for (const double nothing : {0.0, 1.0}) {
+    EXPECT_NO_THROW((void)config_of(with("llama.rope.scaling.attn_factor", nothing), table()));
+  }
+  EXPECT_NO_THROW((void)config_of(with("llama.rope.scaling.alpha", 0.0), table()));
+  // As converters have written OLMo 3's: what YaRN has in any case.
+  Json yarn = with("llama.rope.scaling.type", "yarn");
+  yarn["llama.rope.scaling.factor"] = 8.0;
+  yarn["llama.rope.scaling.attn_factor"] = 1.2079441541679836;
+  EXPECT_EQ(config_of(yarn, table())["rope_scaling"]["rope_type"], "yarn");
+  yarn["llama.rope.scaling.attn_factor"] = 0.8;
+  EXPECT_NE(error_with(yarn), "");
 }
 
 TEST(GgufConfig, WhatIsNotReadAndMayMatterIsTold) {

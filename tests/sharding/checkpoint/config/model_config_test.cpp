@@ -327,6 +327,9 @@ TEST(ModelConfig, OfTextHasWhatItsClassHasWhereItSaysNothing) {
   EXPECT_EQ(llama["intermediate_size"], 11008);
   EXPECT_EQ(llama["num_attention_heads"], 32);
   EXPECT_FALSE(llama.contains("sliding_window"));
+  const Json unnamed =
+      text_model_config({{"model_type", "llava"}, {"text_config", {{"vocab_size", 9}}}});
+  EXPECT_EQ(unnamed["model_type"], "llama");
   const Json mistral = text_model_config(
       {{"model_type", "llava"},
        {"text_config",

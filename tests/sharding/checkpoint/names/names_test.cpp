@@ -10,8 +10,8 @@
 namespace initrt {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::error_of;
+using ::testing::HasSubstr;
 
 const std::vector<std::string> kModules = {
     "input_layernorm",  "self_attn.q_proj", "self_attn.k_proj",
@@ -109,7 +109,8 @@ TEST(Names, GgufNamesAreTranslatedOneByOne) {
 
 TEST(Names, ABiasThatAGgufFileHasIsNotLeftOut) {
   const Graph graph = small_llama(2);
-  for (const char* bias : {"blk.1.attn_output.bias", "blk.0.attn_k.bias", "output_norm.bias"}) {
+  for (const char* bias :
+       {"blk.1.attn_output.bias", "blk.0.attn_k.bias", "output_norm.bias", "output.bias"}) {
     std::vector<std::string> names = gguf_names(2);
     names.emplace_back(bias);
     EXPECT_THAT(error_of([&] { (void)bind(graph, catalog_of(names, "gguf"), false); }),
