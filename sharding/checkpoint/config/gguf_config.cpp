@@ -433,6 +433,8 @@ std::vector<std::string> keys_that_may_matter(const GgufMetadata& metadata) {
   constexpr std::string_view kHarmless[] = {
       ".attention.value_length",
       ".attention.value_length_swa",
+      ".expert_feed_forward_length",
+      ".expert_shared_feed_forward_length",
       ".pooling_type",
       ".rope.dimension_count_swa",
       ".rope.dimension_sections",
