@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "capture.h"
+#include "hidden.h"
 
 namespace cuda_emulator {
 namespace {
@@ -87,7 +88,11 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   if (executable == nullptr) return remember(cudaErrorInvalidValue);
-  delete executable;
+  {
+    // Who holds a plan last frees it. Their count says who that is, but streams drop theirs hidden.
+    const Hidden hidden;
+    delete executable;
+  }
   --Runtime::get().counters.graph_handles;
   return remember(state_of_device());
 }
