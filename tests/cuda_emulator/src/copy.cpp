@@ -59,7 +59,9 @@ cudaError_t copy(CUstream_st& stream, void* to, const void* from, const Rows& ro
     staged =
         std::make_shared<const std::vector<std::byte>>(first, first + rows.span(rows.from_step));
   }
-  const cudaError_t submitted = stream.submit({[=](CUstream_st&) {
+  // Moved, so that the stream is the one that drops it: what it drops is hidden, and orders
+  // nothing.
+  const cudaError_t submitted = stream.submit({[=, staged = std::move(staged)](CUstream_st&) {
     count(Runtime::get().counters.bytes[direction], rows.count * rows.bytes);
     auto* const out = static_cast<std::byte*>(to);
     const auto* const in = staged != nullptr ? staged->data() : static_cast<const std::byte*>(from);

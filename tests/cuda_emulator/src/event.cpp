@@ -38,7 +38,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
       event->point = point;
       event->capture = nullptr;
     }
-    return on.submit({[point](CUstream_st&) { point->signal(); }, true});
+    return on.submit({[point = std::move(point)](CUstream_st&) { point->signal(); }, true});
   });
 }
 

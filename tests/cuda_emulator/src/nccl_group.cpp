@@ -79,10 +79,11 @@ ncclResult_t submit(Part part) {
   part.stream = nullptr;  // which the operation would keep alive from its own thread
   std::shared_ptr<void> held;
   if (stream->capture != nullptr) held = held_by_graph(part.communicator);
-  const cudaError_t submitted = stream->submit({[part = std::move(part), held](CUstream_st&) {
-    for (const Copy& copy : part.copies) std::memcpy(copy.to, copy.from, copy.bytes);
-    part.communicator->run(part.transfers);
-  }});
+  const cudaError_t submitted =
+      stream->submit({[part = std::move(part), held = std::move(held)](CUstream_st&) {
+        for (const Copy& copy : part.copies) std::memcpy(copy.to, copy.from, copy.bytes);
+        part.communicator->run(part.transfers);
+      }});
   return submitted == cudaSuccess ? later : ncclUnhandledCudaError;
 }
 
