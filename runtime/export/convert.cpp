@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <deque>
 #include <filesystem>
 #include <map>
 
+#include "runtime/convert/decode.h"
 #include "runtime/export/convert_texts.h"
 #include "runtime/load/element_reader.h"
 #include "runtime/start/open_model.h"
@@ -84,9 +84,8 @@ std::string safetensors_header(const TensorFile& file, DType dtype) {
 
 // Whether float16 value i of these is infinite.
 bool is_infinite(std::span<const std::byte> halves, std::uint64_t i) {
-  std::uint16_t bits = 0;
-  std::memcpy(&bits, &halves[i * sizeof bits], sizeof bits);
-  return (bits & 0x7fffu) == 0x7c00u;
+  const auto bits = decode::load<std::uint16_t>(&halves[i * sizeof(std::uint16_t)]);
+  return std::isinf(decode::from_f16(bits));
 }
 
 // What has become infinite in float16 and was not before is an error: no text comes out of it.

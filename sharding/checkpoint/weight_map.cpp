@@ -17,15 +17,6 @@ bool is_utf8(std::string_view text) {
   }
 }
 
-}  // namespace
-
-bool is_plain_file_name(std::string_view name) {
-  return !name.empty() && name != "." && name.find("..") == std::string_view::npos &&
-         name.find('/') == std::string_view::npos && one_line(name) == name && is_utf8(name);
-}
-
-namespace {
-
 // A file in the index's folder or in one below it.
 bool is_below(std::string_view path) {
   while (true) {
@@ -37,6 +28,11 @@ bool is_below(std::string_view path) {
 }
 
 }  // namespace
+
+bool is_plain_file_name(std::string_view name) {
+  return !name.empty() && name != "." && name.find("..") == std::string_view::npos &&
+         name.find('/') == std::string_view::npos && one_line(name) == name && is_utf8(name);
+}
 
 WeightMap read_weight_map(Files& files, const std::string& path) {
   const nlohmann::json index = read_json_object(files, path, kMaxIndexBytes);

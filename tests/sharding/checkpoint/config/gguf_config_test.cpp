@@ -29,6 +29,16 @@ Json small_llama() {
           {"tokenizer.ggml.eos_token_id", 2}};
 }
 
+/// The same sizes in a file of another architecture.
+Json small_llama_as(const std::string& architecture) {
+  Json metadata = {{"general.architecture", architecture}};
+  const Json llama = small_llama();
+  for (const auto& [key, value] : llama.items()) {
+    if (key.starts_with("llama.")) metadata[architecture + key.substr(5)] = value;
+  }
+  return metadata;
+}
+
 std::vector<TensorEntry> table(std::vector<std::string> others = {}) {
   std::vector<TensorEntry> tensors = {
       testing::dense_entry("token_embd.weight", DType::Q8_0, {49'152, 576}, 0, 0)};
@@ -219,12 +229,7 @@ TEST(GgufConfig, WhatIsNotReadAndMayMatterIsTold) {
 }
 
 TEST(GgufConfig, OfGemma3SaysItsWindowsAndItsCap) {
-  Json metadata;
-  metadata["general.architecture"] = "gemma3";
-  const Json llama = small_llama();
-  for (const auto& [key, value] : llama.items()) {
-    if (key.starts_with("llama.")) metadata["gemma3" + key.substr(5)] = value;
-  }
+  Json metadata = small_llama_as("gemma3");
   metadata["gemma3.attention.sliding_window"] = 512;
   EXPECT_EQ(config_of(metadata, table())["sliding_window_pattern"], 6);
   EXPECT_FALSE(config_of(metadata, table()).contains("final_logit_softcapping"));
@@ -253,24 +258,14 @@ TEST(GgufConfig, ExpertsAndWindowsMakeALlamaMixtralOrMistral) {
 }
 
 TEST(GgufConfig, AnOlmo2WithWindowsIsAnOlmo3) {
-  Json metadata;
-  metadata["general.architecture"] = "olmo2";
-  const Json llama = small_llama();
-  for (const auto& [key, value] : llama.items()) {
-    if (key.starts_with("llama.")) metadata["olmo2" + key.substr(5)] = value;
-  }
+  Json metadata = small_llama_as("olmo2");
   EXPECT_EQ(config_of(metadata, table())["model_type"], "olmo2");
   metadata["olmo2.attention.sliding_window"] = 4096;
   EXPECT_EQ(config_of(metadata, table())["model_type"], "olmo3");
 }
 
 TEST(GgufConfig, AMistral3WithoutATemperatureIsAMistral) {
-  Json metadata;
-  metadata["general.architecture"] = "mistral3";
-  const Json llama = small_llama();
-  for (const auto& [key, value] : llama.items()) {
-    if (key.starts_with("llama.")) metadata["mistral3" + key.substr(5)] = value;
-  }
+  Json metadata = small_llama_as("mistral3");
   EXPECT_EQ(config_of(metadata, table())["model_type"], "mistral");
   metadata["mistral3.attention.temperature_scale"] = 0.1;
   EXPECT_EQ(config_of(metadata, table())["model_type"], "ministral3");
