@@ -50,6 +50,7 @@ KvLayout kv_layout(const Graph& graph, DType dtype, std::uint64_t sequences, std
   layout.layers.resize(graph.layers);
   layout.states.resize(graph.states);
   for (const Unit& unit : graph.units) {
+    if (unit.kind == UnitKind::Expert) continue;  // a model may have many, which keep nothing
     for (const Op& op : unit.ops) {
       if (const auto* attention = std::get_if<AttentionOp>(&op)) {
         if (!attention->k) continue;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sharding/budget.h"
 #include "sharding/checked.h"
 #include "sharding/error.h"
 #include "sharding/kv_cache.h"
@@ -12,38 +13,76 @@ namespace {
 
 bool is_gathered(const Unit& unit) { return unit.kind != UnitKind::Embedding; }
 
-// What sweeps that move rows take, and whether none moves weights.
-void place_moves(const Graph& graph, const Layout& layout, const RunShape& shape,
-                 Placement& placement) {
-  const Cut& cut = placement.cut;
-  placement.costs = move_costs(graph, layout, cut);
-  placement.moves =
-      move_sizes(graph, cut, shape.moved_rows, shape.sweep_rows, shape.device.row_tile);
-  placement.memory[MemoryCategory::Exchange] =
-      placement.moves.sent_bytes() + placement.moves.received_bytes();
-  const std::uint64_t ranks = shape.active_ranks == 0 ? cut.world : shape.active_ranks;
-  placement.moves_weights = true;
-  placement.moves_weights =
-      !moves_rows(shape, placement, ranks * shape.sweep_rows, shape.sweep_rows);
-  if (shape.gather != GatherKind::Collective || shape.moved_rows == 0) return;
-  placement.replicated_bytes = cut.replicated_bytes;
-  placement.memory[MemoryCategory::Resident] += placement.replicated_bytes;
+// Units that are gathered on demand: how many, and the largest one's bytes.
+struct Gathered {
+  std::uint64_t units = 0, largest = 0;
+};
+
+// By unit: it and those behind it. One more at the end, of none.
+std::vector<Gathered> gathered_from(const Graph& graph, const Cut& cut) {
+  std::vector<Gathered> from(graph.units.size() + 1);
+  for (auto unit = static_cast<std::uint32_t>(graph.units.size()); unit-- > 0;) {
+    from[unit] = from[unit + 1];
+    if (!is_gathered(graph.units[unit]) || cut.units[unit].resident) continue;
+    ++from[unit].units;
+    from[unit].largest = std::max(from[unit].largest, cut.gathered_bytes(unit));
+  }
+  return from;
 }
 
-// Slots for the units that are gathered on demand, each of the largest one's size.
-void place_slots(const Graph& graph, std::uint32_t prefetch, Placement& placement) {
-  placement.slots = 0;
-  placement.memory[MemoryCategory::Slots] = 0;
-  if (!placement.moves_weights) return;
-  std::uint64_t largest = 0, units = 0;
-  for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
-    if (!is_gathered(graph.units[unit]) || placement.cut.units[unit].resident) continue;
-    largest = std::max(largest, placement.cut.gathered_bytes(unit));
-    ++units;
+// Host memory that does not depend on which units are resident.
+struct HostNeeds {
+  std::uint64_t pinned = 0;  // but for slots
+  HostSlots slots;           // of units that go through the host: the sizes of one
+};
+
+// Fills in what follows from the cut's totals and from the costs: whether weights move, in how many
+// slots, and the memory that units take.
+void place_units(const RunShape& shape, const HostNeeds& host, const Gathered& gathered,
+                 Placement& placement) {
+  const bool collective = shape.gather == GatherKind::Collective;
+  MemoryPlan& memory = placement.memory;
+  placement.replicated_bytes =
+      collective && shape.moved_rows > 0 ? placement.cut.replicated_bytes : 0;
+  memory[MemoryCategory::Shard] = placement.cut.chunks_bytes;
+  memory[MemoryCategory::Resident] = placement.cut.resident_bytes + placement.replicated_bytes;
+  const std::uint64_t ranks = shape.active_ranks == 0 ? placement.cut.world : shape.active_ranks;
+  placement.moves_weights = true;  // or moves_rows() would not compare
+  placement.moves_weights =
+      !moves_rows(shape, placement, ranks * shape.sweep_rows, shape.sweep_rows);
+  if (collective) {
+    placement.slots = placement.moves_weights ? static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                                                    shape.prefetch + 1ull, gathered.units))
+                                              : 0;
+    memory[MemoryCategory::Slots] =
+        checked_product("the set of slots", {placement.slots, gathered.largest});
   }
-  placement.slots = static_cast<std::uint32_t>(std::min<std::uint64_t>(prefetch + 1ull, units));
-  placement.memory[MemoryCategory::Slots] =
-      checked_product("the set of slots", {placement.slots, largest});
+  memory[MemoryCategory::Pinned] = host.pinned;
+  if (shape.through_host) {
+    HostSlots slots = host.slots;
+    slots.slots = std::max(placement.slots, 1u);
+    memory[MemoryCategory::Pinned] = checked_sum("pinned memory", {host.pinned, slots.bytes()});
+  }
+}
+
+// Which units a budget keeps resident: the first ones, as many as fit. Not smaller ones behind
+// them that might: more budget must never make fewer resident.
+// @param placement with none resident
+std::vector<bool> units_that_fit(const Graph& graph, const Layout& layout, const RunShape& shape,
+                                 const HostNeeds& host, Placement placement) {
+  const std::vector<Gathered> gathered = gathered_from(graph, placement.cut);
+  std::vector<bool> resident(graph.units.size(), false);
+  for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
+    if (!is_gathered(graph.units[unit])) continue;
+    placement.cut.chunks_bytes -= placement.cut.units[unit].chunk_bytes;
+    placement.cut.resident_bytes = checked_sum(
+        "a rank's shard", {placement.cut.resident_bytes, placement.cut.gathered_bytes(unit)});
+    placement.costs.leave_out(graph, layout, unit);
+    place_units(shape, host, gathered[unit + 1], placement);
+    if (placement.memory.device_total(shape.device.discrete_memory) > shape.budget) break;
+    resident[unit] = true;
+  }
+  return resident;
 }
 
 }  // namespace
@@ -118,8 +157,10 @@ HostSlots host_slots(const Graph& graph, const Cut& cut, std::uint32_t slots) {
 
 std::uint64_t widest_linear_input(const Graph& graph) {
   std::uint64_t widest = 0;
-  for (const Unit& unit : graph.units) {
-    for (const Op& op : unit.ops) {
+  for (std::size_t unit = 0; unit < graph.units.size(); ++unit) {
+    const bool expert = graph.units[unit].kind == UnitKind::Expert;
+    if (expert && graph.units[unit - 1].kind == UnitKind::Expert) continue;  // of the same shape
+    for (const Op& op : graph.units[unit].ops) {
       if (const auto* linear = std::get_if<LinearOp>(&op)) {
         widest = std::max(widest, graph.activations[linear->in].columns);
       } else if (const auto* head = std::get_if<HeadOp>(&op)) {
@@ -188,39 +229,35 @@ Placement plan_memory(const Graph& graph, const Layout& layout, std::uint32_t wo
   memory[MemoryCategory::Scratch] = checked_sum(
       "scratch memory", {rotary_table_bytes(graph, shape.sweep_rows),
                          row_buffer_bytes(graph, layout, shape), shape.device.scratch_bytes});
-  const std::uint64_t pinned = memory[MemoryCategory::Pinned];
-  const auto cut_with = [&](const std::vector<bool>& resident) {
-    placement.cut = make_cut(layout, world, resident);
-    memory[MemoryCategory::Shard] = placement.cut.chunks_bytes;
-    memory[MemoryCategory::Resident] = placement.cut.resident_bytes;
-    place_moves(graph, layout, shape, placement);
-    if (shape.gather == GatherKind::Collective) place_slots(graph, shape.prefetch, placement);
-    if (shape.through_host) {
-      memory[MemoryCategory::Pinned] = checked_sum(
-          "pinned memory", {pinned, host_slots(graph, placement.cut, placement.slots).bytes(),
-                            2 * staged_row_bytes(graph, layout, shape, placement.moves)});
-    }
-    return memory.device_total(shape.device.discrete_memory);
-  };
-  std::vector<bool> resident(graph.units.size(), false);
-  const std::uint64_t least = cut_with(resident);
+  placement.cut = make_cut(layout, world);
+  placement.costs = move_costs(graph, layout, placement.cut);
+  placement.moves =
+      move_sizes(graph, placement.cut, shape.moved_rows, shape.sweep_rows, shape.device.row_tile);
+  memory[MemoryCategory::Exchange] =
+      placement.moves.sent_bytes() + placement.moves.received_bytes();
+  HostNeeds host{memory[MemoryCategory::Pinned], {}};
+  if (shape.through_host) {
+    host.pinned =
+        checked_sum("pinned memory",
+                    {host.pinned, 2 * staged_row_bytes(graph, layout, shape, placement.moves)});
+    host.slots = host_slots(graph, placement.cut, 0);
+  }
+  place_units(shape, host, gathered_from(graph, placement.cut).front(), placement);
+  const std::uint64_t least = memory.device_total(shape.device.discrete_memory);
   if (shape.budget == 0) return placement;
   if (least > shape.budget) {
-    fail("memory.budget is {} bytes, but this job needs at least {} on each of {} ranks",
-         shape.budget, least, world);
+    throw BudgetTooSmall(
+        fmt::format("memory.budget is {} bytes, but this job needs at least {} on each of {} ranks",
+                    shape.budget, least, world));
   }
   if (shape.gather == GatherKind::InPlace) return placement;  // whole units cost nothing as it is
-  for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
-    if (!is_gathered(graph.units[unit])) continue;
-    resident[unit] = true;
-    if (cut_with(resident) <= shape.budget) continue;
-    // Not followed by smaller ones that might fit: more budget must never make fewer resident.
-    resident[unit] = false;
-    break;
-  }
-  cut_with(resident);
+  const std::vector<bool> resident = units_that_fit(graph, layout, shape, host, placement);
+  Placement kept = placement;
+  kept.cut = make_cut(layout, world, resident);
+  kept.costs = move_costs(graph, layout, kept.cut);
+  place_units(shape, host, gathered_from(graph, kept.cut).front(), kept);
   // Where no sweep gathers a unit, nobody would read it whole.
-  if (!placement.moves_weights) cut_with(std::vector<bool>(graph.units.size(), false));
+  if (kept.moves_weights) return kept;
   return placement;
 }
 

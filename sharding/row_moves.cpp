@@ -120,8 +120,9 @@ MoveSizes move_sizes(const Graph& graph, const Cut& cut, std::uint64_t rows, std
   sizes.rows = rows;
   sizes.own_rows = std::min(rows, own_rows);
   for (std::uint32_t unit = 0; unit < graph.units.size(); ++unit) {
-    const std::uint64_t each = rows_per_row(graph, unit);
     const bool expert = graph.units[unit].kind == UnitKind::Expert;
+    if (expert && graph.units[unit - 1].kind == UnitKind::Expert) continue;  // of the same shape
+    const std::uint64_t each = rows_per_row(graph, unit);
     if (expert) sizes.parts = 3;  // what is returned is put in order first
     const std::uint64_t all_rows = elements(rows, each), mine = elements(sizes.own_rows, each);
     std::uint64_t gated = 0;  // this rank's columns of what a gate leaves
@@ -147,6 +148,12 @@ MoveSizes move_sizes(const Graph& graph, const Cut& cut, std::uint64_t rows, std
       "the rows of all ranks",
       {checked_sum("the rows of all ranks", {sent, sizes.received}), sizeof(float)});
   return sizes;
+}
+
+void MoveCosts::leave_out(const Graph& graph, const Layout& layout, std::uint32_t unit) {
+  const bool expert = graph.units[unit].kind == UnitKind::Expert;
+  (expert ? expert_bytes : weight_bytes) -= layout.units[unit].bytes;
+  if (!expert) --gathers;
 }
 
 double MoveCosts::of_rows(std::uint64_t rows, std::uint64_t own_rows) const {

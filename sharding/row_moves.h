@@ -85,6 +85,9 @@ struct MoveCosts {
   std::uint32_t gathers = 0;    ///< that a sweep waits for where weights move, but for experts
   std::uint32_t exchanges = 0;  ///< that it waits for where rows move
 
+  /// What becomes resident moves no more.
+  void leave_out(const Graph& graph, const Layout& layout, std::uint32_t unit);
+
   /// @param rows of all ranks @param own_rows the most of any rank
   [[nodiscard]] double of_rows(std::uint64_t rows, std::uint64_t own_rows) const;
   /// With as many experts as so many rows that choose at random would need.

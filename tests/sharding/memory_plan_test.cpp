@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "sharding/kv_cache.h"
@@ -148,6 +149,12 @@ TEST(MemoryPlan, LargerBudgetsKeepMoreUnitsResidentAndNoneIsExceeded) {
       const std::vector<bool> now = residents(placement);
       for (std::size_t unit = 0; unit < now.size(); ++unit) EXPECT_GE(now[unit], before[unit]);
       before = now;
+      const auto count = std::count(now.begin(), now.end(), true);
+      if (count == 0 || placement.memory.total() <= least) continue;  // without any slots
+      RunShape less = shape;
+      less.budget = placement.memory.total() - 1;
+      const std::vector<bool> fewer = residents(plan_memory(graph, layout, world, less));
+      EXPECT_LT(std::count(fewer.begin(), fewer.end(), true), count) << "each byte is counted";
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "runtime/model/family.h"
@@ -184,6 +185,88 @@ TEST(MovePlan, OfWeightsAloneHasNothingForRows) {
   const Placement placement = plan_memory(planned.graph, planned.layout, 2, shape);
   EXPECT_EQ(placement.memory[MemoryCategory::Exchange], 0u);
   EXPECT_FALSE(moves_rows(shape, placement, 1, 1));
+}
+
+// The memory of a rank with some units resident, all of it counted anew: what plan_memory() keeps
+// up as it makes one after the other resident.
+MemoryPlan counted_anew(const Planned& planned, const RunShape& shape, std::uint32_t world,
+                        const std::vector<bool>& resident) {
+  RunShape without = shape;
+  without.budget = 0;
+  Placement placement = plan_memory(planned.graph, planned.layout, world, without);
+  const HostSlots host_before = host_slots(planned.graph, placement.cut, placement.slots);
+  placement.cut = make_cut(planned.layout, world, resident);
+  placement.costs = move_costs(planned.graph, planned.layout, placement.cut);
+  const std::uint64_t rows = shape.active_ranks * shape.sweep_rows;
+  placement.moves_weights = true;  // or moves_rows() would not compare
+  placement.moves_weights = !moves_rows(shape, placement, rows, shape.sweep_rows);
+  std::uint64_t units = 0, largest = 0;
+  for (std::uint32_t unit = 0; unit < planned.graph.units.size(); ++unit) {
+    if (planned.graph.units[unit].kind == UnitKind::Embedding || resident[unit]) continue;
+    largest = std::max(largest, placement.cut.gathered_bytes(unit));
+    ++units;
+  }
+  const std::uint64_t slots =
+      placement.moves_weights ? std::min<std::uint64_t>(shape.prefetch + 1, units) : 0;
+  MemoryPlan memory = placement.memory;
+  memory[MemoryCategory::Shard] = placement.cut.chunks_bytes;
+  memory[MemoryCategory::Resident] =
+      placement.cut.resident_bytes + (shape.moved_rows > 0 ? placement.cut.replicated_bytes : 0);
+  memory[MemoryCategory::Slots] = slots * largest;
+  if (shape.through_host) {
+    const HostSlots host =
+        host_slots(planned.graph, placement.cut, static_cast<std::uint32_t>(slots));
+    memory[MemoryCategory::Pinned] += host.bytes() - host_before.bytes();
+  }
+  return memory;
+}
+
+TEST(MovePlan, ABudgetKeepsTheUnitsThatFitCountedOneByOne) {
+  Json experts = mixtral_8x22b();
+  experts["num_hidden_layers"] = 3;
+  for (const Json& config : {dense(512, 1024, 5, 8, 8, 3000), experts}) {
+    for (const Move move : {Move::Weights, Move::Auto}) {
+      for (const bool through_host : {false, true}) {
+        constexpr std::uint32_t kWorld = 4;
+        const Planned planned(config, kWorld);
+        RunShape shape = shape_of(8, 4096, move, kWorld, kWorld);
+        shape.through_host = shape.device.discrete_memory = through_host;
+        if (through_host)
+          shape.speeds = {.memory = 1e12, .compute = 1e14, .link = 2e10, .latency = 1e-5};
+        const auto bytes = [&](const MemoryPlan& memory) {
+          return memory.device_total(through_host);
+        };
+        std::vector<bool> resident(planned.graph.units.size(), false);
+        std::size_t compared = 0;
+        std::uint64_t budget = bytes(counted_anew(planned, shape, kWorld, resident));
+        for (std::uint32_t unit = 0; unit < resident.size(); ++unit) {
+          if (planned.graph.units[unit].kind == UnitKind::Embedding) continue;
+          std::vector<bool> one_more = resident;
+          one_more[unit] = true;
+          const MemoryPlan more = counted_anew(planned, shape, kWorld, one_more);
+          shape.budget = std::max(budget, bytes(more));
+          const Placement fits = plan_memory(planned.graph, planned.layout, kWorld, shape);
+          for (std::uint32_t i = 0; fits.moves_weights && i <= unit; ++i) {
+            EXPECT_EQ(fits.cut.units[i].resident, one_more[i]) << i << " of " << unit;
+          }
+          // The last unit may fit too: without it there are no slots.
+          const bool last = unit + 1 == resident.size();
+          if (fits.moves_weights && (last || !fits.cut.units[unit + 1].resident)) {
+            EXPECT_EQ(fits.memory.bytes, more.bytes) << unit;
+            ++compared;
+          }
+          if (bytes(more) > budget) {
+            shape.budget = bytes(more) - 1;
+            const Placement less = plan_memory(planned.graph, planned.layout, kWorld, shape);
+            EXPECT_FALSE(less.cut.units[unit].resident) << unit;
+          }
+          budget = std::max(budget, bytes(more));
+          resident = one_more;
+        }
+        EXPECT_GT(compared, resident.size() / 2);
+      }
+    }
+  }
 }
 
 TEST(MovePlan, OfOneRankMovesNothing) {
