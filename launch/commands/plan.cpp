@@ -14,6 +14,7 @@
 #include "runtime/start/tokenizer_files.h"
 #include "runtime/start/without_weights.h"
 #include "runtime/storage/local_files.h"
+#include "sharding/budget.h"
 #include "sharding/checkpoint/names/quantized.h"
 #include "sharding/checkpoint/note_choice.h"
 #include "sharding/checkpoint/quantized/stored_form.h"
@@ -126,18 +127,28 @@ std::string moves_text(const Json& moves) {
   return text;
 }
 
+// The ranks that are listed: all in JSON, a screenful and the last one in a table.
+std::vector<std::uint32_t> shown_ranks(std::uint32_t world, bool json) {
+  std::vector<std::uint32_t> shown;
+  const bool all = json || world <= kMaxRows;
+  for (std::uint32_t rank = 0; rank < (all ? world : kMaxRows - 1); ++rank) shown.push_back(rank);
+  if (!all) shown.push_back(world - 1);
+  return shown;
+}
+
 Json plan_json(const Job& job, const OpenModel& model, Transport transport,
                const Placement& placement, const RunShape& shape,
-               const std::vector<RankReads>& ranks, bool one_node) {
+               const std::vector<RankReads>& ranks, const std::vector<std::uint32_t>& shown,
+               bool one_node) {
   Json memory;
   for (std::size_t i = 0; i < kMemoryCategories; ++i) {
     memory[std::string(name(static_cast<MemoryCategory>(i)))] = placement.memory.bytes[i];
   }
   memory["total"] = placement.memory.total();
   std::uint64_t requested = 0;
+  for (const RankReads& rank : ranks) requested += rank.bytes;
   Json rows = Json::array();
-  for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
-    requested += ranks[rank].bytes;
+  for (const std::uint32_t rank : shown) {
     rows.push_back({{"rank", rank},
                     {"memory", memory},
                     {"bytes_to_read", ranks[rank].bytes},
@@ -242,12 +253,12 @@ std::string plan_text(const Json& plan) {
                       "rank", "shard", "slots", "KV cache", "activations", "staging", "other",
                       "total", "to read", "files");
   const Json& ranks = plan["ranks"];
-  for (std::size_t i = 0; i < ranks.size(); ++i) {
-    if (ranks.size() > kMaxRows && i == kMaxRows - 1) {
-      text += fmt::format("{:>5}\n", "...");
-      i = ranks.size() - 1;
-    }
-    text += table_row(ranks[i], std::to_string(i));
+  std::uint32_t next = 0;
+  for (const Json& rank : ranks) {
+    const auto number = rank["rank"].get<std::uint32_t>();
+    if (number != next) text += fmt::format("{:>5}\n", "...");
+    text += table_row(rank, std::to_string(number));
+    next = number + 1;
   }
   text += fmt::format("\nto read in all: {}, {:.4f} of the payload of {}\n",
                       human_bytes(plan["bytes_to_read"].get<double>()),
@@ -288,21 +299,29 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
                        model.graph.units.size());
   RunShape shape = generate_shape(job.shape, model.graph, prompts, plan.world);
   const Placement placement = place_memory(model, plan.world, transport, needs_of(device), shape);
-  const FitQuestion question{plan.world, plan.nodes, plan.memory, device == DeviceKind::Cuda};
+  const FitQuestion question{plan.world, plan.nodes, plan.memory, device == DeviceKind::Cuda,
+                             model.layout.bytes()};
   Json json = plan_json(job, model, transport, placement, shape,
                         reads_of_ranks(model, placement.cut, make_staging_ring(job.shape.staging)),
-                        plan.one_node);
+                        shown_ranks(plan.world, plan.json), plan.one_node);
   if (shape.speeds.of_moving() && plan.world > 1) {
     json["moves"]["times"] = times_json(placement, shape);
   }
-  json["fits"] = fit_json(question, [&](std::uint32_t world) {
-    RunShape other = generate_shape(job.shape, model.graph, prompts, world);
+  json["fits"] = fit_json(question, [&](std::uint32_t world) -> std::optional<std::uint64_t> {
     const Ranks ranks{world, world == 1 || plan.one_node, device, /*share_gpus=*/false};
-    const MemoryPlan memory =
-        place_memory(model, world, choose_transport(job.machine, ranks, model.graph.units.size()),
-                     needs_of(device), other)
-            .memory;
-    return question.gpus ? memory.device_total(true) : memory.total();
+    RunShape other = generate_shape(job.shape, model.graph, prompts, world);
+    try {
+      const Placement placed =
+          world == plan.world
+              ? placement
+              : place_memory(model, world,
+                             choose_transport(job.machine, ranks, model.graph.units.size()),
+                             needs_of(device), other);
+      const MemoryPlan& memory = placed.memory;
+      return question.gpus ? memory.device_total(true) : memory.total();
+    } catch (const BudgetTooSmall&) {
+      return {};
+    }
   });
   if (json["fits"].is_null()) json.erase("fits");
   if (model.catalog.format == kNoWeights) {

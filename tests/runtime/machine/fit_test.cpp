@@ -53,6 +53,32 @@ TEST(Fit, OfManyRanksTakesFewPlans) {
   EXPECT_LT(plans, 30);
 }
 
+TEST(Fit, OfAModelLargerThanAllMemoryPlansForNoOtherNumber) {
+  int plans = 0;
+  const auto count = [&](std::uint32_t world) {
+    ++plans;
+    return planned(world);
+  };
+  EXPECT_EQ(fit_json({16'384, 1, 100 * kGB, false, 140 * kGB}, count)["text"],
+            "does not fit in 100 GB: 164 TB too much; nor would fewer ranks on one node");
+  EXPECT_EQ(plans, 1);
+  EXPECT_EQ(fit_json({1, 1, 80 * kGB, true, 140 * kGB}, count)["fitting_world"], 3);
+  EXPECT_EQ(fit_json({4, 2, 60 * kGB, false, 140 * kGB}, count)["fitting_world"], 7);
+}
+
+TEST(Fit, WhereABudgetIsTooLittleForFewerRanksItIsSaid) {
+  const auto at_least_four = [](std::uint32_t world) {
+    return world < 4 ? std::nullopt : std::optional(planned(world));
+  };
+  EXPECT_EQ(fit_json({4, 1, 80 * kGB, true}, at_least_four)["text"],
+            "fits in 80 GB with 34.5 GB to spare; at N = 3 it would not fit memory.budget");
+  // On one node 4 take 180 GB, 5 take 190.
+  EXPECT_EQ(fit_json({12, 1, 185 * kGB, false}, at_least_four)["text"],
+            "does not fit in 185 GB: 75 GB too much; at N = 4 it would");
+  EXPECT_EQ(fit_json({12, 1, 170 * kGB, false}, at_least_four)["text"],
+            "does not fit in 170 GB: 90 GB too much; nor would fewer ranks on one node");
+}
+
 TEST(Fit, OnSeveralNodesEachHoldsItsRanks) {
   // Two ranks of 45 GB each on a node.
   const auto fit = fit_json({4, 2, 100 * kGB, false}, planned);
