@@ -48,7 +48,7 @@ export OMPI_MCA_hwloc_base_binding_policy=none
 # Where ccache is (CMakeLists.txt uses it), a clone elsewhere finds what this one compiled.
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
 # As it must be for files that use precompiled headers (builds for sanitizers).
-export CCACHE_SLOPPINESS=pch_defines,time_macros
+export CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_PCH_EXTSUM=1
 
 say() { printf '==> %s\n' "$*" >&2; }
 die() {

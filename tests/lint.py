@@ -47,10 +47,9 @@ def commands_by_file(listing):
         entries = json.load(file)
     for entry in entries:
         arguments = shlex.split(entry.pop("command"))
-        # -Xclang -include-pch -Xclang FILE.pch -Xclang -include -Xclang FILE.hxx
-        while "-include-pch" in arguments:
+        while "-include-pch" in arguments:  # -Xclang -include-pch -Xclang FILE.pch
             first = arguments.index("-include-pch") - 1
-            del arguments[first:first + 8]
+            del arguments[first:first + 4]
         entry["arguments"] = arguments[arguments[0].endswith("ccache"):arguments.index("-o")]
     return {os.path.relpath(entry["file"], ROOT): entry for entry in entries}
 

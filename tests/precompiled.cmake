@@ -5,6 +5,36 @@ set(headers <algorithm> <array> <cstdint> <functional> <map> <memory> <mutex> <o
   <string_view> <thread> <unordered_map> <utility> <vector> <fmt/format.h> <nlohmann/json.hpp>)
 file(WRITE ${CMAKE_BINARY_DIR}/precompiled.cpp "")
 
+# A sum of all that headers include, with these folders; "" where it cannot be made. The compiler cache takes
+# it for the precompiled file (CCACHE_PCH_EXTSUM), whose bytes hold the path of the build: so another clone
+# finds what this one compiled. Headers that change make it anew.
+function(initrt_sum_of sum headers folders)
+  set(${sum} "" PARENT_SCOPE)
+  if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    return()
+  endif()
+  list(TRANSFORM headers REPLACE "(.+)" "#include \\1\n")
+  list(JOIN headers "" text)
+  file(WRITE ${CMAKE_BINARY_DIR}/precompiled_headers.cpp "${text}")
+  list(FILTER folders INCLUDE REGEX "^/")
+  list(REMOVE_ITEM folders ${CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES})
+  list(TRANSFORM folders PREPEND -isystem)
+  set(compiler ${CMAKE_CXX_COMPILER} -std=c++20 ${folders} ${CMAKE_BINARY_DIR}/precompiled_headers.cpp)
+  # Macros too, of which a change would not be seen elsewhere.
+  execute_process(COMMAND ${compiler} -E -dD OUTPUT_VARIABLE text ERROR_QUIET RESULT_VARIABLE failed)
+  execute_process(COMMAND ${compiler} -M OUTPUT_VARIABLE files ERROR_QUIET RESULT_VARIABLE also_failed)
+  if(failed OR also_failed)
+    return()
+  endif()
+  string(REGEX REPLACE "^[^:]*:|\\\\\n" " " files "${files}")
+  separate_arguments(files UNIX_COMMAND "${files}")
+  list(FILTER files EXCLUDE REGEX "precompiled_headers.cpp$")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${files})
+  string(REPLACE "${CMAKE_BINARY_DIR}/" "" text "${text}")
+  string(SHA256 of_text "${text}")
+  set(${sum} ${of_text} PARENT_SCOPE)
+endfunction()
+
 # initrt_precompiled(NAME HEADERS header... [LIBS library...] [OPTIONS option...] USERS target...): the
 # headers as its users include them, which are compiled with the same options.
 function(initrt_precompiled name)
@@ -15,6 +45,17 @@ function(initrt_precompiled name)
   target_compile_options(${name} PRIVATE ${P_OPTIONS}
     $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang$<SEMICOLON>-fno-pch-timestamp>)
   target_precompile_headers(${name} PRIVATE ${P_HEADERS})
+  set(folders)
+  foreach(library nlohmann_json::nlohmann_json fmt::fmt ${P_LIBS})
+    get_target_property(some ${library} INTERFACE_INCLUDE_DIRECTORIES)
+    list(APPEND folders ${some})
+  endforeach()
+  initrt_sum_of(sum "${P_HEADERS}" "${folders}")
+  set(file ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${name}.dir/cmake_pch.hxx.pch.sum)
+  file(REMOVE ${file})
+  if(sum)
+    file(WRITE ${file} "${sum}")
+  endif()
   foreach(user IN LISTS P_USERS)
     if(NOT TARGET ${user})
       continue()  # folders of tests that are not built
