@@ -49,7 +49,7 @@ class Signature {
           run.source_column, run.transposed, run.map.changes());
       add_entry(run.source);
     }
-    add(binding.quantized.has_value());
+    add(binding.quantized != nullptr);
     if (binding.quantized) add_weight(*binding.quantized);
   }
 

@@ -176,7 +176,7 @@ std::string precision_of_quantized(const Json& config) {
 // nothing.
 std::string own_precision(const OpenModel& model) {
   if (std::ranges::any_of(model.bindings.tensors,
-                          [](const Binding& binding) { return binding.quantized.has_value(); })) {
+                          [](const Binding& binding) { return binding.quantized != nullptr; })) {
     return precision_of_quantized(model.config);
   }
   std::map<DType, std::uint64_t> bytes;

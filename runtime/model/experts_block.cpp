@@ -16,6 +16,8 @@ void add_expert(BlockBuilder& block, std::uint32_t index) {
   unit.kind = UnitKind::Expert;
   const bool latent = block.spec.experts.latent > 0;
   const bool weigh_inputs = block.spec.experts.weigh_inputs, beside = block.spec.experts.beside;
+  unit.params.reserve(3 * (block.spec.experts.bias ? 2 : 1));  // a model may have many experts
+  unit.ops.reserve(6);
   unit.ops.emplace_back(TakeRowsOp{latent ? at.expert_latent : at.normed, at.taken, weigh_inputs});
   const auto product = [&](const char* name, ActivationId in, ActivationId out) {
     const std::uint64_t rows = block.builder.columns(out);

@@ -10,43 +10,50 @@
 namespace initrt {
 namespace {
 
+/// For errors: made only for one, as a checkpoint may have a hundred thousand tensors.
+std::string who_is(const TensorEntry& tensor, const CheckpointFile& file) {
+  return fmt::format("{}: tensor {}", file.path, quote(tensor.name));
+}
+
 /// Checks one part by itself: a box of its tensor that lies inside its file.
-void check_part(const TensorEntry& tensor, const TensorPart& part, const CheckpointFile& file,
-                const std::string& who) {
+void check_part(const TensorEntry& tensor, const TensorPart& part, const CheckpointFile& file) {
+  const auto who = [&] { return who_is(tensor, file); };
   const std::size_t rank = tensor.shape.size();
   const std::span<const std::uint64_t> shape = tensor.shape_of(part);
   if (part.begin.size() != part.shape.size() || shape.size() != rank ||
       (!part.strides.empty() && part.strides.size() != rank)) {
-    fail("{}: a part of it does not have its {} dimensions", who, rank);
+    fail("{}: a part of it does not have its {} dimensions", who(), rank);
   }
   for (std::size_t d = 0; d < part.begin.size(); ++d) {
     if (part.begin[d] > tensor.shape[d] || part.shape[d] > tensor.shape[d] - part.begin[d]) {
-      fail("{}: the part {} at {} lies outside of its shape {}", who, shape_text(part.shape),
+      fail("{}: the part {} at {} lies outside of its shape {}", who(), shape_text(part.shape),
            shape_text(part.begin), shape_text(tensor.shape));
     }
   }
   const bool plain = info(tensor.dtype).block_elements == 1;
   if (!plain && !(part.shape.empty() && part.strides.empty())) {
-    fail("{}: {} blocks cannot be cut into parts", who, name(tensor.dtype));
+    fail("{}: {} blocks cannot be cut into parts", who(), name(tensor.dtype));
   }
   std::uint64_t extent = 0;
   try {
     extent = tensor.extent_bytes(part);
   } catch (const Error& error) {
-    fail("{}: {}", who, error.what());
+    fail("{}: {}", who(), error.what());
   }
   if (part.offset > file.bytes || extent > file.bytes - part.offset) {
     fail("{}: the file is truncated: {} bytes at byte {} are needed, but the file has {} bytes",
-         who, extent, part.offset, file.bytes);
+         who(), extent, part.offset, file.bytes);
   }
   if (extent == 0) return;
   // A view may repeat elements (strides of 0), but not without end.
   std::uint64_t elements = 1;
   for (const std::uint64_t size : shape) {
-    elements = checked_product(who, {elements, size});
+    if (__builtin_mul_overflow(elements, size, &elements)) {
+      fail("{} takes 2^64 bytes or more", who());
+    }
   }
   if (bytes_of(tensor.dtype, elements) > file.bytes) {
-    fail("{}: a view of {} elements that repeats those of a file of {} bytes", who, elements,
+    fail("{}: a view of {} elements that repeats those of a file of {} bytes", who(), elements,
          file.bytes);
   }
 }
@@ -57,28 +64,24 @@ constexpr std::size_t kMaxNameBytes = 4096;
 std::uint64_t check_tensor(const TensorEntry& tensor, const std::vector<CheckpointFile>& files) {
   const DTypeInfo& type = info(tensor.dtype);
   if (tensor.parts.empty()) fail("tensor {} is stored nowhere", quote(tensor.name));
-  const std::string& path = files.at(tensor.parts.front().file).path;
+  const CheckpointFile& file = files.at(tensor.parts.front().file);
   if (tensor.name.size() > kMaxNameBytes) {
-    fail("{}: a tensor's name has {} bytes, more than the {} that one may have: {}...", path,
+    fail("{}: a tensor's name has {} bytes, more than the {} that one may have: {}...", file.path,
          tensor.name.size(), kMaxNameBytes, quote(std::string_view(tensor.name).substr(0, 64)));
   }
-  const std::string who = fmt::format("{}: tensor {}", path, quote(tensor.name));
   const std::uint64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
   if (row % type.block_elements != 0) {
-    fail("{}: rows of {} elements are not a whole number of {} blocks of {}", who, row, type.name,
-         type.block_elements);
+    fail("{}: rows of {} elements are not a whole number of {} blocks of {}", who_is(tensor, file),
+         row, type.name, type.block_elements);
   }
   std::uint64_t bytes = 0;
   try {
     bytes = tensor.bytes();
   } catch (const Error& error) {
-    fail("{}: {}", who, error.what());
+    fail("{}: {}", who_is(tensor, file), error.what());
   }
-  for (const TensorPart& part : tensor.parts) {
-    const CheckpointFile& file = files.at(part.file);
-    check_part(tensor, part, file, fmt::format("{}: tensor {}", file.path, quote(tensor.name)));
-  }
-  check_parts_cover(tensor, who);
+  for (const TensorPart& part : tensor.parts) check_part(tensor, part, files.at(part.file));
+  if (tensor.is_cut()) check_parts_cover(tensor, who_is(tensor, file));
   return bytes;
 }
 
@@ -115,8 +118,7 @@ std::uint64_t TensorEntry::extent_bytes(const TensorPart& part) const {
 }
 
 std::int64_t Catalog::find(std::string_view name) const {
-  const auto found = index_.find(std::string(name));
-  return found == index_.end() ? -1 : static_cast<std::int64_t>(found->second);
+  return index_.find(name, [this](std::uint32_t i) -> std::string_view { return tensors[i].name; });
 }
 
 std::string describe_absent(const Catalog& catalog) {
@@ -156,6 +158,7 @@ void Catalog::finish(SharedBytes shared) {
   };
   // Empty tensors sort before the one whose bytes begin at the same place: they overlap nothing.
   std::vector<Place> places;
+  places.reserve(tensors.size());
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const std::uint64_t bytes = check_tensor(tensors[i], files);
     const TensorPart& first = tensors[i].parts.front();
@@ -167,8 +170,8 @@ void Catalog::finish(SharedBytes shared) {
   for (const Place& place : places) sorted.push_back(std::move(tensors[place.tensor]));
   tensors = std::move(sorted);
 
-  index_.clear();
-  index_.reserve(tensors.size());
+  index_ = NameIndex(tensors.size());
+  const auto name_of = [this](std::uint32_t i) -> std::string_view { return tensors[i].name; };
   std::size_t previous = tensors.size();  // the last tensor with any bytes
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const TensorEntry& tensor = tensors[i];
@@ -184,10 +187,10 @@ void Catalog::finish(SharedBytes shared) {
       }
       previous = i;
     }
-    const auto [other, fresh] = index_.emplace(tensor.name, static_cast<std::uint32_t>(i));
-    if (!fresh) {
+    const std::uint32_t first = index_.insert(tensor.name, static_cast<std::uint32_t>(i), name_of);
+    if (first != i) {
       fail("{}: tensor {} appears twice, the first time in {}", where, quote(tensor.name),
-           files[places[other->second].file].path);
+           files[places[first].file].path);
     }
   }
 }

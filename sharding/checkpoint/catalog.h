@@ -9,11 +9,11 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "sharding/checkpoint/files.h"
+#include "sharding/checkpoint/name_index.h"
 #include "sharding/dtype.h"
 #include "sharding/error.h"
 
@@ -56,6 +56,8 @@ struct TensorEntry {
   [[nodiscard]] std::uint64_t elements() const;
   /// What the elements take, gaps between them not counted.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_of(dtype, elements()); }
+  /// Whether its parts are boxes of it, not one part the whole of it.
+  [[nodiscard]] bool is_cut() const { return parts.size() != 1 || !parts.front().shape.empty(); }
   /// The extents of a part of this tensor, and the elements in it.
   [[nodiscard]] std::span<const std::uint64_t> shape_of(const TensorPart& part) const {
     return part.shape.empty() ? shape : part.shape;
@@ -94,7 +96,7 @@ class Catalog {
   std::vector<std::string> absent_files;
   std::uint64_t more_absent_files = 0;  ///< beyond those, of a cut of many
 
-  /// Index into `tensors` of the tensor with this name, or -1.
+  /// Index into `tensors` of the tensor that had this name at finish(), or -1.
   [[nodiscard]] std::int64_t find(std::string_view name) const;
 
   /// Sorts `tensors`, indexes the names and checks all the invariants above.
@@ -102,7 +104,7 @@ class Catalog {
   void finish(SharedBytes shared = SharedBytes::Refused);
 
  private:
-  std::unordered_map<std::string, std::uint32_t> index_;
+  NameIndex index_;
 };
 
 /// A shape for a person: "[32, 4096]".

@@ -45,7 +45,7 @@ bool are_apart(const Boxes& boxes, std::size_t dimensions, int cuts_left) {
 }  // namespace
 
 void check_parts_cover(const TensorEntry& tensor, std::string_view who) {
-  if (tensor.parts.size() == 1 && tensor.parts.front().shape.empty()) return;
+  if (!tensor.is_cut()) return;
   std::uint64_t held = 0;  // at most parts x elements; wraps are caught by the boxes being apart
   Boxes boxes;
   for (const TensorPart& part : tensor.parts) {

@@ -46,8 +46,8 @@ TEST_P(QuantizedModels, AreDequantizedBitByBitAsTheirLibraryDoesIt) {
   std::size_t found = 0;
   for (std::size_t i = 0; i < model.graph.tensors.size(); ++i) {
     const Tensor& tensor = model.graph.tensors[i];
-    const std::optional<QuantizedWeight>& weight = model.bindings.tensors[i].quantized;
-    ASSERT_EQ(weight.has_value(), expected.contains(tensor.name)) << tensor.name;
+    const std::shared_ptr<const QuantizedWeight>& weight = model.bindings.tensors[i].quantized;
+    ASSERT_EQ(weight != nullptr, expected.contains(tensor.name)) << tensor.name;
     if (!weight) continue;
     ++found;
     const std::vector<float> values =

@@ -6,6 +6,29 @@ namespace initrt {
 namespace {
 
 constexpr std::string_view kExperts = "mlp.experts.";
+// The modules of an expert, as experts_block.cpp makes them. Literals: a BlockName owns nothing.
+constexpr std::string_view kOfExperts[] = {"mlp.experts.*.gate_proj", "mlp.experts.*.up_proj",
+                                           "mlp.experts.*.down_proj"};
+
+// Of "2.up_proj" the expert, and its module of kOfExperts; nothing where it is none of these.
+struct ExpertModule {
+  std::string_view expert, module;
+};
+ExpertModule expert_module(std::string_view rest) {
+  const std::size_t dot = rest.find('.');
+  if (dot == std::string_view::npos) return {};
+  for (const std::string_view module : kOfExperts) {
+    if (module.substr(kExperts.size() + 1) == rest.substr(dot))
+      return {rest.substr(0, dot), module};
+  }
+  return {};
+}
+
+// Whether a table's key is "module.kind".
+bool is_tensor_of(std::string_view key, const BlockName& name) {
+  return key.size() == name.module.size() + 1 + name.kind.size() && key.starts_with(name.module) &&
+         key[name.module.size()] == '.' && key.ends_with(name.kind);
+}
 
 }  // namespace
 
@@ -17,12 +40,13 @@ BlockName parse_block_name(std::string_view canonical) {
   if (dot == std::string_view::npos) return {};
   // "7.layer_scalar" is of no module.
   const std::string_view module = last == dot ? "" : rest.substr(dot + 1, last - dot - 1);
-  BlockName name{rest.substr(0, dot), std::string(module), "", rest.substr(last + 1)};
+  BlockName name{rest.substr(0, dot), module, "", rest.substr(last + 1)};
   if (module.starts_with(kExperts)) {
-    const std::string_view expert = module.substr(kExperts.size());  // "2.up_proj"
-    const std::size_t end = std::min(expert.find('.'), expert.size());
-    name.expert = expert.substr(0, end);
-    name.module = std::string(kExperts).append("*").append(expert.substr(end));
+    const ExpertModule of = expert_module(module.substr(kExperts.size()));
+    if (!of.expert.empty()) {
+      name.expert = of.expert;
+      name.module = of.module;
+    }
   }
   return name;
 }
@@ -36,18 +60,18 @@ std::string_view find_pair(std::span<const NamePair> table, std::string_view key
 std::string translate(const NameTable& table, std::string_view canonical) {
   const BlockName name = parse_block_name(canonical);
   if (name.layer.empty()) return std::string(find_pair(table.global, canonical));
-  std::string kind = std::string(".").append(name.kind);
-  std::string module(find_pair(table.in_block, name.module + kind));
-  if (module.empty()) {
-    module = find_pair(table.in_block, name.module);
-  } else {
-    kind = "";
-  }
+  const auto whole =
+      std::find_if(table.in_block.begin(), table.in_block.end(),
+                   [&](const NamePair& pair) { return is_tensor_of(pair.first, name); });
+  const bool is_whole = whole != table.in_block.end() && !whole->second.empty();
+  const std::string_view module = is_whole ? whole->second : find_pair(table.in_block, name.module);
   if (module.empty()) return "";
-  const std::size_t star = module.find('*');
-  if (star != std::string::npos && !name.expert.empty()) module.replace(star, 1, name.expert);
   std::string text(table.block_prefix);
-  text.append(name.layer).append(".").append(module).append(kind);
+  text.append(name.layer).append(".");
+  const std::size_t star = name.expert.empty() ? std::string_view::npos : module.find('*');
+  text.append(module.substr(0, star));
+  if (star != std::string_view::npos) text.append(name.expert).append(module.substr(star + 1));
+  if (!is_whole) text.append(".").append(name.kind);
   return text;
 }
 

@@ -12,9 +12,10 @@ namespace initrt {
 
 /// "model.layers.7.self_attn.q_proj.weight" is layer "7", module "self_attn.q_proj", kind "weight";
 /// "model.layers.7.mlp.experts.2.up_proj.weight" has module "mlp.experts.*.up_proj", expert "2".
+/// Views of the name it was made of, which must outlive it, and of literals.
 struct BlockName {
   std::string_view layer;  ///< "" for a name that is of no block
-  std::string module;
+  std::string_view module;
   std::string_view expert;  ///< "" for a module that is of no expert
   std::string_view kind;
 };

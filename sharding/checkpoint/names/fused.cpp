@@ -41,7 +41,7 @@ struct ExpertPart {
 };
 
 ExpertPart expert_part(const Tensor& canonical) {
-  const std::string module = parse_block_name(canonical.name).module;
+  const std::string_view module = parse_block_name(canonical.name).module;
   if (module.ends_with("down_proj")) return {0, 1};
   return {module.ends_with("up_proj") ? 1u : 0u, 2};
 }
@@ -49,7 +49,7 @@ ExpertPart expert_part(const Tensor& canonical) {
 }  // namespace
 
 QkvPart qkv_part(std::string_view canonical) {
-  const std::string module = parse_block_name(canonical).module;
+  const std::string_view module = parse_block_name(canonical).module;
   if (module == "self_attn.q_proj") return QkvPart::Query;
   if (module == "self_attn.k_proj") return QkvPart::Key;
   if (module == "self_attn.v_proj") return QkvPart::Value;
@@ -117,7 +117,7 @@ void place_interleaved_expert(Stored& stored, const Tensor& canonical, std::uint
 
 std::string_view place_latent(Stored& stored, const Tensor& canonical, const Graph& graph) {
   const LatentSizes& sizes = graph.latent;
-  const std::string module = parse_block_name(canonical.name).module;
+  const std::string_view module = parse_block_name(canonical.name).module;
   // A head's rows, and what part of them this is.
   const auto of_heads = [&](std::uint64_t rows, std::uint64_t part, std::uint64_t first) {
     stored.rows = graph.heads * rows;
@@ -151,7 +151,7 @@ std::string_view place_latent(Stored& stored, const Tensor& canonical, const Gra
 }
 
 std::string_view place_gated_query(Stored& stored, const Tensor& canonical, const Graph& graph) {
-  const std::string module = parse_block_name(canonical.name).module;
+  const std::string_view module = parse_block_name(canonical.name).module;
   const bool gate = module == "self_attn.gate_proj";
   if (!gate && module != "self_attn.q_proj") return "";
   const std::uint64_t size = graph.head_size;

@@ -71,9 +71,9 @@ std::string_view place_delta_by_head(Stored& stored, char part, const Tensor& ca
 std::string_view place_delta(Stored& stored, const Tensor& canonical, const Graph& graph,
                              DeltaForm form) {
   constexpr std::string_view kPrefix = "linear_attn.";
-  const std::string module = parse_block_name(canonical.name).module;
+  const std::string_view module = parse_block_name(canonical.name).module;
   if (graph.delta.key_heads == 0 || !module.starts_with(kPrefix)) return "";
-  const std::string_view part = std::string_view(module).substr(kPrefix.size());
+  const std::string_view part = module.substr(kPrefix.size());
   if (part.ends_with("_conv")) {
     place_taps(stored, graph.delta.taps, before_part(part[0], graph.delta),
                2 * graph.delta.keys() + graph.delta.values());
@@ -87,9 +87,9 @@ std::string_view place_delta(Stored& stored, const Tensor& canonical, const Grap
 std::string_view place_state_space(Stored& stored, const Tensor& canonical, const Graph& graph) {
   constexpr std::string_view kPrefix = "mamba.";
   const StateSpaceSizes& sizes = graph.state_space;
-  const std::string module = parse_block_name(canonical.name).module;
+  const std::string_view module = parse_block_name(canonical.name).module;
   if (sizes.groups == 0 || !module.starts_with(kPrefix)) return "";
-  const std::string_view part = std::string_view(module).substr(kPrefix.size());
+  const std::string_view part = module.substr(kPrefix.size());
   if (part.ends_with("_conv")) {
     const std::uint64_t before = before_part(part[0], sizes) - sizes.inner();
     if (canonical.vector) {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
 
 #include "sharding/checkpoint/checked_json.h"
+#include "sharding/checkpoint/name_index.h"
 #include "sharding/checkpoint/names/canonical_name.h"
 #include "sharding/checkpoint/names/names_hf.h"
 #include "sharding/error.h"
@@ -196,6 +196,11 @@ void add_part(const Tensor& canonical, const Stored& stored, const Binding& from
   }
 }
 
+bool is_same(const std::shared_ptr<const QuantizedWeight>& a,
+             const std::shared_ptr<const QuantizedWeight>& b) {
+  return a == b || (a != nullptr && b != nullptr && *a == *b);
+}
+
 // Rows of a quantized weight are made as a whole.
 void check_whole_rows(const HfTensor& made) {
   for (const RowRun& run : made.binding.runs) {
@@ -209,7 +214,7 @@ void check_whole_rows(const HfTensor& made) {
 
 std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
   std::vector<HfTensor> tensors;
-  std::unordered_map<std::string, std::size_t> places;
+  NameIndex places(graph.tensors.size());
   std::vector<std::size_t> last_part;  // by tensor: the first run of its last canonical one
   const StoredNames none;
   for (std::size_t i = 0; i < graph.tensors.size(); ++i) {
@@ -220,19 +225,23 @@ std::vector<HfTensor> hf_tensors(const Graph& graph, const Bindings& bindings) {
       last_part.resize(tensors.size(), 0);
       continue;
     }
-    const auto [place, is_new] = places.try_emplace(stored.name, tensors.size());
+    const auto next = static_cast<std::uint32_t>(tensors.size());
+    const std::uint32_t place = places.insert(stored.name, next, [&](std::uint32_t tensor) {
+      return std::string_view(tensors[tensor].tensor.name);
+    });
+    const bool is_new = place == next;
     if (is_new) {
       tensors.push_back(empty_tensor(canonical, stored));
       last_part.push_back(0);
     }
-    Binding& binding = tensors[place->second].binding;
+    Binding& binding = tensors[place].binding;
     std::vector<RowRun>& runs = binding.runs;
     if (is_new) binding.quantized = bindings.tensors[i].quantized;
-    if (binding.quantized != bindings.tensors[i].quantized) {
+    if (!is_same(binding.quantized, bindings.tensors[i].quantized)) {
       fail("{} would be made of several weights that are quantized: not known here",
            quote(stored.name));
     }
-    std::size_t& last = last_part[place->second];
+    std::size_t& last = last_part[place];
     const std::size_t before = std::exchange(last, runs.size());
     add_part(canonical, stored, bindings.tensors[i], before, runs);
     last = std::min(last, runs.size());

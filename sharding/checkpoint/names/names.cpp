@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <unordered_set>
+#include <deque>
 
 #include "sharding/checkpoint/checked_json.h"
 #include "sharding/checkpoint/names/interleaved.h"
@@ -186,31 +186,31 @@ std::size_t edit_distance(std::string_view a, std::string_view b, std::size_t li
 // All of the graph's tensors. @param not_needed gets those that others hold the values of
 std::vector<Located> locate_all(const Graph& graph, const Naming& naming, const StoredNames& names,
                                 std::vector<Bindings::Twins>& twins,
-                                std::unordered_set<std::uint32_t>& not_needed) {
+                                std::vector<bool>& not_needed) {
   std::vector<Located> all;
+  all.reserve(graph.tensors.size());
   for (const Tensor& tensor : graph.tensors) {
     Located located = locate(tensor, tensor.name, graph, naming, names);
-    const std::string first_name = located.stored.name;
     for (const std::string& alias : tensor.aliases) {
       Located other = locate(tensor, alias, graph, naming, names);
       if (!other.is_there()) continue;
-      not_needed.insert(other.entry());
+      not_needed[other.entry()] = true;
       if (!located.is_there()) {
         located = std::move(other);
       } else {
         twins.push_back({located.entry(), other.entry()});
       }
     }
-    if (!located.is_there()) located.stored.name = first_name.empty() ? tensor.name : first_name;
+    if (located.stored.name.empty()) located.stored.name = tensor.name;
     all.push_back(std::move(located));
   }
   return all;
 }
 
 // A tensor as it is needed. One that is moved or several in one, or of columns in another order, is
-// not read quantized.
+// not read quantized. @param made gets the names that are no tensor's
 NeededTensor needed_tensor(const Graph& graph, const Tensor& tensor, const Located& located,
-                           const StoredNames& names) {
+                           const StoredNames& names, std::deque<std::string>& made) {
   const Stored& stored = located.stored;
   NeededTensor needed;
   needed.found = located.found;
@@ -226,9 +226,9 @@ NeededTensor needed_tensor(const Graph& graph, const Tensor& tensor, const Locat
     needed.name = names.name(static_cast<std::uint32_t>(located.found));
   } else if (located.codes >= 0) {  // whose prefix may be another's
     const std::string& codes = names.name(static_cast<std::uint32_t>(located.codes));
-    needed.name = weight_of_codes(codes);
+    needed.name = made.emplace_back(weight_of_codes(codes));
   } else {
-    needed.name = names.prefix() + stored.name;
+    needed.name = made.emplace_back(names.prefix() + stored.name);
   }
   return needed;
 }
@@ -238,12 +238,14 @@ NeededTensor needed_tensor(const Graph& graph, const Tensor& tensor, const Locat
 QuantizedTensors check_found(const Graph& graph, const std::vector<Located>& located,
                              const Catalog& catalog, const StoredNames& names, bool all_names) {
   std::vector<NeededTensor> needed;
+  needed.reserve(located.size());
+  std::deque<std::string> made;
   std::vector<std::string> missing;
   bool head = true;  // nothing else is missing
   for (std::size_t i = 0; i < located.size(); ++i) {
-    needed.push_back(needed_tensor(graph, graph.tensors[i], located[i], names));
+    needed.push_back(needed_tensor(graph, graph.tensors[i], located[i], names, made));
     if (!located[i].is_there()) {
-      missing.push_back(needed.back().name);
+      missing.emplace_back(needed.back().name);
       head = head && graph.tensors[i].name == "lm_head.weight" && catalog.absent_files.empty();
     }
   }
@@ -263,15 +265,14 @@ QuantizedTensors check_found(const Graph& graph, const std::vector<Located>& loc
 // A GGUF file has no key that says which layers have biases: they are added where they are stored.
 // Source: llama.cpp, src/llama-model.cpp. One that the family does not read would be left out
 // silently.
-void refuse_bias(const Catalog& catalog, std::uint32_t index,
-                 const std::unordered_set<std::uint32_t>& used) {
+void refuse_bias(const Catalog& catalog, std::uint32_t index, const std::vector<bool>& used) {
   constexpr std::string_view kBias = ".bias";
   std::string_view module = catalog.tensors[index].name;
   if (!module.ends_with(kBias)) return;
   module.remove_suffix(kBias.size());
   std::int64_t weight = catalog.find(std::string(module) + ".weight");
   if (weight < 0 && module == "output") weight = catalog.find("token_embd.weight");  // tied
-  if (weight < 0 || !used.contains(static_cast<std::uint32_t>(weight))) return;
+  if (weight < 0 || !used[static_cast<std::size_t>(weight)]) return;
   fail("{}: {} is the bias of a weight that has none in this model family as it is known here",
        catalog.path, quote(catalog.tensors[index].name));
 }
@@ -318,19 +319,19 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
   const Naming& naming = naming_of(graph, catalog, names);
   Bindings bindings;
   bindings.naming = naming.name;
-  std::unordered_set<std::uint32_t> not_needed;
+  std::vector<bool> not_needed(catalog.tensors.size(), false), used = not_needed;
   const std::vector<Located> located = locate_all(graph, naming, names, bindings.twins, not_needed);
   QuantizedTensors quantized = check_found(graph, located, catalog, names, all_names);
-  not_needed.insert(quantized.others.begin(), quantized.others.end());
-
-  std::unordered_set<std::uint32_t> used;
+  for (const std::uint32_t other : quantized.others) not_needed[other] = true;
   const auto use = [&](std::uint32_t source) {
-    if (used.insert(source).second) bindings.payload_bytes += catalog.tensors[source].bytes();
+    if (!used[source]) bindings.payload_bytes += catalog.tensors[source].bytes();
+    used[source] = true;
   };
   const std::vector<PartlyRotated> partly = partly_rotated_heads(graph);
   bool plain = true;
+  bindings.tensors.reserve(located.size());
   for (std::size_t i = 0; i < located.size(); ++i) {
-    std::optional<QuantizedWeight>& codes = quantized.weights[i];
+    std::shared_ptr<const QuantizedWeight>& codes = quantized.weights[i];
     if (!codes && located[i].found < 0) {
       fail("{}: {} is there as codes alone", catalog.path, quote(graph.tensors[i].name));
     }
@@ -357,8 +358,8 @@ Bindings bind(const Graph& graph, const Catalog& catalog, bool all_names) {
   }
   if (plain) bindings.unused_quantization = quantization_of(catalog.config);
   for (std::uint32_t i = 0; i < catalog.tensors.size(); ++i) {
-    if (used.contains(i)) continue;
-    if (not_needed.contains(i) || is_harmless(names.name(i), graph)) {
+    if (used[i]) continue;
+    if (not_needed[i] || is_harmless(names.name(i), graph)) {
       ++bindings.skipped;
     } else {
       if (bindings.naming == "gguf") refuse_bias(catalog, i, used);

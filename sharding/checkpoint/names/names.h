@@ -5,7 +5,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,9 +35,9 @@ struct RowRun {
 /// Where one canonical tensor comes from. Together the runs cover each element once.
 struct Binding {
   std::vector<RowRun> runs;
-  /// Where it is quantized: runs then count in the rows and columns of this weight, and their
-  /// source is the tensor of its codes.
-  std::optional<QuantizedWeight> quantized = std::nullopt;
+  /// Where it is quantized, else null: runs then count in the rows and columns of this weight, and
+  /// their source is the tensor of its codes.
+  std::shared_ptr<const QuantizedWeight> quantized = nullptr;
 };
 
 /// Canonical rows [row, row + rows) that follow one another in a stored tensor from `stored_row`,

@@ -1,5 +1,6 @@
 #include "sharding/checkpoint/names/names_hf.h"
 
+#include <algorithm>
 #include <array>
 
 #include "sharding/checkpoint/names/canonical_name.h"
@@ -47,6 +48,7 @@ constexpr std::array kAllExperts = {
 // not. @param base what to leave out of names, as in locate_hf_base()
 void try_other_experts(Stored& stored, const Tensor& canonical, const HfNames& family,
                        const StoredNames& names, std::string_view base) {
+  if (names.empty()) return;
   const BlockName name = parse_block_name(canonical.name);
   if ((name.expert.empty() && name.module != "mlp.gate") || names.has_weight(stored.name)) return;
   for (const std::string& own : {canonical.name, hf_name(canonical.name, family)}) {
@@ -129,29 +131,29 @@ std::string_view place_mixer(Stored& stored, const Tensor& canonical, const Grap
 
 // Whether a module is one of a gate and an up projection that are kept as one matrix.
 bool is_half_of_gate_up(std::string_view module, const HfNames& names) {
-  for (const std::string prefix : {"mlp.", "mlp.shared_experts."}) {
-    const std::string gate = prefix + "gate_proj", up = prefix + "up_proj";
-    if (module == gate || module == up) return is_fused(gate, up, names);
-  }
-  return false;
+  constexpr NamePair kHalves[] = {{"mlp.gate_proj", "mlp.up_proj"},
+                                  {"mlp.shared_experts.gate_proj", "mlp.shared_experts.up_proj"}};
+  return std::any_of(std::begin(kHalves), std::end(kHalves), [&](const NamePair& halves) {
+    const auto& [gate, up] = halves;
+    return (module == gate || module == up) && is_fused(gate, up, names);
+  });
 }
 
 // Under the family's own names, fused and transposed as it has them.
 Stored locate_own(const Tensor& canonical, const Graph& graph, const StoredNames& stored_names,
                   std::string_view base) {
   const HfNames& names = graph.hf_names;
-  if (const BlockName name = parse_block_name(canonical.name);
-      names.experts != ExpertsForm::Apart && !name.expert.empty()) {
+  const BlockName name = parse_block_name(canonical.name);
+  if (names.experts != ExpertsForm::Apart && !name.expert.empty()) {
     return locate_expert_of_all(canonical, name, graph, stored_names, base);
   }
   Stored stored;
   stored.name = without_prefix(hf_name(canonical.name, names), base);
   if (stored.name.find('*') != std::string::npos) stored.pieces = canonical.matrix_rows;
   stored.rotary_interleaved = names.rotary_interleaved;
-  const std::string module = parse_block_name(canonical.name).module;
-  stored.transposed = names.transposed && !module.empty() && !canonical.vector;
+  stored.transposed = names.transposed && !name.module.empty() && !canonical.vector;
+  if (!name.expert.empty()) return stored;
   if (const std::string_view mixer = place_mixer(stored, canonical, graph); !mixer.empty()) {
-    const BlockName name = parse_block_name(canonical.name);
     std::string whole = "model.layers." + std::string(name.layer) + ".";
     whole.append(mixer).append(".").append(name.kind);
     stored.name = without_prefix(hf_name(whole, names), base);
@@ -161,7 +163,7 @@ Stored locate_own(const Tensor& canonical, const Graph& graph, const StoredNames
   if (part != QkvPart::None && is_fused("self_attn.q_proj", "self_attn.k_proj", names)) {
     place_qkv(stored, part, names.qkv, graph);
   }
-  if (is_half_of_gate_up(module, names)) place_gate_up(stored, canonical);
+  if (is_half_of_gate_up(name.module, names)) place_gate_up(stored, canonical);
   return stored;
 }
 

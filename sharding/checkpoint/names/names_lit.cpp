@@ -64,7 +64,7 @@ bool has_module(const Graph& graph, std::string_view module) {
 // A name of Lit-GPT's, which depends on what else the blocks have.
 std::string lit_gpt_name(std::string_view canonical, const Graph& graph) {
   std::string name = translate({kLitGptGlobal, kBlockPrefix, kLitGptInBlock}, canonical);
-  const std::string module = parse_block_name(canonical).module;
+  const std::string_view module = parse_block_name(canonical).module;
   const auto replace = [&](std::string_view from, std::string_view to) {
     name.replace(name.find(from), from.size(), to);
   };

@@ -81,11 +81,16 @@ void find_pieces(Located& located, const StoredNames& names) {
 
 std::span<const Naming> namings() { return kNamings; }
 
-Located locate(Tensor tensor, const std::string& canonical, const Graph& graph,
+Located locate(const Tensor& tensor, const std::string& canonical, const Graph& graph,
                const Naming& naming, const StoredNames& names) {
-  tensor.name = canonical;
   Located located;
-  located.stored = naming.locate(tensor, graph, names);
+  if (canonical == tensor.name) {
+    located.stored = naming.locate(tensor, graph, names);
+  } else {
+    Tensor alias = tensor;
+    alias.name = canonical;
+    located.stored = naming.locate(alias, graph, names);
+  }
   if (located.stored.name.empty()) return located;
   if (located.stored.pieces > 0) {
     find_pieces(located, names);
@@ -105,13 +110,19 @@ Located locate(Tensor tensor, const std::string& canonical, const Graph& graph,
 }
 
 const Naming& naming_of(const Graph& graph, const Catalog& catalog, StoredNames& names) {
+  std::vector<std::string> anchors;
+  std::vector<const Naming*> of;
   for (const Naming& naming : kNamings) {
-    for (const std::string& anchor : naming.anchors(graph)) {
-      const std::vector<std::string> prefixes = names.prefixes_of(anchor);
-      if (prefixes.empty()) continue;
-      choose_prefix(graph, catalog, naming, prefixes, names);
-      return naming;
+    for (std::string& anchor : naming.anchors(graph)) {
+      anchors.push_back(std::move(anchor));
+      of.push_back(&naming);
     }
+  }
+  const std::vector<std::vector<std::string>> prefixes = names.prefixes_of(anchors);
+  for (std::size_t i = 0; i < anchors.size(); ++i) {
+    if (prefixes[i].empty()) continue;
+    choose_prefix(graph, catalog, *of[i], prefixes[i], names);
+    return *of[i];
   }
   // Its missing names are what the user should see.
   return *std::find_if(kNamings.begin(), kNamings.end(),

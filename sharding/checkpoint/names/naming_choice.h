@@ -23,7 +23,7 @@ struct Located {
 };
 
 /// Looks for a tensor under `canonical`, its name or one of its aliases.
-[[nodiscard]] Located locate(Tensor tensor, const std::string& canonical, const Graph& graph,
+[[nodiscard]] Located locate(const Tensor& tensor, const std::string& canonical, const Graph& graph,
                              const Naming& naming, const StoredNames& names);
 
 /// The naming of a checkpoint: the first with an anchor in it, else Hugging Face's, whose names a

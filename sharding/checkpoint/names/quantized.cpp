@@ -47,7 +47,7 @@ std::string method_of(const TensorEntry* weight, std::span<const Companion> comp
   const TensorEntry& first = *(own == companions.end() ? companions.front() : *own).tensor;
   const std::string who =
       fmt::format("{}: tensor {} belongs to {}", file_of(catalog, first), quote(first.name),
-                  quote(weight == nullptr ? needed.name : weight->name));
+                  quote(weight == nullptr ? needed.name : std::string_view(weight->name)));
   const bool lora = is_lora(companions);
   const std::string method = method_of(weight, companions, said);
   const bool adapted =
@@ -67,7 +67,7 @@ std::string method_of(const TensorEntry* weight, std::span<const Companion> comp
 // Fails where an index names what belongs to a weight, and no file holds it.
 void refuse_absent_companions(const Catalog& catalog, std::span<const NeededTensor> needed) {
   if (catalog.absent_tensors.empty()) return;
-  std::unordered_map<std::string, const TensorEntry*> modules;
+  std::unordered_map<std::string_view, const TensorEntry*> modules;
   std::unordered_set<std::string_view> names;
   for (const NeededTensor& tensor : needed) {
     names.insert(tensor.name);
@@ -77,11 +77,11 @@ void refuse_absent_companions(const Catalog& catalog, std::span<const NeededTens
   }
   for (const auto& [absent, file] : catalog.absent_tensors) {
     const std::string name = without_wrappers(absent);
-    const std::string module(module_of(name));
+    const std::string_view module = module_of(name);
     const auto weight = modules.find(module);
     if (module.empty() || weight == modules.end() || names.contains(name)) continue;
     const std::string_view leaf = std::string_view(name).substr(module.size() + 1);
-    if (!changes_weights(leaf) || leaves_plain(weight->second, module + ".", leaf)) continue;
+    if (!changes_weights(leaf) || leaves_plain(weight->second, module, leaf)) continue;
     fail("{}: tensor {}, which the index has in {} and no file holds, belongs to {}: download it",
          catalog.path, quote(absent), quote(file), quote(weight->second->name));
   }
@@ -99,16 +99,33 @@ bool is_of_block(std::string_view name) {
   return false;
 }
 
+// Of a catalog's tensors, those that are part of a quantized weight.
+std::vector<bool> tensors_of(std::span<const std::shared_ptr<const QuantizedWeight>> weights,
+                             const Catalog& catalog) {
+  std::vector<bool> parts(catalog.tensors.size(), false);
+  for (const auto& weight : weights) {
+    if (weight == nullptr) continue;
+    for (const QuantComponent& component : weight->components) parts[component.tensor] = true;
+  }
+  return parts;
+}
+
 // Fails where an adapter, or what activations are divided by, lies in modules of its own.
 void refuse_apart(const Catalog& catalog, const UnusedTensors& unused,
-                  std::span<const NeededTensor> needed) {
+                  std::span<const NeededTensor> needed, const QuantizedTensors& quantized) {
+  const std::vector<bool> known = tensors_of(quantized.weights, catalog);
+  std::vector<UnusedTensors::Place> others;
+  for (const UnusedTensors::Place& place : unused.sorted()) {
+    if (!known[place.tensor] || is_of_adapter(place.name)) others.push_back(place);
+  }
+  if (others.empty()) return;
   std::unordered_set<std::string_view> modules, parents;
   for (const NeededTensor& tensor : needed) {
     const std::string_view module = module_of(tensor.name);
     modules.insert(module);
     if (is_of_block(tensor.name)) parents.insert(module_of(module));
   }
-  for (const auto& [name, index] : unused.sorted()) {
+  for (const auto& [name, index] : others) {
     const TensorEntry& tensor = catalog.tensors[index];
     if (is_of_adapter(name)) {
       fail("{}: tensor {} is of an adapter that is not merged; merge it {}",
@@ -136,23 +153,24 @@ void check_alone(const Catalog& catalog, const TensorEntry& weight, std::string_
   }
 }
 
-// How one weight is quantized; nothing where it is plain.
-std::optional<QuantizedWeight> find_one(const Catalog& catalog, const UnusedTensors& unused,
-                                        const QuantConfig& config, const NeededTensor& needed,
-                                        std::string_view said, std::vector<std::uint32_t>& others) {
+// How one weight is quantized; null where it is plain.
+std::shared_ptr<const QuantizedWeight> find_one(const Catalog& catalog, const UnusedTensors& unused,
+                                                const QuantConfig& config,
+                                                const NeededTensor& needed, std::string_view said,
+                                                std::vector<std::uint32_t>& others) {
   const TensorEntry* const weight =
       needed.found < 0 ? nullptr : &catalog.tensors[static_cast<std::size_t>(needed.found)];
   const std::vector<Companion> companions = unused.beside(needed.name, weight);
   if (companions.empty()) {
     if (weight != nullptr) check_alone(catalog, *weight, said);
-    return {};
+    return nullptr;
   }
   const QuantModule module{catalog,        config, needed.name, needed.rows,
                            needed.columns, weight, companions};
   std::optional<FoundQuantized> found = find_quantized(module);
   if (!found) fail_beside(catalog, needed, weight, companions, said);
   others.insert(others.end(), found->others.begin(), found->others.end());
-  return std::move(found->weight);
+  return std::make_shared<const QuantizedWeight>(std::move(found->weight));
 }
 
 std::string text_at(const nlohmann::json& object, const char* key) {
@@ -210,16 +228,23 @@ QuantizedTensors find_quantized_tensors(const Catalog& catalog, const StoredName
   const QuantConfig config(catalog.config);
   const std::string said = quantization_of(catalog.config);
   QuantizedTensors tensors;
-  std::unordered_map<std::string_view, std::size_t> known;  // many experts may be in one tensor
-  for (const NeededTensor& tensor : needed) {
-    const auto [first, is_new] = known.emplace(tensor.name, tensors.weights.size());
-    tensors.weights.push_back(is_new
+  tensors.weights.reserve(needed.size());
+  // Many experts may be in one tensor, or in codes of one name.
+  std::unordered_map<std::string_view, std::uint32_t> codes;
+  constexpr std::uint32_t kNone = ~0u;
+  std::vector<std::uint32_t> first_of(catalog.tensors.size(), kNone);
+  for (std::uint32_t i = 0; i < needed.size(); ++i) {
+    const NeededTensor& tensor = needed[i];
+    std::uint32_t& first = tensor.found < 0 ? codes.try_emplace(tensor.name, kNone).first->second
+                                            : first_of[static_cast<std::size_t>(tensor.found)];
+    if (first == kNone) first = i;
+    tensors.weights.push_back(first == i
                                   ? find_one(catalog, unused, config, tensor, said, tensors.others)
-                                  : tensors.weights[first->second]);
+                                  : tensors.weights[first]);
   }
   refuse_absent_companions(catalog, needed);
   refuse_changing_layers(catalog);
-  refuse_apart(catalog, unused, needed);
+  refuse_apart(catalog, unused, needed, tensors);
   return tensors;
 }
 

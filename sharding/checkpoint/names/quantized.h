@@ -4,10 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sharding/checkpoint/catalog.h"
@@ -18,7 +19,7 @@ namespace initrt {
 
 /// A tensor that a graph needs: its name without wrappers, and its index in the catalog or -1.
 struct NeededTensor {
-  std::string name;
+  std::string_view name;  ///< someone else's, who must outlive it
   std::int64_t found = -1;
   /// Its shape, [out, in], where it is a matrix that may be quantized; else 0.
   std::uint64_t rows = 0, columns = 0;
@@ -26,7 +27,8 @@ struct NeededTensor {
 
 /// What find_quantized_tensors() found.
 struct QuantizedTensors {
-  std::vector<std::optional<QuantizedWeight>> weights;  ///< as the tensors that are needed
+  /// As the tensors that are needed; null: plain. Tensors of one name have one.
+  std::vector<std::shared_ptr<const QuantizedWeight>> weights;
   std::vector<std::uint32_t>
       others;  ///< of the catalog: beside them, changing none of their numbers
 };

@@ -35,6 +35,28 @@ bool holds_the_model(std::string_view prefix) {
                      [&](std::string_view holder) { return prefix.starts_with(holder); });
 }
 
+// Of all components but the last.
+bool has_wrappers(std::string_view name) {
+  for (std::size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
+    if (is_wrapper_component(name.substr(0, dot))) return true;
+    name.remove_prefix(dot + 1);
+  }
+  return false;
+}
+
+std::vector<std::string> likeliest(std::vector<std::string> prefixes) {
+  const auto rank = [](const std::string& prefix) {
+    return std::tuple(!prefix.empty(), !holds_the_model(prefix), prefix.size(),
+                      std::string_view(prefix));
+  };
+  std::sort(prefixes.begin(), prefixes.end(),
+            [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
+  prefixes.erase(std::unique(prefixes.begin(), prefixes.end()), prefixes.end());
+  if (prefixes.empty()) return prefixes;
+  if (prefixes.front().empty() || holds_the_model(prefixes.front())) prefixes.resize(1);
+  return prefixes;
+}
+
 bool is_same_place(const TensorEntry& a, const TensorEntry& b) {
   return a.dtype == b.dtype && a.shape == b.shape && a.parts == b.parts;
 }
@@ -67,48 +89,61 @@ std::vector<std::string> packed_names(std::string_view weight) {
 }
 
 StoredNames::StoredNames(const Catalog& catalog) : catalog_(&catalog) {
-  names_.reserve(catalog.tensors.size());
-  for (const TensorEntry& tensor : catalog.tensors) {
-    const auto index = static_cast<std::uint32_t>(names_.size());
-    names_.push_back(without_wrappers(tensor.name));
-    const auto [first, is_new] = index_.emplace(names_.back(), index);
-    if (!is_new && !is_same_place(catalog.tensors[first->second], tensor)) {
-      others_.emplace(names_.back(), index);
-    }
+  for (std::uint32_t i = 0; i < catalog.tensors.size(); ++i) {
+    const std::string& name = catalog.tensors[i].name;
+    if (has_wrappers(name)) unwrapped_.emplace(i, without_wrappers(name));
+  }
+  if (unwrapped_.empty()) return;  // the catalog finds its names itself
+  index_ = NameIndex(catalog.tensors.size());
+  const auto name_of = [this](std::uint32_t i) -> std::string_view { return name(i); };
+  for (std::uint32_t i = 0; i < catalog.tensors.size(); ++i) {
+    const std::uint32_t first = index_.insert(name(i), i, name_of);
+    if (first == i) continue;
+    if (!is_same_place(catalog.tensors[first], catalog.tensors[i])) others_.emplace(first, i);
   }
 }
 
-std::vector<std::string> StoredNames::prefixes_of(std::string_view anchor) const {
-  if (index_.contains(std::string(anchor))) return {""};
-  std::vector<std::string> prefixes;
-  for (const std::string& name : names_) {
-    if (!name.ends_with(anchor)) continue;
-    std::string prefix = name.substr(0, name.size() - anchor.size());
-    if (prefix.ends_with('.')) prefixes.push_back(std::move(prefix));
+const std::string& StoredNames::name(std::uint32_t tensor) const {
+  if (!unwrapped_.empty()) {
+    const auto found = unwrapped_.find(tensor);
+    if (found != unwrapped_.end()) return found->second;
   }
-  const auto rank = [](const std::string& prefix) {
-    return std::tuple(!holds_the_model(prefix), prefix.size(), std::string_view(prefix));
-  };
-  std::sort(prefixes.begin(), prefixes.end(),
-            [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
-  prefixes.erase(std::unique(prefixes.begin(), prefixes.end()), prefixes.end());
-  if (!prefixes.empty() && holds_the_model(prefixes.front())) prefixes.resize(1);
+  return catalog_->tensors[tensor].name;
+}
+
+std::vector<std::vector<std::string>> StoredNames::prefixes_of(
+    std::span<const std::string> anchors) const {
+  std::vector<std::vector<std::string>> prefixes(anchors.size());
+  for (std::uint32_t i = 0; !empty() && i < catalog_->tensors.size(); ++i) {
+    const std::string_view name = this->name(i);
+    for (std::size_t anchor = 0; anchor < anchors.size(); ++anchor) {
+      if (!name.ends_with(anchors[anchor])) continue;
+      const std::string_view prefix = name.substr(0, name.size() - anchors[anchor].size());
+      if (prefix.empty() || prefix.ends_with('.')) prefixes[anchor].emplace_back(prefix);
+    }
+  }
+  for (std::vector<std::string>& some : prefixes) some = likeliest(std::move(some));
   return prefixes;
 }
 
-std::int64_t StoredNames::find_whole(const std::string& name) const {
-  const auto found = index_.find(name);
-  if (found == index_.end()) return -1;
-  if (const auto other = others_.find(name); other != others_.end()) {
-    const TensorEntry& a = catalog_->tensors[found->second];
+std::int64_t StoredNames::find_whole(std::string_view name) const {
+  if (empty()) return -1;
+  if (unwrapped_.empty()) return catalog_->find(name);
+  const std::int64_t found =
+      index_.find(name, [this](std::uint32_t i) { return std::string_view(this->name(i)); });
+  if (found < 0 || others_.empty()) return found;
+  const auto first = static_cast<std::uint32_t>(found);
+  if (const auto other = others_.find(first); other != others_.end()) {
+    const TensorEntry& a = catalog_->tensors[first];
     const TensorEntry& b = catalog_->tensors[other->second];
     fail("{}: tensors {} and {} are both {} without what wrappers add to names: which is meant?",
          catalog_->files[b.parts.front().file].path, quote(a.name), quote(b.name), quote(name));
   }
-  return found->second;
+  return found;
 }
 
 std::int64_t StoredNames::find(std::string_view name) const {
+  if (prefix_.empty()) return find_whole(name);
   return find_whole(std::string(prefix_).append(name));
 }
 
@@ -126,6 +161,7 @@ std::int64_t StoredNames::find_outside(std::string_view name) const {
 
 bool StoredNames::has_weight(std::string_view name) const {
   if (find(name) >= 0) return true;
+  if (empty()) return false;
   const std::vector<std::string> packed = packed_names(name);
   return std::any_of(packed.begin(), packed.end(),
                      [&](const std::string& codes) { return find(codes) >= 0; });

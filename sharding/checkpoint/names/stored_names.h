@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "sharding/checkpoint/catalog.h"
+#include "sharding/checkpoint/name_index.h"
 
 namespace initrt {
 
@@ -28,12 +30,15 @@ class StoredNames {
  public:
   /// Of no tensors.
   StoredNames() = default;
-  /// Keeps a reference: the catalog must outlive this.
+  /// Keeps a reference: the catalog, finish()ed, must outlive this.
   explicit StoredNames(const Catalog& catalog);
 
-  /// What stands before `anchor` in tensors' names: the one that is meant, or several that none is
-  /// likelier of, the shortest first. None where no name ends so.
-  [[nodiscard]] std::vector<std::string> prefixes_of(std::string_view anchor) const;
+  [[nodiscard]] bool empty() const { return catalog_ == nullptr || catalog_->tensors.empty(); }
+
+  /// For each of some anchors what stands before it in tensors' names: the one that is meant, or
+  /// several that none is likelier of, the shortest first. None where no name ends so.
+  [[nodiscard]] std::vector<std::vector<std::string>> prefixes_of(
+      std::span<const std::string> anchors) const;
 
   /// From now on, find() looks behind this prefix.
   void set_prefix(std::string prefix) { prefix_ = std::move(prefix); }
@@ -51,18 +56,19 @@ class StoredNames {
   [[nodiscard]] const TensorEntry* entry(std::string_view name) const;
 
   /// The name of a tensor without wrappers, its prefix included.
-  [[nodiscard]] const std::string& name(std::uint32_t tensor) const { return names_[tensor]; }
+  [[nodiscard]] const std::string& name(std::uint32_t tensor) const;
   /// The format's key-value of this name where that is a string, else "".
   [[nodiscard]] std::string_view metadata_text(const char* key) const;
 
  private:
-  [[nodiscard]] std::int64_t find_whole(const std::string& name) const;
+  [[nodiscard]] std::int64_t find_whole(std::string_view name) const;
 
   const Catalog* catalog_ = nullptr;
   std::string prefix_;
-  std::vector<std::string> names_;  // as Catalog::tensors
-  std::unordered_map<std::string, std::uint32_t> index_;
-  std::unordered_map<std::string, std::uint32_t> others_;  // of names that two tensors have
+  std::unordered_map<std::uint32_t, std::string> unwrapped_;  // where that is another name
+  NameIndex index_;                                           // of all, where some are
+  // Of names that two tensors have: by the first, another that lies elsewhere.
+  std::unordered_map<std::uint32_t, std::uint32_t> others_;
 };
 
 }  // namespace initrt

@@ -39,52 +39,67 @@ bool leaves_plain(const TensorEntry* weight, std::string_view module, std::strin
   if (weight == nullptr || is_integer(weight->dtype) || has_8_bits_or_fewer(weight->dtype)) {
     return false;
   }
-  const bool cached = module.ends_with(".k_proj.") || module.ends_with(".v_proj.");
+  const bool cached = module.ends_with(".k_proj") || module.ends_with(".v_proj");
   return (cached && leaf == "output_scale") || (weight->shape.size() == 1 && leaf == "scale");
 }
 
 UnusedTensors::UnusedTensors(const Catalog& catalog, const StoredNames& names,
                              std::span<const NeededTensor> needed)
-    : catalog_(catalog) {
+    : catalog_(catalog), needed_(needed) {
   std::vector<bool> used(catalog.tensors.size(), false);
   for (const NeededTensor& tensor : needed) {
-    if (tensor.found >= 0) used[static_cast<std::size_t>(tensor.found)] = true;
-    // Codes of another name are one of several in their module, as all experts' projections are.
-    if (tensor.name.ends_with(".weight") || tensor.found < 0) {
-      modules_.emplace(module_of(tensor.name));
-    }
+    if (tensor.found < 0) continue;
+    const auto index = static_cast<std::size_t>(tensor.found);
+    used[index] = true;
+    any_in_8_bits_ = any_in_8_bits_ || has_8_bits_or_fewer(catalog.tensors[index].dtype);
   }
   for (std::uint32_t i = 0; i < used.size(); ++i) {
     if (!used[i]) sorted_.push_back({names.name(i), i});
   }
   std::sort(sorted_.begin(), sorted_.end(), by_name);
-  note_far_scales(needed);
+}
+
+const UnusedTensors::Modules& UnusedTensors::modules() const {
+  if (modules_) return *modules_;
+  modules_.emplace(needed_.size());
+  for (const NeededTensor& tensor : needed_) {
+    Module& module = (*modules_)[module_of(tensor.name)];
+    // Codes of another name are one of several in their module, as all experts' projections are.
+    if (tensor.name.ends_with(".weight") || tensor.found < 0) module.weight = true;
+    if (tensor.found < 0) continue;
+    const DType dtype = catalog_.tensors[static_cast<std::size_t>(tensor.found)].dtype;
+    if (has_8_bits_or_fewer(dtype)) module.in_8_bits = true;
+  }
+  return *modules_;
 }
 
 std::vector<Companion> UnusedTensors::beside(std::string_view weight,
                                              const TensorEntry* entry) const {
   std::vector<Companion> found;
   const bool adapted = entry != nullptr && is_of_adapted_module(entry->name);
-  const std::string module = std::string(module_of(weight)) + ".";
-  const bool has_module = module.size() > 1;
-  const bool is_first = weight.ends_with(".weight") ||
-                        !modules_.contains(std::string(module_of(weight)));  // of its module
-  const std::string_view start = has_module ? std::string_view(module) : weight;
+  const std::string_view module = module_of(weight);
+  const bool is_weight = weight.ends_with(".weight");
+  const auto is_first = [&] {  // of its module
+    if (is_weight) return true;
+    const auto needed = modules().find(module);
+    return needed == modules().end() || !needed->second.weight;
+  };
+  const std::string_view start = module.empty() ? weight : weight.substr(0, module.size() + 1);
   for (auto at = std::lower_bound(sorted_.begin(), sorted_.end(), Place{start, 0}, by_name);
        at != sorted_.end() && at->name.starts_with(start); ++at) {
-    const std::string_view leaf = at->name.substr(has_module ? start.size() : 0);
+    const std::string_view leaf = at->name.substr(module.empty() ? 0 : start.size());
     const TensorEntry& other = catalog_.tensors[at->tensor];
     const bool adapts = adapted && !is_of_adapted_module(other.name);
-    const bool within = weight.ends_with(".weight") && is_of_module_within(leaf);
+    const bool within = is_weight && is_of_module_within(leaf);
     const bool inside =
-        has_module && is_first &&
+        !module.empty() &&
         (adapts || within || (changes_weights(leaf) && !leaves_plain(entry, module, leaf)));
-    if (inside || begins_with_its_name(at->name, weight)) {
+    if ((inside && is_first()) || begins_with_its_name(at->name, weight)) {
       found.push_back({leaf, &other});
     }
   }
-  const auto far = far_.find(module_of(weight));
-  if (found.empty() && is_first && far != far_.end()) {
+  if (!found.empty() || !any_in_8_bits_ || !is_in_8_bits(module) || !is_first()) return found;
+  if (const auto far = far_scales().find(module); far != far_scales().end()) {
     found.push_back({far->second.name, &catalog_.tensors[far->second.tensor]});
   }
   return found;
@@ -97,35 +112,35 @@ bool UnusedTensors::has_others(std::string_view name) const {
   return at != sorted_.end() && at->name.starts_with(start);
 }
 
+bool UnusedTensors::is_in_8_bits(std::string_view module) const {
+  if (module.empty()) return false;
+  const auto found = modules().find(module);
+  return found != modules().end() && found->second.in_8_bits;
+}
+
 // Scales of 8-bit weights that are outside of their modules: "q_proj_scale", "scales.<name>".
-void UnusedTensors::note_far_scales(std::span<const NeededTensor> needed) {
-  std::unordered_set<std::string_view> modules;
-  for (const NeededTensor& tensor : needed) {
-    if (tensor.found < 0) continue;
-    const DType dtype = catalog_.tensors[static_cast<std::size_t>(tensor.found)].dtype;
-    if (has_8_bits_or_fewer(dtype)) modules.insert(module_of(tensor.name));
-  }
-  modules.erase("");
-  if (modules.empty()) return;
+const UnusedTensors::FarScales& UnusedTensors::far_scales() const {
+  if (far_scales_) return *far_scales_;
+  far_scales_.emplace();
   for (const Place& place : sorted_) {
     const bool scale = place.name.find("scale") != std::string_view::npos ||
                        place.name.find("zero") != std::string_view::npos;
-    if (scale && !modules.contains(module_of(place.name))) note_modules_within(place, modules);
+    if (scale && !is_in_8_bits(module_of(place.name))) note_modules_within(place, *far_scales_);
   }
+  return *far_scales_;
 }
 
 // Looks at parts of the name that begin at a component; a hostile name has millions of them.
-void UnusedTensors::note_modules_within(const Place& place,
-                                        const std::unordered_set<std::string_view>& modules) {
+void UnusedTensors::note_modules_within(const Place& place, FarScales& far) const {
   constexpr int kMaxStarts = 16, kMaxEnds = 64;
   std::size_t start = 0;
   for (int i = 0; i < kMaxStarts; ++i) {
     std::size_t end = start;
     for (int j = 0; j < kMaxEnds && end < place.name.size(); ++j) {
       end = std::min(place.name.find_first_of("._:", end + 1), place.name.size());
-      const auto module = modules.find(place.name.substr(start, end - start));
+      const std::string_view module = place.name.substr(start, end - start);
       const bool inside = start == 0 && end < place.name.size() && place.name[end] == '.';
-      if (module != modules.end() && !inside) far_.emplace(*module, place);
+      if (!inside && is_in_8_bits(module)) far.emplace(module, place);
     }
     const std::size_t dot = place.name.find('.', start);
     if (dot == std::string_view::npos) return;

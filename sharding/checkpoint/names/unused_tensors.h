@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "sharding/checkpoint/catalog.h"
@@ -20,14 +20,14 @@ namespace initrt {
 [[nodiscard]] std::string_view module_of(std::string_view name);
 
 /// Whether this beside plain floats is none of theirs: a KV cache's scale, another norm's vector.
-/// @param module of the weight, with its dot
+/// @param module of the weight
 [[nodiscard]] bool leaves_plain(const TensorEntry* weight, std::string_view module,
                                 std::string_view leaf);
 
 /// Tensors of a catalog that nothing needs, by their names without wrappers.
 class UnusedTensors {
  public:
-  /// Keeps references: catalog and names must outlive this.
+  /// Keeps references: all three must outlive this.
   UnusedTensors(const Catalog& catalog, const StoredNames& names,
                 std::span<const NeededTensor> needed);
 
@@ -50,15 +50,28 @@ class UnusedTensors {
   [[nodiscard]] bool has_others(std::string_view name) const;
 
  private:
+  // What is needed of a module.
+  struct Module {
+    bool weight = false;     // its weight, or codes
+    bool in_8_bits = false;  // something of eight bits or fewer
+  };
+  using Modules = std::unordered_map<std::string_view, Module>;
+  using FarScales = std::unordered_map<std::string_view, Place>;  // the first one of a module
+
   static bool by_name(const Place& a, const Place& b) { return a.name < b.name; }
 
-  void note_far_scales(std::span<const NeededTensor> needed);
-  void note_modules_within(const Place& place, const std::unordered_set<std::string_view>& modules);
+  // Few checkpoints need these: made when first asked for.
+  const Modules& modules() const;
+  const FarScales& far_scales() const;
+  [[nodiscard]] bool is_in_8_bits(std::string_view module) const;
+  void note_modules_within(const Place& place, FarScales& far) const;
 
   const Catalog& catalog_;
+  std::span<const NeededTensor> needed_;
   std::vector<Place> sorted_;
-  std::unordered_set<std::string> modules_;          // whose weight, or codes, are needed
-  std::unordered_map<std::string_view, Place> far_;  // the first one of a module
+  bool any_in_8_bits_ = false;  // of what is needed
+  mutable std::optional<Modules> modules_;
+  mutable std::optional<FarScales> far_scales_;
 };
 
 }  // namespace initrt

@@ -70,6 +70,7 @@ QuantizedWeight read_fp8(const QuantModule& module) {
   QuantizedWeight weight;
   weight.method = QuantMethod::Bytes;
   set_blocks(module, scales, weight);
+  weight.components.reserve(2);
   weight.components.push_back(
       component_of(module, QuantRole::Codes, *module.weight, QuantAxis::Rows, 1, 1));
   add_scale_grid(module, QuantRole::Scales, scales, weight);

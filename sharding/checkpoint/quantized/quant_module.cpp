@@ -71,7 +71,11 @@ QuantComponent component_of(const QuantModule& module, QuantRole role, const Ten
   component.axis = axis;
   component.per = per;
   component.of = of;
-  const std::uint64_t end = divide_up(checked_product(quote(module.name), {module.rows, per}), of);
+  std::uint64_t needed = 0;
+  if (__builtin_mul_overflow(module.rows, per, &needed)) {
+    fail("{} takes 2^64 bytes or more", quote(module.name));
+  }
+  const std::uint64_t end = divide_up(needed, of);
   const std::uint64_t extent = axis == QuantAxis::Rows      ? component.rows
                                : axis == QuantAxis::Columns ? component.columns
                                                             : component.rows * component.columns;

@@ -120,9 +120,9 @@ TEST(FamilyNames, OfTransposedMatricesThoseThatAreQuantizedAreNot) {
       testing::dense_entry("net.h.0.feed.out.SCB", DType::F32, {4}, 0, 45056));
   catalog.finish();
   const Bindings bindings = bind(fused_graph(QkvOrder::Stacked, true), catalog, false);
-  EXPECT_TRUE(bindings.tensors[6].quantized.has_value());
+  EXPECT_TRUE(bindings.tensors[6].quantized);
   EXPECT_FALSE(bindings.tensors[6].runs.at(0).transposed);
-  EXPECT_FALSE(bindings.tensors[5].quantized.has_value());
+  EXPECT_FALSE(bindings.tensors[5].quantized);
   EXPECT_TRUE(bindings.tensors[5].runs.at(0).transposed);
 }
 
