@@ -307,18 +307,18 @@ void print_plan(const RunOptions& options, const PlanOptions& plan) {
   if (shape.speeds.of_moving() && plan.world > 1) {
     json["moves"]["times"] = times_json(placement, shape);
   }
+  const auto planned_bytes = [&](const MemoryPlan& memory) {
+    return question.gpus ? memory.device_total(true) : memory.total();
+  };
   json["fits"] = fit_json(question, [&](std::uint32_t world) -> std::optional<std::uint64_t> {
+    if (world == plan.world) return planned_bytes(placement.memory);
     const Ranks ranks{world, world == 1 || plan.one_node, device, /*share_gpus=*/false};
     RunShape other = generate_shape(job.shape, model.graph, prompts, world);
     try {
-      const Placement placed =
-          world == plan.world
-              ? placement
-              : place_memory(model, world,
-                             choose_transport(job.machine, ranks, model.graph.units.size()),
-                             needs_of(device), other);
-      const MemoryPlan& memory = placed.memory;
-      return question.gpus ? memory.device_total(true) : memory.total();
+      return planned_bytes(
+          place_memory(model, world, choose_transport(job.machine, ranks, model.graph.units.size()),
+                       needs_of(device), other)
+              .memory);
     } catch (const BudgetTooSmall&) {
       return {};
     }

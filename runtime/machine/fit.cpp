@@ -58,7 +58,7 @@ Json fit_json(const FitQuestion& question, const PlannedBytes& planned) {
   if (question.gpus && question.memory == 0) return nullptr;
   const std::uint64_t memory = question.memory > 0 ? question.memory : node_memory().total;
   // Ranks of one node share its memory; with more ranks there are more nodes of as many.
-  const std::uint32_t on_node = (question.world + question.nodes - 1) / question.nodes;
+  const auto on_node = static_cast<std::uint32_t>(divide_up(question.world, question.nodes));
   const auto ranks_per_memory = [&](std::uint32_t world) {
     return question.gpus ? 1u : question.nodes == 1 ? world : std::min(world, on_node);
   };
